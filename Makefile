@@ -1,0 +1,24 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Any Python 3 will do: tests/run.py looks for one that is new enough.
+PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python3.14; do "$$name" -c pass 2>/dev/null && echo "$$name" && break; done)
+
+.PHONY: help demo test clean needs-python
+
+help:
+	@echo "make demo          an Ansible playbook works with cloud credentials on a real Kubernetes API server"
+	@echo "make demo KEEP=1   the same; the API server stays until Ctrl-C, to look around"
+	@echo "make test          all tests and checks"
+	@echo "make test FAST=1   what matters most, in under two minutes"
+	@echo "make clean         remove all that was installed and built (.local)"
+
+demo test: needs-python
+	@$(PYTHON) tests/run.py $@
+
+needs-python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and there is no python3 on PATH." >&2; exit 1; }
+
+clean:
+	rm -rf .local

@@ -1,0 +1,104 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    DOCUMENTATION = r"""
+options:
+  kubeconfig:
+    description:
+      - Path of a kubeconfig, or its content as a mapping or as YAML text.
+      - Without it, E(K8S_AUTH_KUBECONFIG), the account of the pod this runs in, E(KUBECONFIG) and C(~/.kube/config) are used, in this order.
+      - Of Rancher's clusters it has to be the management cluster (C(local)), directly or through Rancher's proxy.
+    type: raw
+  context:
+    description:
+      - Context of the kubeconfig to use.
+      - Can also be given with E(K8S_AUTH_CONTEXT).
+    type: str
+  host:
+    description:
+      - URL of the API server, for example V(https://rancher.example.com/k8s/clusters/local) together with a Rancher API token in O(api_key).
+      - Can also be given with E(K8S_AUTH_HOST).
+    type: str
+  api_key:
+    description:
+      - Bearer token.
+      - Can also be given with E(K8S_AUTH_API_KEY).
+    type: str
+  username:
+    description:
+      - User name for HTTP basic authentication.
+      - Can also be given with E(K8S_AUTH_USERNAME).
+    type: str
+  password:
+    description:
+      - Password for HTTP basic authentication.
+      - Can also be given with E(K8S_AUTH_PASSWORD).
+    type: str
+  validate_certs:
+    description:
+      - Whether to verify the API server's certificate, which is so unless the kubeconfig says otherwise.
+      - Can also be given with E(K8S_AUTH_VERIFY_SSL).
+    type: bool
+    aliases: [verify_ssl]
+  ca_cert:
+    description:
+      - Path of the certificates of the authorities to trust.
+      - Can also be given with E(K8S_AUTH_SSL_CA_CERT).
+    type: path
+    aliases: [ssl_ca_cert]
+  client_cert:
+    description:
+      - Path of the client certificate.
+      - Can also be given with E(K8S_AUTH_CERT_FILE).
+    type: path
+    aliases: [cert_file]
+  client_key:
+    description:
+      - Path of the client certificate's key.
+      - Can also be given with E(K8S_AUTH_KEY_FILE).
+    type: path
+    aliases: [key_file]
+  proxy:
+    description:
+      - URL of an HTTP proxy.
+      - Can also be given with E(K8S_AUTH_PROXY).
+    type: str
+  no_proxy:
+    description:
+      - Hosts that are reached without the proxy, separated by commas.
+      - Can also be given with E(K8S_AUTH_NO_PROXY).
+    type: str
+  proxy_headers:
+    description:
+      - Headers for the proxy.
+      - Can also be given with E(K8S_AUTH_PROXY_HEADERS), as a JSON object.
+    type: dict
+    suboptions:
+      proxy_basic_auth:
+        description: User name and password for the proxy, separated by a colon.
+        type: str
+      basic_auth:
+        description: User name and password for basic authentication, separated by a colon.
+        type: str
+      user_agent:
+        description: User agent.
+        type: str
+  impersonate_user:
+    description:
+      - User to act as.
+      - Can also be given with E(K8S_AUTH_IMPERSONATE_USER).
+    type: str
+  impersonate_groups:
+    description:
+      - Groups to act as a member of.
+      - Can also be given with E(K8S_AUTH_IMPERSONATE_GROUPS), separated by commas.
+    type: list
+    elements: str
+requirements:
+  - python >= 3.9
+  - kubernetes >= 24.2.0
+"""

@@ -1,0 +1,164 @@
+# Copyright (c) 2026 ranchhand contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""What fields a driver has, which of them are secret, and whether a config fits them.
+
+PRIVATE to the collection. Pure: neither Ansible nor a cluster is needed.
+"""
+
+from __future__ import annotations
+
+import json
+import typing as t
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ._errors import RanchhandError
+
+# What Go's strings.TrimSpace removes (Rancher trims every string it stores: norman types/convert/convert.go ToString).
+# Python's strip() also takes the separators x1c to x1f.
+_GO_SPACE = "\t\n\v\f\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
+
+
+def trim(text: str) -> str:
+    """Text as Rancher would store it."""
+    return text.strip(_GO_SPACE)
+
+
+def text_of(value: t.Any) -> str:
+    """The text that a string field stores for a value of a playbook.
+
+    Raises ValueError with the end of a sentence ("must be …"), which never holds the value.
+    """
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (str, int)):
+        return trim(str(value))
+    if isinstance(value, Mapping):
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    if isinstance(value, float):
+        raise ValueError("must be quoted, as a floating point number does not keep its digits")
+    raise ValueError("must be a string, a whole number, true or false, or a mapping, which is stored as JSON")
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a driver, from a DynamicSchema (Rancher pkg/apis/management.cattle.io/v3/schema_types.go)."""
+
+    name: str
+    type: str = "string"
+    required: bool = False
+    default: t.Any = None
+    options: tuple[str, ...] = ()
+
+    @property
+    def secret(self) -> bool:
+        return self.type == "password"
+
+
+def _field(name: str, stored: Mapping[str, t.Any]) -> Field:
+    kind = stored.get("type") or "string"
+    values = stored.get("default") or {}
+    key = {"boolean": "boolValue", "int": "intValue", "array[string]": "stringSliceValue"}.get(kind, "stringValue")
+    return Field(name, kind, bool(stored.get("required")), values.get(key), tuple(stored.get("options") or ()))
+
+
+# A static Go type without a DynamicSchema and without defaults (Rancher pkg/apis/management.cattle.io/v3/machine_types.go).
+_S3 = {
+    field.name: field
+    for field in (
+        Field("accessKey", required=True),
+        Field("secretKey", "password", required=True),
+        Field("defaultRegion"), Field("defaultEndpoint"), Field("defaultEndpointCA"),
+        Field("defaultSkipSSLVerify"), Field("defaultBucket"), Field("defaultFolder"),
+    )
+}
+
+Fields = t.Mapping[str, Field]
+
+
+class Schemas:
+    """The DynamicSchemas of a Rancher, and the credential types that it has in code."""
+
+    def __init__(self, objects: t.Iterable[Mapping[str, t.Any]]) -> None:
+        self._stored = {
+            item["metadata"]["name"]: (item.get("spec") or {}).get("resourceFields") or {} for item in objects
+        }
+        suffix = "credentialConfig"
+        self.drivers = frozenset(
+            name[:-len(suffix)] for name in self._stored.get("credentialconfig", ()) if name.endswith(suffix)
+        ) | {"s3"}
+
+    def credential_fields(self, driver: str) -> Fields | None:
+        """The fields of a driver's credentials; None where the schema has none, as for custom drivers without annotations.
+
+        A driver is offered if the parent schema has it: its own schema may be a leftover of a deactivated one.
+        Raises RanchhandError (``invalid``) for a driver that this Rancher does not offer.
+        """
+        if driver not in self.drivers:
+            raise RanchhandError(
+                "invalid", f"driver {driver:.60} has no credentials in this Rancher; it offers {', '.join(sorted(self.drivers))}"
+            )
+        return self.known_fields(driver)
+
+    def known_fields(self, driver: str) -> Fields | None:
+        """As credential_fields, for an object that is there already, whatever Rancher offers today."""
+        return _S3 if driver == "s3" else self._fields(driver.lower() + "credentialconfig")
+
+    def _fields(self, name: str) -> Fields | None:
+        stored = self._stored.get(name)
+        return {name: _field(name, value) for name, value in stored.items()} if stored else None
+
+
+class Config(t.NamedTuple):
+    """A checked config: texts to store, None for entries to remove, and what was given as JSON, to be compared as JSON."""
+
+    texts: dict[str, str | None]
+    as_json: frozenset[str]
+
+
+def check_config(
+    fields: Fields | None, public: Mapping[str, t.Any], secret: Mapping[str, t.Any]
+) -> tuple[Config, list[str]]:
+    """The texts to store for what a playbook gave in ``config`` and ``secrets``, and what is wrong with them.
+
+    Without ``fields`` only the form of names and values is checked.
+    """
+    texts: dict[str, str | None] = {}
+    as_json = set()
+    mistakes = []
+    for where, given in (("config", public), ("secrets", secret)):
+        for name, value in given.items():
+            mistake = _misplaced(fields, where, name)
+            if name in texts:
+                mistake = f"{where}.{name} is given in config too"
+            if mistake is None and value is not None:
+                try:
+                    texts[name] = text_of(value)
+                except ValueError as error:
+                    mistake = f"{where}.{name} {error}"
+            elif mistake is None:
+                texts[name] = None
+            if isinstance(value, Mapping):
+                as_json.add(name)
+            if mistake:
+                mistakes.append(mistake)
+            elif fields and texts[name] and fields[name].options and texts[name] not in fields[name].options:
+                mistakes.append(f"{where}.{name} must be one of {', '.join(fields[name].options)}")
+    return Config(texts, frozenset(as_json)), mistakes
+
+
+def _misplaced(fields: Fields | None, where: str, name: str) -> str | None:
+    if fields is None:
+        # Rancher reads a key only if it splits on "-" into exactly two (pkg/schemas/mapper/credentialmapper.go).
+        if name and all(char.isascii() and (char.isalnum() or char in "._") for char in name):
+            return None
+        return f"{where}.{name:.60} is no field name: letters, digits, dots and underscores only"
+    if name not in fields:
+        return f"{where}.{name:.60} is unknown; the driver has {', '.join(sorted(fields))}"
+    if fields[name].secret and where == "config":
+        return f"config.{name} is secret and belongs in secrets"
+    if not fields[name].secret and where == "secrets":
+        return f"secrets.{name} is not secret and belongs in config"
+    return None

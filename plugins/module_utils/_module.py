@@ -1,0 +1,33 @@
+# Copyright (c) 2026 ranchhand contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""The modules' one way from options to result, for when they run as a process.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ._errors import RanchhandError
+from ._options import Spec, parse, plain
+from ._run import Mode, Run, execute, secret_values
+from ._secret_text import forms
+
+
+def main(spec: Spec, core: Run) -> None:
+    """Run as a module; no_log keeps the arguments out of syslog, the result is clean anyway."""
+    module = AnsibleModule(supports_check_mode=True, no_log=True, **spec.for_module())
+    module.no_log_values.update(forms(secret_values(module.params)))
+    try:
+        params = parse(spec, plain({name: module.params[name] for name in spec.options}))  # less the aliases
+    except RanchhandError as error:
+        module.fail_json(msg=error.message, code=error.code)
+    result = execute(core, params, Mode(module.check_mode, module._diff))
+    for warning in result.pop("warnings", ()):
+        module.warn(warning)
+    if result.get("failed"):
+        module.fail_json(**result)
+    module.exit_json(**result)

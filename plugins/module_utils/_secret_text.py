@@ -1,0 +1,69 @@
+# Copyright (c) 2026 ranchhand contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""What must not be shown, and how it is taken out of what is.
+
+PRIVATE to the collection. Pure.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import typing as t
+from collections.abc import Mapping
+
+HIDDEN = "********"
+
+
+def encode(text: str) -> str:
+    """Text as it stands in a Secret's data."""
+    return base64.b64encode(text.encode()).decode()
+
+
+def forms(secrets: t.Iterable[str]) -> set[str]:
+    """Every form in which a secret could show: as it is, trimmed, and as a Secret's data."""
+    return {
+        form
+        for secret in secrets if secret
+        for text in (secret, secret.strip()) if text
+        for form in (text, encode(text))
+    }
+
+
+def leaves(value: t.Any) -> t.Iterator[str]:
+    """All values within a secret option, as text."""
+    if isinstance(value, Mapping):
+        for element in value.values():
+            yield from leaves(element)
+    elif isinstance(value, (list, tuple)):
+        for element in value:
+            yield from leaves(element)
+    elif value is not None and not isinstance(value, bool):
+        yield str(value)
+
+
+def mask(value: t.Any, secrets: t.Iterable[str]) -> t.Any:
+    """A result without any of the given forms of secrets, in one pass over all its strings.
+
+    As ansible-core's remove_values: keys stay, and so do numbers and booleans that are no secret as a whole.
+    """
+    wanted = sorted({secret for secret in secrets if secret}, key=len, reverse=True)
+    if not wanted:
+        return value
+    hide = re.compile("|".join(map(re.escape, wanted))).sub
+    whole = frozenset(wanted)
+
+    def masked(part: t.Any) -> t.Any:
+        if isinstance(part, str):
+            return hide(HIDDEN, part)
+        if isinstance(part, Mapping):
+            return {key: masked(element) for key, element in part.items()}
+        if isinstance(part, (list, tuple)):
+            return [masked(element) for element in part]
+        if part is None or isinstance(part, bool) or str(part) not in whole:
+            return part
+        return HIDDEN
+
+    return masked(value)

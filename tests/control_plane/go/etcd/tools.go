@@ -1,0 +1,10 @@
+// Copyright (c) 2026 ranchhand contributors
+// GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+//go:build tools
+
+// Package tools keeps etcd's main package among the requirements of "go mod tidy".
+package tools
+
+import _ "go.etcd.io/etcd/server/v3"

@@ -1,0 +1,159 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The commands: prepare what is missing, run it, say how it went."""
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+from collections import namedtuple
+
+from control_plane import build
+from control_plane.errors import Unavailable
+
+from . import gates, lanes
+from .process import COLLECTIONS, LOCAL, ROOT, Failed, environment, private_home, run, say
+
+TESTS = ("unit", "integration", "leaks", "faults")
+PASSED, FAILED, NOT_RUN = "passed", "FAILED", "not run"
+
+Result = namedtuple("Result", "name verdict reason seconds")
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="run.py", description="Run the demo or the tests; all that is needed is installed below .local first.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("build", help="build the control plane and stop")
+    demo_parser = commands.add_parser("demo", help="show the collection at work on a Kubernetes API server")
+    demo_parser.add_argument("--keep", action="store_true", default=_is_set("KEEP"), help="leave the control plane running afterwards (or KEEP=1)")
+    test_parser = commands.add_parser("test", help="run all tests and checks")
+    test_parser.add_argument("--fast", action="store_true", default=_is_set("FAST"), help="only what matters most, in one lane (or FAST=1)")
+    arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        if arguments.command == "build":
+            code = _ensure_control_plane()
+        elif arguments.command == "demo":
+            code = demo(arguments.keep)
+        else:
+            code = test(arguments.fast)
+    except (Failed, Unavailable) as problem:
+        sys.exit(str(problem))
+    except OSError as problem:
+        # A full disk, a folder that may not be written, git that is not there.
+        sys.exit("%s: %s" % (problem.filename or "The system refused", problem.strerror or problem))
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code)
+
+
+def demo(keep):
+    """Run playbooks/demo.yml in the newest lane that this machine can have."""
+    lane = lanes.newest_possible()
+    venv = lanes.lane_venv(lane)
+    lanes.link_collection()
+    _ensure_control_plane()
+    say("starting etcd and kube-apiserver on loopback, with the furniture of a Rancher (%s)\n" % _describe(lane))
+    with private_home() as home:
+        return run(
+            [venv / "bin" / "python", "-m", "control_plane", *(["--keep"] if keep else []),
+             venv / "bin" / "ansible-playbook", ROOT / "playbooks" / "demo.yml"],
+            environment(venv, home, PYTHONPATH=ROOT / "tests"))
+
+
+def test(fast):
+    """Run the tests in each lane, then the gates; a failure does not keep the others from running."""
+    results = []
+    here, missing = ([lanes.newest_possible()], []) if fast else lanes.possible()
+    lanes.link_collection()
+    _ensure_control_plane()
+    reference = _reference()
+    for lane in here:
+        results.append(_stage(_describe(lane), lambda lane=lane: _lane(lane, fast, reference)))
+    results += [Result(_describe(lane), NOT_RUN, reason, 0) for lane, reason in missing]
+    if not fast:
+        results += _gates()
+    return _report(results)
+
+
+def _lane(lane, fast, reference):
+    venv = lanes.lane_venv(lane)
+    folders = [folder for folder in (ROOT / "tests" / name for name in TESTS) if list(folder.rglob("test_*.py"))]
+    if not folders:
+        raise gates.NotYet("there are no tests")
+    with private_home() as home:
+        env = environment(venv, home, PYTHONPATH=os.pathsep.join([str(COLLECTIONS), str(ROOT / "tests")]))
+        if reference:
+            env["RANCHHAND_KUBERNETES_CORE"] = str(reference)
+        return run(
+            [venv / "bin" / "python", "-m", "pytest", "-q", "-n", "2", "-c", ROOT / "tests" / "pytest.ini", "-o", "cache_dir=%s" % (LOCAL / "pytest_cache"),
+             *(["-m", "not slow"] if fast else []), *folders], env)
+
+
+def _reference():
+    try:
+        return lanes.kubernetes_core()
+    except Failed as problem:
+        say("%s; the test that compares our connection options with those of kubernetes.core is skipped" % problem)
+        return None
+
+
+def _gates():
+    try:
+        env = gates.prepare()
+    except Failed as problem:
+        return [Result(name, NOT_RUN, str(problem), 0) for name, unused in gates.gates()]
+    return [_stage(name, lambda gate=gate: gate(env)) for name, gate in gates.gates()]
+
+
+def _ensure_control_plane():
+    # Without Go its toolchain is fetched by pip; the one of our own is only installed where it is needed.
+    build.ensure(say=say, pip=lanes.pip)
+    return 0
+
+
+def _stage(name, action):
+    say("\n===== %s =====" % name)
+    begun = time.monotonic()
+    reason = ""
+    try:
+        code = action()
+        verdict = FAILED if code else PASSED
+        if code:
+            reason = "exit code %d" % code
+    except gates.NotYet as problem:
+        verdict, reason = NOT_RUN, str(problem)
+    except (Failed, Unavailable) as problem:
+        verdict, reason = FAILED, str(problem)
+    seconds = time.monotonic() - begun
+    say("----- %s: %s in %d s%s" % (name, verdict, seconds, " (%s)" % reason if reason else ""))
+    return Result(name, verdict, reason, seconds)
+
+
+def _report(results):
+    width = max(len(result.name) for result in results)
+    say("\n===== summary =====")
+    for result in results:
+        time_or_reason = "%4d s" % result.seconds if result.verdict == PASSED else "%s" % result.reason
+        say("%-*s  %-7s  %s" % (width, result.name, result.verdict, time_or_reason))
+    bad = [result for result in results if result.verdict == FAILED or (result.verdict == NOT_RUN and _is_set("CI"))]
+    if not bad:
+        say("all that ran passed")
+        return 0
+    say("%d of %d failed%s" % (len(bad), len(results), "; in CI what could not run is a failure" if _is_set("CI") else ""))
+    return 1
+
+
+def _describe(lane):
+    return "Python %s × ansible-core %s × kubernetes %s" % lane
+
+
+def _is_set(name):
+    return os.environ.get(name, "").lower() not in ("", "0", "false", "no")
+
+
+def _stop(signum, frame):
+    raise SystemExit(128 + signum)

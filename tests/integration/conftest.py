@@ -1,0 +1,208 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fixtures for tests that run ansible-playbook against a control plane of their own."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import json
+import os
+import subprocess
+import sys
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+from control_plane import ControlPlane, furnish
+
+HERE = Path(__file__).parent
+SECRETS = "/api/v1/namespaces/cattle-global-data/secrets"
+MODULE = "ranchhand.rancher.cloud_credential"
+INFO = "ranchhand.rancher.cloud_credential_info"
+WRITING = ("create", "update", "patch", "delete", "deletecollection")
+
+
+class Request(typing.NamedTuple):
+    """A request as the API server saw it; time in seconds since 1970."""
+
+    verb: str
+    path: str
+    time: float
+
+
+@dataclass
+class Played:
+    """A finished ansible-playbook: all its output, and the result of each task."""
+
+    code: int
+    output: str
+    tasks: list
+
+    @property
+    def results(self):
+        return [task["result"] for task in self.tasks]
+
+    @property
+    def result(self):
+        """The result of the only task."""
+        assert len(self.tasks) == 1, self.output
+        return self.tasks[0]["result"]
+
+
+class Cluster:
+    """A furnished control plane, and playbooks that run against it."""
+
+    def __init__(self, control_plane, directory):
+        self.control_plane = control_plane
+        self.api = control_plane.api
+        self.directory = directory
+        self._count = 0
+
+    def play(self, *tasks, variables=None, kubeconfig=None, as_module=False, arguments=(), environment=None, play=None):
+        """Run the tasks, each going on after a failure. Variables come from a file, as secrets of a user would."""
+        self._count += 1
+        stem = self.directory / f"{self._count}"
+        content = [{
+            "hosts": "localhost", "gather_facts": False,
+            "tasks": [{"ignore_errors": True, **task} for task in tasks], **(play or {}),
+        }]
+        playbook, variables_file, results = (stem.with_suffix(suffix) for suffix in (".yml", ".vars.yml", ".results"))
+        playbook.write_text(yaml.safe_dump(content, sort_keys=False))
+        variables_file.write_text(yaml.safe_dump(variables or {}))
+        results.touch()
+        command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "localhost,", "-c", "local", str(playbook),
+                   "-e", f"@{variables_file}", *arguments]
+        if as_module:  # another path of the same interpreter: not the controller's own, so that a process is started
+            command += ["-e", f"ansible_python_interpreter={other_interpreter()}"]
+        done = subprocess.run(
+            command, env=self.environment(kubeconfig, ANSIBLE_CALLBACKS_ENABLED="collect", RANCHHAND_RESULTS=str(results), **(environment or {})),
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300, check=False,
+        )
+        return Played(done.returncode, done.stdout, [json.loads(line) for line in results.read_text().splitlines()])
+
+    def environment(self, kubeconfig=None, **more):
+        """What a playbook run sees of the environment: nothing of the caller's Kubernetes or Ansible."""
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("K8S_AUTH_", "ANSIBLE_", "KUBE"))}
+        return {
+            **kept, "HOME": str(self.directory), "K8S_AUTH_KUBECONFIG": str(kubeconfig or self.control_plane.kubeconfig),
+            "ANSIBLE_COLLECTIONS_PATH": os.environ["RANCHHAND_ROOT"], "ANSIBLE_CALLBACK_PLUGINS": str(HERE / "callback_plugins"),
+            "ANSIBLE_NOCOLOR": "1", "ANSIBLE_RETRY_FILES_ENABLED": "0", "ANSIBLE_LOCALHOST_WARNING": "0", "ANSIBLE_DEPRECATION_WARNINGS": "1",
+            "ANSIBLE_LOCAL_TEMP": str(self.directory / "tmp"), "ANSIBLE_REMOTE_TMP": str(self.directory / "tmp"), **more,
+        }
+
+    def prove(self, args, module=MODULE, **options):
+        """Run one task three times: in check mode, for real, and again.
+
+        Asserts what every task of this collection promises: check mode writes nothing and predicts what the real run does,
+        diff included; a second run is unchanged and writes nothing; there are no warnings. Returns the real result.
+        """
+        tasks = [{"name": "check", module: args, "check_mode": True, "diff": True}, {"name": "real", module: args, "diff": True}, {"name": "again", module: args}]
+        mark = self.control_plane.audit_mark()
+        played = self.play(*tasks, **options)
+        assert "WARNING" not in played.output, played.output
+        assert len(played.tasks) == 3, played.output
+        checked, changed = played.tasks[0]["ended"], played.tasks[1]["ended"]
+        predicted, real, again = played.results
+        written = self.writes(mark)
+        assert not [one for one in written if one.time < checked], "check mode wrote"
+        for key in ("changed", "failed", "msg", "code"):
+            assert predicted.get(key) == real.get(key), (predicted, real)
+        assert _without_identity(predicted.get("diff")) == _without_identity(real.get("diff"))
+        assert [_summary(one) for one in _items(predicted)] == [_summary(one) for one in _items(real)]
+        if not real.get("failed"):
+            assert not again.get("failed") and again["changed"] is False, again
+            assert not [one for one in written if one.time > changed], "the second run wrote"
+        return real
+
+    def requests(self, since=0):
+        """Each of the collection's requests since a mark of the audit log."""
+        return [
+            Request(event["verb"], event["requestURI"].partition("?")[0],
+                    datetime.datetime.fromisoformat(event["requestReceivedTimestamp"].replace("Z", "+00:00")).timestamp())
+            for event in self.control_plane.audit(since) if event["userAgent"].startswith("ranchhand.rancher")
+        ]
+
+    def writes(self, since=0):
+        """Those of them that write; reviews are POSTs that do not."""
+        return [one for one in self.requests(since) if one.verb in WRITING and not one.path.endswith("reviews")]
+
+    def secret(self, name="cc-test1", driver="digitalocean", fields=None, display_name="test", owner="u-wt94n", **metadata):
+        """Put a credential there as Rancher would."""
+        return self.api.post(SECRETS, {
+            "metadata": {
+                "name": name, "generateName": "cc-", "labels": {"cattle.io/creator": "norman"}, **metadata,
+                "annotations": {
+                    "field.cattle.io/name": display_name, "field.cattle.io/creatorId": owner, **metadata.get("annotations", {}),
+                },
+            },
+            "stringData": {f"{driver}credentialConfig-{key}": value for key, value in (fields or {"accessToken": "stored-secret-value"}).items()},
+        })
+
+    def secrets(self):
+        return self.api.get(SECRETS)["items"]
+
+    def stored(self, identifier):
+        return self.api.get(f"{SECRETS}/{identifier.rpartition(':')[2]}")
+
+
+def decoded(secret):
+    """A Secret's data as text."""
+    return {key: base64.b64decode(value).decode() for key, value in secret["data"].items()}
+
+
+def other_interpreter():
+    """The lane's interpreter under another path, so that the action plugin has to start a module."""
+    other = Path(sys.executable).with_name("python-for-modules")
+    if not other.exists():
+        try:
+            other.symlink_to(Path(sys.executable).name)
+        except FileExistsError:
+            pass
+    return other
+
+
+def _items(result):
+    return result.get("credentials") or result.get("node_templates") or [result.get("credential") or result.get("node_template") or {}]
+
+
+def _summary(item):
+    return {key: item.get(key) for key in item if key not in ("id", "created_at")}
+
+
+def _without_identity(diff):
+    return [{key: one[key] for key in ("before", "after")} for one in (diff if isinstance(diff, list) else [diff]) if one]
+
+
+def _empty(api):
+    for path in (SECRETS, "/apis/management.cattle.io/v3/namespaces/cattle-global-nt/nodetemplates",
+                 "/apis/provisioning.cattle.io/v1/namespaces/fleet-default/clusters"):
+        for item in api.get(path)["items"]:
+            if item["metadata"].get("finalizers"):
+                api.patch(f"{path}/{item['metadata']['name']}", {"metadata": {"finalizers": None}})
+            if not item["metadata"].get("deletionTimestamp"):
+                api.delete(f"{path}/{item['metadata']['name']}")
+
+
+@pytest.fixture(scope="session")
+def _rancher_210(tmp_path_factory):
+    with ControlPlane() as control_plane:
+        furnish(control_plane, "2.10.0")
+        yield Cluster(control_plane, tmp_path_factory.mktemp("plays"))
+
+
+@pytest.fixture(scope="session")
+def _rancher_215(tmp_path_factory):
+    with ControlPlane() as control_plane:
+        furnish(control_plane, "2.15.0")
+        yield Cluster(control_plane, tmp_path_factory.mktemp("plays"))
+
+
+@pytest.fixture
+def cluster(_rancher_210):
+    """The management cluster of a Rancher 2.10, without any credential, template or downstream cluster."""
+    _empty(_rancher_210.api)
+    return _rancher_210
