@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from ansible_collections.ranchhand.rancher.plugins.module_utils._credential import desired_from
-from ansible_collections.ranchhand.rancher.plugins.module_utils._run import CLOUD_CREDENTIAL, manage_credentials
+from ansible_collections.ranchhand.rancher.plugins.module_utils._manage_credentials import CLOUD_CREDENTIAL, manage_credentials
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._action import RanchhandAction
 
 

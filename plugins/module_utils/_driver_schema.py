@@ -106,47 +106,95 @@ class Schemas:
         """As credential_fields, for an object that is there already, whatever Rancher offers today."""
         return _S3 if driver == "s3" else self._fields(driver.lower() + "credentialconfig")
 
+    def node_fields(self, driver: str) -> Fields | None:
+        """The fields of a driver's node templates; None where there is no schema."""
+        return self._fields(driver.lower() + "config")
+
     def _fields(self, name: str) -> Fields | None:
         stored = self._stored.get(name)
         return {name: _field(name, value) for name, value in stored.items()} if stored else None
 
 
 class Config(t.NamedTuple):
-    """A checked config: texts to store, None for entries to remove, and what was given as JSON, to be compared as JSON."""
+    """A checked config: values to store, None for entries to remove, and what was given as JSON, to be compared as JSON."""
 
-    texts: dict[str, str | None]
+    values: dict[str, t.Any]
     as_json: frozenset[str]
 
 
 def check_config(
-    fields: Fields | None, public: Mapping[str, t.Any], secret: Mapping[str, t.Any]
+    fields: Fields | None, public: Mapping[str, t.Any], secret: Mapping[str, t.Any], convert: t.Callable[[t.Any, Field | None], t.Any]
 ) -> tuple[Config, list[str]]:
-    """The texts to store for what a playbook gave in ``config`` and ``secrets``, and what is wrong with them.
+    """The values to store for what a playbook gave in ``config`` and ``secrets``, and what is wrong with them.
 
-    Without ``fields`` only the form of names and values is checked.
+    ``convert`` makes a stored value of a given one; it raises ValueError. Without ``fields`` only the form is checked.
     """
-    texts: dict[str, str | None] = {}
+    values: dict[str, t.Any] = {}
     as_json = set()
     mistakes = []
     for where, given in (("config", public), ("secrets", secret)):
         for name, value in given.items():
             mistake = _misplaced(fields, where, name)
-            if name in texts:
+            if name in values:
                 mistake = f"{where}.{name} is given in config too"
-            if mistake is None and value is not None:
+            if mistake is None:
+                field = fields[name] if fields else None
                 try:
-                    texts[name] = text_of(value)
+                    values[name] = None if value is None else convert(value, field)
                 except ValueError as error:
                     mistake = f"{where}.{name} {error}"
-            elif mistake is None:
-                texts[name] = None
-            if isinstance(value, Mapping):
-                as_json.add(name)
+                else:
+                    if field and field.options and values[name] and values[name] not in field.options:
+                        mistake = f"{where}.{name} must be one of {', '.join(field.options)}"
+                    if isinstance(value, Mapping) and isinstance(values[name], str):
+                        as_json.add(name)
             if mistake:
                 mistakes.append(mistake)
-            elif fields and texts[name] and fields[name].options and texts[name] not in fields[name].options:
-                mistakes.append(f"{where}.{name} must be one of {', '.join(fields[name].options)}")
-    return Config(texts, frozenset(as_json)), mistakes
+    return Config(values, frozenset(as_json)), mistakes
+
+
+def missing_fields(fields: Fields | None, config: Config, creating: bool) -> list[str]:
+    """Required fields that would be empty: on creation after defaults, later only those that are touched."""
+    mistakes = []
+    for name, field in sorted((fields or {}).items()):
+        if field.required and not config.values.get(name):
+            touched = name in config.values
+            if touched or creating and not field.default:
+                mistakes.append(f"{'secrets' if field.secret else 'config'}.{name} is required and must not be empty")
+    return mistakes
+
+
+def as_text(value: t.Any, field: Field | None) -> str:
+    """A converter for credentials, which store nothing but text."""
+    return text_of(value)
+
+
+def as_typed(value: t.Any, field: Field | None) -> t.Any:
+    """A converter for node templates: whole numbers are stored as text, booleans and lists as such (as Rancher's own)."""
+    kind = field.type if field else {bool: "boolean", list: "array[string]"}.get(type(value), "string")
+    if kind == "boolean":
+        if isinstance(value, str) and value.strip().lower() in ("true", "false"):
+            return value.strip().lower() == "true"
+        if not isinstance(value, bool):
+            raise ValueError("must be true or false")
+        return value
+    if kind == "array[string]":
+        if not isinstance(value, list):
+            raise ValueError("must be a list of strings")
+        return [text_of(element) for element in value]
+    if kind == "int":
+        if isinstance(value, bool) or not str(value).strip().lstrip("-").isdigit():
+            raise ValueError("must be a whole number")
+        return int(value)
+    return text_of(value)
+
+
+def same_json(text: str, stored: t.Any) -> bool:
+    """Whether two texts are the same JSON, however they are laid out."""
+    try:
+        return bool(json.loads(stored) == json.loads(text))
+    except (TypeError, ValueError):
+        return False
 
 
 def _misplaced(fields: Fields | None, where: str, name: str) -> str | None:

@@ -289,6 +289,10 @@ class Api:
         with ThreadPoolExecutor(max_workers=min(CONNECTIONS, len(arguments))) as executor:
             return list(executor.map(function, arguments))
 
+    def at_once(self, *reads: t.Callable[[], t.Any]) -> list[t.Any]:
+        """The results of some independent reads."""
+        return self.parallel(lambda read: read(), reads)
+
     def _request(
         self, method: str, path: str, body: Mapping[str, t.Any] | None = None, query: Mapping[str, t.Any] | None = None
     ) -> dict[str, t.Any]:

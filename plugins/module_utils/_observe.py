@@ -9,6 +9,7 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import re
 import typing as t
 from collections import defaultdict
 from collections.abc import Mapping
@@ -17,10 +18,11 @@ from ._driver_schema import Schemas
 from ._errors import ApiError, RanchhandError
 from ._kubernetes import Api, name_in_path
 from ._metadata import User, Users
-from ._references import NAMESPACE, TABLE, Index, Place
+from ._references import CREDENTIAL_PLACES, NAMESPACE, TEMPLATES_NAMESPACE, Finding, Index, Place, Reader
 
 SECRETS = f"/api/v1/namespaces/{NAMESPACE}/secrets"
 MANAGEMENT = "/apis/management.cattle.io/v3"
+TEMPLATES = f"{MANAGEMENT}/namespaces/{TEMPLATES_NAMESPACE}/nodetemplates"
 
 # Up to this many ids are read one by one rather than with a list of the whole namespace.
 _SINGLE_READS = 4
@@ -32,7 +34,7 @@ def secrets(api: Api, ids: t.Collection[str] | None = None) -> list[dict[str, t.
     Who may not list them, as an ordinary Rancher user, is asked about those that its rules name.
     """
     if ids is not None and len(ids) <= _SINGLE_READS:
-        names = sorted(ids)
+        names = list(ids)
     else:
         try:
             return list(api.list(SECRETS))
@@ -40,14 +42,18 @@ def secrets(api: Api, ids: t.Collection[str] | None = None) -> list[dict[str, t.
             if error.status != 403:
                 raise
             names = readable_secrets(api)
-    found = api.parallel(lambda name: secret(api, name), names)
-    return [one for one in found if one is not None]
+    return _each(api, SECRETS, names)
 
 
-def secret(api: Api, name: str) -> dict[str, t.Any] | None:
-    """One Secret of that namespace; None if there is none."""
+def _each(api: Api, path: str, names: t.Iterable[str]) -> list[dict[str, t.Any]]:
+    found = api.parallel(lambda name: one(api, f"{path}/{name_in_path(name)}"), sorted(names))
+    return [item for item in found if item is not None]
+
+
+def one(api: Api, path: str) -> dict[str, t.Any] | None:
+    """The object at a path; None if there is none."""
     try:
-        return api.get(f"{SECRETS}/{name_in_path(name)}")
+        return api.get(path)
     except ApiError as error:
         if error.status == 404:
             return None
@@ -117,6 +123,35 @@ def myself(api: Api) -> User | None:
     return User(name, "".join(extra.get("username", ())[:1]), tuple(extra["principalid"]))
 
 
+def templates(api: Api, ids: t.Collection[str] | None = None) -> list[dict[str, t.Any]]:
+    """The NodeTemplates, or at least those with the given ids; none where Rancher has no such kind any more (2.15 on)."""
+    try:
+        if ids is not None and len(ids) <= _SINGLE_READS:
+            return _each(api, TEMPLATES, ids)
+        return list(api.list(TEMPLATES))
+    except ApiError as error:
+        if error.status == 404 or error.status == 403 and "nodetemplates" not in _served(api, "management.cattle.io", "v3"):
+            return []
+        raise
+
+
+def rancher_version(api: Api) -> tuple[int, int] | None:
+    """Major and minor of the setting server-version; None if it may not be read or says no number, as in development builds."""
+    try:
+        setting = api.get(f"{MANAGEMENT}/settings/server-version")
+    except ApiError as error:
+        if error.status in (403, 404):
+            return None
+        raise
+    return parse_version(setting.get("value") or setting.get("default") or "")
+
+
+def parse_version(text: str) -> tuple[int, int] | None:
+    """Major and minor of a version such as v2.10.3."""
+    found = re.match(r"v?(\d+)\.(\d+)(?:\D|$)", text.strip())
+    return (int(found.group(1)), int(found.group(2))) if found else None
+
+
 def users(api: Api) -> Users:
     """All users; only the connection's own one if they may not be listed."""
     try:
@@ -128,14 +163,14 @@ def users(api: Api) -> Users:
         raise _no_rancher(api, error) if error.status == 404 else error
 
 
-def references(api: Api) -> Index:
-    """Who refers to which credential, in all namespaces.
+def references(api: Api, table: t.Sequence[Place] = CREDENTIAL_PLACES) -> Index:
+    """Who refers to what, in all namespaces, with as many requests for one credential as for thousands.
 
     Authorization runs before routing, so a kind that is not installed may answer 403: each group is asked first which
     resources it serves.
     """
     groups: dict[tuple[str, str], list[Place]] = defaultdict(list)
-    for place in TABLE:
+    for place in table:
         groups[place.group, place.version].append(place)
     served = api.parallel(lambda group: _served(api, *group), list(groups))
     wanted: list[tuple[str, str, list[Place]]] = []
@@ -146,25 +181,21 @@ def references(api: Api) -> Index:
                 wanted.append((f"/apis/{group}/{version}/{resource}", kind, matching))
 
     unlisted: list[str] = []
-    index = Index(unlisted)
 
-    def read(request: tuple[str, str, list[Place]]) -> list[tuple[list[Place], str, dict[str, t.Any]]]:
+    def read(request: tuple[str, str, list[Place]]) -> list[Finding]:
         path, kind, places = request
+        reader = Reader(places, kind)
         try:
-            return [(places, kind, item) for item in api.list(path)]
+            return [finding for item in api.list(path) for finding in reader.read(item)]
         except ApiError as error:
             if error.status == 403:
                 unlisted.append(f"{path.rpartition('/')[2]}.{places[0].group}")
-                return []
-            if error.status == 404:
-                return []
-            raise
+            elif error.status != 404:
+                raise
+            return []
 
-    for found in api.parallel(read, wanted):
-        for places, kind, item in found:
-            index.add(places, kind, item)
-    index.unlisted = tuple(sorted(unlisted))
-    return index
+    found = api.parallel(read, wanted)
+    return Index((finding for findings in found for finding in findings), unlisted)
 
 
 def _served(api: Api, group: str, version: str) -> Mapping[str, str]:

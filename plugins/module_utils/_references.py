@@ -15,15 +15,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 NAMESPACE = "cattle-global-data"
+TEMPLATES_NAMESPACE = "cattle-global-nt"
 
+# The mirror of an AWS credential that Turtles makes and removes itself (turtles internal/controllers/aws_translator.go).
+MIRROR = "cluster-api.cattle.io/capi-static-identity-ref"
 
+_TURTLES_DRIVERS = {"aws": "amazonec2", "gcp": "google", "vsphere": "vmwarevsphere"}
 
 
 @dataclass(frozen=True)
 class Place:
-    """A field of a kind that may name a credential.
+    """A field of a kind that may name a cloud credential (or a node template, in TEMPLATE_PLACES).
 
     ``resource`` None stands for every resource of the group whose kind ends in ``kind``. In ``field``, ``[]`` walks a list.
+    ``form`` is how the field names it: by ``id``, by ``display name``, or by ``bare`` metadata.name. ``rancher`` says in which versions.
     """
 
     group: str
@@ -31,22 +36,49 @@ class Place:
     resource: str | None
     kind: str
     field: str
+    rancher: str
+    form: str = "id"
 
     @property
     def api_version(self) -> str:
         return f"{self.group}/{self.version}"
 
 
-def _places() -> t.Iterator[Place]:
+def _credential_places() -> t.Iterator[Place]:
     management = ("management.cattle.io", "v3")
-    yield Place(*management, "nodetemplates", "NodeTemplate", "spec.cloudCredentialName")
+    yield Place(*management, "nodetemplates", "NodeTemplate", "spec.cloudCredentialName", "≤2.11")
+    yield Place(*management, "nodes", "Node", "status.nodeTemplateSpec.cloudCredentialName", "≤2.11")
     provisioning = ("provisioning.cattle.io", "v1", "clusters", "Cluster")
-    yield Place(*provisioning, "spec.cloudCredentialSecretName")
-    yield Place(*provisioning, "spec.rkeConfig.machinePools[].cloudCredentialSecretName")
-    yield Place(*provisioning, "spec.rkeConfig.etcd.s3.cloudCredentialName")
+    yield Place(*provisioning, "spec.cloudCredentialSecretName", "2.6+")
+    yield Place(*provisioning, "spec.rkeConfig.machinePools[].cloudCredentialSecretName", "2.6+")
+    yield Place(*provisioning, "spec.rkeConfig.etcd.s3.cloudCredentialName", "2.6+")
+    rke = ("rke.cattle.io", "v1")
+    yield Place(*rke, "rkecontrolplanes", "RKEControlPlane", "spec.etcd.s3.cloudCredentialName", "2.6+")
+    yield Place(*rke, "etcdsnapshots", "ETCDSnapshot", "snapshotFile.s3.cloudCredentialName", "2.6+")
+    machine = ("rke-machine.cattle.io", "v1", None)
+    yield Place(*machine, "Machine", "spec.common.cloudCredentialSecretName", "2.6+")
+    yield Place(*machine, "Machine", "status.cloudCredentialSecretName", "2.6+")
+    yield Place(*machine, "MachineTemplate", "spec.template.spec.common.cloudCredentialSecretName", "2.6+")
+    for cloud, prefix, field, rancher in (
+        ("eks", "EKS", "amazonCredentialSecret", "2.5+"), ("gke", "GKE", "googleCredentialSecret", "2.5+"),
+        ("aks", "AKS", "azureCredentialSecret", "2.6+"), ("ali", "Ali", "alibabaCredentialSecret", "2.13+"),
+    ):
+        for path in (f"spec.{cloud}Config", f"status.{cloud}Status.upstreamSpec", f"status.appliedSpec.{cloud}Config"):
+            yield Place(*management, "clusters", "Cluster", f"{path}.{field}", rancher)
+        yield Place(f"{cloud}.cattle.io", "v1", f"{cloud}clusterconfigs", f"{prefix}ClusterConfig", f"spec.{field}", rancher)
+    turtles = ("turtles-capi.cattle.io", "v1alpha1", "capiproviders", "CAPIProvider")
+    yield Place(*turtles, "spec.credentials.rancherCloudCredential", "2.13+", "display name")
+    yield Place(*turtles, "spec.credentials.rancherCloudCredentialNamespaceName", "2.13+")
+    aws = ("infrastructure.cluster.x-k8s.io", "v1beta2", "awsclusterstaticidentities", "AWSClusterStaticIdentity")
+    yield Place(*aws, "spec.secretRef", "2.15+", "bare")
 
 
-TABLE = tuple(_places())
+CREDENTIAL_PLACES = tuple(_credential_places())
+
+TEMPLATE_PLACES = (
+    Place("management.cattle.io", "v3", "nodepools", "NodePool", "spec.nodeTemplateName", "≤2.11"),
+    Place("management.cattle.io", "v3", "nodes", "Node", "spec.nodeTemplateName", "≤2.11"),
+)
 
 
 @dataclass(frozen=True)
@@ -67,7 +99,7 @@ class Reference:
         return f"{self.kind} {place} ({self.field})"
 
 
-def target(value: t.Any, namespace: str | None) -> str | None:
+def credential_id(value: t.Any, namespace: str | None) -> str | None:
     """The credential's metadata.name that a reference stands for.
 
     Rancher reads ``anything:name`` and ``anything/name`` as ``name`` in cattle-global-data and a bare name as a Secret of the
@@ -94,27 +126,56 @@ def values_at(item: t.Any, path: t.Sequence[str]) -> t.Iterator[t.Any]:
         yield item
 
 
+def _key(place: Place, value: t.Any, namespace: str | None, item: Mapping[str, t.Any]) -> t.Any:
+    if place in TEMPLATE_PLACES:
+        # one of another namespace is another template: Rancher moves it to cattle-global-nt under another name
+        prefix, _colon, name = value.rpartition(":") if isinstance(value, str) else ("", "", "")
+        return name if prefix == TEMPLATES_NAMESPACE and name else None
+    if place.form == "display name":
+        provider = ((item.get("spec") or {}).get("name") or item["metadata"]["name"]).lower()
+        return ("display name", _TURTLES_DRIVERS.get(provider, provider), value)
+    return value if place.form == "bare" else credential_id(value, namespace)
+
+
+Finding = t.Tuple[t.Any, Reference]
+
+
+class Reader:
+    """Finds the references in objects of one kind, keeping nothing else of them."""
+
+    def __init__(self, places: t.Sequence[Place], kind: str) -> None:
+        self._kind = kind
+        self._places = [(place, place.field.split(".")) for place in places]
+
+    def read(self, item: Mapping[str, t.Any]) -> t.Iterator[Finding]:
+        """What the object refers to, each with the field that does."""
+        metadata = item["metadata"]
+        namespace = metadata.get("namespace")
+        for place, path in self._places:
+            for value in values_at(item, path):
+                key = _key(place, value, namespace, item)
+                if key:
+                    yield key, Reference(self._kind, place.api_version, namespace, metadata["name"], place.field)
+
+
 class Index:
-    """All references of a cluster by the credential they name.
+    """All references of a cluster by what they name.
 
     ``unlisted`` are the resources that could not be listed, as ``resource.group``: while there are any, a missing reference
     proves nothing.
     """
 
-    def __init__(self, unlisted: t.Iterable[str] = ()) -> None:
+    def __init__(self, findings: t.Iterable[Finding] = (), unlisted: t.Iterable[str] = ()) -> None:
         self.unlisted = tuple(sorted(set(unlisted)))
-        self._by_credential: dict[str, list[Reference]] = defaultdict(list)
+        self._by_key: dict[t.Any, list[Reference]] = defaultdict(list)
+        for key, reference in findings:
+            self._by_key[key].append(reference)
 
-    def add(self, places: t.Sequence[Place], kind: str, item: Mapping[str, t.Any]) -> None:
-        """Index one object, which the given places of its kind are looked up in."""
-        metadata = item["metadata"]
-        namespace = metadata.get("namespace")
-        for place in places:
-            for value in values_at(item, place.field.split(".")):
-                name = target(value, namespace)
-                if name:
-                    self._by_credential[name].append(Reference(kind, place.api_version, namespace, metadata["name"], place.field))
+    def to(self, stored: t.Any) -> tuple[Reference, ...]:
+        """The references to a credential or node template, given as what is stored.
 
-    def to(self, credential_id: str) -> tuple[Reference, ...]:
-        """The references to the credential with this metadata.name."""
-        return tuple(sorted(self._by_credential.get(credential_id, ()), key=str))
+        The mirror that Turtles makes of a credential is no user of it: it goes with the credential.
+        """
+        mirror = stored.annotations.get(MIRROR)
+        found = self._by_key.get(stored.id, []) + self._by_key.get(("display name", stored.driver, stored.name), [])
+        return tuple(sorted((one for one in found if not (mirror and one.kind == "AWSClusterStaticIdentity" and one.name == mirror)), key=str))

@@ -259,7 +259,7 @@ references:
 """
 
 from ansible_collections.ranchhand.rancher.plugins.module_utils._module import main as run_module
-from ansible_collections.ranchhand.rancher.plugins.module_utils._run import CLOUD_CREDENTIAL, manage_credentials
+from ansible_collections.ranchhand.rancher.plugins.module_utils._manage_credentials import CLOUD_CREDENTIAL, manage_credentials
 
 
 def main() -> None:

@@ -118,7 +118,7 @@ code:
 """
 
 from ansible_collections.ranchhand.rancher.plugins.module_utils._module import main as run_module
-from ansible_collections.ranchhand.rancher.plugins.module_utils._run import CLOUD_CREDENTIAL_INFO, list_credentials
+from ansible_collections.ranchhand.rancher.plugins.module_utils._manage_credentials import CLOUD_CREDENTIAL_INFO, list_credentials
 
 
 def main() -> None:

@@ -1,0 +1,217 @@
+# Copyright (c) 2026 ranchhand contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""observe → plan → apply for the objects of one call, whatever their kind.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+import typing as t
+from dataclasses import replace
+
+from . import _observe as observe
+from ._errors import ApiError, RanchhandError
+from ._kubernetes import Api, name_in_path
+from ._planning import Change, Wanted
+from ._references import Index
+
+# What Kubernetes itself appends to a generateName (apimachinery pkg/util/rand).
+_NAME_CHARACTERS = "bcdfghjklmnpqrstvwxz2456789"
+_TRIES = 5
+
+
+class Manager:
+    """Makes the objects of one call what is wanted; a kind fills in how it is read, planned and shown."""
+
+    path: str            # of the collection in its namespace
+    prefix: str          # of names
+    observed: t.Any
+
+    def __init__(self, api: Api, desired: t.Sequence[t.Any]) -> None:
+        self.api = api
+        self.desired = desired
+        self.warnings: list[str] = []
+
+    def read_one(self, name: str) -> t.Any:
+        """One object as it is stored; None if there is none."""
+        item = observe.one(self.api, f"{self.path}/{name_in_path(name)}")
+        return None if item is None else self.parse(item)
+
+    def parse(self, item: t.Mapping[str, t.Any]) -> t.Any:
+        raise NotImplementedError
+
+    def observe(self) -> t.Any:
+        """All that planning needs to know, but for references."""
+        raise NotImplementedError
+
+    def references(self) -> Index:
+        raise NotImplementedError
+
+    def plan(self, desired: t.Sequence[t.Any], observed: t.Any, references: Index | None = None) -> list[Change]:
+        raise NotImplementedError
+
+    def creates_for_itself(self, observed: t.Any) -> bool:
+        """Whether anything has to be created without an owner being given, so that it matters who the connection is."""
+        for one in self.desired:
+            if one.state == "present" and one.id is None and one.owner is None:
+                try:
+                    if observed.stored.match(one, observed.users) is None:
+                        return True
+                except RanchhandError:
+                    pass  # planning tells
+        return False
+
+    def look(self) -> list[Change]:
+        """Observe and plan."""
+        self.observed = self.observe()
+        changes = self.plan(self.desired, self.observed)
+        if any(change.action == "deleted" for change in changes):
+            changes = self.plan(self.desired, self.observed, self.references())
+        return changes
+
+    def wait_for_references(self, changes: list[Change]) -> list[Change]:
+        """Look again and again until what should be deleted with ``wait`` is in use no more, or its time is up."""
+        start = time.monotonic()
+        while True:
+            waiting = [
+                change.desired for change in changes
+                if change.action == "refused" and change.desired.wait and time.monotonic() - start < change.desired.wait_timeout
+            ]
+            if not waiting:
+                return changes
+            time.sleep(max(0.2, min(one.wait_sleep for one in waiting)))
+            changes = self.look()
+
+    def apply(self, changes: list[Change]) -> list[Change]:
+        """Write in parallel; what goes wrong with one item is told with it and stops no other."""
+        done = self.api.parallel(lambda change: self.guarded(self.write, change) if change.writes else change, changes)
+        created = [index for index, change in enumerate(done) if change.action == "created"]
+        if created:
+            self.wait_until_readable([done[index].after.id for index in created])
+            stored = self.observed.stored.of(self.observe().stored.all)
+            for index in created:
+                done[index] = self.guarded(lambda change: self._without_twin(change, stored), done[index])
+        return done
+
+    def wait_until_readable(self, names: list[str]) -> None:
+        """Wait until the connection may read what it created."""
+
+    def guarded(self, step: t.Callable[[Change], Change], change: Change) -> Change:
+        try:
+            return step(change)
+        except RanchhandError as error:
+            return replace(change, action="failed", error=error)
+
+    def write(self, change: Change) -> Change:
+        """Carry out one change; a conflict is looked at again, a bounded number of times."""
+        step = {"created": self.create, "updated": self.update, "deleted": self.delete}
+        for _try in range(_TRIES):
+            try:
+                return step[change.action](change)
+            except ApiError as error:
+                if error.status != 409:
+                    raise
+                conflict = error
+            if change.action == "created":  # nobody has it yet: something else, such as a quota, was in another's hands
+                continue
+            again = self.replan(change)
+            if not again.writes:
+                if again.error:
+                    return again
+                # either a concurrent run did the same, or our own write had arrived and its reply was lost
+                if change.action == "deleted":
+                    self.wait_for_finalizers(change.desired, change.before)
+                return replace(again, action=change.action, changed_fields=change.changed_fields)
+            change = again
+        raise conflict
+
+    def replan(self, change: Change) -> Change:
+        """The same item once more, with what its object is now."""
+        current = change.before or change.after
+        fresh = self.read_one(current.id)
+        if fresh is None or fresh.uid != current.uid:
+            if change.action == "deleted":
+                return replace(change, action="unchanged")
+            raise RanchhandError("conflict", f"{current.full_id} was deleted by somebody else meanwhile; run again")
+        references = self.references() if change.action == "deleted" else None
+        desired = replace(change.desired, id=fresh.id)
+        again, = self.plan([desired], replace(self.observed, stored=self.observed.stored.of([fresh])), references)
+        return replace(again, desired=change.desired)
+
+    def create(self, change: Change) -> Change:
+        """Create under a random name of our own choice, so that a repeat after a lost reply cannot make a second object."""
+        for _try in range(_TRIES):
+            name = self.prefix + "".join(random.SystemRandom().choices(_NAME_CHARACTERS, k=5))
+            body = {**change.body, "metadata": {**change.body["metadata"], "name": name}}
+            try:
+                stored = self.api.post(self.path, body)
+            except ApiError as error:
+                if error.status == 404:
+                    raise RanchhandError("unsupported", f"{self.api.host} is not the management cluster of a Rancher: {error.message}") from None
+                if error.reason != "AlreadyExists":
+                    raise
+                stored = observe.one(self.api, f"{self.path}/{name}") or {}
+                # the name was taken, by chance; or it is our own object, whose reply was lost
+                if any(stored.get(key) != value for key, value in body.items() if key not in ("metadata", "apiVersion", "kind")):
+                    continue
+            return replace(change, after=self.parse(stored))
+        raise RanchhandError("conflict", "no free name could be found")
+
+    def update(self, change: Change) -> Change:
+        return replace(change, after=self.parse(self.api.patch(f"{self.path}/{name_in_path(change.before.id)}", change.body)))
+
+    def delete(self, change: Change) -> Change:
+        self.remove(change.before)
+        self.wait_for_finalizers(change.desired, change.before)
+        return change
+
+    def remove(self, current: t.Any) -> None:
+        """Delete just what was seen; one that is gone already is fine."""
+        try:
+            self.api.delete(f"{self.path}/{name_in_path(current.id)}", current.uid, current.resource_version)
+        except ApiError as error:
+            if error.status != 404:
+                raise
+
+    def wait_for_finalizers(self, desired: Wanted, current: t.Any) -> None:
+        """With ``wait``, wait until a deleted object is gone; otherwise say what holds it."""
+        if not current.finalizers:
+            return
+        deadline = time.monotonic() + desired.wait_timeout
+        while True:
+            left = self.read_one(current.id)
+            if left is None or left.uid != current.uid:
+                return
+            held_by = ", ".join(left.finalizers)
+            if not desired.wait:
+                self.warnings.append(f"{current.full_id} goes as soon as its finalizers are done: {held_by}")
+                return
+            if time.monotonic() >= deadline:
+                raise RanchhandError("conflict", f"{current.full_id} is deleted but still held by {held_by} after {desired.wait_timeout} seconds")
+            time.sleep(max(0.2, desired.wait_sleep))
+
+    def _without_twin(self, change: Change, stored: t.Any) -> Change:
+        """Give way to an object that a concurrent run created under the same name just before ours.
+
+        Of two that see each other only the younger goes.
+        """
+        mine = change.after
+        elder = [
+            one for one in stored.named(mine.name, mine.driver, mine.owner)
+            if one.id != mine.id and not one.deleting and self._was_there(one, mine.resource_version)
+        ]
+        if not elder:
+            return change
+        self.remove(replace(mine, resource_version=stored.by_id.get(mine.id, mine).resource_version))
+        again, = self.plan([change.desired], replace(self.observed, stored=stored.of(elder)))
+        return self.write(again) if again.writes else again
+
+    def _was_there(self, other: t.Any, resource_version: str) -> bool:
+        """Whether an object was there at a moment, which its own time cannot tell: it knows only the second."""
+        moment = {"resourceVersion": resource_version, "resourceVersionMatch": "Exact"}
+        return any(self.api.list(self.path, fieldSelector=f"metadata.name={other.id}", **moment))

@@ -1,0 +1,169 @@
+# Copyright (c) 2026 ranchhand contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""What the modules cloud_credential and cloud_credential_info do.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import datetime
+import time
+import typing as t
+from collections.abc import Mapping
+from dataclasses import replace
+
+from . import _observe as observe
+from ._credential import EMPTY, Credential, Observed, desired_from, from_secret, plan, show
+from ._errors import ApiError, Mistakes, RanchhandError
+from ._kubernetes import Api
+from ._manage import Manager
+from ._metadata import Users, check_id
+from ._options import AUTH, WAIT, Spec, call_and_item
+from ._planning import PER_CALL, Change
+from ._references import NAMESPACE, Index
+from ._run import Connect, Mode, report
+
+ITEM = Spec({
+    "name": {"type": "str"},
+    "id": {"type": "str"},
+    "driver": {"type": "str"},
+    "owner": {"type": "str"},
+    "description": {"type": "str"},
+    "labels": {"type": "dict"},
+    "annotations": {"type": "dict"},
+    "config": {"type": "dict"},
+    "secrets": {"type": "dict", "no_log": True},
+    "update_secrets": {"type": "str", "choices": ["always", "on_create"], "default": "always", "no_log": False},
+    "validate_config": {"type": "bool", "default": True},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "force": {"type": "bool", "default": False},
+}).merge(WAIT)
+
+CLOUD_CREDENTIAL = call_and_item(AUTH, ITEM, "credentials", PER_CALL)
+
+FILTERS = Spec({
+    "name": {"type": "str"},
+    "id": {"type": "str"},
+    "driver": {"type": "str"},
+    "owner": {"type": "str"},
+    "references": {"type": "bool", "default": False},
+})
+
+CLOUD_CREDENTIAL_INFO = AUTH.merge(FILTERS)
+
+_RULE_TIMEOUT = 30.0  # seconds for Rancher to let a creator read what it created; seen to take three
+
+
+def manage_credentials(params: Mapping[str, t.Any], connect: Connect, mode: Mode) -> dict[str, t.Any]:
+    """cloud_credential: creates, updates and deletes."""
+    desired = desired_from(params)
+    many = params.get("credentials") is not None
+    if not desired:
+        return {"changed": False, "credentials": []}
+    manager = CredentialManager(connect(), desired)
+    changes = manager.look()
+    if not mode.check:
+        changes = manager.apply(manager.wait_for_references(changes))
+    return report(changes, manager.warnings, manager.observed.schemas, show, mode, "credential", many)
+
+
+def credentials(api: Api, ids: t.Collection[str] | None = None) -> list[Credential]:
+    """All credentials, or at least those with the given ids."""
+    found = (from_secret(secret) for secret in observe.secrets(api, ids))
+    return [credential for credential in found if credential is not None]
+
+
+class CredentialManager(Manager):
+    """The cloud credentials of one call."""
+
+    path = observe.SECRETS
+    prefix = "cc-"
+
+    def parse(self, item: Mapping[str, t.Any]) -> Credential | None:
+        return from_secret(item)
+
+    def observe(self) -> Observed:
+        wanted = self.desired
+        only_ids = all(one.id for one in wanted) and not any("kubeconfigContent" in one.secrets for one in wanted)
+        found, schemas, users = self.api.at_once(
+            lambda: credentials(self.api, {one.id for one in wanted} if only_ids else None),
+            lambda: observe.schemas(self.api) if any(one.validate_config for one in wanted) else None,
+            lambda: observe.users(self.api) if any(one.owner for one in wanted) else Users(()),
+        )
+        observed = Observed(EMPTY.of(found), schemas, users)
+        if self.creates_for_itself(observed):
+            me = observe.myself(self.api)
+            observed = replace(observed, me=me.id if me else None)
+        return observed
+
+    def references(self) -> Index:
+        return observe.references(self.api)
+
+    def plan(self, desired: t.Sequence[t.Any], observed: Observed, references: Index | None = None) -> list[Change]:
+        return plan(desired, observed, references)
+
+    def wait_until_readable(self, names: list[str]) -> None:
+        """Wait until an ordinary Rancher user's rules show what it created, so that its next run finds it."""
+        try:
+            self.api.get(observe.SECRETS, limit=1)
+            return
+        except ApiError as error:
+            if error.status != 403:
+                raise
+        deadline = time.monotonic() + _RULE_TIMEOUT
+        while not set(names) <= set(observe.readable_secrets(self.api)):
+            if time.monotonic() > deadline:
+                self.warnings.append(f"Rancher has not yet let this connection read {', '.join(names)}; the next run may not find them")
+                return
+            time.sleep(0.5)
+
+
+def list_credentials(params: Mapping[str, t.Any], connect: Connect, mode: Mode) -> dict[str, t.Any]:
+    """cloud_credential_info: what there is, without any secret."""
+    api = connect()
+    identifier, mistakes = check_id(params["id"], NAMESPACE)
+    if mistakes:
+        raise Mistakes(mistakes)
+    found, schemas, users, index = api.at_once(
+        lambda: credentials(api, None if identifier is None else [identifier]),
+        lambda: observe.schemas(api),
+        lambda: observe.users(api) if params["owner"] else None,
+        lambda: observe.references(api) if params["references"] else None,
+    )
+    shown = [describe(one, show(one, schemas), index) for one in found if wanted_by(params, one, users)]
+    return listing("credentials", shown, index)
+
+
+def wanted_by(params: Mapping[str, t.Any], one: t.Any, users: Users | None) -> bool:
+    """Whether an object passes the filters of an info module."""
+    owner = params["owner"]
+    if owner and users and owner != one.owner:
+        try:
+            owner = users.find(owner)
+        except RanchhandError as error:
+            if error.code == "ambiguous":
+                raise
+            # a user that is gone may still own something
+    return params["name"] in (None, one.name) and params["driver"] in (None, one.driver) and owner in (None, one.owner)
+
+
+def describe(one: t.Any, shown: dict[str, t.Any], index: Index | None) -> dict[str, t.Any]:
+    """What info modules say beyond what an object is: its age in seconds, its problem if it has one, and who refers to it."""
+    created = datetime.datetime.strptime(one.created_at, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=datetime.timezone.utc)
+    shown["age"] = max(0, int((datetime.datetime.now(datetime.timezone.utc) - created).total_seconds()))
+    if one.problem:
+        shown["problem"] = one.problem
+    if index is not None:
+        shown["references"] = [reference.show() for reference in index.to(one)]
+    return shown
+
+
+def listing(name: str, shown: list[dict[str, t.Any]], index: Index | None) -> dict[str, t.Any]:
+    """The result of an info module."""
+    result: dict[str, t.Any] = {"changed": False, name: sorted(shown, key=lambda one: (one["name"], one["id"]))}
+    if index is not None and index.unlisted:
+        result["references_incomplete"] = list(index.unlisted)
+    return result

@@ -1,0 +1,138 @@
+# Copyright (c) 2026 ranchhand contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""What the modules node_template and node_template_info do.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from collections.abc import Mapping
+from dataclasses import replace
+
+from . import _observe as observe
+from ._credential import EMPTY
+from ._errors import Mistakes
+from ._manage import Manager
+from ._manage_credentials import FILTERS, credentials, describe, listing, wanted_by
+from ._manage_credentials import ITEM as CREDENTIAL_ITEM
+from ._metadata import Users, check_id
+from ._node_template import PER_CALL, NodeTemplate, Observed, WantedTemplate, desired_from, from_object, plan, show
+from ._options import AUTH, Spec, call_and_item
+from ._planning import Catalog, Change
+from ._references import NAMESPACE, TEMPLATE_PLACES, TEMPLATES_NAMESPACE, Index, credential_id
+from ._run import Connect, Mode, report
+
+_ITEM = CREDENTIAL_ITEM.merge(Spec({
+    "cloud_credential": {"type": "str"},
+    "rancher_version": {"type": "str"},
+    "engine_install_url": {"type": "str"},
+    "docker_version": {"type": "str"},
+    "engine_env": {"type": "dict"},
+    "engine_insecure_registry": {"type": "list", "elements": "str"},
+    "engine_label": {"type": "dict"},
+    "engine_opt": {"type": "dict"},
+    "engine_registry_mirror": {"type": "list", "elements": "str"},
+    "engine_storage_driver": {"type": "str"},
+    "storage_opt": {"type": "dict"},
+    "log_opt": {"type": "dict"},
+    "use_internal_ip_address": {"type": "bool"},
+    "auth_certificate_authority": {"type": "str"},
+    "auth_key": {"type": "str", "no_log": True},
+    "node_taints": {"type": "list", "elements": "dict", "options": {
+        "key": {"type": "str", "required": True, "no_log": False},
+        "value": {"type": "str"},
+        "effect": {"type": "str", "choices": ["NoSchedule", "PreferNoSchedule", "NoExecute"], "required": True},
+    }},
+}))
+
+NODE_TEMPLATE = call_and_item(AUTH, _ITEM, "node_templates", PER_CALL)
+
+NODE_TEMPLATE_INFO = AUTH.merge(FILTERS)
+
+
+def manage_node_templates(params: Mapping[str, t.Any], connect: Connect, mode: Mode) -> dict[str, t.Any]:
+    """node_template: creates, updates and deletes."""
+    desired = desired_from(params)
+    if not desired:
+        return {"changed": False, "node_templates": []}
+    manager = TemplateManager(connect(), desired)
+    changes = manager.look()
+    if not mode.check:
+        changes = manager.apply(manager.wait_for_references(changes))
+    manager.warn_of_secrets(changes)
+    return report(
+        changes, manager.warnings, manager.observed.schemas, show, mode, "node_template", params.get("node_templates") is not None
+    )
+
+
+class TemplateManager(Manager):
+    """The node templates of one call."""
+
+    path = observe.TEMPLATES
+    prefix = "nt-"
+
+    def parse(self, item: Mapping[str, t.Any]) -> NodeTemplate:
+        return from_object(item)
+
+    def observe(self) -> Observed:
+        wanted: t.Sequence[WantedTemplate] = self.desired
+        present = [one for one in wanted if one.state == "present"]
+        found, schemas, users, version = self.api.at_once(
+            lambda: observe.templates(self.api, {one.id for one in wanted if one.id} if all(one.id for one in wanted) else None),
+            lambda: observe.schemas(self.api) if any(one.validate_config for one in wanted) else None,
+            lambda: observe.users(self.api) if any(one.owner for one in wanted) else Users(()),
+            lambda: observe.rancher_version(self.api) if present else None,
+        )
+        stated = {observe.parse_version(one.rancher_version) for one in present if one.rancher_version}
+        if version is None and len(stated) == 1:
+            version = stated.pop()
+        observed = Observed(Observed.stored.of(map(from_object, found)), self._credentials(present, found), schemas, users, version=version)
+        if self.creates_for_itself(observed):
+            me = observe.myself(self.api)
+            observed = replace(observed, me=me.id if me else None)
+        return observed
+
+    def _credentials(self, present: t.Sequence[WantedTemplate], stored: t.Sequence[Mapping[str, t.Any]]) -> Catalog:
+        """The credentials that are asked for, and those of templates that are handed over; no request if there are none."""
+        asked = {one.cloud_credential.strip() for one in present if one.cloud_credential}
+        handed_over = {one.id for one in present if one.owner and one.id}
+        asked |= {(item.get("spec") or {}).get("cloudCredentialName") or "" for item in stored if item["metadata"]["name"] in handed_over}
+        asked.discard("")
+        if not asked:
+            return EMPTY
+        by_id = {credential_id(one, None) for one in asked}  # None for a name, or for an id without its namespace
+        return EMPTY.of(credentials(self.api, None if None in by_id else by_id))
+
+    def references(self) -> Index:
+        return observe.references(self.api, TEMPLATE_PLACES)
+
+    def plan(self, desired: t.Sequence[t.Any], observed: Observed, references: Index | None = None) -> list[Change]:
+        return plan(desired, observed, references)
+
+    def warn_of_secrets(self, changes: t.Sequence[Change]) -> None:
+        named = [change.desired.name or change.desired.id for change in changes if change.desired.state == "present" and change.desired.secrets]
+        if named:
+            self.warnings.append(
+                f"the secrets of node template {', '.join(named)} lie in plain text in the object, readable by all who may read node templates; "
+                "use a cloud credential for what it covers"
+            )
+
+
+def list_node_templates(params: Mapping[str, t.Any], connect: Connect, mode: Mode) -> dict[str, t.Any]:
+    """node_template_info: what there is, without any secret."""
+    api = connect()
+    identifier, mistakes = check_id(params["id"], TEMPLATES_NAMESPACE)
+    if mistakes:
+        raise Mistakes(mistakes)
+    items, schemas, users, index = api.at_once(
+        lambda: observe.templates(api, None if identifier is None else [identifier]),
+        lambda: observe.schemas(api),
+        lambda: observe.users(api) if params["owner"] else None,
+        lambda: observe.references(api, TEMPLATE_PLACES) if params["references"] else None,
+    )
+    found = [one for one in map(from_object, items) if wanted_by(params, one, users)]
+    return listing("node_templates", [describe(one, show(one, schemas), index) for one in found], index)

@@ -1,0 +1,382 @@
+# Copyright (c) 2026 ranchhand contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""What a node template is, and what to do so that it becomes what is wanted.
+
+PRIVATE to the collection. Pure: neither Ansible nor a cluster is needed.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from ._credential import EMPTY as NO_CREDENTIALS
+from ._credential import Credential
+from ._driver_schema import Config, Fields, Schemas, as_typed, check_config, missing_fields, same_json, text_of
+from ._errors import Mistakes, RanchhandError
+from ._metadata import CREATOR_ID, CREATOR_LABEL, Users, differing, merged
+from ._planning import (
+    Catalog, Change, Wanted, common_fields, given, new_owner, plan_each, plan_removal, refuse_deleting, refuse_other_driver, same_twice,
+    told_together, wanted_items,
+)
+from ._references import NAMESPACE, TEMPLATES_NAMESPACE, Index, credential_id
+
+WHAT = "node template"
+
+# Without it Rancher makes the owner's Role and RoleBinding anew (pkg/controllers/management/nodetemplate/nodetemplate.go).
+_BINDINGS_CREATED = "ownerBindingsCreated"
+
+# Option and field of spec, with the form of the value (pkg/apis/management.cattle.io/v3/machine_types.go).
+SPEC_OPTIONS = {
+    "auth_certificate_authority": ("authCertificateAuthority", "text"),
+    "auth_key": ("authKey", "text"),
+    "docker_version": ("dockerVersion", "text"),
+    "engine_env": ("engineEnv", "map"),
+    "engine_insecure_registry": ("engineInsecureRegistry", "list"),
+    "engine_install_url": ("engineInstallURL", "text"),
+    "engine_label": ("engineLabel", "map"),
+    "engine_opt": ("engineOpt", "map"),
+    "engine_registry_mirror": ("engineRegistryMirror", "list"),
+    "engine_storage_driver": ("engineStorageDriver", "text"),
+    "log_opt": ("logOpt", "map"),
+    "node_taints": ("nodeTaints", "list"),
+    "storage_opt": ("storageOpt", "map"),
+    "use_internal_ip_address": ("useInternalIpAddress", "flag"),
+}
+_SECRET_OPTIONS = ("auth_key",)
+
+# From 2.12 to 2.14 Rancher refuses to start while there is a node template (pkg/rancher/rancher.go), later it has none.
+_LAST_VERSION = (2, 11)
+
+
+@dataclass(frozen=True)
+class NodeTemplate:
+    """A node template as it is stored; ``id`` is the metadata.name, ``config`` the top-level <driver>Config."""
+
+    id: str
+    uid: str
+    resource_version: str
+    name: str
+    driver: str | None
+    owner: str | None
+    description: str
+    created_at: str | None
+    credential: str
+    labels: Mapping[str, str] = field(repr=False)
+    annotations: Mapping[str, str] = field(repr=False)
+    config: Mapping[str, t.Any] = field(repr=False)
+    spec: Mapping[str, t.Any] = field(repr=False)
+    finalizers: tuple[str, ...] = ()
+    deleting: bool = False
+    problem: str | None = None
+
+    @property
+    def full_id(self) -> str:
+        return f"{TEMPLATES_NAMESPACE}:{self.id}"
+
+
+def from_object(item: Mapping[str, t.Any]) -> NodeTemplate:
+    """A NodeTemplate as Rancher reads it (pkg/controllers/management/node/controller.go)."""
+    metadata, spec = item["metadata"], item.get("spec") or {}
+    annotations = metadata.get("annotations") or {}
+    driver = spec.get("driver") or None
+    config = item.get(f"{driver}Config")
+    credential = spec.get("cloudCredentialName") or ""
+    problem = None
+    if not driver:
+        problem = "names no driver"
+    elif not isinstance(config, Mapping):
+        problem = f"has no {driver}Config, so that no machine can be made from it"
+    elif credential and not config:
+        problem = f"has an empty {driver}Config, so that its machines do not get the credential"
+    elif not annotations.get(CREATOR_ID):
+        problem = f"has no annotation {CREATOR_ID}, so that it belongs to nobody"
+    return NodeTemplate(
+        id=metadata["name"], uid=metadata["uid"], resource_version=metadata["resourceVersion"],
+        name=spec.get("displayName") or metadata["name"], driver=driver, owner=annotations.get(CREATOR_ID) or None,
+        description=spec.get("description") or "", created_at=metadata.get("creationTimestamp"), credential=credential,
+        labels=metadata.get("labels") or {}, annotations=annotations, config=config if isinstance(config, Mapping) else {}, spec=spec,
+        finalizers=tuple(metadata.get("finalizers") or ()), deleting=bool(metadata.get("deletionTimestamp")), problem=problem,
+    )
+
+
+def show(template: NodeTemplate, schemas: Schemas | None) -> dict[str, t.Any]:
+    """What may be shown of a node template: values of fields that the driver's schema knows to be public, names of all others."""
+    fields = schemas.node_fields(template.driver) if schemas and template.driver else None
+    public = {name for name in template.config if fields and name in fields and not fields[name].secret}
+    return {
+        "id": template.full_id, "name": template.name, "driver": template.driver, "owner": template.owner,
+        "description": template.description, "cloud_credential": template.credential or None,
+        "config": {name: template.config[name] for name in sorted(public)},
+        "secret_fields": sorted(set(template.config) - public),
+        **{
+            option: template.spec[key] for option, (key, _form) in SPEC_OPTIONS.items()
+            if option not in _SECRET_OPTIONS and template.spec.get(key) not in (None, "", {}, [])
+        },
+        "created_at": template.created_at,
+    }
+
+
+@dataclass(frozen=True)
+class WantedTemplate(Wanted):
+    """What a playbook asks for, of one node template; ``spec`` holds its options of SPEC_OPTIONS, null entries of maps included."""
+
+    cloud_credential: str | None = None
+    rancher_version: str | None = None
+    spec: Mapping[str, t.Any] = field(default_factory=dict, repr=False)
+
+
+def desired_from(params: Mapping[str, t.Any]) -> list[WantedTemplate]:
+    """What the parsed options ask for; raises Mistakes."""
+    mistakes: list[str] = []
+    result = []
+    for where, item in wanted_items(params, "node_templates", PER_CALL):
+        arguments, wrong = common_fields(where, item, TEMPLATES_NAMESPACE)
+        spec = {}
+        for option, (_key, form) in SPEC_OPTIONS.items():
+            if item.get(option) is not None:
+                try:
+                    spec[option] = _spec_value(form, item[option])
+                except ValueError as error:
+                    wrong.append(f"{where}{option} {error}")
+        if item.get("cloud_credential") is not None and not item["cloud_credential"].strip():
+            wrong.append(f"{where}cloud_credential must not be empty")
+        mistakes += wrong
+        result.append(WantedTemplate(
+            **arguments, spec=spec, cloud_credential=item.get("cloud_credential"), rancher_version=item.get("rancher_version"),
+        ))
+    if mistakes:
+        raise Mistakes(mistakes)
+    return result
+
+
+PER_CALL = ("state", "force", "update_secrets", "validate_config", "wait", "wait_timeout", "wait_sleep", "rancher_version")
+
+
+def _spec_value(form: str, value: t.Any) -> t.Any:
+    if form == "map":
+        return {key: None if element is None else text_of(element) for key, element in value.items()}
+    if form == "list":
+        return [given(element) if isinstance(element, Mapping) else text_of(element) for element in value]
+    return text_of(value) if form == "text" else value
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What a cluster holds; ``version`` is Rancher's major and minor, None where it is not known."""
+
+    stored: Catalog = Catalog(WHAT, TEMPLATES_NAMESPACE)
+    credentials: Catalog = NO_CREDENTIALS
+    schemas: Schemas | None = None
+    users: Users = Users(())
+    me: str | None = None
+    version: tuple[int, int] | None = None
+
+
+def plan(desired: t.Sequence[WantedTemplate], observed: Observed, references: Index | None = None) -> list[Change]:
+    """What to do about each of the wanted node templates, in their order; otherwise as for credentials."""
+    def plan_one(one: WantedTemplate) -> Change:
+        current = observed.stored.match(one, observed.users)
+        if one.state == "absent":
+            used_by = references.to(current) if references and current else None
+            return plan_removal(one, current, used_by, references.unlisted if references else (), WHAT)
+        _refuse_version(observed.version)
+        return _plan_update(one, current, observed) if current else _plan_creation(one, observed)
+
+    changes, errors = plan_each(desired, plan_one)
+    errors += same_twice(changes)
+    if errors:
+        raise told_together(errors)
+    return changes
+
+
+def _refuse_version(version: tuple[int, int] | None) -> None:
+    if version is None:
+        raise RanchhandError(
+            "unsupported", "the version of this Rancher cannot be told (setting server-version), and from 2.12 on a node template would keep it "
+                           "from starting; give rancher_version if you know it to be older"
+        )
+    if version > _LAST_VERSION:
+        raise RanchhandError(
+            "unsupported", f"Rancher {version[0]}.{version[1]} has no RKE1 any more: it would not start again while there is a node template; "
+                           "listing and removing them works"
+        )
+
+
+def _credential(desired: WantedTemplate, driver: str, owner: str | None, observed: Observed) -> Credential:
+    """The credential that is asked for by name or id, checked; raises RanchhandError."""
+    asked = (desired.cloud_credential or "").strip()
+    identifier = credential_id(asked, NAMESPACE)
+    found = [observed.credentials.by_id[identifier]] if identifier in observed.credentials.by_id else []
+    if ":" not in asked:
+        narrow = (driver, owner) if desired.validate_config else (driver, None)
+        named = observed.credentials.named(asked, *narrow) or observed.credentials.named(asked)
+        found += [one for one in named if one not in found]
+    credential: Credential | None = observed.credentials.the_one(found, asked)
+    if credential is None:
+        raise RanchhandError("not_found", f"cloud_credential {asked:.80} does not exist, neither as a name nor as an id")
+    if credential.driver != driver:
+        raise RanchhandError("invalid", f"cloud_credential {credential.full_id} is of driver {credential.driver}; its machines could not be made with {driver}")
+    if desired.validate_config and credential.owner != owner:
+        raise RanchhandError(
+            "invalid", f"cloud_credential {credential.full_id} belongs to {credential.owner}, the node template to {owner}; validate_config: false lets that pass"
+        )
+    refuse_deleting(credential)
+    return credential
+
+
+def _fields_for(desired: WantedTemplate, driver: str, observed: Observed) -> Fields | None:
+    if not desired.validate_config:
+        return None
+    if observed.schemas is None:
+        raise RanchhandError(
+            "forbidden", "the fields of the driver cannot be checked: this connection may not list dynamicschemas.management.cattle.io; "
+                         "allow that, or give validate_config: false"
+        )
+    fields = observed.schemas.node_fields(driver)
+    if fields is None:
+        raise RanchhandError("invalid", f"driver {driver:.60} has no schema for node templates in this Rancher; is it active?")
+    return fields
+
+
+def _checked(
+    fields: Fields | None, covered: t.Collection[str], public: Mapping[str, t.Any], secret: Mapping[str, t.Any], creating: bool
+) -> Config:
+    config, mistakes = check_config(fields, public, secret, as_typed)
+    mistakes += missing_fields({name: one for name, one in (fields or {}).items() if name not in covered}, config, creating)
+    mistakes += [f"{name} comes from the cloud credential and does not belong in a node template that uses one" for name in config.values if name in covered]
+    if mistakes:
+        raise Mistakes(mistakes)
+    return config
+
+
+def _plan_creation(desired: WantedTemplate, observed: Observed) -> Change:
+    owner = new_owner(desired, observed.users, observed.me, WHAT, [] if desired.config or desired.secrets or desired.cloud_credential
+                      else ["config or cloud_credential is required"])
+    driver = desired.driver or ""
+    credential = _credential(desired, driver, owner, observed) if desired.cloud_credential else None
+    covered = frozenset(credential.data) if credential else frozenset()
+    fields = _fields_for(desired, driver, observed)
+    checked = _checked(fields, covered, desired.config, desired.secrets, creating=True)
+    defaults = {name: one.default for name, one in (fields or {}).items() if name not in covered and one.default is not None}
+    config = merge_patched(defaults, checked.values)
+    if not config:
+        raise RanchhandError("invalid", "config must not be empty: Rancher would not give the credential to the machines")
+    spec = {
+        "displayName": desired.name, "driver": driver, "useInternalIpAddress": True,
+        **({"description": desired.description} if desired.description else {}),
+        **({"cloudCredentialName": credential.full_id} if credential else {}),
+        **{SPEC_OPTIONS[option][0]: given(value) if isinstance(value, Mapping) else value for option, value in desired.spec.items() if value != ""},
+    }
+    annotations = merged({CREATOR_ID: owner}, desired.annotations)
+    labels = merged(CREATOR_LABEL, desired.labels)
+    body = {
+        "apiVersion": "management.cattle.io/v3", "kind": "NodeTemplate",
+        "metadata": {"namespace": TEMPLATES_NAMESPACE, "generateName": "nt-", "labels": labels, "annotations": annotations},
+        "spec": spec, f"{driver}Config": config,
+    }
+    after = from_object({**body, "metadata": {**body["metadata"], "name": "", "uid": "", "resourceVersion": ""}})
+    set_options = [name for name in ("description", "labels", "annotations", "cloud_credential") if getattr(desired, name)]
+    changed = {"name", "driver", "owner", *set_options, *desired.spec, *config}
+    return Change(desired, "created", after=after, body=body, changed_fields=tuple(sorted(changed)))
+
+
+def _plan_update(desired: WantedTemplate, current: NodeTemplate, observed: Observed) -> Change:
+    refuse_deleting(current)
+    refuse_other_driver(desired, current, WHAT)
+    if current.driver is None:
+        raise RanchhandError("invalid", f"{current.full_id} {current.problem}; repair or delete it first")
+    annotations: dict[str, str | None] = dict(differing(desired.annotations, current.annotations))
+    changed = ["annotations"] if annotations else []
+    labels = differing(desired.labels, current.labels)
+    if labels:
+        changed.append("labels")
+    owner = observed.users.find(desired.owner) if desired.owner else current.owner
+    if owner != current.owner:
+        annotations.update({CREATOR_ID: owner, **({_BINDINGS_CREATED: None} if _BINDINGS_CREATED in current.annotations else {})})
+        changed.append("owner")
+
+    spec: dict[str, t.Any] = {}
+    if desired.name is not None and desired.name != current.name:
+        spec["displayName"] = desired.name
+        changed.append("name")
+    if desired.description is not None and desired.description != current.description:
+        spec["description"] = desired.description or None
+        changed.append("description")
+    for option, value in desired.spec.items():
+        key, form = SPEC_OPTIONS[option]
+        difference = _spec_difference(form, value, current.spec.get(key))
+        if difference is not _SAME:
+            spec[key] = difference
+            changed.append(option)
+
+    config: dict[str, t.Any] = {}
+    credential = None
+    if desired.cloud_credential or (owner != current.owner and current.credential):
+        wanted = desired if desired.cloud_credential else replace(desired, cloud_credential=current.credential)
+        credential = _credential(wanted, current.driver, owner, observed)
+        if credential_id(current.credential, TEMPLATES_NAMESPACE) != credential.id:
+            spec["cloudCredentialName"] = credential.full_id
+            changed.append("cloud_credential")
+            config.update({name: None for name in credential.data if name in current.config})
+    secrets = desired.secrets if desired.update_secrets == "always" else {}
+    if desired.config or secrets:
+        fields = _fields_for(desired, current.driver, observed)
+        covered = credential.data if credential else _covered(current, observed.schemas)
+        checked = _checked(fields, covered, desired.config, secrets, creating=False)
+        for name, value in checked.values.items():
+            stored = current.config.get(name)
+            if value != stored and not (name in checked.as_json and same_json(value, stored)):
+                config[name] = value
+    changed += config
+    if not changed:
+        return Change(desired, "unchanged", before=current, after=current)
+
+    key = f"{current.driver}Config"
+    body: dict[str, t.Any] = {"metadata": {"uid": current.uid, "resourceVersion": current.resource_version}}
+    body["metadata"].update({kind: entries for kind, entries in (("annotations", annotations), ("labels", labels)) if entries})
+    body.update({part: entries for part, entries in (("spec", spec), (key, config)) if entries})
+    after = replace(
+        current, name=spec.get("displayName", current.name), owner=owner, credential=spec.get("cloudCredentialName", current.credential),
+        description=current.description if desired.description is None else desired.description,
+        labels=merged(current.labels, labels), annotations=merged(current.annotations, annotations),
+        config=merge_patched(current.config, config), spec=merge_patched(current.spec, spec),
+    )
+    if not after.config:
+        raise RanchhandError("invalid", f"{key} of {current.full_id} would be empty: Rancher would not give the credential to the machines")
+    return Change(desired, "updated", before=current, after=after, body=body, changed_fields=tuple(sorted(changed)))
+
+
+def _covered(current: NodeTemplate, schemas: Schemas | None) -> t.Collection[str]:
+    if not current.credential or not schemas or not current.driver:
+        return ()
+    return schemas.known_fields(current.driver) or ()
+
+
+_SAME = object()
+
+
+def _spec_difference(form: str, value: t.Any, stored: t.Any) -> t.Any:
+    """What a merge patch needs to make the stored value the wanted one; _SAME if nothing."""
+    if form == "map":
+        difference = {key: element for key, element in value.items() if (stored or {}).get(key) != element}
+        return difference or _SAME
+    if form == "text":
+        return _SAME if value == (stored or "") else value or None
+    return _SAME if value == (stored or [] if form == "list" else stored) else value
+
+
+def merge_patched(stored: t.Any, patch: t.Any) -> t.Any:
+    """What a JSON merge patch (RFC 7396) makes of a value."""
+    if not isinstance(patch, Mapping):
+        return patch
+    result = dict(stored) if isinstance(stored, Mapping) else {}
+    for key, value in patch.items():
+        if value is None:
+            result.pop(key, None)
+        else:
+            result[key] = merge_patched(result.get(key), value)
+    return result
