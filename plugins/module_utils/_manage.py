@@ -15,14 +15,16 @@ import typing as t
 from dataclasses import replace
 
 from . import _observe as observe
+from ._credential import Credential, from_secret
 from ._errors import ApiError, RanchhandError
 from ._kubernetes import Api, name_in_path
+from ._marks import patch
 from ._planning import Change, Wanted
 from ._references import Index
 
 # What Kubernetes itself appends to a generateName (apimachinery pkg/util/rand).
 _NAME_CHARACTERS = "bcdfghjklmnpqrstvwxz2456789"
-_TRIES = 5
+TRIES = 8
 
 
 class Manager:
@@ -36,6 +38,7 @@ class Manager:
         self.api = api
         self.desired = desired
         self.warnings: list[str] = []
+        self.run_id = "".join(random.SystemRandom().choices(_NAME_CHARACTERS, k=10))
 
     def read_one(self, name: str) -> t.Any:
         """One object as it is stored; None if there is none."""
@@ -89,7 +92,7 @@ class Manager:
 
     def apply(self, changes: list[Change]) -> list[Change]:
         """Write in parallel; what goes wrong with one item is told with it and stops no other."""
-        done = self.api.parallel(lambda change: self.guarded(self.write, change) if change.writes else change, changes)
+        done = self.write_all(changes)
         created = [index for index, change in enumerate(done) if change.action == "created"]
         if created:
             self.wait_until_readable([done[index].after.id for index in created])
@@ -97,6 +100,9 @@ class Manager:
             for index in created:
                 done[index] = self.guarded(lambda change: self._without_twin(change, stored), done[index])
         return done
+
+    def write_all(self, changes: list[Change]) -> list[Change]:
+        return self.api.parallel(lambda change: self.guarded(self.write, change) if change.writes else change, changes)
 
     def wait_until_readable(self, names: list[str]) -> None:
         """Wait until the connection may read what it created."""
@@ -110,7 +116,7 @@ class Manager:
     def write(self, change: Change) -> Change:
         """Carry out one change; a conflict is looked at again, a bounded number of times."""
         step = {"created": self.create, "updated": self.update, "deleted": self.delete}
-        for _try in range(_TRIES):
+        for _try in range(TRIES):
             try:
                 return step[change.action](change)
             except ApiError as error:
@@ -145,7 +151,7 @@ class Manager:
 
     def create(self, change: Change) -> Change:
         """Create under a random name of our own choice, so that a repeat after a lost reply cannot make a second object."""
-        for _try in range(_TRIES):
+        for _try in range(TRIES):
             name = self.prefix + "".join(random.SystemRandom().choices(_NAME_CHARACTERS, k=5))
             body = {**change.body, "metadata": {**change.body["metadata"], "name": name}}
             try:
@@ -161,6 +167,30 @@ class Manager:
                     continue
             return replace(change, after=self.parse(stored))
         raise RanchhandError("conflict", "no free name could be found")
+
+    def mark(self, stored: Credential, decide: t.Callable[[Credential], t.Mapping[str, str | None]]) -> Credential | None:
+        """Change annotations of a credential by compare-and-swap, and return it as it is then; None if it is gone.
+
+        ``decide`` says which for the version it is given, none to leave it alone, or raises.
+        """
+        path = f"{observe.SECRETS}/{name_in_path(stored.id)}"
+        for number in range(TRIES):
+            annotations = decide(stored)
+            if not annotations:
+                return stored
+            try:
+                return from_secret(self.api.patch(path, patch(stored, annotations)))
+            except ApiError as error:
+                if error.status not in (404, 409):
+                    raise
+                conflict = error
+            time.sleep(random.uniform(0, 0.05 * number))
+            item = observe.one(self.api, path)
+            fresh = from_secret(item) if item else None
+            if fresh is None or fresh.uid != stored.uid:
+                return None
+            stored = fresh
+        raise conflict
 
     def update(self, change: Change) -> Change:
         return replace(change, after=self.parse(self.api.patch(f"{self.path}/{name_in_path(change.before.id)}", change.body)))

@@ -9,6 +9,7 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import time
 import typing as t
@@ -16,13 +17,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from . import _observe as observe
-from ._credential import EMPTY, Credential, Observed, desired_from, from_secret, plan, show
+from ._credential import EMPTY, WHAT, Credential, Observed, desired_from, from_secret, plan, show
 from ._errors import ApiError, Mistakes, RanchhandError
 from ._kubernetes import Api
-from ._manage import Manager
+from ._manage import TRIES, Manager
+from ._marks import CONDEMNED, condemned_by, intents, now, stamp
 from ._metadata import Users, check_id
+from ._observe import SECRETS
 from ._options import AUTH, WAIT, Spec, call_and_item
-from ._planning import PER_CALL, Change
+from ._planning import PER_CALL, Change, plan_removal
 from ._references import NAMESPACE, Index
 from ._run import Connect, Mode, report
 
@@ -79,7 +82,7 @@ def credentials(api: Api, ids: t.Collection[str] | None = None) -> list[Credenti
 class CredentialManager(Manager):
     """The cloud credentials of one call."""
 
-    path = observe.SECRETS
+    path = SECRETS
     prefix = "cc-"
 
     def parse(self, item: Mapping[str, t.Any]) -> Credential | None:
@@ -104,6 +107,77 @@ class CredentialManager(Manager):
 
     def plan(self, desired: t.Sequence[t.Any], observed: Observed, references: Index | None = None) -> list[Change]:
         return plan(desired, observed, references)
+
+    def write_all(self, changes: list[Change]) -> list[Change]:
+        """Creations and updates one by one; removals together, as they need a second look at all references."""
+        removals = [index for index, change in enumerate(changes) if change.action == "deleted" and not change.desired.force]
+        done = super().write_all([change if index not in set(removals) else replace(change, action="unchanged") for index, change in enumerate(changes)])
+        for index, removal in zip(removals, self.remove_all([changes[index] for index in removals])):
+            done[index] = removal
+        return done
+
+    def remove_all(self, changes: list[Change]) -> list[Change]:
+        """Condemn, look again, delete: so that nothing of ours starts to refer to them in between (see _marks)."""
+        if not changes:
+            return []
+        condemned = self.api.parallel(lambda change: self.guarded(self._condemn, change), changes)
+        try:
+            references = self.references()
+        except RanchhandError as error:
+            self.api.parallel(self._reprieve, condemned)
+            return [replace(change, action="failed", error=change.error or error) for change in condemned]
+        return self.api.parallel(lambda change: change if change.error else self.guarded(lambda one: self._execute(one, references), change), condemned)
+
+    def _condemn(self, change: Change) -> Change:
+        def decide(current: Credential) -> dict[str, str | None]:
+            announced = intents(current.annotations, now())
+            if announced:
+                raise RanchhandError(
+                    "in_use", f"cloud credential {current.name:.80} ({current.full_id}) is about to be used: "
+                              f"another run ({', '.join(announced)}) is creating node templates with it; run again"
+                )
+            return {CONDEMNED: f"{stamp(now())} {self.run_id}"}
+
+        marked = self.mark(change.before, decide)
+        return replace(change, before=marked) if marked else replace(change, action="unchanged")  # gone without us
+
+    def _execute(self, change: Change, references: Index) -> Change:
+        if change.action != "deleted":
+            return change
+        try:
+            again = plan_removal(change.desired, change.before, references.to(change.before), references.unlisted, WHAT)
+        except RanchhandError:
+            self._reprieve(change)
+            raise
+        if again.action != "deleted":
+            self._reprieve(change)
+            return again
+        current: Credential = change.before
+        for _try in range(TRIES):
+            try:
+                self.remove(current)
+            except ApiError as error:
+                if error.status != 409:
+                    self._reprieve(change)
+                    raise
+                conflict = error
+            else:
+                self.wait_for_finalizers(change.desired, current)
+                return replace(again, action="deleted", before=change.before)
+            # A foreign annotation may have moved the resourceVersion; while our mark stands, nothing of ours was announced.
+            fresh = self.read_one(current.id)
+            if fresh is None or fresh.uid != current.uid:
+                return again
+            if condemned_by(fresh.annotations, now()) != self.run_id:
+                raise RanchhandError("conflict", f"{current.full_id} is being deleted by another run; run again")
+            current = fresh
+        raise conflict
+
+    def _reprieve(self, change: Change) -> None:
+        """Take our mark off again; one that stays is ignored after a while."""
+        if change.action == "deleted":
+            with contextlib.suppress(RanchhandError):
+                self.mark(change.before, lambda one: {CONDEMNED: None} if condemned_by(one.annotations, now()) == self.run_id else {})
 
     def wait_until_readable(self, names: list[str]) -> None:
         """Wait until an ordinary Rancher user's rules show what it created, so that its next run finds it."""

@@ -9,16 +9,19 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
 
 from . import _observe as observe
-from ._credential import EMPTY
-from ._errors import Mistakes
+from ._credential import EMPTY, Credential
+from ._errors import Mistakes, RanchhandError
 from ._manage import Manager
 from ._manage_credentials import FILTERS, credentials, describe, listing, wanted_by
 from ._manage_credentials import ITEM as CREDENTIAL_ITEM
+from ._marks import INTENT, condemned_by, now, stamp
 from ._metadata import Users, check_id
 from ._node_template import PER_CALL, NodeTemplate, Observed, WantedTemplate, desired_from, from_object, plan, show
 from ._options import AUTH, Spec, call_and_item
@@ -72,7 +75,7 @@ def manage_node_templates(params: Mapping[str, t.Any], connect: Connect, mode: M
 class TemplateManager(Manager):
     """The node templates of one call."""
 
-    path = observe.TEMPLATES
+    path = TEMPLATES
     prefix = "nt-"
 
     def parse(self, item: Mapping[str, t.Any]) -> NodeTemplate:
@@ -112,6 +115,37 @@ class TemplateManager(Manager):
 
     def plan(self, desired: t.Sequence[t.Any], observed: Observed, references: Index | None = None) -> list[Change]:
         return plan(desired, observed, references)
+
+    def write_all(self, changes: list[Change]) -> list[Change]:
+        """Announce on each credential that something is about to refer to it, write, and take the announcement back (see _marks)."""
+        users: dict[str, list[int]] = defaultdict(list)
+        for index, change in enumerate(changes):
+            if change.writes and "cloud_credential" in change.changed_fields:
+                users[credential_id(change.after.credential, NAMESPACE)].append(index)
+        announced = dict(zip(users, self.api.parallel(self._announce, list(users))))
+        refused = {index: error for name, error in announced.items() if isinstance(error, RanchhandError) for index in users[name]}
+        done = super().write_all([replace(change, action="failed", error=refused.get(index)) if index in refused else change
+                                  for index, change in enumerate(changes)])
+        self.api.parallel(self._withdraw, [credential for credential in announced.values() if isinstance(credential, Credential)])
+        return done
+
+    def _announce(self, name: str) -> Credential | RanchhandError:
+        def decide(credential: Credential) -> dict[str, str | None]:
+            condemned = condemned_by(credential.annotations, now())
+            if condemned or credential.deleting:
+                raise RanchhandError("conflict", f"cloud credential {credential.full_id} is being deleted by another run ({condemned})")
+            return {INTENT + self.run_id: stamp(now())}
+
+        try:
+            marked = self.mark(self.observed.credentials.by_id[name], decide)
+        except RanchhandError as error:
+            return error
+        return marked or RanchhandError("conflict", f"cloud credential {NAMESPACE}:{name} was deleted meanwhile")
+
+    def _withdraw(self, credential: Credential) -> None:
+        """An announcement that stays is ignored after a while."""
+        with contextlib.suppress(RanchhandError):
+            self.mark(credential, lambda one: {INTENT + self.run_id: None} if INTENT + self.run_id in one.annotations else {})
 
     def warn_of_secrets(self, changes: t.Sequence[Change]) -> None:
         named = [change.desired.name or change.desired.id for change in changes if change.desired.state == "present" and change.desired.secrets]

@@ -10,11 +10,14 @@ PRIVATE to the collection. Pure.
 from __future__ import annotations
 
 import base64
+import bisect
 import re
 import typing as t
 from collections.abc import Mapping
 
 HIDDEN = "********"
+
+_LONG = 200  # from here on a secret is no part of the one pattern: compiling it would take seconds for keys and certificates
 
 
 def encode(text: str) -> str:
@@ -52,11 +55,15 @@ def mask(value: t.Any, secrets: t.Iterable[str]) -> t.Any:
     wanted = sorted({secret for secret in secrets if secret}, key=len, reverse=True)
     if not wanted:
         return value
-    hide = re.compile("|".join(map(re.escape, wanted))).sub
+    long = [secret for secret in wanted if len(secret) > _LONG]
+    lengths = [-len(secret) for secret in long]
+    hide = re.compile("|".join(map(re.escape, wanted[len(long):])) or "(?!)").sub
     whole = frozenset(wanted)
 
     def masked(part: t.Any) -> t.Any:
         if isinstance(part, str):
+            for secret in long[bisect.bisect_left(lengths, -len(part)):]:
+                part = part.replace(secret, HIDDEN)
             return hide(HIDDEN, part)
         if isinstance(part, Mapping):
             return {key: masked(element) for key, element in part.items()}

@@ -1,0 +1,61 @@
+# Copyright (c) 2026 ranchhand contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""The marks by which runs of this collection tell each other what they are about to do with a credential.
+
+PRIVATE to the collection. Pure.
+
+Who makes something refer to a credential announces that on its Secret first; who deletes it condemns it first. Both are
+compare-and-swap on the Secret, so one of the two sees the other, and a delete that carries the resourceVersion of its own
+mark fails if anything was announced after it. The keys contain ``cattle.io/``, as Rancher's UI drops other annotations.
+"""
+
+from __future__ import annotations
+
+import datetime
+import typing as t
+from collections.abc import Mapping
+
+PREFIX = "ranchhand.cattle.io/"
+CONDEMNED = PREFIX + "condemned"
+INTENT = PREFIX + "intent."
+ALLOW_DELETE = PREFIX + "allow-delete"
+
+# How long a mark of a run that was killed counts. A delete does not depend on it: what is announced meanwhile moves the
+# resourceVersion. A creation has to be stored within this time, of which an API server's request takes 60 seconds at most.
+LIFE = datetime.timedelta(minutes=15)
+
+Time = datetime.datetime
+
+
+def now() -> Time:
+    return datetime.datetime.now(datetime.timezone.utc)
+
+
+def stamp(time: Time) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def time_of(text: str) -> Time:
+    """When a mark was made; what cannot be read is as old as can be, so that a damaged mark holds nobody up for ever."""
+    try:
+        return datetime.datetime.strptime(text.partition(" ")[0], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=datetime.timezone.utc)
+    except ValueError:
+        return datetime.datetime.min.replace(tzinfo=datetime.timezone.utc)
+
+
+def condemned_by(annotations: Mapping[str, str], at: Time) -> str | None:
+    """The run that is deleting a credential; None if none is."""
+    mark = annotations.get(CONDEMNED)
+    return mark.partition(" ")[2] if mark and at - time_of(mark) < LIFE else None
+
+
+def intents(annotations: Mapping[str, str], at: Time) -> list[str]:
+    """The runs that are about to make something refer to a credential."""
+    return sorted(key[len(INTENT):] for key, mark in annotations.items() if key.startswith(INTENT) and at - time_of(mark) < LIFE)
+
+
+def patch(stored: t.Any, annotations: Mapping[str, str | None]) -> dict[str, t.Any]:
+    """A merge patch that changes annotations of just this version of just this object."""
+    return {"metadata": {"uid": stored.uid, "resourceVersion": stored.resource_version, "annotations": dict(annotations)}}
