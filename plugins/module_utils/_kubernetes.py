@@ -243,8 +243,8 @@ class Api:
     def get(self, path: str, **query: t.Any) -> dict[str, t.Any]:
         return self._request("GET", path, query=query)
 
-    def post(self, path: str, body: Mapping[str, t.Any]) -> dict[str, t.Any]:
-        return self._request("POST", path, body)
+    def post(self, path: str, body: Mapping[str, t.Any], **query: t.Any) -> dict[str, t.Any]:
+        return self._request("POST", path, body, query)
 
     def patch(self, path: str, body: Mapping[str, t.Any]) -> dict[str, t.Any]:
         """A JSON merge patch; its metadata should carry uid and resourceVersion."""

@@ -19,9 +19,10 @@ from dataclasses import replace
 from . import _observe as observe
 from ._credential import EMPTY, WHAT, Credential, Observed, desired_from, from_secret, plan, show
 from ._errors import ApiError, Mistakes, RanchhandError
+from ._guarding import Guard
 from ._kubernetes import Api
 from ._manage import TRIES, Manager
-from ._marks import CONDEMNED, condemned_by, intents, now, stamp
+from ._marks import ALLOW_DELETE, CONDEMNED, condemned_by, intents, now, stamp
 from ._metadata import Users, check_id
 from ._observe import SECRETS
 from ._options import AUTH, WAIT, Spec, call_and_item
@@ -110,33 +111,45 @@ class CredentialManager(Manager):
 
     def write_all(self, changes: list[Change]) -> list[Change]:
         """Creations and updates one by one; removals together, as they need a second look at all references."""
-        removals = [index for index, change in enumerate(changes) if change.action == "deleted" and not change.desired.force]
-        done = super().write_all([change if index not in set(removals) else replace(change, action="unchanged") for index, change in enumerate(changes)])
-        for index, removal in zip(removals, self.remove_all([changes[index] for index in removals])):
-            done[index] = removal
+        removals = {index for index, change in enumerate(changes) if change.action == "deleted"}
+        done = super().write_all([change if index not in removals else replace(change, action="unchanged") for index, change in enumerate(changes)])
+        if removals:
+            for index, removal in zip(sorted(removals), self.remove_all([changes[index] for index in sorted(removals)])):
+                done[index] = removal
         return done
 
     def remove_all(self, changes: list[Change]) -> list[Change]:
-        """Condemn, look again, delete: so that nothing of ours starts to refer to them in between (see _marks)."""
-        if not changes:
-            return []
-        condemned = self.api.parallel(lambda change: self.guarded(self._condemn, change), changes)
+        """Condemn, look again, delete: so that nothing of ours starts to refer to them in between (see _marks).
+
+        With a guard in the cluster, nobody else does either.
+        """
+        self.guard = Guard.find(self.api, self.warnings)
+        marked = self.api.parallel(lambda change: self.guarded(self._condemn, change), changes)
+        going = [change.before for change in marked if change.action == "deleted"]
+        careful = [change.before for change in marked if change.action == "deleted" and not change.desired.force]
         try:
-            references = self.references()
+            if self.guard and careful:
+                self.guard.condemn(careful, self.run_id)
+            references = self.references() if careful else Index()
         except RanchhandError as error:
-            self.api.parallel(self._reprieve, condemned)
-            return [replace(change, action="failed", error=change.error or error) for change in condemned]
-        return self.api.parallel(lambda change: change if change.error else self.guarded(lambda one: self._execute(one, references), change), condemned)
+            marked = [self._reprieve(replace(change, action="failed", error=error)) if change.action == "deleted" else change for change in marked]
+        else:
+            marked = self.api.parallel(lambda change: self.guarded(lambda one: self._execute(one, references), change), marked)
+            marked = [self._reprieve(change) if change.error else change for change in marked]
+        if self.guard:
+            deleted = {change.before.id for change in marked if change.action == "deleted"}
+            self.guard.pardon({one.id for one in going} - deleted)
+        return marked
 
     def _condemn(self, change: Change) -> Change:
         def decide(current: Credential) -> dict[str, str | None]:
             announced = intents(current.annotations, now())
-            if announced:
+            if announced and not change.desired.force:
                 raise RanchhandError(
                     "in_use", f"cloud credential {current.name:.80} ({current.full_id}) is about to be used: "
                               f"another run ({', '.join(announced)}) is creating node templates with it; run again"
                 )
-            return {CONDEMNED: f"{stamp(now())} {self.run_id}"}
+            return {CONDEMNED: f"{stamp(now())} {self.run_id}", **({ALLOW_DELETE: "true"} if self.guard and self.guard.protects else {})}
 
         marked = self.mark(change.before, decide)
         return replace(change, before=marked) if marked else replace(change, action="unchanged")  # gone without us
@@ -144,40 +157,40 @@ class CredentialManager(Manager):
     def _execute(self, change: Change, references: Index) -> Change:
         if change.action != "deleted":
             return change
-        try:
-            again = plan_removal(change.desired, change.before, references.to(change.before), references.unlisted, WHAT)
-        except RanchhandError:
-            self._reprieve(change)
-            raise
-        if again.action != "deleted":
-            self._reprieve(change)
-            return again
         current: Credential = change.before
+        if not change.desired.force:
+            again = plan_removal(change.desired, current, references.to(current), references.unlisted, WHAT)
+            if again.action != "deleted":
+                return again
+            change = again
         for _try in range(TRIES):
             try:
                 self.remove(current)
             except ApiError as error:
                 if error.status != 409:
-                    self._reprieve(change)
                     raise
                 conflict = error
             else:
                 self.wait_for_finalizers(change.desired, current)
-                return replace(again, action="deleted", before=change.before)
+                return change
             # A foreign annotation may have moved the resourceVersion; while our mark stands, nothing of ours was announced.
             fresh = self.read_one(current.id)
             if fresh is None or fresh.uid != current.uid:
-                return again
+                return change
             if condemned_by(fresh.annotations, now()) != self.run_id:
                 raise RanchhandError("conflict", f"{current.full_id} is being deleted by another run; run again")
             current = fresh
         raise conflict
 
-    def _reprieve(self, change: Change) -> None:
-        """Take our mark off again; one that stays is ignored after a while."""
-        if change.action == "deleted":
-            with contextlib.suppress(RanchhandError):
-                self.mark(change.before, lambda one: {CONDEMNED: None} if condemned_by(one.annotations, now()) == self.run_id else {})
+    def _reprieve(self, change: Change) -> Change:
+        """Take our marks off a credential that stays; if that fails they are ignored after a while."""
+        def decide(current: Credential) -> dict[str, str | None]:
+            mine = condemned_by(current.annotations, now()) == self.run_id and not current.deleting
+            return {key: None for key in (CONDEMNED, ALLOW_DELETE) if key in current.annotations} if mine else {}
+
+        with contextlib.suppress(RanchhandError):
+            self.mark(change.before, decide)
+        return change
 
     def wait_until_readable(self, names: list[str]) -> None:
         """Wait until an ordinary Rancher user's rules show what it created, so that its next run finds it."""

@@ -24,6 +24,7 @@ from ._manage_credentials import ITEM as CREDENTIAL_ITEM
 from ._marks import INTENT, condemned_by, now, stamp
 from ._metadata import Users, check_id
 from ._node_template import PER_CALL, NodeTemplate, Observed, WantedTemplate, desired_from, from_object, plan, show
+from ._observe import TEMPLATES
 from ._options import AUTH, Spec, call_and_item
 from ._planning import Catalog, Change
 from ._references import NAMESPACE, TEMPLATE_PLACES, TEMPLATES_NAMESPACE, Index, credential_id

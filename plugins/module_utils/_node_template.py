@@ -222,7 +222,8 @@ def _credential(desired: WantedTemplate, driver: str, owner: str | None, observe
         raise RanchhandError("invalid", f"cloud_credential {credential.full_id} is of driver {credential.driver}; its machines could not be made with {driver}")
     if desired.validate_config and credential.owner != owner:
         raise RanchhandError(
-            "invalid", f"cloud_credential {credential.full_id} belongs to {credential.owner}, the node template to {owner}; validate_config: false lets that pass"
+            "invalid", f"cloud_credential {credential.full_id} belongs to {credential.owner}, the node template to {owner}; "
+                       "validate_config: false lets that pass"
         )
     refuse_deleting(credential)
     return credential

@@ -20,7 +20,8 @@ TEMPLATES_NAMESPACE = "cattle-global-nt"
 # The mirror of an AWS credential that Turtles makes and removes itself (turtles internal/controllers/aws_translator.go).
 MIRROR = "cluster-api.cattle.io/capi-static-identity-ref"
 
-_TURTLES_DRIVERS = {"aws": "amazonec2", "gcp": "google", "vsphere": "vmwarevsphere"}
+# Turtles' word for a provider, by driver where it is another one (turtles internal/sync/secret_mapper_sync.go).
+TURTLES_PROVIDERS = {"amazonec2": "aws", "google": "gcp", "vmwarevsphere": "vsphere"}
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Place:
 
     ``resource`` None stands for every resource of the group whose kind ends in ``kind``. In ``field``, ``[]`` walks a list.
     ``form`` is how the field names it: by ``id``, by ``display name``, or by ``bare`` metadata.name. ``rancher`` says in which versions.
+    Places that only Rancher's controllers write, from another place of this table, are not ``written_by_users``.
     """
 
     group: str
@@ -38,6 +40,7 @@ class Place:
     field: str
     rancher: str
     form: str = "id"
+    written_by_users: bool = True
 
     @property
     def api_version(self) -> str:
@@ -47,24 +50,24 @@ class Place:
 def _credential_places() -> t.Iterator[Place]:
     management = ("management.cattle.io", "v3")
     yield Place(*management, "nodetemplates", "NodeTemplate", "spec.cloudCredentialName", "≤2.11")
-    yield Place(*management, "nodes", "Node", "status.nodeTemplateSpec.cloudCredentialName", "≤2.11")
+    yield Place(*management, "nodes", "Node", "status.nodeTemplateSpec.cloudCredentialName", "≤2.11", written_by_users=False)
     provisioning = ("provisioning.cattle.io", "v1", "clusters", "Cluster")
     yield Place(*provisioning, "spec.cloudCredentialSecretName", "2.6+")
     yield Place(*provisioning, "spec.rkeConfig.machinePools[].cloudCredentialSecretName", "2.6+")
     yield Place(*provisioning, "spec.rkeConfig.etcd.s3.cloudCredentialName", "2.6+")
     rke = ("rke.cattle.io", "v1")
-    yield Place(*rke, "rkecontrolplanes", "RKEControlPlane", "spec.etcd.s3.cloudCredentialName", "2.6+")
-    yield Place(*rke, "etcdsnapshots", "ETCDSnapshot", "snapshotFile.s3.cloudCredentialName", "2.6+")
+    yield Place(*rke, "rkecontrolplanes", "RKEControlPlane", "spec.etcd.s3.cloudCredentialName", "2.6+", written_by_users=False)
+    yield Place(*rke, "etcdsnapshots", "ETCDSnapshot", "snapshotFile.s3.cloudCredentialName", "2.6+", written_by_users=False)
     machine = ("rke-machine.cattle.io", "v1", None)
     yield Place(*machine, "Machine", "spec.common.cloudCredentialSecretName", "2.6+")
-    yield Place(*machine, "Machine", "status.cloudCredentialSecretName", "2.6+")
+    yield Place(*machine, "Machine", "status.cloudCredentialSecretName", "2.6+", written_by_users=False)
     yield Place(*machine, "MachineTemplate", "spec.template.spec.common.cloudCredentialSecretName", "2.6+")
     for cloud, prefix, field, rancher in (
         ("eks", "EKS", "amazonCredentialSecret", "2.5+"), ("gke", "GKE", "googleCredentialSecret", "2.5+"),
         ("aks", "AKS", "azureCredentialSecret", "2.6+"), ("ali", "Ali", "alibabaCredentialSecret", "2.13+"),
     ):
         for path in (f"spec.{cloud}Config", f"status.{cloud}Status.upstreamSpec", f"status.appliedSpec.{cloud}Config"):
-            yield Place(*management, "clusters", "Cluster", f"{path}.{field}", rancher)
+            yield Place(*management, "clusters", "Cluster", f"{path}.{field}", rancher, written_by_users=path.startswith("spec."))
         yield Place(f"{cloud}.cattle.io", "v1", f"{cloud}clusterconfigs", f"{prefix}ClusterConfig", f"spec.{field}", rancher)
     turtles = ("turtles-capi.cattle.io", "v1alpha1", "capiproviders", "CAPIProvider")
     yield Place(*turtles, "spec.credentials.rancherCloudCredential", "2.13+", "display name")
@@ -133,7 +136,7 @@ def _key(place: Place, value: t.Any, namespace: str | None, item: Mapping[str, t
         return name if prefix == TEMPLATES_NAMESPACE and name else None
     if place.form == "display name":
         provider = ((item.get("spec") or {}).get("name") or item["metadata"]["name"]).lower()
-        return ("display name", _TURTLES_DRIVERS.get(provider, provider), value)
+        return ("display name", provider, value)
     return value if place.form == "bare" else credential_id(value, namespace)
 
 
@@ -177,5 +180,6 @@ class Index:
         The mirror that Turtles makes of a credential is no user of it: it goes with the credential.
         """
         mirror = stored.annotations.get(MIRROR)
-        found = self._by_key.get(stored.id, []) + self._by_key.get(("display name", stored.driver, stored.name), [])
+        provider = TURTLES_PROVIDERS.get(stored.driver, stored.driver)
+        found = self._by_key.get(stored.id, []) + self._by_key.get(("display name", provider, stored.name), [])
         return tuple(sorted((one for one in found if not (mirror and one.kind == "AWSClusterStaticIdentity" and one.name == mirror)), key=str))
