@@ -59,7 +59,8 @@ class Guard:
         deadline = time.monotonic() + _PROBE_TIMEOUT
         while not self._denies(condemned[0].id):
             if time.monotonic() > deadline:
-                raise RanchhandError("server_error", f"the guard does not deny references to {condemned[0].full_id}; run the role guard with --check to verify it")
+                raise RanchhandError(
+                    "server_error", f"the guard does not deny references to {condemned[0].full_id}; run the role guard with --check to verify it")
             time.sleep(0.1)
         time.sleep(self._settle)
 

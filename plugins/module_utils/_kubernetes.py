@@ -28,8 +28,9 @@ from ._options import AUTH
 
 try:
     import urllib3
-    from kubernetes import client as kubernetes_client
-    from kubernetes import config as kubernetes_config
+    from kubernetes.client.configuration import Configuration
+    from kubernetes.client.rest import RESTClientObject
+    from kubernetes.config import ConfigException, load_incluster_config
     from kubernetes.config.kube_config import KubeConfigLoader, KubeConfigMerger
     MISSING = None
 except ImportError as import_error:
@@ -96,7 +97,7 @@ class _Configuration:
     """Where the API server is and how to be let in, from options, a kubeconfig or the pod's own account."""
 
     def __init__(self, options: Mapping[str, t.Any]) -> None:
-        self.client = kubernetes_client.Configuration()
+        self.client = Configuration()
         self.client.connection_pool_maxsize = CONNECTIONS
         self.client.retries = False
         self._data: dict[str, bytes] = {}
@@ -106,11 +107,13 @@ class _Configuration:
         if not explicit:
             self._load(options)
         self._overlay(options)
+        if "@" in self.client.host.partition("://")[2].partition("/")[0]:
+            raise RanchhandError("invalid", "the URL of the API server must not hold credentials; give username and password")
 
     def _load(self, options: Mapping[str, t.Any]) -> None:
         kubeconfig, context = options["kubeconfig"], options["context"]
         try:
-            if isinstance(kubeconfig, str) and "\n" in kubeconfig.strip():
+            if isinstance(kubeconfig, str) and ("\n" in kubeconfig.strip() or kubeconfig.lstrip().startswith("{")):
                 import yaml
                 kubeconfig = yaml.safe_load(kubeconfig)
             if isinstance(kubeconfig, Mapping):
@@ -122,10 +125,10 @@ class _Configuration:
                     raise RanchhandError("invalid", f"there is no kubeconfig at {path}; give kubeconfig, or host and api_key")
                 self._load_kubeconfig(merged, context, None)
             else:
-                kubernetes_config.load_incluster_config(client_configuration=self.client)
+                load_incluster_config(client_configuration=self.client)
         except RanchhandError:
             raise
-        except kubernetes_config.ConfigException as error:
+        except ConfigException as error:
             raise RanchhandError("invalid", f"the kubeconfig cannot be used: {error}") from None
         except OSError as error:
             raise RanchhandError("invalid", f"the kubeconfig cannot be read: {error.strerror}: {error.filename}") from None
@@ -158,7 +161,7 @@ class _Configuration:
         if options["host"]:
             client.host = options["host"].rstrip("/")
         if options["api_key"]:
-            client.api_key = {"authorization": f"Bearer {options['api_key']}"}
+            client.api_key = {"authorization": f"Bearer {options['api_key'].strip()}"}
             client.refresh_api_key_hook = None
         if options["validate_certs"] is not None:
             client.verify_ssl = options["validate_certs"]
@@ -186,11 +189,15 @@ class _Configuration:
             fields.append(("authorization", basic["authorization"]))
         if options["impersonate_user"]:
             fields.append(("Impersonate-User", options["impersonate_user"]))
-        return fields + [("Impersonate-Group", group) for group in options["impersonate_groups"] or ()]
+        fields += [("Impersonate-Group", group) for group in options["impersonate_groups"] or ()]
+        for name, value in fields:
+            if not re.fullmatch(r"[\x20-\x7e\xa0-\xff]*", value):
+                raise RanchhandError("invalid", f"what was given for the header {name} is not one line of Latin letters")
+        return fields
 
     def pool(self) -> t.Any:
         """The client's own pool manager, with its certificates taken from memory where they are not in files."""
-        manager = kubernetes_client.rest.RESTClientObject(self.client).pool_manager
+        manager = RESTClientObject(self.client).pool_manager
         if self.client.host.startswith("https"):
             settings = manager.connection_pool_kw
             for key in ("cert_reqs", "ca_certs", "ca_cert_data", "cert_file", "key_file"):
@@ -238,7 +245,28 @@ class Api:
         self._options = options
         self._configuration = _Configuration(options)
         self._pool = self._configuration.pool()
+        self._memory: dict[str, tuple[float, t.Any]] = {}
         self.host = self._configuration.client.host
+
+    def remembered(self, key: str, seconds: float, read: t.Callable[[], t.Any]) -> t.Any:
+        """What was read under this key at most so many seconds ago, else what is read now.
+
+        A module process asks everything once; in process, the items of a loop share one Api.
+        """
+        found = self._memory.get(key)
+        if found is None or time.monotonic() - found[0] > seconds:
+            found = self._memory[key] = (time.monotonic(), read())
+        return found[1]
+
+    def amend(self, key: str, change: t.Callable[[t.Any], t.Any]) -> None:
+        """Apply what was written to what is remembered, which does not get younger by that."""
+        if key in self._memory:
+            read_at, value = self._memory[key]
+            self._memory[key] = (read_at, change(value))
+
+    def forget(self, key: str) -> None:
+        """Read it anew next time."""
+        self._memory.pop(key, None)
 
     def get(self, path: str, **query: t.Any) -> dict[str, t.Any]:
         return self._request("GET", path, query=query)
@@ -331,7 +359,7 @@ class Api:
 
 def _why(error: BaseException) -> str:
     """The innermost reason of a failed connection, as a person would say it."""
-    if isinstance(error, urllib3.exceptions.ConnectTimeoutError):
+    if isinstance(error, urllib3.exceptions.ConnectTimeoutError) and not isinstance(error, urllib3.exceptions.NewConnectionError):
         return f"no connection within {CONNECT_TIMEOUT:.0f} seconds"
     if isinstance(error, urllib3.exceptions.ReadTimeoutError):
         return f"no answer within {READ_TIMEOUT:.0f} seconds"

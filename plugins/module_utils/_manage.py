@@ -16,15 +16,19 @@ from dataclasses import replace
 
 from . import _observe as observe
 from ._credential import Credential, from_secret
+from ._driver_schema import Schemas
 from ._errors import ApiError, RanchhandError
 from ._kubernetes import Api, name_in_path
 from ._marks import patch
-from ._planning import Change, Wanted
+from ._metadata import Users
+from ._planning import Catalog, Change, Wanted
 from ._references import Index
 
 # What Kubernetes itself appends to a generateName (apimachinery pkg/util/rand).
 _NAME_CHARACTERS = "bcdfghjklmnpqrstvwxz2456789"
 TRIES = 8
+READ_LIFE = 5.0          # seconds that a list is good for; writes carry their preconditions
+FOREVER = float("inf")   # for what does not change while a loop runs
 
 
 class Manager:
@@ -32,6 +36,7 @@ class Manager:
 
     path: str            # of the collection in its namespace
     prefix: str          # of names
+    empty: Catalog
     observed: t.Any
 
     def __init__(self, api: Api, desired: t.Sequence[t.Any]) -> None:
@@ -47,6 +52,26 @@ class Manager:
 
     def parse(self, item: t.Mapping[str, t.Any]) -> t.Any:
         raise NotImplementedError
+
+    def read_all(self) -> t.Iterable[t.Any]:
+        """All objects of the kind."""
+        raise NotImplementedError
+
+    def catalog(self, fresh: bool = False) -> t.Any:
+        """All objects of the kind, as they were at most five seconds ago."""
+        if fresh:
+            self.api.forget(self.path)
+        return self.api.remembered(self.path, READ_LIFE, lambda: self.empty.of(self.read_all()))
+
+    def schemas(self) -> Schemas | None:
+        """The schemas, if anything is to be checked against them."""
+        checked = any(one.validate_config for one in self.desired)
+        return self.api.remembered("schemas", FOREVER, lambda: observe.schemas(self.api)) if checked else None
+
+    def users(self) -> Users:
+        """The users, if an owner has to be looked up."""
+        named = any(one.owner for one in self.desired)
+        return self.api.remembered("users", READ_LIFE, lambda: observe.users(self.api)) if named else Users(())
 
     def observe(self) -> t.Any:
         """All that planning needs to know, but for references."""
@@ -92,11 +117,19 @@ class Manager:
 
     def apply(self, changes: list[Change]) -> list[Change]:
         """Write in parallel; what goes wrong with one item is told with it and stops no other."""
-        done = self.write_all(changes)
+        try:
+            done = self.write_all(changes)
+        except BaseException:
+            self.api.forget(self.path)
+            raise
+        if any(change.error for change in done):
+            self.api.forget(self.path)
+        elif any(change.writes for change in done):
+            self.api.amend(self.path, lambda catalog: catalog.after(done))
         created = [index for index, change in enumerate(done) if change.action == "created"]
         if created:
             self.wait_until_readable([done[index].after.id for index in created])
-            stored = self.observed.stored.of(self.observe().stored.all)
+            stored = self.catalog(fresh=True)
             for index in created:
                 done[index] = self.guarded(lambda change: self._without_twin(change, stored), done[index])
         return done

@@ -85,19 +85,23 @@ class CredentialManager(Manager):
 
     path = SECRETS
     prefix = "cc-"
+    empty = EMPTY
 
     def parse(self, item: Mapping[str, t.Any]) -> Credential | None:
         return from_secret(item)
+
+    def read_all(self) -> list[Credential]:
+        return credentials(self.api)
 
     def observe(self) -> Observed:
         wanted = self.desired
         only_ids = all(one.id for one in wanted) and not any("kubeconfigContent" in one.secrets for one in wanted)
         found, schemas, users = self.api.at_once(
-            lambda: credentials(self.api, {one.id for one in wanted} if only_ids else None),
-            lambda: observe.schemas(self.api) if any(one.validate_config for one in wanted) else None,
-            lambda: observe.users(self.api) if any(one.owner for one in wanted) else Users(()),
+            lambda: EMPTY.of(credentials(self.api, {one.id for one in wanted})) if only_ids else self.catalog(),
+            self.schemas,
+            self.users,
         )
-        observed = Observed(EMPTY.of(found), schemas, users)
+        observed = Observed(found, schemas, users)
         if self.creates_for_itself(observed):
             me = observe.myself(self.api)
             observed = replace(observed, me=me.id if me else None)

@@ -47,7 +47,8 @@ def manage_guard(params: Mapping[str, t.Any], connect: Connect, mode: Mode) -> d
     in_use: dict[str, str] = {}
     if index is not None:
         if index.unlisted:
-            raise RanchhandError("forbidden", f"cannot tell which credentials are in use: this connection may not list {', '.join(index.unlisted)} in all namespaces")
+            kinds = ", ".join(index.unlisted)
+            raise RanchhandError("forbidden", f"cannot tell which credentials are in use: this connection may not list {kinds} in all namespaces")
         in_use = {one.id: ", ".join(map(str, users))[:500] for one in found for users in [index.to(one)] if users}
         before = (stored[f"{guard.CONFIG_MAPS}/{guard.IN_USE}"] or {}).get("data") or {}
         wanted[f"{guard.CONFIG_MAPS}/{guard.IN_USE}"]["data"] = {**{name: None for name in before if name not in in_use}, **in_use}

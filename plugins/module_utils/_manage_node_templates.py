@@ -18,11 +18,11 @@ from dataclasses import replace
 from . import _observe as observe
 from ._credential import EMPTY, Credential
 from ._errors import Mistakes, RanchhandError
-from ._manage import Manager
+from ._manage import FOREVER, READ_LIFE, Manager
 from ._manage_credentials import FILTERS, credentials, describe, listing, wanted_by
 from ._manage_credentials import ITEM as CREDENTIAL_ITEM
 from ._marks import INTENT, condemned_by, now, stamp
-from ._metadata import Users, check_id
+from ._metadata import check_id
 from ._node_template import PER_CALL, NodeTemplate, Observed, WantedTemplate, desired_from, from_object, plan, show
 from ._observe import TEMPLATES
 from ._options import AUTH, Spec, call_and_item
@@ -78,38 +78,46 @@ class TemplateManager(Manager):
 
     path = TEMPLATES
     prefix = "nt-"
+    empty = Observed.stored
 
     def parse(self, item: Mapping[str, t.Any]) -> NodeTemplate:
         return from_object(item)
+
+    def read_all(self) -> t.Iterator[NodeTemplate]:
+        return map(from_object, observe.templates(self.api))
 
     def observe(self) -> Observed:
         wanted: t.Sequence[WantedTemplate] = self.desired
         present = [one for one in wanted if one.state == "present"]
         found, schemas, users, version = self.api.at_once(
-            lambda: observe.templates(self.api, {one.id for one in wanted if one.id} if all(one.id for one in wanted) else None),
-            lambda: observe.schemas(self.api) if any(one.validate_config for one in wanted) else None,
-            lambda: observe.users(self.api) if any(one.owner for one in wanted) else Users(()),
-            lambda: observe.rancher_version(self.api) if present else None,
+            lambda: self._only({one.id for one in wanted}) if all(one.id for one in wanted) else self.catalog(),
+            self.schemas,
+            self.users,
+            lambda: self.api.remembered("version", FOREVER, lambda: observe.rancher_version(self.api)) if present else None,
         )
         stated = {observe.parse_version(one.rancher_version) for one in present if one.rancher_version}
         if version is None and len(stated) == 1:
             version = stated.pop()
-        observed = Observed(Observed.stored.of(map(from_object, found)), self._credentials(present, found), schemas, users, version=version)
+        observed = Observed(found, self._credentials(present, found), schemas, users, version=version)
         if self.creates_for_itself(observed):
             me = observe.myself(self.api)
             observed = replace(observed, me=me.id if me else None)
         return observed
 
-    def _credentials(self, present: t.Sequence[WantedTemplate], stored: t.Sequence[Mapping[str, t.Any]]) -> Catalog:
+    def _only(self, ids: t.Collection[str]) -> Catalog:
+        return self.empty.of(map(from_object, observe.templates(self.api, ids)))
+
+    def _credentials(self, present: t.Sequence[WantedTemplate], stored: Catalog) -> Catalog:
         """The credentials that are asked for, and those of templates that are handed over; no request if there are none."""
         asked = {one.cloud_credential.strip() for one in present if one.cloud_credential}
-        handed_over = {one.id for one in present if one.owner and one.id}
-        asked |= {(item.get("spec") or {}).get("cloudCredentialName") or "" for item in stored if item["metadata"]["name"] in handed_over}
+        asked |= {stored.by_id[one.id].credential for one in present if one.owner and one.id in stored.by_id}
         asked.discard("")
         if not asked:
             return EMPTY
         by_id = {credential_id(one, None) for one in asked}  # None for a name, or for an id without its namespace
-        return EMPTY.of(credentials(self.api, None if None in by_id else by_id))
+        if None in by_id:
+            return self.api.remembered(observe.SECRETS, READ_LIFE, lambda: EMPTY.of(credentials(self.api)))
+        return EMPTY.of(credentials(self.api, by_id))
 
     def references(self) -> Index:
         return observe.references(self.api, TEMPLATE_PLACES)

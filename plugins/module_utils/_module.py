@@ -18,16 +18,16 @@ from ._secret_text import forms
 
 
 def main(spec: Spec, core: Run) -> None:
-    """Run as a module; no_log keeps the arguments out of syslog, the result is clean anyway."""
-    module = AnsibleModule(supports_check_mode=True, no_log=True, **spec.for_module())
+    """Run as a module; its arguments, where a secret may stand in the wrong place, do not come back with the result."""
+    module = AnsibleModule(supports_check_mode=True, **spec.for_module())
     module.no_log_values.update(forms(secret_values(module.params)))
     try:
         params = parse(spec, plain({name: module.params[name] for name in spec.options}))  # less the aliases
     except RanchhandError as error:
-        module.fail_json(msg=error.message, code=error.code)
+        module.fail_json(msg=error.message, code=error.code, invocation={})
     result = execute(core, params, Mode(module.check_mode, module._diff))
     for warning in result.pop("warnings", ()):
         module.warn(warning)
     if result.get("failed"):
-        module.fail_json(**result)
-    module.exit_json(**result)
+        module.fail_json(**result, invocation={})
+    module.exit_json(**result, invocation={})

@@ -66,6 +66,16 @@ class Catalog:
         """A catalog of the same kind with other objects."""
         return Catalog(self.what, self.namespace, stored)
 
+    def after(self, changes: t.Iterable[Change]) -> Catalog:
+        """The catalog as it is once the changes are made."""
+        left = dict(self.by_id)
+        for change in changes:
+            if change.action == "deleted":
+                left.pop(change.before.id, None)
+            elif change.after is not None and change.after.id:
+                left[change.after.id] = change.after
+        return self.of(left.values())
+
     def named(self, name: str, driver: str | None = None, owner: str | None = None) -> list[t.Any]:
         """All objects of this name, narrowed by what else is known."""
         return [one for one in self._by_name.get(name, ()) if driver in (None, one.driver) and owner in (None, one.owner)]

@@ -21,6 +21,7 @@ from ._secret_text import HIDDEN, forms, leaves, mask
 
 # The options that hold secrets, in a call or in an item of its list.
 SECRET_OPTIONS = ("secrets", "auth_key", "api_key", "password")
+_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"  # holds earlier secrets
 _KUBECONFIG_SECRETS = ("token", "password", "client-key-data", "access-token", "id-token", "refresh-token", "client-secret")
 
 
@@ -64,10 +65,10 @@ def _kubeconfig_secrets(value: t.Any) -> t.Iterator[str]:
             yield from _kubeconfig_secrets(element)
 
 
-def execute(run: Run, params: Mapping[str, t.Any], mode: Mode) -> dict[str, t.Any]:
+def execute(run: Run, params: Mapping[str, t.Any], mode: Mode, connect: t.Callable[[Mapping[str, t.Any]], Api] = Api) -> dict[str, t.Any]:
     """A module's result, failures included, with nothing in it that must not be shown."""
     try:
-        result = run(params, lambda: Api(connection_options(params)), mode)
+        result = run(params, lambda: connect(connection_options(params)), mode)
     except RanchhandError as error:
         result = {"failed": True, "changed": False, "msg": error.message, "code": error.code}
         if isinstance(error, Failed):
@@ -139,9 +140,9 @@ def _diff(change: Change, schemas: Schemas | None, show: Show) -> dict[str, t.An
             side["secrets"] = {name: f"{HIDDEN} ({mark})" if name in change.changed_fields and other else HIDDEN for name in secret}
             for kind in ("labels", "annotations"):
                 mine, others = getattr(one, kind), getattr(other, kind) if other else {}
-                differing = {key: mine[key] for key in getattr(change.desired, kind) if key in mine and others.get(key) != mine[key]}
+                differing = [key for key in getattr(change.desired, kind) if key in mine and others.get(key) != mine[key]]
                 if differing:
-                    side[kind] = differing
+                    side[kind] = {key: HIDDEN if key == _APPLIED else mine[key] for key in differing}
         sides.append(side)
     stored = before or after
     header = stored.full_id if stored.id else f"new {stored.name}"

@@ -36,7 +36,8 @@ options:
     description:
       - Also deny deleting credentials that are in use at the time this runs, whoever deletes them. Run it daily to keep that up to date.
       - The message names the annotation C(ranchhand.cattle.io/allow-delete) that lets a deletion pass.
-      - M(ranchhand.rancher.cloud_credential) sets it itself, after it has seen that nothing refers to the credential, or with O(ranchhand.rancher.cloud_credential#module:force=true).
+      - M(ranchhand.rancher.cloud_credential) sets it itself, after it has seen that nothing refers to the credential,
+        or with O(ranchhand.rancher.cloud_credential#module:force=true).
     type: bool
     default: false
   settle:

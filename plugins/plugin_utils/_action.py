@@ -8,6 +8,7 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import typing as t
@@ -18,6 +19,22 @@ from ..module_utils import _kubernetes
 from ..module_utils._errors import RanchhandError
 from ..module_utils._options import Spec, parse, plain
 from ..module_utils._run import Mode, Run, execute
+
+
+_APIS: dict[tuple[t.Any, ...], _kubernetes.Api] = {}
+
+
+def _shared_api(options: t.Mapping[str, t.Any]) -> _kubernetes.Api:
+    """One Api for all items of a loop that connect alike.
+
+    ansible-core forks a worker for each task on each host, so nothing is shared beyond that.
+    """
+    kubeconfig = options["kubeconfig"]
+    changed = os.stat(kubeconfig).st_mtime_ns if isinstance(kubeconfig, str) and os.path.exists(kubeconfig) else None
+    key = (os.getpid(), changed, os.environ.get("KUBECONFIG"), json.dumps(options, sort_keys=True))
+    if key not in _APIS:
+        _APIS[key] = _kubernetes.Api(options)
+    return _APIS[key]
 
 
 class RanchhandAction(ActionBase):
@@ -44,10 +61,11 @@ class RanchhandAction(ActionBase):
         reason = self._reason_for_a_module(task_vars or {})
         if reason is None:
             self._display.vvv(f"ranchhand.rancher.{name}: in process")
-            return execute(type(self).core, params, Mode(self._task.check_mode, self._task.diff))
+            return execute(type(self).core, params, Mode(self._task.check_mode, self._task.diff), _shared_api)
         self._display.vvv(f"ranchhand.rancher.{name}: as a module, because of {reason}")
         result = self._execute_module(
-            module_name=f"ranchhand.rancher.{name}", module_args=given, task_vars=task_vars, wrap_async=self._task.async_val,
+            module_name=f"ranchhand.rancher.{name}", module_args=given, wrap_async=self._task.async_val,
+            task_vars={**(task_vars or {}), "ansible_no_target_syslog": True},  # a secret may stand in the wrong place
         )
         # ansible-core up to 2.20 adds the arguments to a module's result; in process there are none
         result.pop("invocation", None)
