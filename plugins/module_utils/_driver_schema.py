@@ -85,6 +85,7 @@ class Schemas:
         self._stored = {
             item["metadata"]["name"]: (item.get("spec") or {}).get("resourceFields") or {} for item in objects
         }
+        self._parsed: dict[str, Fields | None] = {}
         suffix = "credentialConfig"
         self.drivers = frozenset(
             name[:-len(suffix)] for name in self._stored.get("credentialconfig", ()) if name.endswith(suffix)
@@ -111,8 +112,10 @@ class Schemas:
         return self._fields(driver.lower() + "config")
 
     def _fields(self, name: str) -> Fields | None:
-        stored = self._stored.get(name)
-        return {name: _field(name, value) for name, value in stored.items()} if stored else None
+        if name not in self._parsed:
+            stored = self._stored.get(name)
+            self._parsed[name] = {field: _field(field, value) for field, value in stored.items()} if stored else None
+        return self._parsed[name]
 
 
 class Config(t.NamedTuple):

@@ -211,9 +211,11 @@ class _Configuration:
     def _tls(self) -> ssl.SSLContext:
         client = self.client
         try:
-            context = ssl.create_default_context(cafile=None if "certificate-authority-data" in self._data else client.ssl_ca_cert or None)
-            if "certificate-authority-data" in self._data:
-                context = ssl.create_default_context(cadata=self._data["certificate-authority-data"].decode("ascii"))
+            authorities = self._data.get("certificate-authority-data")
+            if authorities:
+                context = ssl.create_default_context(cadata=authorities.decode("ascii"))
+            else:
+                context = ssl.create_default_context(cafile=client.ssl_ca_cert or None)
             if not client.verify_ssl:
                 context.check_hostname = False
                 context.verify_mode = ssl.CERT_NONE
@@ -246,6 +248,7 @@ class Api:
         self._configuration = _Configuration(options)
         self._pool = self._configuration.pool()
         self._memory: dict[str, tuple[float, t.Any]] = {}
+        self.progress: t.Callable[[int, int], None] = lambda done, total: None
         self.host = self._configuration.client.host
 
     def remembered(self, key: str, seconds: float, read: t.Callable[[], t.Any]) -> t.Any:
@@ -314,8 +317,12 @@ class Api:
         """The function's results for all arguments, in their order, over a bounded number of connections."""
         if len(arguments) < 2:
             return [function(argument) for argument in arguments]
+        results = []
         with ThreadPoolExecutor(max_workers=min(CONNECTIONS, len(arguments))) as executor:
-            return list(executor.map(function, arguments))
+            for result in executor.map(function, arguments):
+                results.append(result)
+                self.progress(len(results), len(arguments))
+        return results
 
     def at_once(self, *reads: t.Callable[[], t.Any]) -> list[t.Any]:
         """The results of some independent reads."""

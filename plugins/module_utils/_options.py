@@ -90,9 +90,12 @@ def call_and_item(call: Spec, item: Spec, list_name: str, per_call: t.Collection
 @dataclass
 class _Parser:
     mistakes: list[str] = field(default_factory=list)
+    _names: dict[int, dict[str, str]] = field(default_factory=dict)
 
     def mapping(self, spec: Mapping[str, dict[str, t.Any]], given: Mapping[str, t.Any], where: str) -> dict[str, t.Any]:
-        names = {alias: name for name, option in spec.items() for alias in (name, *option.get("aliases", ()))}
+        names = self._names.get(id(spec))
+        if names is None:
+            names = self._names[id(spec)] = {alias: name for name, option in spec.items() for alias in (name, *option.get("aliases", ()))}
         parsed: dict[str, t.Any] = {}
         for key, value in given.items():
             name = names.get(key)

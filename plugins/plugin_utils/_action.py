@@ -19,6 +19,7 @@ from ..module_utils import _kubernetes
 from ..module_utils._errors import RanchhandError
 from ..module_utils._options import Spec, parse, plain
 from ..module_utils._run import Mode, Run, execute
+from ._progress import Progress
 
 
 _APIS: dict[tuple[t.Any, ...], _kubernetes.Api] = {}
@@ -61,7 +62,7 @@ class RanchhandAction(ActionBase):
         reason = self._reason_for_a_module(task_vars or {})
         if reason is None:
             self._display.vvv(f"ranchhand.rancher.{name}: in process")
-            return execute(type(self).core, params, Mode(self._task.check_mode, self._task.diff), _shared_api)
+            return self._in_process(name, params)
         self._display.vvv(f"ranchhand.rancher.{name}: as a module, because of {reason}")
         result = self._execute_module(
             module_name=f"ranchhand.rancher.{name}", module_args=given, wrap_async=self._task.async_val,
@@ -70,6 +71,19 @@ class RanchhandAction(ActionBase):
         # ansible-core up to 2.20 adds the arguments to a module's result; in process there are none
         result.pop("invocation", None)
         return result
+
+    def _in_process(self, name: str, params: dict[str, t.Any]) -> dict[str, t.Any]:
+        progress = Progress(self._display, name)
+
+        def connect(options: t.Mapping[str, t.Any]) -> _kubernetes.Api:
+            api = _shared_api(options)
+            api.progress = progress
+            return api
+
+        try:
+            return execute(type(self).core, params, Mode(self._task.check_mode, self._task.diff), connect)
+        finally:
+            progress.end()
 
     def _reason_for_a_module(self, task_vars: dict[str, t.Any]) -> str | None:
         """Why the work cannot be done in this process; None if it can."""
