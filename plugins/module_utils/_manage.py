@@ -144,7 +144,7 @@ class Manager:
         try:
             return step(change)
         except RanchhandError as error:
-            return replace(change, action="failed", error=error)
+            return replace(change, action="refused" if error.code == "in_use" else "failed", error=error)
 
     def write(self, change: Change) -> Change:
         """Carry out one change; a conflict is looked at again, a bounded number of times."""
@@ -270,6 +270,7 @@ class Manager:
         ]
         if not elder:
             return change
+        self.api.forget(self.path)
         self.remove(replace(mine, resource_version=stored.by_id.get(mine.id, mine).resource_version))
         again, = self.plan([change.desired], replace(self.observed, stored=stored.of(elder)))
         return self.write(again) if again.writes else again

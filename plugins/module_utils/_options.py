@@ -107,9 +107,9 @@ class _Parser:
                 parsed[name] = self.value(spec[name], value, where, name)
         for name, option in spec.items():
             if parsed.get(name) is None:
-                parsed[name] = option.get("default")
-                if option.get("required"):
+                if option.get("required") and name not in parsed:  # else its mistake has been told
                     self.mistakes.append(f"{where}{name} is required")
+                parsed[name] = option.get("default")
         return parsed
 
     def value(self, option: dict[str, t.Any], value: t.Any, where: str, name: str) -> t.Any:

@@ -177,9 +177,10 @@ def told_together(errors: t.Sequence[tuple[str, RanchhandError]]) -> Mistakes:
 
 
 def same_twice(changes: t.Sequence[Change]) -> list[tuple[str, RanchhandError]]:
-    """Items that mean the same object."""
+    """Items that mean the same object, or a new one that another item gives its name to: the next run could not tell them apart."""
     errors = []
     seen: dict[t.Any, Change] = {}
+    updated = {(change.after.name, change.after.driver, change.after.owner): change for change in changes if change.action == "updated"}
     for change in changes:
         wanted, new = change.desired, change.after
         if change.before:
@@ -188,9 +189,9 @@ def same_twice(changes: t.Sequence[Change]) -> list[tuple[str, RanchhandError]]:
             key = (new.name, new.driver, new.owner)
         else:
             key = (wanted.id, wanted.name, wanted.driver, wanted.owner)
-        if key in seen:
-            errors.append((wanted.where, RanchhandError("invalid", f"means the same object as {seen[key].desired.where.rstrip(': ')}")))
-        seen.setdefault(key, change)
+        other = seen.setdefault(key, change if change.before else updated.get(key, change))
+        if other is not change:
+            errors.append((wanted.where, RanchhandError("invalid", f"means the same object as {other.desired.where.rstrip(': ')}")))
     return errors
 
 

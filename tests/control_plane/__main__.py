@@ -3,20 +3,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs a command with a control plane of its own: the demo, a molecule scenario, or nothing but the control plane.
 
-    python -m control_plane [--rancher 2.10.0] [--keep] [COMMAND ...]
+    python -m control_plane [--rancher 2.10.0] [--objects FILE] [--keep] [COMMAND ...]
 
 The command finds the administrator's kubeconfig in K8S_AUTH_KUBECONFIG; its exit code is the exit code.
 """
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 from .errors import Unavailable
-from .furniture import VERSIONS, furnish
+from .furniture import VERSIONS, furnish, place
 from .server import ControlPlane
 
 
@@ -27,6 +29,7 @@ def _stop(signum, frame):
 def main():
     parser = argparse.ArgumentParser(prog="control_plane", description="Run a command with a Kubernetes control plane of its own.")
     parser.add_argument("--rancher", default=VERSIONS[0], choices=VERSIONS, help="whose furniture it gets (default: %(default)s)")
+    parser.add_argument("--objects", metavar="FILE", type=Path, help="more objects to create first, as a JSON list")
     parser.add_argument("--keep", action="store_true", help="leave it running until Enter or Ctrl-C")
     parser.add_argument("command", nargs=argparse.REMAINDER, help="the command and its arguments")
     arguments = parser.parse_args()
@@ -35,6 +38,8 @@ def main():
     try:
         with ControlPlane() as control_plane:
             furnish(control_plane, arguments.rancher)
+            if arguments.objects:
+                place(control_plane, json.loads(arguments.objects.read_text(encoding="utf-8")))
             if arguments.command:
                 code = _run(arguments.command, control_plane)
             if arguments.keep or not arguments.command:

@@ -105,7 +105,7 @@ def _find_go(say, pip):
 def _go_version(program):
     try:
         text = subprocess.run(
-            [str(program), "env", "GOVERSION"], env=dict(os.environ, GOTOOLCHAIN="local"), cwd=str(LOCAL),
+            [str(program), "env", "GOVERSION"], env=_go_environment(str(program)), cwd=str(LOCAL),
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, universal_newlines=True, check=False).stdout
     except OSError:
         return (0, 0)
@@ -141,7 +141,11 @@ def _fetch_go(say, pip):
 
 def _go_environment(go):
     environment = {name: value for name, value in os.environ.items() if name not in ("GOROOT", "GOBIN", "GOOS", "GOARCH", "GO111MODULE", "GOWORK")}
+    # Go keeps counters next to the user's settings: the settings stay in force, the counters go elsewhere.
+    settings = environment.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    environment.setdefault("GOENV", os.path.join(settings, "go", "env"))
     environment.update({
+        "XDG_CONFIG_HOME": str(LOCAL / "home" / ".config"),
         "PATH": os.path.dirname(go) + os.pathsep + environment.get("PATH", os.defpath),
         "GOTOOLCHAIN": "local",
         "GOWORK": "off",

@@ -116,6 +116,16 @@ def furnish(control_plane, rancher=_FIRST, without=()):
         ])
 
 
+def place(control_plane, contents):
+    """Create more objects, of the table's kinds or Secrets, in the order given."""
+    plurals = {(item.kind, "%s/%s" % (item.group, item.version)): item.plural for item in RESOURCES}
+    for content in contents:
+        version, namespace = content["apiVersion"], content["metadata"].get("namespace")
+        root = "/api/v1" if version == "v1" else "/apis/" + version
+        plural = "secrets" if content["kind"] == "Secret" else plurals[content["kind"], version]
+        _create(control_plane.api, "%s/%s%s" % (root, "namespaces/%s/" % namespace if namespace else "", plural), content)
+
+
 def _finish(futures):
     for future in futures:
         future.result()

@@ -60,8 +60,9 @@ def demo(keep):
     with private_home() as home:
         return run(
             [venv / "bin" / "python", "-m", "control_plane", *(["--keep"] if keep else []),
-             venv / "bin" / "ansible-playbook", ROOT / "playbooks" / "demo.yml"],
-            environment(venv, home, PYTHONPATH=ROOT / "tests"))
+             "--objects", ROOT / "tests" / "control_plane" / "furniture" / "demo.json",
+             venv / "bin" / "ansible-playbook", "ranchhand.rancher.demo"],
+            environment(venv, home, PYTHONPATH=ROOT / "tests", ANSIBLE_CALLBACK_RESULT_FORMAT="yaml"))
 
 
 def test(fast):
