@@ -19,7 +19,7 @@ from ._driver_schema import Config, Fields, Schemas, as_text, check_config, miss
 from ._errors import Mistakes, RanchhandError
 from ._metadata import ANNOTATIONS_LIMIT, CREATOR_ID, CREATOR_LABEL, DESCRIPTION, DISPLAY_NAME, UI_DRIVER, Users, differing, merged
 from ._planning import (
-    Catalog, Change, Wanted, common_fields, new_owner, plan_each, plan_removal, refuse_deleting, refuse_other_driver, same_twice, told_together, wanted_items,
+    Catalog, Change, Wanted, common_fields, fields_to_check, new_owner, plan_each, plan_removal, refuse_deleting, refuse_other_driver, same_twice, told_together, wanted_items,
 )
 from ._references import NAMESPACE, Index
 from ._secret_text import encode
@@ -161,17 +161,10 @@ def plan(desired: t.Sequence[Wanted], observed: Observed, references: Index | No
 
 
 def _fields_for(desired: Wanted, driver: str, observed: Observed) -> Fields | None:
-    if not desired.validate_config:
-        return None
-    if observed.schemas is None:
-        raise RanchhandError(
-            "forbidden", "the fields of the driver cannot be checked: this connection may not list dynamicschemas.management.cattle.io; "
-                         "allow that, or give validate_config: false"
-        )
-    fields = observed.schemas.credential_fields(driver)
-    if fields is None:
-        raise RanchhandError("invalid", f"the schema of driver {driver} has no credential fields; validate_config: false stores what is given")
-    return fields
+    return fields_to_check(
+        desired, observed.schemas, lambda schemas: schemas.credential_fields(driver),
+        f"the schema of driver {driver} has no credential fields; validate_config: false stores what is given",
+    )
 
 
 def _checked(fields: Fields | None, public: Mapping[str, t.Any], secret: Mapping[str, t.Any], creating: bool) -> Config:

@@ -129,7 +129,7 @@ class _Configuration:
         except RanchhandError:
             raise
         except ConfigException as error:
-            raise RanchhandError("invalid", f"the kubeconfig cannot be used: {error}") from None
+            raise RanchhandError("invalid", f"the kubeconfig cannot be used: {_config_problem(str(error))}") from None
         except OSError as error:
             raise RanchhandError("invalid", f"the kubeconfig cannot be read: {error.strerror}: {error.filename}") from None
         except Exception as error:  # whatever a malformed file makes the client or YAML trip over; their texts may quote it
@@ -227,6 +227,12 @@ class _Configuration:
         except (OSError, ValueError, TypeError) as error:
             raise RanchhandError("invalid", f"the certificates of the connection cannot be used: {getattr(error, 'strerror', None) or error}") from None
         return context
+
+
+def _config_problem(text: str) -> str:
+    """What the client says of a kubeconfig, less what it may quote: whole entries of users, with their tokens."""
+    found = re.search(r"File does not exist: .*|Expected object with name \S+|Expected key [\w-]+|Service .*|.* file exists but empty", text)
+    return found.group(0) if found else "it is malformed"
 
 
 def _read(path: str) -> bytes:

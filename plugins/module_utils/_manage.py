@@ -23,6 +23,7 @@ from ._marks import patch
 from ._metadata import Users
 from ._planning import Catalog, Change, Wanted
 from ._references import Index
+from ._run import Mode
 
 # What Kubernetes itself appends to a generateName (apimachinery pkg/util/rand).
 _NAME_CHARACTERS = "bcdfghjklmnpqrstvwxz2456789"
@@ -93,6 +94,11 @@ class Manager:
                 except RanchhandError:
                     pass  # planning tells
         return False
+
+    def run(self, mode: Mode) -> list[Change]:
+        """Observe and plan; apply unless in check mode."""
+        changes = self.look()
+        return changes if mode.check else self.apply(self.wait_for_references(changes))
 
     def look(self) -> list[Change]:
         """Observe and plan."""

@@ -68,9 +68,7 @@ def manage_credentials(params: Mapping[str, t.Any], connect: Connect, mode: Mode
     if not desired:
         return {"changed": False, "credentials": []}
     manager = CredentialManager(connect(), desired)
-    changes = manager.look()
-    if not mode.check:
-        changes = manager.apply(manager.wait_for_references(changes))
+    changes = manager.run(mode)
     return report(changes, manager.warnings, manager.observed.schemas, show, mode, "credential", many)
 
 

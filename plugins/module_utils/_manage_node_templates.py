@@ -64,9 +64,7 @@ def manage_node_templates(params: Mapping[str, t.Any], connect: Connect, mode: M
     if not desired:
         return {"changed": False, "node_templates": []}
     manager = TemplateManager(connect(), desired)
-    changes = manager.look()
-    if not mode.check:
-        changes = manager.apply(manager.wait_for_references(changes))
+    changes = manager.run(mode)
     manager.warn_of_secrets(changes)
     return report(
         changes, manager.warnings, manager.observed.schemas, show, mode, "node_template", params.get("node_templates") is not None

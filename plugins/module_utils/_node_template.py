@@ -19,7 +19,7 @@ from ._driver_schema import Config, Fields, Schemas, as_typed, check_config, mis
 from ._errors import Mistakes, RanchhandError
 from ._metadata import CREATOR_ID, CREATOR_LABEL, Users, differing, merged
 from ._planning import (
-    Catalog, Change, Wanted, common_fields, given, new_owner, plan_each, plan_removal, refuse_deleting, refuse_other_driver, same_twice,
+    Catalog, Change, Wanted, common_fields, fields_to_check, given, new_owner, plan_each, plan_removal, refuse_deleting, refuse_other_driver, same_twice,
     told_together, wanted_items,
 )
 from ._references import NAMESPACE, TEMPLATES_NAMESPACE, Index, credential_id
@@ -230,17 +230,10 @@ def _credential(desired: WantedTemplate, driver: str, owner: str | None, observe
 
 
 def _fields_for(desired: WantedTemplate, driver: str, observed: Observed) -> Fields | None:
-    if not desired.validate_config:
-        return None
-    if observed.schemas is None:
-        raise RanchhandError(
-            "forbidden", "the fields of the driver cannot be checked: this connection may not list dynamicschemas.management.cattle.io; "
-                         "allow that, or give validate_config: false"
-        )
-    fields = observed.schemas.node_fields(driver)
-    if fields is None:
-        raise RanchhandError("invalid", f"driver {driver:.60} has no schema for node templates in this Rancher; is it active?")
-    return fields
+    return fields_to_check(
+        desired, observed.schemas, lambda schemas: schemas.node_fields(driver),
+        f"driver {driver:.60} has no schema for node templates in this Rancher; is it active?",
+    )
 
 
 def _checked(

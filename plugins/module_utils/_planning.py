@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ._driver_schema import trim
+from ._driver_schema import Fields, Schemas, trim
 from ._errors import Mistakes, RanchhandError
 from ._metadata import Entries, Users, check_entries, check_id, check_name
 from ._references import Reference
@@ -233,6 +233,24 @@ def new_owner(desired: Wanted, users: Users, me: str | None, what: str, missing:
     if mistakes or owner is None:
         raise Mistakes([f"there is no {what} with the name {desired.name or '':.80}; to create it, {mistake}" for mistake in mistakes])
     return owner
+
+
+def fields_to_check(desired: Wanted, schemas: Schemas | None, look_up: t.Callable[[Schemas], Fields | None], if_missing: str) -> Fields | None:
+    """The driver's fields to check what is given against; None if that is not asked for.
+
+    Raises RanchhandError: ``forbidden`` if the schemas may not be read, ``invalid`` with the given text if the driver has none.
+    """
+    if not desired.validate_config:
+        return None
+    if schemas is None:
+        raise RanchhandError(
+            "forbidden", "the fields of the driver cannot be checked: this connection may not list dynamicschemas.management.cattle.io; "
+                         "allow that, or give validate_config: false"
+        )
+    fields = look_up(schemas)
+    if fields is None:
+        raise RanchhandError("invalid", if_missing)
+    return fields
 
 
 def refuse_deleting(current: t.Any) -> None:

@@ -9,6 +9,7 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import re
 import traceback
 import typing as t
 from collections.abc import Mapping
@@ -63,6 +64,8 @@ def _kubeconfig_secrets(value: t.Any) -> t.Iterator[str]:
     elif isinstance(value, list):
         for element in value:
             yield from _kubeconfig_secrets(element)
+    elif isinstance(value, str):  # the content of a file, or its path
+        yield from re.findall(rf"(?:{'|'.join(_KUBECONFIG_SECRETS)})\W{{1,5}}([^\s\"',}}]+)", value)
 
 
 def execute(run: Run, params: Mapping[str, t.Any], mode: Mode, connect: t.Callable[[Mapping[str, t.Any]], Api] = Api) -> dict[str, t.Any]:
