@@ -162,6 +162,7 @@ def stale(condemned: Mapping[str, str], there: t.Collection[str], at: Time) -> l
 def differs(wanted: t.Any, stored: t.Any) -> bool:
     """Whether an object lacks anything of what is wanted; what the API server adds is no difference."""
     if isinstance(wanted, Mapping):
+        stored = {} if stored is None else stored
         return not isinstance(stored, Mapping) or any(differs(value, stored.get(key)) for key, value in wanted.items())
     if isinstance(wanted, list):
         return not isinstance(stored, list) or len(wanted) != len(stored) or any(map(differs, wanted, stored))

@@ -348,7 +348,7 @@ class Api:
             try:
                 answer = self._pool.request(method, url, body=payload, headers=headers, timeout=timeout, retries=False, redirect=False)
             except (urllib3.exceptions.HTTPError, OSError) as error:
-                if attempt == ATTEMPTS or isinstance(error, (urllib3.exceptions.LocationParseError, urllib3.exceptions.SSLError)):
+                if attempt == ATTEMPTS or isinstance(error, urllib3.exceptions.LocationParseError) or "CERTIFICATE_VERIFY_FAILED" in str(error):
                     raise RanchhandError("unreachable", f"the API server {self.host} cannot be reached: {_why(error)}") from None
             else:
                 if answer.status < 300:
@@ -384,8 +384,8 @@ def _why(error: BaseException) -> str:
                   "Temporary failure in name resolution", "Network is unreachable"):
         if words in reason:
             return words
-    found = re.search(r"\] ([^\]]+?)\)*$", reason)
-    return found.group(1) if found else type(error).__name__
+    found = re.search(r"\] ([^\[\]()]+)", reason)
+    return found.group(1).strip() if found else type(error).__name__
 
 
 _VERBS = {"GET": "read", "POST": "create", "PATCH": "update", "DELETE": "delete"}

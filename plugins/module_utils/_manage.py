@@ -141,7 +141,7 @@ class Manager:
         return done
 
     def write_all(self, changes: list[Change]) -> list[Change]:
-        return self.api.parallel(lambda change: self.guarded(self.write, change) if change.writes else change, changes)
+        return self.api.parallel(lambda change: self.guarded(self.write, change), changes)
 
     def wait_until_readable(self, names: list[str]) -> None:
         """Wait until the connection may read what it created."""
@@ -154,6 +154,10 @@ class Manager:
 
     def write(self, change: Change) -> Change:
         """Carry out one change; a conflict is looked at again, a bounded number of times."""
+        if not change.writes:
+            if change.before and change.before.deleting and change.desired.wait:
+                self.wait_for_finalizers(change.desired, change.before)
+            return change
         step = {"created": self.create, "updated": self.update, "deleted": self.delete}
         for _try in range(TRIES):
             try:

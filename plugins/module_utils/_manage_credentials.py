@@ -93,7 +93,7 @@ class CredentialManager(Manager):
 
     def observe(self) -> Observed:
         wanted = self.desired
-        only_ids = all(one.id for one in wanted) and not any("kubeconfigContent" in one.secrets for one in wanted)
+        only_ids = all(one.id for one in wanted) and not any("kubeconfigContent" in {**one.config, **one.secrets} for one in wanted)
         found, schemas, users = self.api.at_once(
             lambda: EMPTY.of(credentials(self.api, {one.id for one in wanted})) if only_ids else self.catalog(),
             self.schemas,

@@ -13,14 +13,13 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ._errors import RanchhandError
 from ._options import Spec, parse, plain
-from ._run import Mode, Run, execute, secret_values
-from ._secret_text import forms
+from ._run import Mode, Run, execute
 
 
 def main(spec: Spec, core: Run) -> None:
     """Run as a module; its arguments, where a secret may stand in the wrong place, do not come back with the result."""
     module = AnsibleModule(supports_check_mode=True, **spec.for_module())
-    module.no_log_values.update(forms(secret_values(module.params)))
+    module.no_log_values.clear()  # execute() masks in one pass; ansible-core's own is quadratic in secrets and results
     try:
         params = parse(spec, plain({name: module.params[name] for name in spec.options}))  # less the aliases
     except RanchhandError as error:

@@ -288,7 +288,7 @@ def _plan_update(desired: WantedTemplate, current: NodeTemplate, observed: Obser
     labels = differing(desired.labels, current.labels)
     if labels:
         changed.append("labels")
-    owner = observed.users.find(desired.owner) if desired.owner else current.owner
+    owner = current.owner if desired.owner in (None, current.owner) else observed.users.find(desired.owner)
     if owner != current.owner:
         annotations.update({CREATOR_ID: owner, **({_BINDINGS_CREATED: None} if _BINDINGS_CREATED in current.annotations else {})})
         changed.append("owner")

@@ -17,6 +17,9 @@ from collections.abc import Mapping
 
 HIDDEN = "********"
 
+# As ansible-core 2.22 has it: anything shorter would tear holes into every result, and what is a bit longer counts as a whole word.
+_SHORTEST = 4
+_SHORT = 6
 _LONG = 200  # from here on a secret is no part of the one pattern: compiling it would take seconds for keys and certificates
 
 
@@ -29,8 +32,8 @@ def forms(secrets: t.Iterable[str]) -> set[str]:
     """Every form in which a secret could show: as it is, trimmed, and as a Secret's data."""
     return {
         form
-        for secret in secrets if secret
-        for text in (secret, secret.strip()) if text
+        for secret in secrets
+        for text in (secret, secret.strip()) if len(text) >= _SHORTEST
         for form in (text, encode(text))
     }
 
@@ -47,6 +50,10 @@ def leaves(value: t.Any) -> t.Iterator[str]:
         yield str(value)
 
 
+def _pattern(secret: str) -> str:
+    return rf"(?<!\w){re.escape(secret)}(?!\w)" if len(secret) <= _SHORT else re.escape(secret)
+
+
 def mask(value: t.Any, secrets: t.Iterable[str]) -> t.Any:
     """A result without any of the given forms of secrets, in one pass over all its strings.
 
@@ -57,7 +64,7 @@ def mask(value: t.Any, secrets: t.Iterable[str]) -> t.Any:
         return value
     long = [secret for secret in wanted if len(secret) > _LONG]
     lengths = [-len(secret) for secret in long]
-    hide = re.compile("|".join(map(re.escape, wanted[len(long):])) or "(?!)").sub
+    hide = re.compile("|".join(map(_pattern, wanted[len(long):])) or "(?!)").sub
     whole = frozenset(wanted)
 
     def masked(part: t.Any) -> t.Any:

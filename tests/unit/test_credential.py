@@ -1,0 +1,184 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Planning credentials: whatever is planned, once it is done there is nothing left to do."""
+
+from __future__ import annotations
+
+import base64
+import copy
+
+import pytest
+from ansible_collections.ranchhand.rancher.plugins.module_utils import _credential
+from ansible_collections.ranchhand.rancher.plugins.module_utils._driver_schema import Schemas
+from ansible_collections.ranchhand.rancher.plugins.module_utils._errors import Mistakes
+from ansible_collections.ranchhand.rancher.plugins.module_utils._metadata import User, Users
+from ansible_collections.ranchhand.rancher.plugins.module_utils._planning import PER_CALL
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+DEFAULT = {"stringValue": ""}
+SCHEMAS = Schemas([
+    {"metadata": {"name": "credentialconfig"}, "spec": {"resourceFields": {"azurecredentialConfig": {}}}},
+    {"metadata": {"name": "azurecredentialconfig"}, "spec": {"resourceFields": {
+        "clientId": {"required": True, "default": DEFAULT}, "clientSecret": {"type": "password", "required": True, "default": DEFAULT},
+        "subscriptionId": {"default": DEFAULT}, "tenantId": {"default": DEFAULT}, "environment": {"default": {"stringValue": "AzurePublicCloud"}},
+    }}},
+])
+USERS = Users([User("u-a", "alice"), User("u-b", "bob", ("local://b",))])
+TENANT = "cluster.management.cattle.io/azure-tenant-id"
+
+VALUES = st.text(max_size=5) | st.integers() | st.booleans() | st.dictionaries(st.text(max_size=3), st.integers() | st.lists(st.text(max_size=2)), max_size=3)
+ENTRIES = st.dictionaries(st.sampled_from(["example.com/a", "b", "foo.cattle.io/c"]), st.none() | st.sampled_from(["", "x", "y", 5, True]), max_size=3)
+
+
+def texts(**fields):
+    return {name: base64.b64encode(value.encode()).decode() for name, value in fields.items()}
+
+
+STORED = st.builds(
+    lambda fields, description, labels, annotations: {
+        "metadata": {
+            "name": "cc-a", "uid": "1", "resourceVersion": "5", "finalizers": ["example.com/hold"], "labels": labels,
+            "annotations": {
+                **annotations, "field.cattle.io/name": "test", "field.cattle.io/creatorId": "u-a", TENANT: "cached",
+                **({"field.cattle.io/description": description} if description else {}),
+            },
+        },
+        "data": {f"azurecredentialConfig-{key}": value for key, value in texts(**fields).items()},
+    },
+    st.dictionaries(st.sampled_from(["clientId", "clientSecret", "subscriptionId", "tenantId"]), st.text(max_size=5) | st.just('{"a": 1}'), min_size=1),
+    st.text(max_size=5), st.dictionaries(st.sampled_from(["b", "theirs"]), st.just("x")),
+    st.dictionaries(st.sampled_from(["example.com/a", "theirs"]), st.just("x")),
+)
+WANTED = st.fixed_dictionaries(
+    {
+        "config": st.dictionaries(st.sampled_from(["subscriptionId", "tenantId", "environment"]), st.none() | VALUES)
+        | st.dictionaries(st.just("clientId"), VALUES),
+        "secrets": st.dictionaries(st.just("clientSecret"), VALUES),
+    },
+    optional={
+        "description": st.text(max_size=5), "owner": st.sampled_from(["alice", "u-b", "local://b"]), "labels": ENTRIES, "annotations": ENTRIES,
+        "update_secrets": st.sampled_from(["always", "on_create"]), "driver": st.just("azure"),
+    },
+)
+
+
+def wanted(**options):
+    defaults = {"state": "present", "force": False, "update_secrets": "always", "validate_config": True, "wait": False, "wait_timeout": 1, "wait_sleep": 1}
+    assert set(defaults) == set(PER_CALL)
+    names = ("name", "id", "driver", "owner", "description", "labels", "annotations", "config", "secrets")
+    return _credential.desired_from({**dict.fromkeys(names), **defaults, **options})
+
+
+def plan(desired, *secrets, me=None):
+    stored = _credential.EMPTY.of([_credential.from_secret(secret) for secret in secrets])
+    return _credential.plan(desired, _credential.Observed(stored, SCHEMAS, USERS, me))
+
+
+def merge_patch(target, patch):
+    """RFC 7386."""
+    if not isinstance(patch, dict):
+        return patch
+    result = dict(target) if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            result.pop(key, None)
+        else:
+            result[key] = merge_patch(result.get(key), value)
+    return result
+
+
+@given(STORED, WANTED)
+def test_an_update_leaves_nothing_to_do(secret, options):
+    before = copy.deepcopy(secret)
+    try:
+        desired = wanted(id="cc-a", **options)
+        change, = plan(desired, secret)
+    except Mistakes:
+        assume(False)
+    assert secret == before
+    if not change.writes:
+        assert (change.action, change.body, change.changed_fields) == ("unchanged", {}, ())
+        return
+    assert change.action == "updated" and change.changed_fields
+    assert (change.body["metadata"]["uid"], change.body["metadata"]["resourceVersion"]) == ("1", "5")
+    patched = merge_patch(secret, change.body)
+    again, = plan(desired, patched)
+    assert again.action == "unchanged"
+    assert _credential.show(change.after, SCHEMAS) == _credential.show(_credential.from_secret(patched), SCHEMAS)
+    # nothing else has changed
+    given_fields = {*options["config"], *options["secrets"]}
+    assert set(change.changed_fields) <= given_fields | {"description", "owner", "labels", "annotations"}
+    for key, value in secret["data"].items():
+        if key.partition("-")[2] not in given_fields:
+            assert patched["data"][key] == value
+    assert patched["metadata"]["finalizers"] == ["example.com/hold"]
+    assert (TENANT in patched["metadata"]["annotations"]) == ("subscriptionId" not in change.changed_fields)
+    for kind in ("labels", "annotations"):
+        assert ("theirs" in secret["metadata"][kind]) == ("theirs" in patched["metadata"][kind])
+
+
+@given(WANTED, VALUES.filter(lambda value: not isinstance(value, str) or value.strip()))
+def test_a_creation_leaves_nothing_to_do(options, value):
+    desired = wanted(**{
+        "name": "test", **options, "driver": "azure", "config": {**options["config"], "clientId": value}, "secrets": {"clientSecret": value},
+    })
+    change, = plan(desired, me="u-a")
+    assert change.action == "created"
+    stored = {**change.body, "metadata": {**change.body["metadata"], "name": "cc-x", "uid": "1", "resourceVersion": "1"}}
+    again, = plan(desired, stored, me="u-a")
+    assert again.action == "unchanged"
+    created = _credential.from_secret(stored)
+    assert created.problem is None
+    assert {**_credential.show(change.after, SCHEMAS), "id": created.full_id} == _credential.show(created, SCHEMAS)
+
+
+def secret(name="cc-a", **more):
+    return {
+        "metadata": {
+            "name": name, "uid": name, "resourceVersion": "1", "annotations": {"field.cattle.io/name": "test", "field.cattle.io/creatorId": "u-a"}, **more,
+        },
+        "data": {f"azurecredentialConfig-{key}": value for key, value in texts(clientId="c", clientSecret="s").items()},
+    }
+
+
+@pytest.mark.parametrize("data", [
+    None, {}, {"a": "eA=="}, {"Config": "eA=="}, {"azurecredentialConfig-a-b": "eA=="}, {"azurecredentialConfigs-a": "eA=="}, {"a-b": "eA=="},
+])
+def test_what_is_no_credential(data):
+    assert _credential.from_secret({**secret(), "data": data}) is None
+
+
+@pytest.mark.parametrize(("keys", "driver", "problem"), [
+    (["azurecredentialConfig-a", "azurecredentialConfig-b", "foo-bar"], "azure", None),
+    (["azurecredentialConfig-a", "s3credentialConfig-a"], None, "several drivers (azure, s3)"),
+    (["azureConfig-a"], None, "azureConfig"),
+    (["credentialConfig-a"], None, "credentialConfig"),
+    (["Config-a"], None, "Config"),
+])
+def test_which_driver_it_is_of(keys, driver, problem):
+    credential = _credential.from_secret({**secret(), "data": dict.fromkeys(keys, "eA==")})
+    assert credential.driver == driver
+    assert problem in credential.problem if problem else credential.problem is None
+
+
+def test_no_secret_in_what_is_shown_or_logged():
+    value = texts(clientSecret="canary-one")["clientSecret"]
+    credential = _credential.from_secret({**secret(), "data": {"azurecredentialConfig-clientSecret": value, "azurecredentialConfig-unknown": value}})
+    desired = wanted(id="cc-a", secrets={"clientSecret": "canary-two"})
+    change, = plan(desired, secret())
+    shown = _credential.show(credential, SCHEMAS)
+    assert (shown["config"], shown["secret_fields"]) == ({}, ["clientSecret", "unknown"])
+    assert _credential.show(credential, None)["secret_fields"] == ["clientSecret", "unknown"]
+    text = repr([credential, desired, change, shown])
+    assert not [form for form in ("canary", value, texts(clientSecret="canary-two")["clientSecret"]) if form in text]
+
+
+@pytest.mark.parametrize("change", [{"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["x"]}])
+def test_a_deletion_under_way_is_done(change):
+    planned, = plan(wanted(id="cc-a", state="absent"), secret(**change))
+    assert planned.action == "unchanged"
+    with pytest.raises(Mistakes) as caught:
+        plan(wanted(id="cc-a", description="x"), secret(**change))
+    assert caught.value.code == "conflict"

@@ -1,0 +1,111 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a driver's schema says about a config."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.ranchhand.rancher.plugins.module_utils._driver_schema import Schemas, as_text, check_config, missing_fields, same_json, text_of, trim
+from ansible_collections.ranchhand.rancher.plugins.module_utils._errors import RanchhandError
+
+
+def schema(name, fields):
+    return {"metadata": {"name": name}, "spec": {"resourceFields": fields}}
+
+
+def default(**value):
+    return {"stringValue": "", "intValue": 0, "boolValue": False, "stringSliceValue": None, **value}
+
+
+SCHEMAS = Schemas([
+    schema("credentialconfig", {"cloudcredentialConfig": {}, "emptycredentialConfig": {}, "other": {}}),
+    schema("cloudcredentialconfig", {
+        "key": {"type": "password", "required": True, "default": default()}, "user": {"required": True, "default": default()},
+        "port": {"type": "string", "required": True, "default": default(stringValue="443")}, "zone": {"default": default(), "options": ["a", "b"]},
+    }),
+    schema("emptycredentialconfig", None),
+    schema("leftovercredentialconfig", {"key": {"type": "password"}}),
+])
+FIELDS = SCHEMAS.credential_fields("cloud")
+
+
+@pytest.mark.parametrize(("value", "text"), [
+    ("a", "a"), (" \t\u00a0\u3000a b\x85\n", "a b"), ("\x1c", "\x1c"), (5, "5"), (-5, "-5"), (True, "true"), (False, "false"), ("", ""),
+    ({"b": [1, None, "ü"], "a": {}}, '{"b":[1,null,"ü"],"a":{}}'),
+])
+def test_text_of(value, text):
+    assert text_of(value) == text
+
+
+@pytest.mark.parametrize("value", [1.10, 1.0, ["canary"], object()])
+def test_what_has_no_text(value):
+    with pytest.raises(ValueError, match="^must be ") as caught:
+        text_of(value)
+    assert "canary" not in str(caught.value) and "1.1" not in str(caught.value)
+
+
+def test_trim_is_what_go_trims():
+    spaces = "\t\n\v\f\r \x85\xa0\u1680\u2000\u200a\u2028\u2029\u202f\u205f\u3000"
+    assert trim(spaces + "x" + spaces) == "x"
+    kept = "\u200b\ufeff\x1c\x1d\x1e\x1f"  # what Python's strip() or people take for a space, and Go does not
+    assert trim(kept) == kept
+
+
+def test_drivers_that_are_offered():
+    assert SCHEMAS.drivers == {"cloud", "empty", "s3"}
+    assert SCHEMAS.credential_fields("empty") is None
+    assert {name for name, field in SCHEMAS.credential_fields("s3").items() if field.secret} == {"secretKey"}
+    for driver in ("leftover", "nosuch", ""):
+        with pytest.raises(RanchhandError, match="it offers cloud, empty, s3"):
+            SCHEMAS.credential_fields(driver)
+    assert set(SCHEMAS.known_fields("leftover")) == {"key"}  # what is there already can be read
+
+
+def test_fields():
+    assert (FIELDS["key"].secret, FIELDS["user"].secret, FIELDS["user"].type) == (True, False, "string")
+    assert (FIELDS["port"].default, FIELDS["user"].default) == ("443", "")
+
+
+def check(public, secret, creating=True, fields=FIELDS):
+    config, mistakes = check_config(fields, public, secret, as_text)
+    return config, mistakes + missing_fields(fields, config, creating)
+
+
+def test_a_config_that_fits():
+    config, mistakes = check({"user": 7, "zone": "a"}, {"key": {"a": 1}})
+    assert not mistakes
+    assert config.values == {"user": "7", "zone": "a", "key": '{"a":1}'}
+    assert config.as_json == {"key"}
+
+
+@pytest.mark.parametrize(("public", "secret", "creating", "expected"), [
+    ({}, {}, True, ["secrets.key is required", "config.user is required"]),
+    ({}, {}, False, []),
+    ({"user": " "}, {"key": None}, False, ["secrets.key is required", "config.user is required"]),
+    ({"user": "u", "port": ""}, {"key": "k"}, True, ["config.port is required"]),
+    ({"user": "u", "port": None}, {"key": "k"}, True, ["config.port is required"]),
+    ({"user": "u", "key": "canary"}, {"key": "k"}, True, ["config.key is secret"]),
+    ({"zone": "canary", "nosuch": "canary"}, {"user": "canary"}, False,
+     ["config.zone must be one of a, b", "config.nosuch is unknown", "secrets.user is not secret"]),
+    ({"user": 1.5}, {"key": ["canary"]}, False, ["config.user must be quoted", "secrets.key must be a string"]),
+])
+def test_mistakes(public, secret, creating, expected):
+    _config, mistakes = check(public, secret, creating)
+    assert [mistake[:len(words)] for mistake, words in zip(mistakes, expected)] == expected
+    assert len(mistakes) == len(expected)
+    assert "canary" not in " ".join(mistakes)
+
+
+def test_without_schema_only_the_form_counts():
+    assert check({"any": 1}, {"other.key_1": None}, fields=None)[0].values == {"any": "1", "other.key_1": None}
+    for name in ("a-b", "", "ä", "a/b", "a b"):
+        assert "is no field name" in check({}, {name: "x"}, fields=None)[1][0]
+    assert check({"a": "x"}, {"a": "y"}, fields=None)[1] == ["secrets.a is given in config too"]
+
+
+@pytest.mark.parametrize(("text", "stored", "same"), [
+    ('{"a":1,"b":[1,2]}', ' { "b": [1,2],\n"a": 1 }', True), ('{"a":[1,2]}', '{"a":[2,1]}', False), ('{"a":1}', "no JSON", False), ('{"a":1}', "", False),
+])
+def test_same_json(text, stored, same):
+    assert same_json(text, stored) == same

@@ -1,0 +1,101 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The parser of options: every mistake at once, and no value in any message."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.ranchhand.rancher.plugins.module_utils._errors import Mistakes
+from ansible_collections.ranchhand.rancher.plugins.module_utils._options import Spec, call_and_item, parse, plain
+from hypothesis import given
+from hypothesis import strategies as st
+
+ITEM = Spec({
+    "name": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "config": {"type": "dict"},
+    "wait": {"type": "bool", "default": False, "aliases": ["hold"]},
+    "timeout": {"type": "int", "default": 120},
+    "groups": {"type": "list", "elements": "str"},
+    "inner": {"type": "dict", "options": {"deep": {"type": "bool"}}},
+})
+CALL = call_and_item(Spec({"host": {"type": "str"}}), Spec({**ITEM.options, "name": {"type": "str"}}), "items", ("state", "wait"))
+
+
+def mistakes(spec, given_options, **more):
+    with pytest.raises(Mistakes) as caught:
+        parse(spec, given_options, **more)
+    return caught.value.sentences
+
+
+def test_typed_with_defaults():
+    assert parse(ITEM, {"name": 5, "hold": "Yes", "timeout": " 7 ", "groups": "a, b", "config": None, "inner": {"deep": "no"}}) == {
+        "name": "5", "state": "present", "config": None, "wait": True, "timeout": 7, "groups": ["a", "b"], "inner": {"deep": False},
+    }
+
+
+@pytest.mark.parametrize(("options", "expected"), [
+    ({}, ["name is required"]),
+    ({"name": None}, ["name is required"]),
+    ({"name": True}, ["name must be a string, not a boolean"]),
+    ({"name": ["a"]}, ["name must be a string, not a list"]),
+    ({"name": "a", "timeout": -1}, ["timeout must be a whole number of at least 0, not this number"]),
+    ({"name": "a", "timeout": 1.5}, ["timeout must be a whole number of at least 0, not a floating point number"]),
+    ({"name": "a", "wait": "perhaps"}, ["wait must be true or false, not this string"]),
+    ({"name": "a", "wait": True, "hold": True}, ["wait is given twice, under two of its names"]),
+    ({"name": "a", "groups": ["x", {"y": 1}]}, ["groups[1] must be a string, not a mapping"]),
+    ({"name": "a", "inner": {"deep": "x", "other": 1}},
+     ["inner: deep must be true or false, not this string", "inner: unknown option other; allowed are deep"]),
+    ({"name": "a", "state": "gone", "config": "x", "nosuch": 1}, [
+        "state must be one of present, absent", "config must be a mapping, not this string",
+        "unknown option nosuch; allowed are config, groups, inner, name, state, timeout, wait",
+    ]),
+])
+def test_every_mistake_is_told(options, expected):
+    assert mistakes(ITEM, options) == expected
+
+
+def test_items_are_told_by_index_and_name():
+    assert mistakes(CALL, {"state": "x", "name": "a", "items": [{"name": "good"}, 5, {"name": "bad", "wait": "x"}, {"id": "i"}]}) == [
+        "state must be one of present, absent", "items[1] must be a mapping, not this number", "items[2] (bad): wait must be true or false, not this string",
+        "items[3] (i): unknown option id; allowed are config, groups, inner, name, state, timeout, wait", "items and name cannot be given together",
+    ]
+
+
+def test_what_stands_on_the_call_shows_through():
+    parsed = parse(CALL, {"state": "absent", "items": [{"name": "a"}, {"name": "b", "state": "present", "wait": False}]})
+    assert [(item["state"], item["wait"], item["timeout"]) for item in parsed["items"]] == [(None, None, 120), ("present", False, 120)]
+
+
+def test_what_a_check_finds_is_told_with_the_rest():
+    def check(parsed):
+        raise Mistakes([f"saw {parsed['timeout']}"])
+
+    assert mistakes(ITEM, {"timeout": 3}, check=check) == ["name is required", "saw 3"]
+
+
+CANARY = "canary-4711"
+VALUES = st.recursive(
+    st.sampled_from([CANARY, f" {CANARY}\n", 0.4711, -4711, True, None]), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.just("key"), inner),
+)
+
+
+@given(st.dictionaries(st.sampled_from(["state", "config", "wait", "timeout", "groups", "inner", "host", "items"]), VALUES), VALUES)
+def test_no_value_is_echoed(options, item):
+    try:
+        parse(CALL, {**options, "items": [item, {"config": item, "wait": item, "inner": {"deep": item}}]})
+    except Mistakes as error:
+        assert "4711" not in error.message
+
+
+def test_plain_values():
+    class Text(str):
+        pass
+
+    class Number(int):
+        pass
+
+    converted = plain({Text("a"): [Text("b"), Number(5), True, None, 1.5, (Text("c"),)]})
+    assert converted == {"a": ["b", 5, True, None, 1.5, ["c"]]}
+    assert {type(one) for one in converted["a"][:2]} == {str, int}
