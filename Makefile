@@ -5,16 +5,17 @@
 # Any Python 3 will do: tests/run.py looks for one that is new enough.
 PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python3.14; do "$$name" -c pass 2>/dev/null && echo "$$name" && break; done)
 
-.PHONY: help demo test clean needs-python
+.PHONY: help demo test bench clean needs-python
 
 help:
 	@echo "make demo          an Ansible playbook works with cloud credentials on a real Kubernetes API server"
 	@echo "make demo KEEP=1   the same; the API server stays until Ctrl-C, to look around"
 	@echo "make test          all tests and checks"
 	@echo "make test FAST=1   what matters most, in under two minutes"
+	@echo "make bench         how fast it is, against others, in about fifteen minutes; writes docs/performance.md"
 	@echo "make clean         remove all that was installed and built (.local)"
 
-demo test: needs-python
+demo test bench: needs-python
 	@$(PYTHON) tests/run.py $@
 
 needs-python:

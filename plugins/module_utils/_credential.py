@@ -81,7 +81,7 @@ def from_secret(secret: Mapping[str, t.Any]) -> Credential | None:
     metadata = secret["metadata"]
     annotations = metadata.get("annotations") or {}
     # Norman's own name for the key is <driver>credentialConfig; what else ends in Config it reads too, as of no driver that there is
-    drivers = sorted(re.sub("(?<=.)credentialConfig$", "", prefix) for prefix in prefixes)
+    drivers = sorted(prefix[:-len("credentialConfig")] or prefix if prefix.endswith("credentialConfig") else prefix for prefix in prefixes)
     driver = drivers[0] if len(prefixes) == 1 and not drivers[0].endswith("Config") else None
     problem = None
     if len(prefixes) > 1:

@@ -113,14 +113,17 @@ def _references(places: t.Sequence[Place], variable: str) -> str:
 
 
 def _values(place: Place, variable: str) -> str:
+    """A CEL expression for the list of what one place of an object holds; null and whatever else is no text is nothing."""
     head, brackets, tail = place.field.partition("[].")
     if brackets:
-        return f"{_at(variable, head, '[]')}.map(e, string({_at('e', tail)}))"
-    value = f"string({_at(variable, place.field)})"
+        elements = _at(variable, head, "[]")
+        return f"(type({elements}) == list ? {elements} : []).map(e, {_at('e', tail)}).filter(v, type(v) == string)"
+    values = f"[{_at(variable, place.field)}].filter(v, type(v) == string && v != '')"
     if place.form == "display name":
-        provider = f"string({variable}.?spec.?name.orValue({variable}.metadata.name)).lowerAscii()"
-        return f"[{value} == '' ? '' : '\\n' + {provider} + '/' + {value}]"
-    return f"[{value} == '' ? '' : ':' + {value}]" if place.form == "bare" else f"[{value}]"
+        provider = _at(variable, "spec.name")
+        provider = f"(type({provider}) == string && {provider} != '' ? {provider} : {variable}.metadata.name).lowerAscii()"
+        return f"{values}.map(v, '\\n' + {provider} + '/' + v)"
+    return f"{values}.map(v, ':' + v)" if place.form == "bare" else values
 
 
 def _at(variable: str, path: str, missing: str = "''") -> str:

@@ -22,7 +22,7 @@ from ._kubernetes import Api
 from ._manage import TRIES
 from ._marks import now, stamp
 
-_PROBE_TIMEOUT = 30.0  # seconds for the policy to see its parameter
+PROBE_TIMEOUT = 30.0  # seconds for the policy to see its parameter
 
 
 class Guard:
@@ -56,13 +56,27 @@ class Guard:
         self._change(lambda data: {
             **guard.expired(data, now()), **{one.id: guard.condemnation(stamp(now()), run, one) for one in condemned},
         })
-        deadline = time.monotonic() + _PROBE_TIMEOUT
-        while not self._denies(condemned[0].id):
+        self._wait_until_denied(condemned[0].id)
+        time.sleep(self._settle)
+
+    def verify(self) -> None:
+        """Raises RanchhandError (``server_error``) if the API server does not see what is put on the list."""
+        name = "ranchhand-" + "".join(random.choices("bcdfghjklmnpqrstvwxz", k=10))
+        self._change(lambda data: {name: f"{stamp(now())} {name} {name}"})
+        try:
+            self._wait_until_denied(name)
+        finally:
+            self.pardon([name])
+
+    def _wait_until_denied(self, name: str) -> None:
+        deadline = time.monotonic() + PROBE_TIMEOUT
+        while not self._denies(name):
             if time.monotonic() > deadline:
                 raise RanchhandError(
-                    "server_error", f"the guard does not deny references to {condemned[0].full_id}; run the role guard with --check to verify it")
+                    "server_error", f"the guard is installed but does not deny references to {name}: the API server does not see the guard's list of "
+                                    "names; up to Kubernetes 1.36 it never does again once a guard was removed, until kube-apiserver is restarted"
+                )
             time.sleep(0.1)
-        time.sleep(self._settle)
 
     def pardon(self, names: t.Collection[str]) -> None:
         """Allow references again; what fails here is cleared by the next run of the guard role."""

@@ -133,12 +133,35 @@ class Manager:
         elif any(change.writes for change in done):
             self.api.amend(self.path, lambda catalog: catalog.after(done))
         created = [index for index, change in enumerate(done) if change.action == "created"]
-        if created:
+        if created and not self.alone([done[index].after for index in created]):
             self.wait_until_readable([done[index].after.id for index in created])
             stored = self.catalog(fresh=True)
             for index in created:
                 done[index] = self.guarded(lambda change: self._without_twin(change, stored), done[index])
         return done
+
+    def alone(self, created: t.Sequence[t.Any]) -> bool:
+        """Whether it is certain that nobody gave the names of what was created to something else, between the list and that.
+
+        Asks only for what was written since, up to our own creations; the remembered list gets it too.
+        """
+        wanted = {(one.name, one.driver, one.owner) for one in created}
+        mine = {one.id for one in created}
+        missing = set(mine)
+        written: dict[str, t.Any] = {}
+        for kind, item in self.api.events(self.path):
+            name = item["metadata"]["name"]
+            if kind == "ADDED" and name in missing:
+                missing.remove(name)
+                if not missing:
+                    break
+            else:
+                written[name] = None if kind == "DELETED" else self.parse(item)
+        if missing:
+            return False
+        if written:
+            self.api.amend(self.path, lambda catalog: catalog.with_changed(written))
+        return not any(one and one.id not in mine and (one.name, one.driver, one.owner) in wanted for one in written.values())
 
     def write_all(self, changes: list[Change]) -> list[Change]:
         return self.api.parallel(lambda change: self.guarded(self.write, change), changes)

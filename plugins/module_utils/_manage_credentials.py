@@ -160,12 +160,12 @@ class CredentialManager(Manager):
         if change.action != "deleted":
             return change
         current: Credential = change.before
-        if not change.desired.force:
-            again = plan_removal(change.desired, current, references.to(current), references.unlisted, WHAT)
-            if again.action != "deleted":
-                return again
-            change = again
         for _try in range(TRIES):
+            if not change.desired.force:
+                again = plan_removal(change.desired, current, references.to(current), references.unlisted, WHAT)
+                if again.action != "deleted":
+                    return again
+                change = again
             try:
                 self.remove(current)
             except ApiError as error:
@@ -175,13 +175,18 @@ class CredentialManager(Manager):
             else:
                 self.wait_for_finalizers(change.desired, current)
                 return change
-            # A foreign annotation may have moved the resourceVersion; while our mark stands, nothing of ours was announced.
+            # A foreign annotation may have moved the resourceVersion; while our mark stands, nothing of ours was announced,
+            # but others may have begun to refer to it.
             fresh = self.read_one(current.id)
             if fresh is None or fresh.uid != current.uid:
+                return change
+            if fresh.deleting:  # our own delete had arrived, and its reply was lost
+                self.wait_for_finalizers(change.desired, fresh)
                 return change
             if condemned_by(fresh.annotations, now()) != self.run_id:
                 raise RanchhandError("conflict", f"{current.full_id} is being deleted by another run; run again")
             current = fresh
+            references = references if change.desired.force else self.references()
         raise conflict
 
     def _reprieve(self, change: Change) -> Change:
@@ -241,7 +246,7 @@ def wanted_by(params: Mapping[str, t.Any], one: t.Any, users: Users | None) -> b
 
 def describe(one: t.Any, shown: dict[str, t.Any], index: Index | None) -> dict[str, t.Any]:
     """What info modules say beyond what an object is: its age in seconds, its problem if it has one, and who refers to it."""
-    created = datetime.datetime.strptime(one.created_at, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=datetime.timezone.utc)
+    created = datetime.datetime.fromisoformat(one.created_at.replace("Z", "+00:00"))
     shown["age"] = max(0, int((datetime.datetime.now(datetime.timezone.utc) - created).total_seconds()))
     if one.problem:
         shown["problem"] = one.problem

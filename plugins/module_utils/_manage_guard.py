@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from . import _guard as guard
 from . import _observe as observe
 from ._errors import ApiError, RanchhandError
+from ._guarding import Guard
 from ._kubernetes import Api
 from ._manage_credentials import credentials
 from ._marks import now
@@ -67,6 +68,8 @@ def manage_guard(params: Mapping[str, t.Any], connect: Connect, mode: Mode) -> d
             if path in actions:
                 _write(api, path, item, stored[path])
         _delete(api, {path: stored[path] for path in superfluous})
+        if actions:
+            Guard(api, 0, False).verify()
     return {
         "changed": bool(actions), "objects": _shown(actions), "stale": stale, "in_use": sorted(in_use), "condemned": sorted(set(condemned) - set(gone)),
     }

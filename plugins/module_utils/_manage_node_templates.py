@@ -127,7 +127,8 @@ class TemplateManager(Manager):
         """Announce on each credential that something is about to refer to it, write, and take the announcement back (see _marks)."""
         users: dict[str, list[int]] = defaultdict(list)
         for index, change in enumerate(changes):
-            if change.writes and "cloud_credential" in change.changed_fields:
+            # also where it would not change: planned again after a conflict, it may
+            if change.action in ("created", "updated") and change.desired.cloud_credential:
                 users[credential_id(change.after.credential, NAMESPACE)].append(index)
         announced = dict(zip(users, self.api.parallel(self._announce, list(users))))
         refused = {index: error for name, error in announced.items() if isinstance(error, RanchhandError) for index in users[name]}

@@ -179,11 +179,12 @@ class Observed:
 def plan(desired: t.Sequence[WantedTemplate], observed: Observed, references: Index | None = None) -> list[Change]:
     """What to do about each of the wanted node templates, in their order; otherwise as for credentials."""
     def plan_one(one: WantedTemplate) -> Change:
+        if one.state == "present":
+            _refuse_version(observed.version)
         current = observed.stored.match(one, observed.users)
         if one.state == "absent":
             used_by = references.to(current) if references and current else None
             return plan_removal(one, current, used_by, references.unlisted if references else (), WHAT)
-        _refuse_version(observed.version)
         return _plan_update(one, current, observed) if current else _plan_creation(one, observed)
 
     changes, errors = plan_each(desired, plan_one)

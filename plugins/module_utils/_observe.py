@@ -69,15 +69,17 @@ def readable_secrets(api: Api) -> list[str]:
         "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview", "spec": {"namespace": NAMESPACE},
     })
     names: set[str] = set()
+    own_only = False  # creating, but reading only what is named, is what an ordinary Rancher user may
     status = review.get("status") or {}
     for rule in status.get("resourceRules") or ():
-        if {"secrets", "*"} & set(rule.get("resources") or ()) and {"get", "*"} & set(rule.get("verbs") or ()) \
-                and {"", "*"} & set(rule.get("apiGroups") or ()):
-            names.update(rule.get("resourceNames") or ())
-    if status.get("incomplete") and not names:
-        raise RanchhandError(
-            "forbidden", f"this connection may not list secrets in namespace {NAMESPACE}, and the API server cannot tell which of them it may read"
-        )
+        verbs = set(rule.get("verbs") or ())
+        if {"secrets", "*"} & set(rule.get("resources") or ()) and {"", "*"} & set(rule.get("apiGroups") or ()):
+            own_only = own_only or bool({"create", "*"} & verbs)
+            if {"get", "*"} & verbs:
+                names.update(rule.get("resourceNames") or ("",))
+    if "" in names or not names and (status.get("incomplete") or not own_only):
+        cannot_tell = ", and the API server cannot tell which of them it may read" if status.get("incomplete") else ""
+        raise RanchhandError("forbidden", f"this connection may not list secrets in namespace {NAMESPACE}{cannot_tell}")
     return sorted(names)
 
 

@@ -68,13 +68,14 @@ class Catalog:
 
     def after(self, changes: t.Iterable[Change]) -> Catalog:
         """The catalog as it is once the changes are made."""
-        left = dict(self.by_id)
-        for change in changes:
-            if change.action == "deleted":
-                left.pop(change.before.id, None)
-            elif change.after is not None and change.after.id:
-                left[change.after.id] = change.after
-        return self.of(left.values())
+        return self.with_changed({
+            **{change.before.id: None for change in changes if change.action == "deleted"},
+            **{change.after.id: change.after for change in changes if change.action != "deleted" and change.after is not None and change.after.id},
+        })
+
+    def with_changed(self, objects: Mapping[str, t.Any]) -> Catalog:
+        """The catalog with other objects under these ids, or with none where there is None."""
+        return self.of(one for one in {**self.by_id, **objects}.values() if one is not None)
 
     def named(self, name: str, driver: str | None = None, owner: str | None = None) -> list[t.Any]:
         """All objects of this name, narrowed by what else is known."""

@@ -130,9 +130,11 @@ def values_at(item: t.Any, path: t.Sequence[str]) -> t.Iterator[t.Any]:
 
 
 def _key(place: Place, value: t.Any, namespace: str | None, item: Mapping[str, t.Any]) -> t.Any:
+    if not isinstance(value, str):
+        return None
     if place in TEMPLATE_PLACES:
         # one of another namespace is another template: Rancher moves it to cattle-global-nt under another name
-        prefix, _colon, name = value.rpartition(":") if isinstance(value, str) else ("", "", "")
+        prefix, _colon, name = value.rpartition(":")
         return name if prefix == TEMPLATES_NAMESPACE and name else None
     if place.form == "display name":
         provider = ((item.get("spec") or {}).get("name") or item["metadata"]["name"]).lower()

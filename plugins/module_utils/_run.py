@@ -70,8 +70,14 @@ def _kubeconfig_secrets(value: t.Any) -> t.Iterator[str]:
 
 def execute(run: Run, params: Mapping[str, t.Any], mode: Mode, connect: t.Callable[[Mapping[str, t.Any]], Api] = Api) -> dict[str, t.Any]:
     """A module's result, failures included, with nothing in it that must not be shown."""
+    known: list[Mapping[str, t.Any]] = [params]
+
+    def connected() -> Api:
+        known.append(connection_options(params))  # secrets of the environment too
+        return connect(known[-1])
+
     try:
-        result = run(params, lambda: connect(connection_options(params)), mode)
+        result = run(params, connected, mode)
     except RanchhandError as error:
         result = {"failed": True, "changed": False, "msg": error.message, "code": error.code}
         if isinstance(error, Failed):
@@ -80,7 +86,7 @@ def execute(run: Run, params: Mapping[str, t.Any], mode: Mode, connect: t.Callab
         last = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{last.filename.rpartition('/')[2]}:{last.lineno}"
         result = {"failed": True, "changed": False, "msg": f"internal error ({type(error).__name__} at {place}); please report it", "code": "server_error"}
-    return mask(result, forms(secret_values(params)))
+    return mask(result, forms(text for one in known for text in secret_values(one)))
 
 
 Show = t.Callable[[t.Any, t.Optional[Schemas]], t.Dict[str, t.Any]]

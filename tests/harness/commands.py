@@ -31,6 +31,8 @@ def main():
     demo_parser.add_argument("--keep", action="store_true", default=_is_set("KEEP"), help="leave the control plane running afterwards (or KEEP=1)")
     test_parser = commands.add_parser("test", help="run all tests and checks")
     test_parser.add_argument("--fast", action="store_true", default=_is_set("FAST"), help="only what matters most, in one lane (or FAST=1)")
+    bench_parser = commands.add_parser("bench", help="measure, and write docs/performance.md anew")
+    bench_parser.add_argument("cases", nargs="*", help="only these cases (see benchmarks/cases.py)")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, _stop)
     try:
@@ -38,6 +40,8 @@ def main():
             code = _ensure_control_plane()
         elif arguments.command == "demo":
             code = demo(arguments.keep)
+        elif arguments.command == "bench":
+            code = bench(arguments.cases)
         else:
             code = test(arguments.fast)
     except (Failed, Unavailable) as problem:
@@ -78,6 +82,20 @@ def test(fast):
     if not fast:
         results += _gates()
     return _report(results)
+
+
+def bench(cases):
+    """Measure in environments of its own, with kubectl from the same Go module as kube-apiserver."""
+    lanes.link_collection()
+    community = lanes.kubernetes_core().parents[5]
+    venv, older = lanes.bench_venvs()
+    _ensure_control_plane()
+    kubectl = build.ensure_kubectl(say=say, pip=lanes.pip)
+    with private_home() as home:
+        return run(
+            [venv / "bin" / "python", "-m", "benchmarks", "--venv", venv, "--venv-31", older, "--community", community,
+             "--kubectl", kubectl, *cases],
+            environment(venv, home, PYTHONPATH=os.pathsep.join(map(str, (ROOT, ROOT / "tests", COLLECTIONS)))))
 
 
 def _lane(lane, fast, reference):

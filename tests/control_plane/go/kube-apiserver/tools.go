@@ -4,7 +4,10 @@
 
 //go:build tools
 
-// Package tools keeps the API server's main package among the requirements of "go mod tidy".
+// Package tools keeps the main packages of the API server and of kubectl among the requirements of "go mod tidy".
 package tools
 
-import _ "k8s.io/kubernetes/cmd/kube-apiserver"
+import (
+	_ "k8s.io/kubernetes/cmd/kube-apiserver"
+	_ "k8s.io/kubernetes/cmd/kubectl"
+)

@@ -1,0 +1,47 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One read in a fresh process, so that its memory is its own: `child.py WHAT KUBECONFIG URL CA_FILE TOKEN [PATH ...]`."""
+from __future__ import annotations
+
+import concurrent.futures
+import json
+import resource
+import sys
+import time
+
+from .bare import Bare
+
+
+def main():
+    what, kubeconfig, url, ca_file, token, *paths = sys.argv[1:]
+    if what in ("lists", "lists at once"):
+        bare = Bare(url, ca_file, token)
+
+        def read():
+            # what was listed is dropped page by page on our side; so it is here, kind by kind
+            if what == "lists":
+                return [len(bare.list_all(path)) for path in paths]
+            with concurrent.futures.ThreadPoolExecutor(16) as executor:
+                return list(executor.map(lambda path: len(bare.list_all(path)), paths))
+    else:
+        from ansible_collections.ranchhand.rancher.plugins.module_utils import _kubernetes, _manage_credentials, _observe
+        options = {"kubeconfig": kubeconfig}
+
+        def read():
+            api = _kubernetes.Api(_kubernetes.connection_options(options))
+            if what == "references":
+                return len(_observe.references(api).unlisted)
+            parsed = {name: None for name in _manage_credentials.CLOUD_CREDENTIAL_INFO.options}
+            return len(_manage_credentials.list_credentials({**parsed, "references": False}, lambda: api, None)["credentials"])
+
+    begun, cpu = time.perf_counter(), time.process_time()
+    read()
+    print(json.dumps({
+        "wall": time.perf_counter() - begun, "cpu": time.process_time() - cpu,
+        "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,234 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What goes wrong between client and API server, and between two runs at once."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import threading
+import time
+
+import pytest
+from integration.conftest import INFO, MODULE, SECRETS, decoded
+from stand_ins import FaultInjector, after, cut, reply
+
+KEY = "digitaloceancredentialConfig-accessToken"
+
+
+@pytest.fixture
+def faults(cluster):
+    with FaultInjector(cluster.control_plane) as injector:
+        yield injector
+
+
+def _play(cluster, faults, *tasks, **options):
+    environment = {"K8S_AUTH_HOST": faults.options["host"], "K8S_AUTH_API_KEY": faults.options["api_key"]}
+    return cluster.play(*tasks, environment=environment, **options)
+
+
+def _new(name, **more):
+    return {MODULE: {"name": name, "driver": "digitalocean", "owner": "alice", "secrets": {"accessToken": f"token of {name}"}, **more}}
+
+
+def _named(cluster):
+    """Stored credentials by display name; a name that is there twice is twice in the list of names."""
+    return sorted((one["metadata"]["annotations"]["field.cattle.io/name"], one["metadata"]["name"]) for one in cluster.secrets())
+
+
+def _item(result):
+    assert "code" not in result, result
+    return result["credential"]
+
+
+def _code(result):
+    assert "code" in result, result
+    assert "\n" not in result["msg"] and "Traceback" not in result["msg"] and "internal error" not in result["msg"], result
+    return result["code"]
+
+
+def test_every_write_whose_reply_is_lost_happens_once_and_is_told(cluster, faults):
+    for name in ("patched", "deleted", "held"):
+        cluster.secret(f"cc-{name}", display_name=name, **({"finalizers": ["example.com/hold"]} if name == "held" else {}))
+    for method in ("POST", "PATCH", "DELETE"):
+        for action in (faults.lose_reply, cut):
+            faults.rule(method, action, path=f"{SECRETS}(/cc-(patched|deleted)|$)")
+    faults.rule("DELETE", faults.lose_reply, path="/cc-held")
+    release = threading.Timer(3, lambda: cluster.api.patch(f"{SECRETS}/cc-held", {"metadata": {"finalizers": None}}))
+    faults.rule("DELETE", after(lambda seen: release.start()), path="/cc-held")
+    played = _play(
+        cluster, faults, _new("created"), {MODULE: {"name": "patched", "description": "new", "secrets": {"accessToken": "new"}}},
+        {MODULE: {"name": "deleted", "state": "absent"}}, {MODULE: {"name": "held", "state": "absent", "wait": True, "wait_sleep": 1}},
+    )
+    items = [_item(result) for result in played.results]
+    assert [item["action"] for item in items] == ["created", "updated", "deleted", "deleted"]
+    assert all(result["changed"] for result in played.results)
+    assert items[1]["changed_fields"] == ["accessToken", "description"]
+    assert [method for method in ("POST", "PATCH", "DELETE") if len([one for one in faults.seen if one.method == method]) < 2] == []
+    # cc-held is gone too: the run waited for its finalizer
+    assert _named(cluster) == [("created", items[0]["id"].partition(":")[2]), ("patched", "cc-patched")]
+    assert decoded(cluster.stored("cc-patched")) == {KEY: "new"}
+
+
+def test_a_writer_in_between_is_seen_and_nothing_of_his_is_lost(cluster, faults):
+    for name in ("annotated", "same", "renamed", "gone"):
+        cluster.secret(f"cc-{name}", display_name=name, fields={"accessToken": "old"})
+
+    def meanwhile(identifier, patch):
+        return after(lambda seen: cluster.api.patch(f"{SECRETS}/{identifier}", patch))
+
+    faults.rule("PATCH", meanwhile("cc-annotated", {"metadata": {"annotations": {"field.cattle.io/projectId": "local:p-1"}}}), "/cc-annotated")
+    faults.rule("PATCH", meanwhile("cc-same", {"stringData": {KEY: "theirs"}, "metadata": {"labels": {"theirs": "1"}}}), "/cc-same")
+    faults.rule("DELETE", meanwhile("cc-renamed", {"metadata": {"annotations": {"field.cattle.io/description": "x"}}}), "/cc-renamed")
+    faults.rule("DELETE", after(lambda seen: cluster.api.delete(f"{SECRETS}/cc-gone"), reply(409, "it is another version", "Conflict")), "/cc-gone")
+    change = {"secrets": {"accessToken": "ours"}}
+    played = _play(
+        cluster, faults, {MODULE: {"name": "annotated", **change}}, {MODULE: {"name": "same", **change}},
+        {MODULE: {"name": "renamed", "state": "absent"}}, {MODULE: {"name": "gone", "state": "absent"}},
+    )
+    assert [_item(result)["action"] for result in played.results] == ["updated", "updated", "deleted", "deleted"]
+    annotated, same = cluster.stored("cc-annotated"), cluster.stored("cc-same")
+    assert decoded(annotated) == decoded(same) == {KEY: "ours"}
+    assert annotated["metadata"]["annotations"]["field.cattle.io/projectId"] == "local:p-1"
+    assert same["metadata"]["labels"]["theirs"] == "1"
+    assert _named(cluster) == [("annotated", "cc-annotated"), ("same", "cc-same")]
+
+
+def test_a_reference_made_in_between_saves_the_credential(cluster, faults):
+    cluster.secret("cc-used", display_name="used")
+
+    def use(seen):
+        cluster.api.post("/apis/provisioning.cattle.io/v1/namespaces/fleet-default/clusters", {
+            "apiVersion": "provisioning.cattle.io/v1", "kind": "Cluster", "metadata": {"name": "prod"},
+            "spec": {"cloudCredentialSecretName": "cattle-global-data:cc-used"},
+        })
+        cluster.api.patch(f"{SECRETS}/cc-used", {"metadata": {"annotations": {"example.com/used": "yes"}}})
+
+    faults.rule("DELETE", after(use))
+    result = _play(cluster, faults, {MODULE: {"name": "used", "state": "absent"}}).result
+    assert (_code(result), result["changed"]) == ("in_use", False), result
+    assert result["references"][0]["name"] == "prod"
+    assert cluster.stored("cc-used")
+
+
+def test_conflicts(cluster, faults):
+    for name in ("endless", "vanished"):
+        cluster.secret(f"cc-{name}", display_name=name)
+    count = iter(range(1000))
+    faults.rule("PATCH", after(lambda seen: cluster.api.patch(f"{SECRETS}/cc-endless", {"metadata": {"labels": {"count": str(next(count))}}})),
+                "/cc-endless", times=1000)
+    faults.rule("PATCH", after(lambda seen: cluster.api.delete(f"{SECRETS}/cc-vanished"), reply(409, "another version", "Conflict")), "/cc-vanished")
+    quota = reply(409, "Operation cannot be fulfilled on resourcequotas \"q\": the object has been modified", "Conflict")
+    faults.rule("POST", quota, about="once", times=1)
+    faults.rule("POST", quota, about="always", times=1000)
+    played = _play(
+        cluster, faults, {MODULE: {"name": "endless", "description": "x"}}, {MODULE: {"name": "vanished", "description": "x"}},
+        _new("once"), _new("always"),
+    )
+    endless, vanished, once, always = played.results
+    for result in (endless, vanished, always):
+        assert (_code(result), result["changed"]) == ("conflict", False), result
+        assert "Traceback" not in played.output and "internal error" not in result["msg"] and "\n" not in result["msg"]
+    assert "deleted by somebody else" in vanished["msg"] and "cc-vanished" in vanished["msg"]
+    assert "resourcequotas" in always["msg"]
+    assert next(count) < 20
+    assert _item(once)["action"] == "created"
+    assert [name for name, _id in _named(cluster)] == ["endless", "once"]
+
+
+def test_a_busy_server_is_asked_again_when_it_says(cluster, faults):
+    faults.rule("GET", reply(429, "slow down", "TooManyRequests", Retry_After="2"), path=f"{SECRETS}\\?")
+    faults.rule("POST", reply(503, "starting", "ServiceUnavailable", Retry_After="1"), about="accessToken", times=2)
+    faults.rule("POST", reply(503), about="accessToken", times=1)
+    assert _item(_play(cluster, faults, _new("busy", validate_config=False)).result)["action"] == "created"
+    lists = [one.time for one in faults.seen if one.method == "GET" and f"{SECRETS}?" in one.path]
+    posts = [one.time for one in faults.seen if one.method == "POST" and one.path == SECRETS]
+    assert lists[1] - lists[0] >= 1.9
+    assert len(posts) == 4 and posts[1] - posts[0] >= 0.9 and posts[2] - posts[1] >= 0.9 and posts[3] - posts[2] < 3
+    assert [name for name, _id in _named(cluster)] == ["busy"]
+
+
+def test_part_of_a_list_fails_and_the_rest_is_done(cluster, faults):
+    faults.rule("POST", reply(422, "no more room", "Invalid"), about=_annotation("two"), times=1000)
+    items = [_new(name)[MODULE] for name in ("one", "two", "three")]
+    first, second = _play(cluster, faults, {MODULE: {"credentials": items}}, {MODULE: {"credentials": items}, "check_mode": True}).results
+    assert (_code(first), first["changed"]) == ("partial", True), first
+    assert [(one["name"], one["action"], one.get("code")) for one in first["credentials"]] == [
+        ("one", "created", None), ("two", "failed", "invalid"), ("three", "created", None)]
+    assert "credentials[1] (two): " in first["msg"] and "no more room" in first["msg"]
+    assert [one["action"] for one in second["credentials"]] == ["unchanged", "created", "unchanged"]
+
+
+def _annotation(name):
+    return f'"field.cattle.io/name": "{name}"'
+
+
+def test_a_server_that_is_away_for_a_while_and_one_that_stays_away(cluster, faults):
+    faults.rule("GET", cut, path="/secrets", times=3)
+    faults.rule("GET", reply(500, "etcdserver: no leader"), path="/dynamicschemas", times=5)
+    faults.rule("GET", cut, path="/users", times=1000)
+    down, back, away = _play(cluster, faults, {INFO: {}}, {INFO: {}}, {INFO: {"owner": "alice"}}).results
+    assert _code(down) == "server_error" and "no leader" in down["msg"], down
+    assert "code" not in back and back["credentials"] == []
+    assert _code(away) == "unreachable" and "cannot be reached" in away["msg"], away
+
+
+@pytest.mark.parametrize("modified", [False, True], ids=["untouched", "annotated by a controller"])
+@pytest.mark.parametrize("first_looks", [True, False], ids=["the first looks early", "the first looks late"])
+def test_two_runs_that_create_the_same_at_once_leave_one(cluster, faults, first_looks, modified):
+    """Both have seen that there is none, both POST within the same second, one looks before the other one has written."""
+    both = threading.Barrier(2)
+    order = iter((0, 1))
+    stored, looked, touched = threading.Event(), threading.Event(), threading.Event()
+
+    def create(seen):
+        both.wait(20)
+        mine = next(order)
+        if mine == 0:
+            time.sleep(1.02 - time.time() % 1)  # objects know only the second of their birth
+        else:
+            stored.wait(20)
+            if first_looks:
+                looked.wait(20)
+        answer = faults.forward(seen)
+        if mine == 0:
+            stored.set()
+        else:
+            if modified:
+                for _name, identifier in _named(cluster):
+                    cluster.api.patch(f"{SECRETS}/{identifier}", {"metadata": {"annotations": {"field.cattle.io/projectId": "local:p-1"}}})
+            touched.set()
+        return answer
+
+    def look(seen):
+        if not stored.is_set():
+            return faults.forward(seen)
+        if first_looks and not looked.is_set():
+            answer = faults.forward(seen)
+            if b'"items":[]' not in answer[2].replace(b" ", b"") and "limit" in seen.path and "fieldSelector" not in seen.path:
+                looked.set()
+            return answer
+        touched.wait(20)
+        return faults.forward(seen)
+
+    faults.rule("POST", create, path=f"{SECRETS}$", times=2)
+    faults.rule("GET", look, path="/secrets", times=1000)
+    with concurrent.futures.ThreadPoolExecutor(2) as executor:
+        runs = [run.result() for run in [executor.submit(_play, cluster, faults, _new("twin")) for _unused in range(2)]]
+    items = [_item(run.result) for run in runs]
+    (_name, identifier), = _named(cluster)
+    assert {item["id"] for item in items} == {f"cattle-global-data:{identifier}"}
+    assert sorted(item["action"] for item in items) == ["created", "unchanged"]
+
+
+def test_two_runs_that_create_a_list_at_once(cluster):
+    names = [f"name {number}" for number in range(12)]
+    for round_ in range(2):
+        items = [_new(f"{round_} {name}")[MODULE] for name in names]
+        with concurrent.futures.ThreadPoolExecutor(2) as executor:
+            runs = [run.result() for run in [executor.submit(cluster.play, {MODULE: {"credentials": items}}) for _unused in range(2)]]
+        here = [(name, identifier) for name, identifier in _named(cluster) if name.startswith(str(round_))]
+        assert sorted(name for name, _id in here) == sorted(item["name"] for item in items)
+        for run in runs:
+            assert "code" not in run.result, run.result
+            assert sorted((one["name"], one["id"].partition(":")[2]) for one in run.result["credentials"]) == here

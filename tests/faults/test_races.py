@@ -1,0 +1,249 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Somebody begins to use credentials while they are being deleted: nothing ever refers to one that is gone.
+
+The invariants are those of tests/models/delete_model.py. RANCHHAND_SOAK=1 makes thousands of attempts and prints what became of them.
+"""
+
+from __future__ import annotations
+
+import base64
+import collections
+import concurrent.futures
+import json
+import multiprocessing
+import os
+import random
+import ssl
+import threading
+import time
+
+import pytest
+from ansible_collections.ranchhand.rancher.plugins.module_utils import _guard
+from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes import Api
+from ansible_collections.ranchhand.rancher.plugins.module_utils._manage_credentials import CLOUD_CREDENTIAL, manage_credentials
+from ansible_collections.ranchhand.rancher.plugins.module_utils._manage_guard import GUARD, manage_guard
+from ansible_collections.ranchhand.rancher.plugins.module_utils._manage_node_templates import NODE_TEMPLATE, manage_node_templates
+from ansible_collections.ranchhand.rancher.plugins.module_utils._options import parse
+from ansible_collections.ranchhand.rancher.plugins.module_utils._run import Mode, execute
+from control_plane import ApiError
+from control_plane.certificates import Authority
+from integration.conftest import SECRETS
+from integration.test_guard import keep_watching, remove
+from stand_ins import Proxy
+
+SOAK = bool(os.environ.get("RANCHHAND_SOAK"))
+TEMPLATES = "/apis/management.cattle.io/v3/namespaces/cattle-global-nt/nodetemplates"
+CLUSTERS = "/apis/provisioning.cattle.io/v1/namespaces/fleet-default/clusters"
+WEBHOOKS = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
+USERS = 32  # threads that create as fast as they can
+SETTLE = 2  # seconds, more than the longest delay of an admission
+DELAY = 0.6
+
+
+def task(core, spec, kubeconfig, args):
+    """What a task of a playbook with these options returns."""
+    return execute(core, parse(spec, {**args, "kubeconfig": str(kubeconfig)}), Mode(), _api)
+
+
+_APIS: dict = {}
+
+
+def _api(options):
+    """One connection for each process."""
+    key = os.getpid(), options["kubeconfig"]
+    if key not in _APIS:
+        _APIS[key] = Api(options)
+    return _APIS[key]
+
+
+class SlowAdmission(Proxy):
+    """Allows everything, after a while that is another for each request."""
+
+    def answer(self, seen):
+        time.sleep(random.uniform(0, DELAY))
+        review = json.loads(seen.body)
+        content = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": {"uid": review["request"]["uid"], "allowed": True}}
+        return 200, {"Content-Type": "application/json"}, json.dumps(content).encode()
+
+
+@pytest.fixture
+def slow(cluster, tmp_path):
+    """A webhook delays what the policies have let in before it is stored."""
+    authority = Authority()
+    certificate, key = authority.server()
+    (tmp_path / "tls.crt").write_bytes(certificate)
+    (tmp_path / "tls.key").write_bytes(key)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(tmp_path / "tls.crt", tmp_path / "tls.key")
+    rules = [{"apiGroups": [group], "apiVersions": ["*"], "operations": ["CREATE"], "resources": [resource]}
+             for group, resource in (("management.cattle.io", "nodetemplates"), ("provisioning.cattle.io", "clusters"))]
+    with SlowAdmission(tls=tls) as server:
+        cluster.api.post(WEBHOOKS, {"metadata": {"name": "slow"}, "webhooks": [{
+            "name": "slow.example.com", "sideEffects": "None", "admissionReviewVersions": ["v1"], "timeoutSeconds": 10, "rules": rules,
+            "clientConfig": {"url": server.url, "caBundle": base64.b64encode(authority.pem).decode()},
+        }]})
+        deadline = time.monotonic() + 20
+        while not server.seen:
+            assert time.monotonic() < deadline
+            begin_to_use(cluster.api, "cc-nobody", "probe")
+        cluster.api.delete(f"{TEMPLATES}/probe")
+        yield cluster
+        cluster.api.delete(f"{WEBHOOKS}/slow")
+
+
+@pytest.fixture
+def guarded(slow):
+    keep_watching(slow)
+    yield slow
+    remove(slow)
+
+
+def install(cluster, settle):
+    result = task(manage_guard, GUARD, cluster.control_plane.kubeconfig, {"settle": settle})
+    assert not result.get("failed"), result
+
+
+def begin_to_use(api, credential, name):
+    """A user of a credential, as kubectl, Terraform or Rancher's UI would make it; None, or what the API server says against it."""
+    path, kind, spec = random.choice([
+        (TEMPLATES, "NodeTemplate", {"cloudCredentialName": f"cattle-global-data:{credential}"}),
+        (CLUSTERS, "Cluster", {"cloudCredentialSecretName": f"cattle-global-data:{credential}"}),
+        (CLUSTERS, "Cluster", {"rkeConfig": {"machinePools": [{"name": "a", "cloudCredentialSecretName": f"cattle-global-data:{credential}"}]}}),
+    ]) if name != "probe" else (TEMPLATES, "NodeTemplate", {})
+    try:
+        api.post(path, {"apiVersion": f"{path.split('/')[2]}/{path.split('/')[3]}", "kind": kind, "metadata": {"name": name}, "spec": spec})
+    except ApiError as error:
+        if error.status == 409 and name == "probe":
+            return None
+        return error.message
+    return None
+
+
+def dangling(api):
+    """Objects that refer to a credential that is gone."""
+    there = {one["metadata"]["name"] for one in api.get(SECRETS)["items"]}
+    used = [(one["metadata"]["name"], one["spec"].get("cloudCredentialName")) for one in api.get(TEMPLATES)["items"]]
+    for one in api.get(CLUSTERS)["items"]:
+        pools = one["spec"].get("rkeConfig", {}).get("machinePools", [{}])
+        used.append((one["metadata"]["name"], one["spec"].get("cloudCredentialSecretName") or pools[0].get("cloudCredentialSecretName")))
+    return [(name, credential) for name, credential in used if credential.partition(":")[2] not in there]
+
+
+def in_parallel(function, arguments):
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        return list(pool.map(function, arguments))
+
+
+def empty(api):
+    for path in (TEMPLATES, CLUSTERS, SECRETS):
+        in_parallel(lambda name, path=path: api.delete(f"{path}/{name}"), [one["metadata"]["name"] for one in api.get(path)["items"]])
+
+
+def attack(cluster, number, size):
+    """One call deletes as many credentials while others begin to use them; what became of deletes and of creations."""
+    names = [f"cc-{number}-{index}" for index in range(size)]
+    in_parallel(lambda name: cluster.secret(name, display_name=name), names)
+    done = threading.Event()
+    said: list = []
+
+    def use(user):
+        count = 0
+        while not done.is_set():
+            count += 1
+            said.append(begin_to_use(cluster.api, random.choice(names), f"u-{number}-{user}-{count}"))
+            time.sleep(0.1 if said[-1] else 0)  # who is denied would otherwise take all the time of whom it is about
+
+    threads = [threading.Thread(target=use, args=(user,)) for user in range(USERS)]
+    for thread in threads:
+        thread.start()
+    result = task(manage_credentials, CLOUD_CREDENTIAL, cluster.control_plane.kubeconfig, {"state": "absent", "credentials": [{"id": name} for name in names]})
+    time.sleep(DELAY)
+    done.set()
+    for thread in threads:
+        thread.join()
+    return result, said
+
+
+def test_anybody_against_a_delete_with_the_guard(guarded, capsys):
+    install(guarded, SETTLE)
+    rounds, size = (20, 120) if SOAK else (1, 80)
+    counts: collections.Counter = collections.Counter()
+    for number in range(rounds):
+        result, said = attack(guarded, number, size)
+        assert not dangling(guarded.api)
+        assert result.get("code", "in_use") == "in_use", result["msg"][:2000]
+        stored = {one["metadata"]["name"]: one["metadata"]["annotations"] for one in guarded.secrets()}
+        users = {one["metadata"]["name"] for path in (TEMPLATES, CLUSTERS) for one in guarded.api.get(path)["items"]}
+        for item in result["credentials"]:
+            name = item["id"].partition(":")[2]
+            counts[item["action"]] += 1
+            assert item["action"] in ("deleted", "refused") and (item["action"] == "refused") == (name in stored)
+            if item["action"] == "refused":  # and says why, and lets go
+                assert item["references"] and {one["name"] for one in item["references"]} <= users and item["references"][0]["name"] in item["msg"]
+                assert not [key for key in stored[name] if key.startswith("ranchhand")]
+        condemned = set(guarded.api.get(f"{_guard.CONFIG_MAPS}/{_guard.CONDEMNED}")["data"])
+        assert not condemned & set(stored)
+        for message in said:
+            counts["creation denied" if message else "creation stored"] += 1
+            assert message is None or "is being deleted" in message
+        empty(guarded.api)
+    with capsys.disabled():
+        print(f"\nwith the guard: {dict(counts)}, 0 dangling")
+    assert counts["deleted"] > rounds and counts["refused"] > rounds and counts["creation denied"] > rounds
+
+
+def test_the_attack_would_be_noticed(guarded):
+    """Without the settle time, what was let in just before is stored after the delete."""
+    install(guarded, 0)
+    found = []
+    for number in range(5):
+        attack(guarded, number, 40)
+        found = dangling(guarded.api)
+        if found:
+            break
+    assert found
+    empty(guarded.api)
+
+
+def _create(kubeconfig, names):
+    results = []
+    for name in names:
+        results.append(task(manage_node_templates, NODE_TEMPLATE, kubeconfig, {
+            "name": f"of {name}", "driver": "digitalocean", "owner": "u-wt94n", "cloud_credential": name, "config": {"region": "fra1"},
+        }))
+    return results
+
+
+def _delete(kubeconfig, names):
+    time.sleep(random.uniform(0, 0.6))
+    return [task(manage_credentials, CLOUD_CREDENTIAL, kubeconfig, {"state": "absent", "credentials": [{"id": name} for name in names]})]
+
+
+def test_two_runs_of_ours_without_a_guard(cluster, capsys):
+    rounds, size = (52, 10) if SOAK else (4, 10)
+    counts: collections.Counter = collections.Counter()
+    kubeconfig = str(cluster.control_plane.kubeconfig)
+    with concurrent.futures.ProcessPoolExecutor(4, mp_context=multiprocessing.get_context("spawn")) as pool:
+        for number in range(rounds):
+            names = [f"cc-{number}-{index}" for index in range(size)]
+            in_parallel(lambda name: cluster.secret(name, display_name=name), names)
+            random.shuffle(names)
+            runs = [pool.submit(_create, kubeconfig, names[part::3]) for part in range(3)]
+            deletion, = pool.submit(_delete, kubeconfig, names).result()
+            creations = [one for run in runs for one in run.result()]
+            assert not dangling(cluster.api)
+            stored = {one["metadata"]["name"]: one["metadata"]["annotations"] for one in cluster.secrets()}
+            assert not [key for annotations in stored.values() for key in annotations if key.startswith("ranchhand")], "no mark is left"
+            for item in deletion["credentials"]:
+                counts[f"delete {item['action']}" + (", announced" if "about to be used" in item.get("msg", "") else "")] += 1
+                assert item["action"] in ("deleted", "refused", "failed") and (item["action"] == "deleted") == (item["id"].partition(":")[2] not in stored)
+                assert item["action"] == "deleted" or item["code"] == "in_use" and ("is in use by" in item["msg"] or "is about to be used" in item["msg"]), item
+            for one in creations:
+                counts["create " + ("created" if one["changed"] else one["code"])] += 1
+                assert one["changed"] or one["code"] in ("conflict", "not_found") and ("deleted" in one["msg"] or "does not exist" in one["msg"]), one
+            empty(cluster.api)
+    with capsys.disabled():
+        print(f"\nbetween two runs: {dict(counts)}, 0 dangling")
+    assert counts["delete deleted"] and counts["create created"]

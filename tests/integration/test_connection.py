@@ -1,0 +1,331 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every way to be let in, and what is said when there is none."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import re
+import runpy
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible_collections.ranchhand.rancher.plugins.module_utils import _kubernetes as kubernetes
+from ansible_collections.ranchhand.rancher.plugins.module_utils._errors import RanchhandError
+from ansible_collections.ranchhand.rancher.plugins.module_utils._options import AUTH
+from control_plane import ControlPlane
+from stand_ins import ConnectProxy, FaultInjector, basic, reply
+
+from .conftest import INFO, MODULE, SECRETS, Cluster
+
+MASTERS = ["system:masters"]
+WAYS = pytest.mark.parametrize("as_module", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["in process", "as a module"])
+
+
+@pytest.fixture(autouse=True)
+def _no_ambient_cluster(monkeypatch, tmp_path):
+    for name in list(os.environ):
+        if name.startswith(("K8S_AUTH_", "KUBE")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+class Credentials:
+    """A user's credentials in all their forms."""
+
+    def __init__(self, control_plane, folder, name):
+        self.path = control_plane.user(name, MASTERS)
+        self.mapping = json.loads(self.path.read_text())
+        user, cluster = self.mapping["users"][0]["user"], self.mapping["clusters"][0]["cluster"]
+        self.files = {}
+        for option, owner, key in (("client_cert", user, "client-certificate-data"), ("client_key", user, "client-key-data"),
+                                   ("ca_cert", cluster, "certificate-authority-data")):
+            path = folder / f"{name}.{option}"
+            path.write_bytes(base64.b64decode(owner[key]))
+            self.files[option] = str(path)
+
+    def with_user(self, user):
+        return {**self.mapping, "users": [{"name": self.mapping["users"][0]["name"], "user": user}]}
+
+
+@contextlib.contextmanager
+def _watched(folder):
+    """Yields a set of the files that were ever in a folder, however short they lived (looked at every few milliseconds)."""
+    folder.mkdir()
+    seen, done = set(), threading.Event()
+
+    def watch():
+        while not done.wait(0.002):
+            seen.update(os.listdir(folder))
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        done.set()
+        thread.join()
+        seen.update(os.listdir(folder))
+
+
+def _script(path, text):
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o700)
+    return str(path)
+
+
+def _exec(command, **more):
+    return {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": command, "interactiveMode": "Never", **more}}
+
+
+def _exec_credential(**status):
+    return json.dumps({"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": status})
+
+
+def _who(event):
+    acting = event.get("impersonatedUser")
+    return event["user"]["username"], acting and (acting["username"], sorted(acting["groups"]))
+
+
+@WAYS
+def test_every_way_in_and_nothing_in_a_temp_folder(cluster, tmp_path, as_module):
+    control_plane = cluster.control_plane
+
+    def user(name):
+        return Credentials(control_plane, tmp_path, name)
+
+    token, ca, url = control_plane.token, str(control_plane.ca_file), control_plane.url
+    by_path, inline, text, as_json, files, contexts, beside, plugin, trusting = map(
+        user, ("path", "inline", "text", "json", "files", "contexts", "beside", "plugin", "trusting"))
+    two = {**contexts.mapping, "current-context": "wrong"}
+    two["contexts"] = [*two["contexts"], {"name": "wrong", "context": {"cluster": "ranchhand", "user": "nobody"}}]
+    two["users"] = [*two["users"], {"name": "nobody", "user": {"token": "wrong"}}]
+    relative = beside.with_user({"client-certificate": "beside.client_cert", "client-key": "beside.client_key"})
+    relative["clusters"] = [{"name": "ranchhand", "cluster": {"server": url, "certificate-authority": "beside.ca_cert"}}]
+    (tmp_path / "relative.yaml").write_text(yaml.safe_dump(relative))
+    (tmp_path / "token").write_text(token)
+    pem = {key: Path(plugin.files[option]).read_text() for key, option in (("clientCertificateData", "client_cert"), ("clientKeyData", "client_key"))}
+    (tmp_path / "certificate.json").write_text(_exec_credential(**pem))
+    (tmp_path / "token.json").write_text(_exec_credential(token=token))
+    untrusted = {**trusting.mapping, "clusters": [{"name": "ranchhand", "cluster": {"server": url}}]}
+    admin = (ControlPlane.ADMINISTRATOR, None)
+    cases = [
+        ({"kubeconfig": str(by_path.path)}, ("path", None)),
+        ({"kubeconfig": inline.mapping}, ("inline", None)),
+        ({"kubeconfig": yaml.safe_dump(text.mapping)}, ("text", None)),
+        ({"kubeconfig": "{{ as_json }}"}, ("json", None)),
+        ({"kubeconfig": two, "context": "ranchhand"}, ("contexts", None)),
+        ({"kubeconfig": str(tmp_path / "relative.yaml")}, ("beside", None)),
+        ({"kubeconfig": untrusted, "ca_cert": ca}, ("trusting", None)),
+        ({"kubeconfig": untrusted, "validate_certs": False}, ("trusting", None)),
+        ({"kubeconfig": inline.with_user({"tokenFile": str(tmp_path / "token")})}, admin),
+        ({"kubeconfig": inline.with_user(_exec(_script(tmp_path / "token.sh", f"cat {tmp_path}/token.json")))}, admin),
+        ({"kubeconfig": inline.with_user(_exec("cat", args=[str(tmp_path / "certificate.json")]))}, ("plugin", None)),
+        ({"host": url, "api_key": token, "ca_cert": ca}, admin),
+        ({"host": url + "/", "api_key": token + "\n", "ssl_ca_cert": ca}, admin),
+        ({"host": url, "api_key": token, "verify_ssl": False}, admin),
+        ({"host": url, **files.files}, ("files", None)),
+        ({"impersonate_user": "someone", "impersonate_groups": ["system:masters", "team"], "kubeconfig": inline.mapping},
+         ("inline", ("someone", ["system:authenticated", "system:masters", "team"]))),
+    ]
+    if as_module:  # each takes a second
+        cases = cases[1::3]
+    mark = control_plane.audit_mark()
+    with _watched(tmp_path / "tmp") as written:
+        played = cluster.play(
+            *[{INFO: {"id": f"cc-case{number}", **options}} for number, (options, _user) in enumerate(cases)], as_module=as_module,
+            variables={"as_json": json.dumps(as_json.mapping)}, environment={"K8S_AUTH_KUBECONFIG": "/nowhere", "TMPDIR": str(tmp_path / "tmp")})
+    assert [(task["status"], task["result"].get("msg")) for task in played.tasks] == [("ok", None)] * len(cases)
+    assert "WARNING" not in played.output and "Warning" not in played.output
+    users = {event["requestURI"].rpartition("cc-case")[2]: _who(event) for event in control_plane.audit(mark) if "/cc-case" in event["requestURI"]}
+    assert users == {str(number): expected for number, (_options, expected) in enumerate(cases)}
+    # but for what ansible-core makes, and Python's look at whether the folder can be written to
+    assert not {name for name in written if not re.fullmatch("ansible.*|pymp-.*|[a-z0-9_]{8}", name)}
+
+
+def test_environment_variables(cluster, monkeypatch):
+    """All of them are read; the task's own options come first; an empty variable is none."""
+    control_plane = cluster.control_plane
+    empty = {f"K8S_AUTH_{name}": "" for name in ("KUBECONFIG", "VERIFY_SSL", "CONTEXT", "PROXY", "IMPERSONATE_USER", "IMPERSONATE_GROUPS")}
+    environment = {**empty, "K8S_AUTH_HOST": control_plane.url, "K8S_AUTH_API_KEY": control_plane.token}
+    trusted = {"K8S_AUTH_SSL_CA_CERT": str(control_plane.ca_file)}
+    refused = cluster.play({INFO: {}}, environment=environment).result
+    allowed = cluster.play({INFO: {}}, {INFO: {"host": "https://127.0.0.1:1", "kubeconfig": None, "api_key": "x", "context": ""}},
+                           environment={**environment, **trusted}).results
+    assert refused["code"] == "unreachable" and "certificate is not trusted" in refused["msg"], refused
+    assert allowed[0]["credentials"] == [] and allowed[1]["code"] == "unreachable" and ":1 " in allowed[1]["msg"], allowed
+    variables = {
+        "KUBECONFIG": "/a", "CONTEXT": "b", "HOST": "https://c", "API_KEY": "d", "USERNAME": "e", "PASSWORD": "f", "VERIFY_SSL": "no", "SSL_CA_CERT": "/g",
+        "CERT_FILE": "/h", "KEY_FILE": "/i", "PROXY": "http://j", "NO_PROXY": "k,l", "IMPERSONATE_USER": "m", "IMPERSONATE_GROUPS": "n,o",
+        "PROXY_HEADERS_PROXY_BASIC_AUTH": "p:q",
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(f"K8S_AUTH_{name}", value)
+    assert kubernetes.connection_options({"context": "given"}) == {
+        "kubeconfig": "/a", "context": "given", "host": "https://c", "api_key": "d", "username": "e", "password": "f", "validate_certs": False,
+        "ca_cert": "/g", "client_cert": "/h", "client_key": "/i", "proxy": "http://j", "no_proxy": "k,l", "impersonate_user": "m",
+        "impersonate_groups": ["n", "o"], "proxy_headers": {"proxy_basic_auth": "p:q", "basic_auth": None, "user_agent": None},
+    }
+
+
+def test_parity_with_kubernetes_core(monkeypatch):
+    """Names, aliases, types, variables; all but persist_config, which writes files."""
+    path = os.environ.get("RANCHHAND_KUBERNETES_CORE")
+    if not path:
+        assert os.environ.get("CI", "").lower() in ("", "0", "false"), "RANCHHAND_KUBERNETES_CORE must name kubernetes.core's args_common.py"
+        pytest.skip("kubernetes.core was not fetched")
+    theirs = runpy.run_path(path)
+    options = dict(theirs["AUTH_ARG_SPEC"])
+    del options["persist_config"]
+
+    def comparable(spec):
+        return {
+            name: (option.get("type", "str"), sorted(option.get("aliases", ())), bool(option.get("no_log")), option.get("elements"),
+                   comparable(option.get("options", {})))
+            for name, option in spec.items()
+        }
+
+    assert comparable(AUTH.options) == comparable(options)
+    for variable, name in {**{name: name for name in options}, **theirs["AUTH_ARG_MAP"]}.items():
+        if name in options and name != "proxy_headers":
+            monkeypatch.setenv(f"K8S_AUTH_{variable.upper()}", "1")
+            assert kubernetes.connection_options({})[name] in ("1", True, ["1"]), variable
+            monkeypatch.delenv(f"K8S_AUTH_{variable.upper()}")
+    for name in options["proxy_headers"]["options"]:
+        monkeypatch.setenv(f"K8S_AUTH_PROXY_HEADERS_{name.upper()}", "1")
+        assert kubernetes.connection_options({})["proxy_headers"][name] == "1"
+
+
+def test_proxies(cluster):
+    """A proxy is used, told who asks, left out where it should be, and blamed when it is away."""
+    here = {"kubeconfig": str(cluster.control_plane.kubeconfig), "id": "cc-x"}
+    with ConnectProxy() as proxy:
+        address = cluster.control_plane.url.partition("://")[2]
+        by_proxy = {"proxy": proxy.url, "proxy_headers": {"proxy_basic_auth": "me:secret"}}
+        played = cluster.play(
+            {INFO: {**here, **by_proxy}}, {INFO: {**here, **by_proxy, "no_proxy": "example.com,127.0.0.1"}}, {INFO: {**here, "proxy": "http://127.0.0.1:1"}})
+        through, around, away = played.results
+        assert through["credentials"] == around["credentials"] == []
+        assert {target for target, _headers in proxy.asked} == {address} and len(proxy.asked) <= 2
+        assert proxy.asked[0][1]["proxy-authorization"] == basic("me", "secret")
+    assert away["code"] == "unreachable" and "proxy" in away["msg"] and "refused" in away["msg"], away
+
+
+def test_user_and_password_reach_the_server(cluster):
+    """kube-apiserver knows no passwords any more; a recorder stands in for one that does, or for a proxy before it."""
+    with FaultInjector() as recorder:
+        recorder.rule("GET", lambda seen: (200, {"Content-Type": "application/json"}, b'{"kind": "SecretList", "items": []}'), times=100)
+        result = cluster.play({INFO: {"host": recorder.url, "username": "me", "password": "p:ä"}}).result
+        assert result["credentials"] == []
+        assert {seen.headers["authorization"] for seen in recorder.seen} == {basic("me", "p:ä")}
+
+
+def test_in_a_pod(cluster, monkeypatch, tmp_path):
+    """With the paths of the pod's token and certificates moved to where a test may write; in this process."""
+    from kubernetes.config import incluster_config
+
+    (tmp_path / "token").write_text(cluster.control_plane.token)
+    monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(tmp_path / "token"))
+    monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(cluster.control_plane.ca_file))
+    host, _colon, port = cluster.control_plane.url.partition("://")[2].rpartition(":")
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", host)
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", port)
+    assert kubernetes.Api(kubernetes.connection_options({})).get(SECRETS)["items"] == []
+    by_path = kubernetes.Api(kubernetes.connection_options({"kubeconfig": str(cluster.control_plane.user("nobody"))}))
+    with pytest.raises(RanchhandError, match="nobody"):
+        by_path.get(SECRETS)
+    (tmp_path / "token").unlink()
+    with pytest.raises(RanchhandError) as refused:
+        kubernetes.Api(kubernetes.connection_options({}))
+    assert refused.value.code == "invalid"
+
+
+def test_what_is_said_when_there_is_no_way_in(cluster, tmp_path):
+    control_plane = cluster.control_plane
+    secret = cluster.secret("cc-there", display_name="there")["metadata"]["name"]
+    url, ca = control_plane.url, str(control_plane.ca_file)
+    nobody = str(control_plane.user("nobody"))
+    mapping = Credentials(control_plane, tmp_path, "someone")
+    failing = mapping.with_user(_exec(_script(tmp_path / "failing.sh", "echo quite secret >&2; exit 3")))
+    silent = mapping.with_user(_exec("true"))
+    missing = mapping.with_user(_exec("/no/such/plugin"))
+    empty = mapping.with_user(_exec("echo", args=[_exec_credential()]))
+    half = {**mapping.mapping, "users": [{"name": "someone", "user": {"client-certificate-data": "bm90aGluZw==", "client-key-data": "bm90aGluZw=="}}]}
+    with FaultInjector(control_plane) as faults, FaultInjector() as other, FaultInjector() as rancher:
+        faults.rule("GET", reply(403), path="/secrets", times=1000)
+        faults.rule("POST", reply(403), path="selfsubjectrulesreviews", times=1000)
+        other.rule("GET", lambda seen: (200, {"Content-Type": "text/html"}, b"<html>hello</html>"), times=1000)
+        rancher.rule("GET", lambda seen: (200, {"Content-Type": "application/json"}, b'{"type": "collection", "data": []}'), times=1000)
+        by = {"host": url, "ca_cert": ca}
+        cases = [
+            ({"host": "https://127.0.0.1:1", "api_key": "x"}, "unreachable", "Connection refused"),
+            ({"host": url, "api_key": "x"}, "unreachable", "certificate is not trusted"),
+            ({**by, "host": url.replace("127.0.0.1", "127.0.0.2"), "api_key": "x"}, "unreachable", ""),
+            ({**by, "api_key": "wrong"}, "forbidden", "401"),
+            ({"kubeconfig": nobody}, "forbidden", "secrets in namespace cattle-global-data"),
+            ({"kubeconfig": nobody, "id": secret}, "forbidden", f"secrets {secret} in namespace cattle-global-data"),
+            ({**faults.options}, "forbidden", "may not"),
+            ({**faults.options, "id": secret}, "forbidden", "secrets"),
+            ({**other.options, "host": other.url, "api_key": "x"}, "unreachable", "does not answer like a Kubernetes API server"),
+            ({"host": rancher.url, "api_key": "x"}, "unreachable", "does not answer like a Kubernetes API server"),
+            ({"kubeconfig": "/no/such/file"}, "invalid", "/no/such/file"),
+            ({"kubeconfig": mapping.mapping, "context": "nowhere"}, "invalid", "nowhere"),
+            ({"kubeconfig": half}, "invalid", "certificate"),
+            ({**by, "client_cert": "/no/such.crt", "client_key": "/no/such.key"}, "invalid", "No such file"),
+            ({"kubeconfig": failing}, "forbidden", "failing.sh"),
+            ({"kubeconfig": silent}, "forbidden", "true"),
+            ({"kubeconfig": missing}, "forbidden", "/no/such/plugin"),
+            ({"kubeconfig": empty}, "forbidden", "neither a token"),
+        ]
+        played = cluster.play(
+            *[{INFO: options} for options, _code, _words in cases],
+            {MODULE: {"kubeconfig": nobody, "name": "there", "state": "absent"}}, {MODULE: {"kubeconfig": nobody, "id": secret, "state": "absent"}},
+            {MODULE: {**faults.options, "name": "there", "state": "absent"}}, environment={"K8S_AUTH_KUBECONFIG": ""})
+    results = played.results
+    said = [(result.get("code"), result.get("msg", "")) for result in results]
+    for (options, code, words), (real, message) in zip(cases, said):
+        assert real == code and words in message, (options, real, message)
+    assert [code for code, _message in said[len(cases):]] == ["forbidden"] * 3, "403 reads as absent"
+    for _code, message in said:
+        assert "\n" not in message and len(message) < 300 and "internal error" not in message, message
+    assert "Traceback" not in played.output and "quite secret" not in played.output
+    assert cluster.stored(secret)
+
+
+def test_a_server_that_never_answers(cluster, monkeypatch):
+    """With shorter patience and fewer attempts; in this process."""
+    monkeypatch.setattr(kubernetes, "READ_TIMEOUT", 0.2)
+    monkeypatch.setattr(kubernetes, "ATTEMPTS", 2)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        api = kubernetes.Api(kubernetes.connection_options({"host": f"http://127.0.0.1:{listener.getsockname()[1]}", "api_key": "x"}))
+        started = time.monotonic()
+        with pytest.raises(RanchhandError) as refused:
+            api.get(SECRETS)
+    assert refused.value.code == "unreachable" and "no answer within" in refused.value.message
+    assert time.monotonic() - started < 5
+
+
+def test_a_cluster_that_is_no_rancher():
+    with ControlPlane() as bare:
+        folder = bare.directory / "plays"
+        folder.mkdir()
+        new = {"name": "x", "driver": "digitalocean", "config": {}, "secrets": {"accessToken": "x"}}
+        nobody = str(bare.user("nobody"))
+        played = Cluster(bare, folder).play(
+            {INFO: {}}, {MODULE: {**new, "owner": "alice"}}, {MODULE: {"name": "x", "state": "absent"}},
+            {MODULE: {**new, "owner": "alice", "validate_config": False}}, {INFO: {"kubeconfig": nobody}}, {INFO: {"id": "cc-x"}},
+        )
+        for result in played.results[:4]:
+            assert result["code"] == "unsupported" and "not the management cluster of a Rancher" in result["msg"], result
+        assert played.results[4]["code"] == "forbidden"
+        assert played.results[5]["code"] == "unsupported"

@@ -1,0 +1,284 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The guard: what it denies to every client, what it lets pass, and how it comes and goes."""
+
+from __future__ import annotations
+
+import datetime
+import time
+
+import pytest
+from ansible_collections.ranchhand.rancher.plugins.module_utils import _guard as guard
+from ansible_collections.ranchhand.rancher.plugins.module_utils import _guarding
+from ansible_collections.ranchhand.rancher.plugins.module_utils._errors import RanchhandError
+from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes import Api, connection_options
+from ansible_collections.ranchhand.rancher.plugins.module_utils._manage_guard import manage_guard
+from ansible_collections.ranchhand.rancher.plugins.module_utils._run import Mode
+from control_plane import ApiError
+from stand_ins import FaultInjector, reply
+
+from .conftest import MODULE, SECRETS
+from .places import DATA, nested, others, spellings, spots
+
+GUARD = "ranchhand.rancher.guard"
+NAMES = f"{guard.CONFIG_MAPS}/{guard.CONDEMNED}"
+IN_USE = f"{guard.CONFIG_MAPS}/{guard.IN_USE}"
+ESCAPE = {"metadata": {"annotations": {"ranchhand.cattle.io/allow-delete": "true"}}}
+
+
+def remove(cluster):
+    for path in guard.paths():
+        try:
+            cluster.api.delete(path)
+        except ApiError as error:
+            if error.status != 404:
+                raise
+
+
+def keep_watching(cluster):
+    """A policy of somebody else's with a ConfigMap: without one, an API server never sees a guard again that was removed once.
+
+    See https://github.com/kubernetes/kubernetes/issues/130887. Tests install and remove it all the time.
+    """
+    policy, binding = guard.objects(False, 0)[f"{guard.POLICIES}/{guard.CONDEMNED}"], guard.objects(False, 0)[f"{guard.BINDINGS}/{guard.CONDEMNED}"]
+    policy = {**policy, "metadata": {"name": "others"}, "spec": {
+        "paramKind": policy["spec"]["paramKind"], "validations": [{"expression": "true"}],
+        "matchConstraints": {"resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["podtemplates"]}]},
+    }}
+    for path, item in ((guard.POLICIES, policy), (guard.BINDINGS, {**binding, "metadata": {"name": "others"}, "spec": {**binding["spec"], "policyName": "others"}})):
+        try:
+            cluster.api.post(path, item)
+        except ApiError as error:
+            if error.reason != "AlreadyExists":
+                raise
+
+
+@pytest.fixture(params=("2.10.0", "2.15.0"))
+def version(request):
+    return request.param
+
+
+@pytest.fixture
+def rancher(version, request):
+    found = request.getfixturevalue("cluster" if version == "2.10.0" else "cluster_215")
+    keep_watching(found)
+    yield found
+    remove(found)
+
+
+@pytest.fixture
+def guarded(cluster):
+    keep_watching(cluster)
+    yield cluster
+    remove(cluster)
+
+
+def install(cluster, **options):
+    for path, item in guard.objects(options.pop("protect_in_use", False), options.pop("settle", 0)).items():
+        cluster.api.post(path.rpartition("/")[0], item)
+
+
+def until(condition):
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def refusal(action, *arguments):
+    """What the API server says to something that it denies; None if it does not."""
+    try:
+        action(*arguments)
+    except ApiError as error:
+        assert error.status == 422, error
+        return error.message
+    return None
+
+
+def condemn(cluster, name, of="digitalocean/some name", ago=datetime.timedelta()):
+    """Put a name on the list as a run of the collection would, and wait until that counts."""
+    since = (datetime.datetime.now(datetime.timezone.utc) - ago).strftime("%Y-%m-%dT%H:%M:%SZ")
+    cluster.api.patch(NAMES, {"data": {name: f"{since} somerun {of}"}})
+    probe = {"metadata": {"name": guard.PROBE}, "data": {"credential": f"{DATA}:{name}"}}
+    until(lambda: refusal(cluster.api.post, f"{guard.CONFIG_MAPS}?dryRun=All", probe))
+
+
+def test_installed_verified_updated_and_removed(guarded, subtests):
+    everything = [path.rpartition("/")[2] for path in reversed(guard.paths())]
+    tasks = {
+        "install": ({"settle": 1}, everything[:3], "created"), "update": ({"settle": 2}, everything[2:3], "updated"),
+        "protect": ({"settle": 2, "protect_in_use": True}, everything[3:], "created"), "protect no more": ({"settle": 2}, everything[:2:-1], "deleted"),
+        "remove": ({"state": "absent"}, everything[2::-1], "deleted"), "remove what is gone": ({"state": "absent"}, [], None),
+    }
+    results = guarded.prove_all([args for args, _names, _action in tasks.values()], module=GUARD)
+    for (what, (_args, names, action)), result in zip(tasks.items(), results):
+        with subtests.test(what):
+            assert [one["name"] for one in result["objects"]] == names
+            assert {one["action"] for one in result["objects"]} <= {action} and result["changed"] == bool(names)
+
+
+def test_what_somebody_changed_is_found_and_repaired(guarded, subtests):
+    install(guarded)
+    damage = {
+        "the policy warns only": lambda: guarded.api.patch(f"{guard.BINDINGS}/{guard.CONDEMNED}", {"spec": {"validationActions": ["Warn"]}}),
+        "the policy is empty": lambda: guarded.api.patch(f"{guard.POLICIES}/{guard.CONDEMNED}", {"spec": {"validations": [{"expression": "true"}]}}),
+        "a kind is missing": lambda: guarded.api.patch(f"{guard.POLICIES}/{guard.CONDEMNED}", {"spec": {"matchConstraints": {"resourceRules": [
+            {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}]}}}),
+        "the list of names is gone": lambda: guarded.api.delete(NAMES),
+    }
+    for what, do in damage.items():
+        with subtests.test(what):
+            do()
+            assert guarded.prove({"settle": 0}, module=GUARD)["changed"]
+
+
+def test_new_references_to_what_is_being_deleted_are_denied(rancher, version, subtests):
+    install(rancher)
+    written = [spot for spot in spots(version) if spot.place.written_by_users]
+    assert len(written) > 12
+    before = [(spot, spot.create(rancher.api, f"before-{number}", _named(spot, f"{DATA}:cc-going"), spec={"name": "digitalocean"}))
+              for number, spot in enumerate(written)]
+    condemn(rancher, "cc-going", "digitalocean/name of cc-going")
+    passed = []
+    for number, spot in enumerate(written):
+        with subtests.test(str(spot)):
+            provider = {"name": "DigitalOcean"}
+            for value, namespace in spellings(spot, "cc-going"):
+                denied = refusal(spot.create, rancher.api, f"new-{number}", _named(spot, value), namespace, provider)
+                assert denied and "is being deleted" in denied and "ranchhand.rancher.guard" in denied, (spot, value)
+            for offset, (value, namespace) in enumerate(others(spot, "cc-going")):
+                passed.append(spot.create(rancher.api, f"other-{number}-{offset}", value, namespace, provider))
+            if spot.place.form == "display name":
+                passed.append(spot.create(rancher.api, f"azure-{number}", "name of cc-going", spec={"name": "azure"}))
+            # whoever refers already may go on, and may let go, but nobody may begin
+            path = before[number][1]
+            change = {"metadata": {"labels": {"a": "b"}}, "spec": {"other": [1], "nothing": None}}
+            assert refusal(rancher.api.patch, path, change) is None
+            assert refusal(rancher.api.patch, path, nested(spot.place.field, "cattle-global-data:cc-else")) is None
+            assert refusal(rancher.api.patch, path, {"spec": {"name": "digitalocean", **nested(spot.place.field, _named(spot, f"{DATA}:cc-going"))["spec"]}})
+    for path in [path for _spot, path in before] + passed:
+        rancher.api.delete(path)
+
+
+def _named(spot, value):
+    return "name of cc-going" if spot.place.form == "display name" else value.rpartition(":")[2] if spot.place.form == "bare" else value
+
+
+def test_empty_objects_pass(rancher, version, subtests):
+    """Rancher's own definitions allow null nearly everywhere."""
+    install(rancher)
+    condemn(rancher, "cc-going")
+    for number, spot in enumerate(spot for spot in spots(version) if spot.place.written_by_users):
+        steps = spot.place.field.replace("[]", "").split(".")
+        for depth in range(len(steps) + 1):
+            body = {**spot.body(f"empty-{number}-{depth}", None), "spec": {}, **(nested(".".join(steps[:depth]), None) if depth else {})}
+            with subtests.test(f"{spot} {depth}"):
+                rancher.api.post(spot.path(spot.home), body)
+                path = f"{spot.path(spot.home)}/{body['metadata']['name']}"
+                assert refusal(rancher.api.patch, path, {"metadata": {"labels": {"a": "b"}}}) is None
+                if spot.place.form == "id":
+                    assert refusal(rancher.api.patch, path, nested(spot.place.field, f"{DATA}:cc-going"))
+                rancher.api.delete(path)
+
+
+def test_deleting_what_is_in_use_is_denied_to_everybody(guarded):
+    spot = next(one for one in spots("2.10.0") if one.resource.kind == "Cluster" and one.resource.namespaced)
+    for name in ("cc-one", "cc-two", "cc-three", "cc-free"):
+        guarded.secret(name, display_name=name)
+        if name != "cc-free":
+            spot.create(guarded.api, f"cluster-{name}", f"{DATA}:{name}")
+    result = guarded.prove({"protect_in_use": True, "settle": 0}, module=GUARD)
+    assert result["in_use"] == ["cc-one", "cc-three", "cc-two"]
+
+    def denied():
+        return refusal(guarded.api.delete, f"{SECRETS}/cc-one?dryRun=All")
+
+    until(denied)
+    message = denied()
+    assert "cc-one is in use by Cluster fleet-default/cluster-cc-one (spec.cloudCredentialSecretName)" in message
+    command = "kubectl -n cattle-global-data annotate secret cc-one ranchhand.cattle.io/allow-delete=true"
+    assert command in message
+    # what is not in use may go, also what Rancher makes for a moment; so may what the message says
+    guarded.secret("cc-temporary", "vmwarevsphere", {"password": "p"})
+    guarded.api.delete(f"{SECRETS}/cc-temporary")
+    guarded.api.delete(f"{SECRETS}/cc-free")
+    guarded.api.patch(f"{SECRETS}/cc-one", ESCAPE)
+    guarded.api.delete(f"{SECRETS}/cc-one")
+    # the module passes by itself, when nothing refers any more, or with force; what it refuses stays protected
+    guarded.api.delete(f"{spot.path('fleet-default')}/cluster-cc-two")
+    two, three, forced = guarded.play(
+        {MODULE: {"name": "cc-two", "state": "absent"}}, {MODULE: {"name": "cc-three", "state": "absent"}},
+        {MODULE: {"name": "cc-three", "state": "absent", "force": True}},
+    ).results
+    assert (two["credential"]["action"], three["credential"]["action"], forced["credential"]["action"]) == ("deleted", "refused", "deleted")
+    assert not guarded.secrets()
+    assert guarded.prove({"protect_in_use": True, "settle": 0}, module=GUARD)["changed"], "the list of what is in use is out of date"
+
+
+def test_names_of_runs_that_were_killed_are_told_and_cleared(guarded):
+    install(guarded)
+    for name, hours in (("cc-killed", 1), ("cc-fresh", 0), ("cc-gone", 1), ("cc-long-gone", 25)):
+        if "gone" not in name:
+            guarded.secret(name, display_name=name)
+        condemn(guarded, name, ago=datetime.timedelta(hours=hours))
+    result = guarded.prove({"settle": 0}, module=GUARD)
+    assert (result["stale"], result["condemned"]) == (["cc-killed"], ["cc-fresh", "cc-gone"])
+    assert sorted(guarded.api.get(NAMES)["data"]) == ["cc-fresh", "cc-gone"]
+
+
+def test_a_removal_uses_the_guard_without_being_told(guarded):
+    spot = spots("2.10.0")[0]
+    for name in ("cc-one", "cc-two", "cc-forced"):
+        guarded.secret(name, display_name=name)
+    spot.create(guarded.api, "nt-two", f"{DATA}:cc-two")
+    install(guarded, settle=2)
+    gone = {"state": "absent", "credentials": [{"name": "cc-one"}, {"name": "cc-two"}]}
+    began = time.monotonic()
+    removed, forced = guarded.play({MODULE: gone}, {MODULE: {"name": "cc-forced", "state": "absent", "force": True}}).tasks
+    assert [item["action"] for item in removed["result"]["credentials"]] == ["deleted", "refused"]
+    assert removed["ended"] - time.time() + time.monotonic() - began > 2, "it waits for what was let in before"
+    assert forced["result"]["changed"] and forced["ended"] - removed["ended"] < 2
+    # a form that was opened before cannot use it afterwards; what stays can be used
+    assert refusal(spot.create, guarded.api, "nt-late", f"{DATA}:cc-one")
+    until(lambda: refusal(spot.create, guarded.api, f"nt-{time.monotonic_ns()}", f"{DATA}:cc-two") is None)
+    stored = guarded.stored("cc-two")["metadata"]["annotations"]
+    assert not [key for key in stored if key.startswith("ranchhand.cattle.io/")]
+
+
+def test_a_guard_that_may_not_be_read_is_reported(guarded):
+    guarded.secret("cc-one")
+    rbac = "/apis/rbac.authorization.k8s.io/v1"
+    rules = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list", "patch", "delete"], "resourceNames": []}]
+    rules[0]["apiGroups"] = ["", *sorted({spot.resource.group for spot in spots("2.10.0")})]
+    guarded.api.post(f"{rbac}/clusterroles", {"metadata": {"name": "no-guard"}, "rules": rules})
+    guarded.api.post(f"{rbac}/clusterrolebindings", {
+        "metadata": {"name": "no-guard"}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "no-guard"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "no-guard"}],
+    })
+    try:
+        played = guarded.play({MODULE: {"name": "test", "state": "absent"}}, {GUARD: {}}, kubeconfig=guarded.control_plane.user("no-guard"))
+    finally:
+        for kind in ("clusterroles", "clusterrolebindings"):
+            guarded.api.delete(f"{rbac}/{kind}/no-guard")
+    removed, refused = played.results
+    assert removed["changed"] and "whether the guard is installed cannot be told" in removed["warnings"][0]
+    assert (refused["code"], "validatingadmissionpolic" in refused["msg"]) == ("forbidden", True)
+
+
+def test_an_api_server_that_does_not_see_the_list_is_told(guarded, monkeypatch):
+    monkeypatch.setattr(_guarding, "PROBE_TIMEOUT", 0.5)
+    with FaultInjector(guarded.control_plane) as blind:
+        blind.rule("POST", reply(201, "created"), path="/configmaps\\?dryRun=All", times=99)
+        with pytest.raises(RanchhandError, match="until kube-apiserver is restarted"):
+            manage_guard({"state": "present", "protect_in_use": False, "settle": 0}, lambda: Api(connection_options(blind.options)), Mode())
+
+
+def test_an_api_server_that_is_too_old_is_told(cluster):
+    with FaultInjector(cluster.control_plane) as old:
+        old.rule("GET", reply(404, "the server could not find the requested resource", "NotFound"), path="admissionregistration", times=99)
+        environment = {"K8S_AUTH_HOST": old.options["host"], "K8S_AUTH_API_KEY": old.options["api_key"]}
+        cluster.secret("cc-one")
+        refused, removed = cluster.play({GUARD: {}}, {MODULE: {"name": "test", "state": "absent"}}, environment=environment).results
+    assert (refused["code"], "needs Kubernetes 1.30 or newer" in refused["msg"]) == ("unsupported", True)
+    assert removed["changed"] and "warnings" not in removed

@@ -1,0 +1,136 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The roles of docs/rbac/cloud-credentials.yaml are enough, and each of their rights is needed."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+from control_plane import ApiError
+
+from .conftest import INFO, MODULE, SECRETS
+
+RBAC = "/apis/rbac.authorization.k8s.io/v1"
+NAMESPACED = f"{RBAC}/namespaces/cattle-global-data"
+DOCUMENTED = Path(__file__).parents[2] / "docs" / "rbac" / "cloud-credentials.yaml"
+MANAGE, VIEW = "ranchhand-cloud-credentials", "ranchhand-cloud-credentials-view"
+
+
+def _documented(name):
+    roles = [role for role in yaml.safe_load_all(DOCUMENTED.read_text()) if role["metadata"]["name"] == name]
+    assert [role["kind"] for role in roles] == ["Role", "ClusterRole"]
+    return roles
+
+
+@pytest.fixture
+def grant(cluster):
+    """Gives a new user just the rights of some roles; returns its kubeconfig."""
+    api = cluster.api
+    made = []
+
+    def post(path, body):
+        api.post(path, body)
+        made.append(f"{path}/{body['metadata']['name']}")
+
+    def wanted(user, roles):
+        for role in roles:
+            base = NAMESPACED if role["kind"] == "Role" else RBAC
+            kind = role["kind"].lower()
+            post(f"{base}/{kind}s", {**role, "metadata": {**role["metadata"], "name": user}})
+            post(f"{base}/{kind}bindings", {
+                "metadata": {"name": user}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": role["kind"], "name": user},
+                "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
+            })
+        return str(cluster.control_plane.user(user))
+
+    yield wanted
+    for path in made:
+        try:
+            api.delete(path)
+        except ApiError:
+            pass
+
+
+AWS = {"driver": "amazonec2", "owner": "alice", "config": {"accessKey": "A"}, "secrets": {"secretKey": "S"}}
+
+
+def test_with_the_documented_rights_everything_works(cluster, grant):
+    # a Rancher user by certificate: its name is the user's id
+    manager, viewer = grant("user-8knjc", _documented(MANAGE)), grant("viewer", _documented(VIEW))
+    create, update, info, delete, own = cluster.play(
+        {MODULE: {"credentials": [{**AWS, "name": "one"}, {**AWS, "name": "two"}]}}, {MODULE: {"name": "one", "secrets": {"secretKey": "T"}}},
+        {INFO: {"owner": "alice", "references": True}}, {MODULE: {"name": "one", "state": "absent"}}, {MODULE: {**AWS, "name": "mine", "owner": None}},
+        kubeconfig=manager,
+    ).results
+    assert [one["action"] for one in create["credentials"]] == ["created", "created"]
+    assert update["credential"]["changed_fields"] == ["secretKey"] and delete["credential"]["action"] == "deleted"
+    assert [one["name"] for one in info["credentials"]] == ["one", "two"] and "references_incomplete" not in info
+    assert own["credential"]["owner"] == "user-8knjc"
+    by_viewer, with_references, write, remove = cluster.play(
+        {INFO: {"owner": "alice"}}, {INFO: {"references": True}}, {MODULE: {**AWS, "name": "new"}}, {MODULE: {"name": "two", "state": "absent"}},
+        kubeconfig=viewer).results
+    assert [one["config"]["accessKey"] for one in by_viewer["credentials"]] == ["A"]
+    assert "clusters.provisioning.cattle.io" in with_references["references_incomplete"]
+    assert write["code"] == "forbidden" and "create secrets in namespace cattle-global-data" in write["msg"], write
+    assert remove["code"] == "forbidden" and "in all namespaces" in remove["msg"], remove
+    assert sorted(one["metadata"]["annotations"]["field.cattle.io/name"] for one in cluster.secrets()) == ["mine", "two"]
+
+
+def _single_rights(roles):
+    """Each verb on each resource."""
+    for number, role in enumerate(roles):
+        for position, rule in enumerate(role["rules"]):
+            for resource in rule["resources"]:
+                for verb in rule["verbs"]:
+                    yield number, position, rule["apiGroups"][0], resource, verb
+
+
+def _without(roles, number, position, resource, verb):
+    roles = copy.deepcopy(roles)
+    rules = roles[number]["rules"]
+    rule = rules.pop(position)
+    for one in rule["resources"]:
+        verbs = [other for other in rule["verbs"] if (one, other) != (resource, verb)]
+        if verbs:
+            rules.append({**rule, "resources": [one], "verbs": verbs})
+    return roles
+
+
+def test_each_right_is_needed_and_missed_by_name(cluster, grant):
+    """Every right is taken away alone; the task that needs it names it. A kind that is not installed is not missed."""
+    roles = _documented(MANAGE)
+    installed = {
+        resource["name"] for group in ("management.cattle.io/v3", "provisioning.cattle.io/v1", "rke.cattle.io/v1", "rke-machine.cattle.io/v1",
+                                       "aks.cattle.io/v1", "eks.cattle.io/v1", "gke.cattle.io/v1")
+        for resource in cluster.api.get(f"/apis/{group}")["resources"]
+    }
+    needs = {
+        ("secrets", "list"): ({INFO: {}}, "secrets in namespace cattle-global-data"),
+        ("secrets", "get"): ({INFO: {"id": "cc-kept"}}, "read secrets cc-kept in namespace cattle-global-data"),
+        ("secrets", "create"): ({MODULE: {**AWS, "name": "new"}}, "create secrets in namespace cattle-global-data"),
+        ("secrets", "patch"): ({MODULE: {"name": "kept", "description": "x"}}, "update secrets cc-kept in namespace cattle-global-data"),
+        ("secrets", "delete"): ({MODULE: {"name": "kept", "state": "absent"}}, "delete secrets cc-kept in namespace cattle-global-data"),
+        ("dynamicschemas", "list"): ({MODULE: {**AWS, "name": "new"}}, "dynamicschemas.management.cattle.io"),
+        ("users", "list"): ({MODULE: {**AWS, "name": "new"}}, "users.management.cattle.io"),
+        ("users", "get"): ({MODULE: {**AWS, "name": "new", "owner": None}}, "owner is required"),
+    }
+    cluster.secret("cc-kept", "amazonec2", {"accessKey": "A", "secretKey": "S"}, "kept")
+    tasks, expected = [], []
+    for count, (number, position, group, resource, verb) in enumerate(_single_rights(roles)):
+        if resource not in ("*", "secrets") and resource not in installed:
+            continue
+        task, words = needs.get((resource, verb), ({MODULE: {"name": "kept", "state": "absent"}}, f"{'machine' if resource == '*' else resource}"))
+        kubeconfig = grant(f"lacking-{count}", _without(roles, number, position, resource, verb))
+        (module, options), = task.items()
+        tasks.append({module: {**options, "kubeconfig": kubeconfig}})
+        expected.append((resource, verb, words, group))
+    played = cluster.play(*tasks)
+    assert len(played.tasks) == len(expected) > 15
+    for (resource, verb, words, group), result in zip(expected, played.results):
+        code = "invalid" if (resource, verb) == ("users", "get") else "forbidden"  # who cannot find out who it is has to say it
+        assert result.get("code") == code and words in result["msg"] and (group in result["msg"] or code == "invalid"), (resource, verb, result)
+    assert [one["metadata"]["name"] for one in cluster.api.get(SECRETS)["items"]] == ["cc-kept"], "a run without a right it needs wrote something"

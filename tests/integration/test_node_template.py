@@ -1,0 +1,354 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""node_template and node_template_info through ansible-playbook."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from .conftest import MODULE as CREDENTIAL
+from .test_cloud_credential import ADMIN, ALICE, CREATOR, SCHEMAS, TEMPLATES, later
+
+MODULE = "ranchhand.rancher.node_template"
+INFO = "ranchhand.rancher.node_template_info"
+MANAGEMENT = "/apis/management.cattle.io/v3"
+VERSION = f"{MANAGEMENT}/settings/server-version"
+BINDINGS = "ownerBindingsCreated"
+
+AWS = {"driver": "amazonec2", "owner": "alice", "cloud_credential": "aws"}
+DO = {"driver": "digitalocean", "owner": "alice"}
+
+
+def prepare(cluster):
+    """Credentials to make templates from."""
+    cluster.secret("cc-aws", "amazonec2", {"accessKey": "A", "secretKey": "s", "defaultRegion": "eu"}, "aws")
+    cluster.secret("cc-aws2", "amazonec2", {"accessKey": "B", "secretKey": "t", "defaultRegion": ""}, "aws two")
+    cluster.secret("cc-theirs", "amazonec2", {"accessKey": "C", "secretKey": "u"}, "aws", owner=ADMIN)
+    cluster.secret("cc-do", "digitalocean", {"accessToken": "v"}, "do")
+    cluster.secret("cc-twin1", "amazonec2", {"accessKey": "D", "secretKey": "w"}, "twin")
+    cluster.secret("cc-twin2", "amazonec2", {"accessKey": "D", "secretKey": "w"}, "twin")
+
+
+def template(cluster, name="nt-one", driver="digitalocean", config=None, display_name="test", owner=ALICE, **spec):
+    """Put a node template there as Rancher would."""
+    metadata = {
+        "name": name, "generateName": "nt-", "labels": {"cattle.io/creator": "norman", "team": "a", "theirs": "x"},
+        "annotations": {CREATOR: owner, BINDINGS: "true", "example.com/theirs": "1", "example.com/mine": "1"},
+    }
+    return cluster.api.post(TEMPLATES, {
+        "apiVersion": "management.cattle.io/v3", "kind": "NodeTemplate", "metadata": metadata,
+        f"{driver}Config": config or {"region": "fra1", "tags": "a", "sshPort": "22", "backups": False},
+        "spec": {"driver": driver, "displayName": display_name, "useInternalIpAddress": True, **spec},
+    })
+
+
+def stored(cluster, identifier):
+    return cluster.api.get(f"{TEMPLATES}/{identifier.rpartition(':')[2]}")
+
+
+def change(before, changes):
+    """What a merge patch makes of a mapping."""
+    return {key: value for key, value in {**before, **changes}.items() if value is not None}
+
+
+# Per case: options, what is in the config besides defaults, what is in spec besides name, driver and useInternalIpAddress.
+CREATIONS = {
+    "by a credential's name": (AWS, {"region": "us-east-1", "rootSize": "16"}, {"cloudCredentialName": "cattle-global-data:cc-aws"}),
+    "by its id": ({**AWS, "cloud_credential": "cattle-global-data:cc-aws2"}, {}, {"cloudCredentialName": "cattle-global-data:cc-aws2"}),
+    "by its bare id": ({**AWS, "cloud_credential": "cc-aws2"}, {}, {"cloudCredentialName": "cattle-global-data:cc-aws2"}),
+    "whole numbers as text, booleans and lists as such": (
+        {**AWS, "config": {"rootSize": 30, "monitoring": "yes" and True, "privateAddressOnly": "true", "securityGroup": ["a", 5], "zone": " b "}},
+        {"rootSize": "30", "monitoring": True, "privateAddressOnly": True, "securityGroup": ["a", "5"], "zone": "b"},
+        {"cloudCredentialName": "cattle-global-data:cc-aws"},
+    ),
+    "null keeps a default out": ({**AWS, "config": {"sshUser": None}}, {"sshUser": None}, {"cloudCredentialName": "cattle-global-data:cc-aws"}),
+    "without the owner's credential, unchecked": (
+        {**AWS, "cloud_credential": "cc-theirs", "validate_config": False, "config": {"anything": "x", "flag": True, "list": ["1"]}},
+        {"anything": "x", "flag": True, "list": ["1"]}, {"cloudCredentialName": "cattle-global-data:cc-theirs"},
+    ),
+    "everything else": (
+        {**AWS, "description": " d ", "engine_install_url": "https://example.com/i.sh", "docker_version": "20.10", "engine_env": {"A": 1, "gone": None},
+         "engine_insecure_registry": ["r:5000"], "engine_label": {"a": "b"}, "engine_opt": {"c": True}, "engine_registry_mirror": ["m"],
+         "engine_storage_driver": "overlay2", "storage_opt": {"g": "h"}, "log_opt": {"i": "j"}, "use_internal_ip_address": False,
+         "auth_certificate_authority": "ca", "auth_key": "canary-key", "node_taints": [{"key": "a", "effect": "NoSchedule"}],
+         "labels": {"team": "a"}, "annotations": {"example.com/x": "1"}},
+        {}, {"cloudCredentialName": "cattle-global-data:cc-aws", "description": "d", "engineInstallURL": "https://example.com/i.sh",
+             "dockerVersion": "20.10", "engineEnv": {"A": "1"}, "engineInsecureRegistry": ["r:5000"], "engineLabel": {"a": "b"},
+             "engineOpt": {"c": "true"}, "engineRegistryMirror": ["m"], "engineStorageDriver": "overlay2", "storageOpt": {"g": "h"},
+             "logOpt": {"i": "j"}, "useInternalIpAddress": False, "authCertificateAuthority": "ca", "authKey": "canary-key",
+             "nodeTaints": [{"key": "a", "effect": "NoSchedule"}]},
+    ),
+}
+
+
+def test_create(cluster, subtests):
+    prepare(cluster)
+    tasks = [{"name": what, **args} for what, (args, _config, _spec) in CREATIONS.items()]
+    schema = cluster.api.get(f"{SCHEMAS}/amazonec2config")["spec"]["resourceFields"]
+    results = cluster.prove_all(tasks, module=MODULE)
+    for (what, (args, config, spec)), result in zip(CREATIONS.items(), results):
+        with subtests.test(what):
+            shown = result["node_template"]
+            item = stored(cluster, shown["id"])
+            assert (shown["action"], shown["owner"], shown["driver"]) == ("created", ALICE, "amazonec2")
+            assert item["metadata"]["generateName"] == "nt-" and item["metadata"]["name"].startswith("nt-")
+            assert item["metadata"]["labels"] == {"cattle.io/creator": "norman", **args.get("labels", {})}
+            assert item["metadata"]["annotations"] == {CREATOR: ALICE, **args.get("annotations", {})}
+            assert item["spec"] == {"displayName": what, "driver": "amazonec2", "useInternalIpAddress": True, **spec}
+            assert not {"accessKey", "secretKey", "defaultRegion"} & set(item["amazonec2Config"]), "the credential has them"
+            if args.get("validate_config", True):
+                defaults = {
+                    name: {"boolean": field["default"]["boolValue"], "array[string]": field["default"]["stringSliceValue"]}.get(
+                        field["type"], field["default"]["stringValue"])
+                    for name, field in schema.items() if name not in ("accessKey", "secretKey")
+                }
+                assert item["amazonec2Config"] == change(defaults, config)
+            else:
+                assert item["amazonec2Config"] == config
+    assert "canary" not in str(results)
+    assert results[-1]["node_template"]["node_taints"] == [{"key": "a", "effect": "NoSchedule"}]
+
+
+def test_secrets_without_a_credential_are_warned_of(cluster):
+    args = {**DO, "name": "own", "secrets": {"accessToken": "canary-token"}, "config": {"region": "fra1"}}
+    created, again, later_on = cluster.play(
+        {MODULE: args}, {MODULE: args}, {MODULE: {**args, "secrets": {"accessToken": "canary-two"}, "update_secrets": "on_create"}},
+    ).results
+    assert (created["changed"], again["changed"], later_on["changed"]) == (True, False, False)
+    assert "plain text" in created["warnings"][0] and "cloud credential" in created["warnings"][0]
+    assert created["node_template"]["secret_fields"] == ["accessToken", "sshKeyContents"]
+    assert "canary" not in str(created)
+    assert stored(cluster, created["node_template"]["id"])["digitaloceanConfig"]["accessToken"] == "canary-token"
+
+
+# Per case: options, code, words of the message. Nothing is written.
+REFUSALS = {
+    "an unknown field": ({**AWS, "config": {"nosuch": "1"}}, "invalid", "config.nosuch is unknown"),
+    "no boolean": ({**AWS, "config": {"monitoring": "perhaps"}}, "invalid", "config.monitoring must be true or false"),
+    "no list": ({**AWS, "config": {"securityGroup": "a"}}, "invalid", "config.securityGroup must be a list of strings"),
+    "a list for a string": ({**AWS, "config": {"zone": ["a"]}}, "invalid", "config.zone must be a string"),
+    "a floating point number": ({**AWS, "config": {"rootSize": 1.5}}, "invalid", "config.rootSize must be quoted"),
+    "a secret in config": ({**DO, "config": {"accessToken": "canary"}}, "invalid", "config.accessToken is secret and belongs in secrets"),
+    "a field that the credential covers": ({**AWS, "config": {"accessKey": "x"}}, "invalid", "accessKey comes from the cloud credential"),
+    "the same on update": ({"id": "nt-aws", "config": {"accessKey": "x"}}, "invalid", "accessKey comes from the cloud credential"),
+    "an inactive driver": ({**DO, "driver": "nosuch", "config": {"a": "b"}}, "invalid", "driver nosuch has no schema for node templates"),
+    "neither config nor credential": (DO, "invalid", "config or cloud_credential is required"),
+    "an empty config": ({**AWS, "cloud_credential": "cc-aws", "validate_config": False}, "invalid", "config must not be empty"),
+    "a config that would be empty": ({"id": "nt-small", "config": {"zone": None}}, "invalid", "would be empty"),
+    "no driver": ({**AWS, "driver": None}, "invalid", "driver is required"),
+    "no owner": ({**AWS, "owner": None}, "invalid", "owner is required"),
+    "an ambiguous credential": ({**AWS, "cloud_credential": "twin"}, "ambiguous", "cattle-global-data:cc-twin1"),
+    "a credential of another driver": ({**AWS, "cloud_credential": "do"}, "invalid", "cattle-global-data:cc-do is of driver digitalocean"),
+    "the same unchecked": ({**AWS, "cloud_credential": "do", "validate_config": False, "config": {"a": "b"}}, "invalid", "is of driver digitalocean"),
+    "a credential of another owner": ({**AWS, "cloud_credential": "cc-theirs"}, "invalid", f"belongs to {ADMIN}, the node template to {ALICE}"),
+    "a credential that is not there": ({**AWS, "cloud_credential": "nosuch"}, "not_found", "neither as a name nor as an id"),
+    "an id that is not there": ({**AWS, "cloud_credential": "cattle-global-data:cc-nosuch"}, "not_found", "neither as a name nor as an id"),
+    "a credential of another driver, on update": ({"id": "nt-aws", "cloud_credential": "do"}, "invalid", "is of driver digitalocean"),
+    "handed over without its credential": ({"id": "nt-aws", "owner": "admin"}, "invalid", f"belongs to {ALICE}, the node template to {ADMIN}"),
+    "another driver": ({"id": "nt-aws", "driver": "digitalocean"}, "invalid", "the driver of a node template cannot be changed to digitalocean"),
+    "an unknown id": ({"id": "nt-nosuch", "description": "x"}, "not_found", "cattle-global-nt:nt-nosuch"),
+    "an id of another namespace": ({"id": "default:nt-aws"}, "invalid", "id must be of namespace cattle-global-nt"),
+    "two of the name": ({"name": "same", "description": "x"}, "ambiguous", "cattle-global-nt:nt-same1"),
+    "two of the name, to delete": ({"name": "same", "state": "absent"}, "ambiguous", "cattle-global-nt:nt-same2"),
+    "a taint without an effect": ({**AWS, "node_taints": [{"key": "a"}]}, "invalid", "effect"),
+    "a reserved annotation": ({**AWS, "annotations": {CREATOR: ADMIN}}, "invalid", "the option for it is owner"),
+    "a mistake in a list": ({"node_templates": [{"name": "a", **AWS}, {"name": "b", **AWS, "config": {"nosuch": 1}}]},
+                            "invalid", "node_templates[1] (b): config.nosuch is unknown"),
+    "the same twice": ({"node_templates": [{"name": "a", **AWS}, {"name": "a", **AWS}]}, "invalid", "means the same object as node_templates[0]"),
+}
+
+
+def test_refused(cluster, subtests):
+    prepare(cluster)
+    template(cluster, "nt-aws", "amazonec2", {"region": "eu"}, "aws", cloudCredentialName="cattle-global-data:cc-aws")
+    template(cluster, "nt-small", "amazonec2", {"zone": "a"}, "small", cloudCredentialName="cattle-global-data:cc-aws")
+    for name in ("nt-same1", "nt-same2"):
+        template(cluster, name, display_name="same")
+    mark = cluster.control_plane.audit_mark()
+    played = cluster.play(*({MODULE: args if {"id", "name", "node_templates"} & set(args) else {"name": "new", **args}} for args, *_rest in REFUSALS.values()))
+    assert not cluster.writes(mark)
+    for (what, (_args, code, words)), result in zip(REFUSALS.items(), played.results):
+        with subtests.test(what):
+            assert (result.get("failed"), result.get("code")) == (True, code), result
+            assert words in result["msg"] and "canary" not in result["msg"] and "\n" not in result["msg"]
+
+
+SPEC = {"description": "old", "engineEnv": {"A": "1", "B": "2"}, "engineRegistryMirror": ["m", "n"], "dockerVersion": "20.10",
+        "nodeTaints": [{"key": "a", "value": "b", "effect": "NoSchedule"}]}
+CONFIG = {"region": "fra1", "tags": "a", "sshPort": "22", "backups": False, "size": "s"}
+# Per case: options, changed_fields, what changes in the config, in spec, in annotations, in labels (None: goes).
+UPDATES = {
+    "fields": ({"config": {"region": "ams", "backups": True, "tags": None}}, ["backups", "region", "tags"], {"region": "ams", "backups": True, "tags": None}),
+    "the same as it is stored": ({"config": {"sshPort": 22, "region": " fra1", "backups": "false"}, "driver": "digitalocean"}, [], {}),
+    "maps are merged": ({"engine_env": {"A": None, "C": 3}}, ["engine_env"], {}, {"engineEnv": {"B": "2", "C": "3"}}),
+    "nothing to merge": ({"engine_env": {"A": "1", "Z": None}}, [], {}),
+    "lists are replaced": ({"engine_registry_mirror": ["x"]}, ["engine_registry_mirror"], {}, {"engineRegistryMirror": ["x"]}),
+    "lists are emptied": ({"engine_registry_mirror": []}, ["engine_registry_mirror"], {}, {"engineRegistryMirror": []}),
+    "taints are replaced": ({"node_taints": [{"key": "c", "effect": "NoExecute"}]}, ["node_taints"], {}, {"nodeTaints": [{"key": "c", "effect": "NoExecute"}]}),
+    "the same taints": ({"node_taints": [{"effect": "NoSchedule", "key": "a", "value": "b"}]}, [], {}),
+    "texts go": ({"docker_version": "", "description": ""}, ["description", "docker_version"], {}, {"dockerVersion": None, "description": None}),
+    "texts": ({"docker_version": "27", "name": "renamed"}, ["docker_version", "name"], {}, {"dockerVersion": "27", "displayName": "renamed"}),
+    "a flag": ({"use_internal_ip_address": False}, ["use_internal_ip_address"], {}, {"useInternalIpAddress": False}),
+    "labels and annotations": ({"labels": {"team": "b"}, "annotations": {"example.com/mine": None, "example.com/new": "2"}}, ["annotations", "labels"],
+                               {}, {}, {"example.com/mine": None, "example.com/new": "2"}, {"team": "b"}),
+    "handed over": ({"owner": "admin"}, ["owner"], {}, {}, {CREATOR: ADMIN, BINDINGS: None}),
+    "a credential takes its fields over": ({"cloud_credential": "do"}, ["accessToken", "cloud_credential"], {"accessToken": None},
+                                           {"cloudCredentialName": "cattle-global-data:cc-do"}),
+    "nothing given": ({}, [], {}),
+}
+
+
+def test_update(cluster, subtests):
+    prepare(cluster)
+    before, tasks = [], []
+    for number, (args, *_expected) in enumerate(UPDATES.values()):
+        before.append(template(cluster, f"nt-{number}", config={**CONFIG, **({"accessToken": "x"} if "cloud_credential" in args else {})},
+                               display_name=f"case {number}", **SPEC))
+        tasks.append({"id": f"cattle-global-nt:nt-{number}", **args})
+    results = cluster.prove_all(tasks, module=MODULE)
+    for number, (what, case) in enumerate(UPDATES.items()):
+        _args, changed, config, spec, annotations, labels = (*case, {}, {}, {})[:6]
+        with subtests.test(what):
+            old, new, shown = before[number], stored(cluster, f"nt-{number}"), results[number]["node_template"]
+            assert (shown["action"], shown["changed_fields"]) == ("updated" if changed else "unchanged", changed)
+            assert new["digitaloceanConfig"] == change(old["digitaloceanConfig"], config)
+            assert new["spec"] == change(old["spec"], spec)
+            assert new["metadata"]["annotations"] == change(old["metadata"]["annotations"], annotations)
+            assert new["metadata"]["labels"] == change(old["metadata"]["labels"], labels)
+            assert (new["metadata"]["resourceVersion"] != old["metadata"]["resourceVersion"]) == bool(changed)
+    assert not [key for key in cluster.stored("cc-do")["metadata"]["annotations"] if "ranchhand" in key], "announcements are taken back"
+
+
+def users_of(cluster, name):
+    """A NodePool and a Node that refer to a template, and one of each that do not; their paths."""
+    paths = []
+    for plural, kind in (("nodepools", "NodePool"), ("nodes", "Node")):
+        for offset, value in enumerate((f"cattle-global-nt:{name}", f"cattle-global-nt:{name}x", f"u-1:{name}", "")):
+            path = f"{MANAGEMENT}/namespaces/fleet-default/{plural}"
+            cluster.api.post(path, {
+                "apiVersion": "management.cattle.io/v3", "kind": kind, "metadata": {"name": f"{plural}-{offset}"}, "spec": {"nodeTemplateName": value},
+            })
+            paths.append(f"{path}/{plural}-{offset}")
+    return paths
+
+
+@pytest.fixture
+def in_use(cluster):
+    template(cluster)
+    paths = users_of(cluster, "nt-one")
+    yield paths
+    for path in paths:
+        cluster.api.delete(path)
+
+
+def test_removal_is_refused_while_it_is_in_use(cluster, in_use):
+    template(cluster, "nt-free", display_name="free")
+    refused, = cluster.prove_all([{"state": "absent", "node_templates": [{"name": "test"}, {"name": "free"}]}], module=MODULE)
+    assert refused["code"] == "in_use" and [item["action"] for item in refused["node_templates"]] == ["refused", "deleted"]
+    expected = [{"kind": kind, "api_version": "management.cattle.io/v3", "namespace": "fleet-default", "name": name, "field": "spec.nodeTemplateName"}
+                for kind, name in (("Node", "nodes-0"), ("NodePool", "nodepools-0"))]
+    assert refused["references"] == refused["node_templates"][0]["references"] == expected
+    assert all(word in refused["msg"] for word in ("NodePool fleet-default/nodepools-0", "Node fleet-default/nodes-0", "spec.nodeTemplateName"))
+    listed = cluster.play({INFO: {"references": True}}).result["node_templates"]
+    assert [one["references"] for one in listed] == [expected]
+
+    began = time.monotonic()
+    args = {"name": "test", "state": "absent", "wait": True, "wait_sleep": 1}
+    assert cluster.play({MODULE: {**args, "wait_timeout": 2}}).result["code"] == "in_use"
+    assert time.monotonic() - began > 2
+
+    def let_go():
+        for path in [path for path in in_use if path.endswith("-0")]:
+            cluster.api.delete(path)
+            in_use.remove(path)
+
+    with later(3, let_go):
+        waited = cluster.play({MODULE: args}).result
+    assert waited["node_template"]["action"] == "deleted"
+
+
+def test_force_removes_and_tells_what_it_overrode(cluster, in_use):
+    result, = cluster.prove_all([{"name": "test", "state": "absent", "force": True}], module=MODULE)
+    assert (result["node_template"]["action"], len(result["node_template"]["references"])) == ("deleted", 2)
+
+
+@pytest.fixture
+def version(cluster):
+    """Sets what the setting server-version says."""
+    before = cluster.api.get(VERSION)
+    yield lambda value, default="dev": cluster.api.patch(VERSION, {"value": value, "default": default})
+    cluster.api.patch(VERSION, {"value": before.get("value"), "default": before.get("default")})
+
+
+NEW = {**DO, "name": "new", "config": {"region": "fra1"}}
+
+
+def test_a_rancher_that_would_not_start_again_gets_no_template(cluster, version, subtests):
+    for value, default, works, words in (
+        ("v2.11.9", "dev", True, ""), ("", "v2.9.1-rc1", True, ""), ("v2.12.0", "dev", False, "Rancher 2.12 has no RKE1 any more"),
+        ("v2.14.1-alpha2", "dev", False, "Rancher 2.14"), ("v3.0.0", "dev", False, "Rancher 3.0"), ("dev", "", False, "rancher_version"),
+    ):
+        with subtests.test(value or default):
+            version(value, default)
+            template(cluster)
+            create, update, stated, listed, removed, new = cluster.play(
+                {MODULE: NEW}, {MODULE: {"name": "test", "description": "d"}}, {MODULE: {"name": "test", "description": "e", "rancher_version": "2.11"}},
+                {INFO: {}}, {MODULE: {"name": "test", "state": "absent"}}, {MODULE: {"name": "new", "state": "absent"}},
+            ).results
+            codes = [one.get("code") for one in (create, update, stated)]
+            assert codes == ([None] * 3 if works else ["unsupported"] * 2 + ([None] if value == "dev" else ["unsupported"]))
+            assert works or words in create["msg"]
+            assert len(listed["node_templates"]) == (2 if works else 1)
+            assert removed["changed"] and new["changed"] == works
+
+
+def test_where_there_is_no_such_kind(cluster_215):
+    listed, gone, by_id, many, create = cluster_215.play(
+        {INFO: {"references": True}}, {MODULE: {"name": "x", "state": "absent"}}, {MODULE: {"id": "nt-x", "state": "absent"}},
+        {MODULE: {"state": "absent", "node_templates": [{"name": "x"}, {"id": "nt-x"}]}}, {MODULE: NEW},
+    ).results
+    assert (listed["node_templates"], "references_incomplete" in listed) == ([], False)
+    assert [one.get("code") or one["changed"] for one in (gone, by_id, many, create)] == [False, False, False, "unsupported"]
+
+
+def test_list_and_filter(cluster):
+    prepare(cluster)
+    template(cluster, "nt-a", display_name="b", authKey="canary-key", description="d")
+    template(cluster, "nt-b", "amazonec2", {"region": "eu", "secretKey": "canary"}, "a", owner=ADMIN, cloudCredentialName="cattle-global-data:cc-aws")
+    template(cluster, "nt-c", "own", {"zone": "canary-zone"}, "c")
+    cluster.api.post(TEMPLATES, {"apiVersion": "management.cattle.io/v3", "kind": "NodeTemplate", "metadata": {"name": "nt-d"}, "spec": {"driver": "azure"}})
+    filters = {"all": {}, "name": {"name": "b"}, "id": {"id": "cattle-global-nt:nt-b"}, "driver": {"driver": "own"}, "owner": {"owner": "admin"},
+               "none": {"name": "nosuch"}}
+    played = cluster.play(*({INFO: args} for args in filters.values()))
+    found = dict(zip(filters, (result["node_templates"] for result in played.results)))
+    assert {what: [one["id"][-4:] for one in listed] for what, listed in found.items()} == {
+        "all": ["nt-b", "nt-a", "nt-c", "nt-d"], "name": ["nt-a"], "id": ["nt-b"], "driver": ["nt-c"], "owner": ["nt-b"], "none": [],
+    }
+    first = found["all"][0]
+    assert (first["config"], first["secret_fields"], first["cloud_credential"]) == ({"region": "eu"}, ["secretKey"], "cattle-global-data:cc-aws")
+    assert found["driver"][0]["secret_fields"] == ["zone"], "where no schema says what is public, nothing is"
+    assert "no azureConfig" in found["all"][3]["problem"] and "problem" not in first and first["age"] >= 0
+    assert "canary" not in played.output and "canary" not in str(played.results)
+
+
+def test_many_in_one_call(cluster):
+    prepare(cluster)
+    mark = cluster.control_plane.audit_mark()
+    items = [{"name": f"t{number}", "config": {"rootSize": number}} for number in range(20)]
+    result, = cluster.prove_all([{"node_templates": [{**AWS, **item} for item in items]}], module=MODULE)
+    assert [one["name"] for one in result["node_templates"]] == [one["name"] for one in items]
+    patches = [one for one in cluster.writes(mark) if one.verb == "patch"]
+    assert len(patches) == 2, "one announcement for all templates of a credential, and its end"
+    assert cluster.play({CREDENTIAL: {"id": "cc-aws", "state": "absent"}}).result["code"] == "in_use"
+    gone, = cluster.prove_all([{"state": "absent", "node_templates": [{"name": one["name"]} for one in items]}], module=MODULE)
+    assert {one["action"] for one in gone["node_templates"]} == {"deleted"}
+
+
+@pytest.mark.slow
+def test_as_module(cluster):
+    prepare(cluster)
+    created, = cluster.prove_all([{"name": "new", **AWS}], module=MODULE, as_module=True)
+    assert created["node_template"]["action"] == "created"

@@ -1,0 +1,111 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is stored equals what Rancher 2.10 stored for the same request, as recorded in data/exchanges-2.10.0.yaml.
+
+The one named difference is ownerBindingsCreated, which a controller adds later.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from .conftest import SECRETS
+from .test_cloud_credential import CREATOR, SCHEMAS, TEMPLATES
+
+MODULE = "ranchhand.rancher.node_template"
+OPTIONS = {
+    "authCertificateAuthority": "auth_certificate_authority", "authKey": "auth_key", "cloudCredentialId": "cloud_credential",
+    "description": "description", "dockerVersion": "docker_version", "engineEnv": "engine_env", "engineInsecureRegistry": "engine_insecure_registry",
+    "engineInstallURL": "engine_install_url", "engineLabel": "engine_label", "engineOpt": "engine_opt", "engineRegistryMirror": "engine_registry_mirror",
+    "engineStorageDriver": "engine_storage_driver", "labels": "labels", "logOpt": "log_opt", "name": "name", "nodeTaints": "node_taints",
+    "storageOpt": "storage_opt", "useInternalIpAddress": "use_internal_ip_address",
+}
+
+# Rancher lets these pass; the machines of such a template could not be made.
+STRICTER = {
+    "template whose credential is of another driver": "is of driver azure; its machines could not be made with amazonec2",
+    "digitalocean template": "is of driver vmwarevsphere; its machines could not be made with digitalocean",
+}
+# Both refuse.
+REFUSED = {
+    "template without config": "config or cloud_credential is required", "template with a credential that does not exist": "does not exist",
+}
+# Rancher's API wants a config with every update; here what changes may come alone.
+ALLOWED = {"update a template: another credential": {"cloudCredentialName": "cattle-global-data:cc-tq6zn"}}
+
+
+def options(body, passwords):
+    """A request to Rancher's API as options of the module."""
+    result = {OPTIONS[key]: value for key, value in (body or {}).items() if not key.endswith("Config")}
+    for key, values in (body or {}).items():
+        if key.endswith("Config"):
+            driver = result["driver"] = key[:-len("Config")]
+            result["config"] = {name: value for name, value in values.items() if name not in passwords[driver]}
+            result["secrets"] = {name: value for name, value in values.items() if name in passwords[driver]}
+    return result
+
+
+def essence(item):
+    """What a node template is, less what is each one's own."""
+    metadata = item["metadata"]
+    annotations = {key: value for key, value in metadata["annotations"].items() if key != "ownerBindingsCreated"}
+    return {
+        **{key: value for key, value in item.items() if key != "metadata"},
+        "metadata": {"generateName": metadata["generateName"], "namespace": metadata["namespace"], "labels": metadata["labels"], "annotations": annotations},
+    }
+
+
+def test_stored_as_rancher_stores_them(cluster, subtests):
+    recorded = yaml.safe_load((Path(__file__).parent / "data" / "exchanges-2.10.0.yaml").read_text())
+    latest = {}
+    for one in recorded:
+        if (one.get("stored") or {}).get("kind") == "Secret":
+            latest.setdefault(one["stored"]["metadata"]["name"], one["stored"])
+    exchanges = [one for one in recorded if one["request"]["path"].startswith("/v3/nodetemplates")]
+    named = {(one["request"]["body"] or {}).get("cloudCredentialId", ":").partition(":")[2] for one in exchanges} & set(latest)
+    assert len(named) >= 4
+    for name in named:
+        metadata = {key: value for key, value in latest[name]["metadata"].items() if key not in ("uid", "resourceVersion", "creationTimestamp")}
+        cluster.api.post(SECRETS, {**latest[name], "metadata": metadata})
+    passwords = {
+        one["metadata"]["name"][:-len("config")]: {name for name, field in (one["spec"].get("resourceFields") or {}).items() if field["type"] == "password"}
+        for one in cluster.api.get(SCHEMAS)["items"] if one["metadata"]["name"].endswith("config")
+    }
+    owner = exchanges[0]["stored"]["metadata"]["annotations"][CREATOR]
+    creations = [{"driver": "amazonec2", **options(one["request"]["body"], passwords), "owner": owner} for one in exchanges if one["request"]["method"] == "POST"]
+    results = cluster.play(*({MODULE: args} for args in creations)).results
+    created = {one["spec"]["displayName"]: one["metadata"]["name"] for one in cluster.api.get(TEMPLATES)["items"]}
+    names = [created.get(args["name"]) for args in creations]
+    changes, before = [], {}
+    for number, exchange in enumerate(exchanges):
+        if exchange["request"]["method"] != "POST":  # on an object of its own, which is as the recorded one was before
+            identifier = exchange["request"]["path"].rpartition(":")[2]
+            before[number] = next(one["stored"] for one in reversed(exchanges[:number]) if one.get("stored") and one["stored"]["metadata"]["name"] == identifier)
+            metadata = {key: value for key, value in before[number]["metadata"].items() if key not in ("uid", "resourceVersion", "creationTimestamp")}
+            cluster.api.post(TEMPLATES, {**before[number], "metadata": {**metadata, "name": f"nt-case{number}"}})
+            state = "absent" if exchange["request"]["method"] == "DELETE" else "present"
+            changes.append({**options(exchange["request"]["body"], passwords), "id": f"nt-case{number}", "state": state})
+    names += [args["id"] for args in changes]
+    results += cluster.prove_all(changes, module=MODULE)
+    assert len(results) == len(exchanges) == 13
+    there = {one["metadata"]["name"]: one for one in cluster.api.get(TEMPLATES)["items"]}
+    for number, (exchange, name, result) in enumerate(zip(exchanges, names, results)):
+        what = exchange["what"]
+        with subtests.test(what):
+            mistake = {**STRICTER, **REFUSED}.get(what)
+            if mistake:
+                assert (what in STRICTER) == (exchange["status"] == 201)
+                assert result["failed"] and mistake in result["msg"], result
+                continue
+            assert not result["failed"], result
+            if exchange["request"]["method"] == "DELETE":
+                assert (exchange["status"], name in there) == (204, False)
+                continue
+            theirs = essence(exchange["stored"])
+            assert (what in ALLOWED) == (exchange["status"] == 422)
+            theirs["spec"] = {**theirs["spec"], **ALLOWED.get(what, {})}
+            assert essence(there[name]) == theirs
+            assert result["changed"] == (number not in before or theirs != essence(before[number]))

@@ -1,0 +1,103 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An ordinary Rancher user by way of Rancher's proxy: may create Secrets and read its own by name, nothing else.
+
+As recorded from Rancher 2.10; its proxy and its controller are played by stand-ins.
+"""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.ranchhand.rancher.plugins.module_utils import _manage_credentials
+from ansible_collections.ranchhand.rancher.plugins.module_utils._manage_credentials import CLOUD_CREDENTIAL, manage_credentials
+from ansible_collections.ranchhand.rancher.plugins.module_utils._options import parse
+from ansible_collections.ranchhand.rancher.plugins.module_utils._run import Mode, execute
+from stand_ins import RancherController, RancherProxy
+
+from .conftest import INFO, MODULE, decoded
+
+RBAC = "/apis/rbac.authorization.k8s.io/v1/namespaces/cattle-global-data"
+ALICE, TOKEN = "u-wt94n", "token-of-alice"
+
+
+@pytest.fixture
+def controller(cluster):
+    with RancherController(cluster.api) as running:
+        yield running
+
+
+@pytest.fixture
+def alice(cluster, controller):
+    """The environment of a playbook that alice runs, with Rancher's own parts around."""
+    api = cluster.api
+    for path in ("roles", "rolebindings"):
+        for item in api.get(f"{RBAC}/{path}")["items"]:
+            api.delete(f"{RBAC}/{path}/{item['metadata']['name']}")
+    api.post(f"{RBAC}/roles", {"metadata": {"name": "creator"}, "rules": [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]}]})
+    api.post(f"{RBAC}/rolebindings", {
+        "metadata": {"name": "creator"}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "creator"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": ALICE}],
+    })
+    with RancherProxy(cluster.control_plane, {TOKEN: (ALICE, "alice")}) as proxy:
+        yield {"K8S_AUTH_HOST": proxy.url, "K8S_AUTH_API_KEY": TOKEN}
+
+
+def _new(name, **more):
+    return {"name": name, "driver": "amazonec2", "config": {"accessKey": "A"}, "secrets": {"secretKey": "S"}, "validate_config": False, **more}
+
+
+def test_life_of_an_own_credential(cluster, alice):
+    empty, unchecked = cluster.play({INFO: {}}, {MODULE: {**_new("mine"), "validate_config": True}}, environment=alice).results
+    assert empty["credentials"] == [] and "code" not in empty
+    assert unchecked["code"] == "forbidden" and "validate_config: false" in unchecked["msg"] and "dynamicschemas" in unchecked["msg"], unchecked
+    assert not cluster.secrets()
+    # created without an owner: it is the connection's own user; found by the very next task
+    created = cluster.prove(_new("mine", owner=None), environment=alice)["credential"]
+    assert (created["action"], created["owner"], created["secret_fields"]) == ("created", ALICE, ["accessKey", "secretKey"])
+    for owner in ("alice", ALICE, f"local://{ALICE}"):
+        assert cluster.play({MODULE: _new("mine", owner=owner)}, environment=alice).result["changed"] is False
+    updated = cluster.prove({"name": "mine", "secrets": {"secretKey": "T"}, "description": "d", "validate_config": False}, environment=alice)["credential"]
+    assert (updated["action"], updated["id"], updated["changed_fields"]) == ("updated", created["id"], ["description", "secretKey"])
+    assert decoded(cluster.stored(created["id"])) == {"amazonec2credentialConfig-accessKey": "A", "amazonec2credentialConfig-secretKey": "T"}
+    refused = cluster.prove({"name": "mine", "state": "absent"}, environment=alice)
+    assert refused["code"] == "forbidden" and "force: true" in refused["msg"], refused
+    for kind in ("nodetemplates.management.cattle.io", "clusters.provisioning.cattle.io"):
+        assert kind in refused["msg"]
+    assert cluster.stored(created["id"])
+    forced = cluster.play({MODULE: {"name": "mine", "state": "absent", "force": True}}, environment=alice).result["credential"]
+    assert forced["action"] == "deleted" and "clusters.provisioning.cattle.io" in forced["references_incomplete"]
+    assert not cluster.secrets()
+
+
+def test_what_belongs_to_others(cluster, alice):
+    theirs = cluster.secret("cc-theirs", display_name="theirs", owner="user-8knjc")["metadata"]
+    items = [_new("one"), _new("two"), _new("three")]
+    created = cluster.prove({"credentials": items}, environment=alice)["credentials"]
+    assert [one["action"] for one in created] == ["created"] * 3 and {one["owner"] for one in created} == {ALICE}
+    played = cluster.play(
+        {INFO: {}}, {INFO: {"owner": "alice", "driver": "amazonec2", "references": True}}, {INFO: {"id": "cc-theirs"}}, {INFO: {"id": created[0]["id"]}},
+        {MODULE: _new("new", owner="admin")}, {MODULE: _new("new", owner="user-8knjc")}, {MODULE: {"id": created[0]["id"], "owner": "admin"}},
+        {MODULE: {"id": "cc-theirs", "state": "absent", "force": True}}, {MODULE: {"id": "cc-theirs", "description": "x"}},
+        {MODULE: {"name": "theirs", "state": "absent"}}, environment=alice,
+    )
+    everything, own, by_id, mine, *refused, invisible = played.results
+    assert [one["name"] for one in everything["credentials"]] == [one["name"] for one in own["credentials"]] == ["one", "three", "two"]
+    assert "clusters.provisioning.cattle.io" in own["references_incomplete"]
+    assert by_id["code"] == "forbidden" and [one["name"] for one in mine["credentials"]] == ["one"]
+    for result in refused:
+        assert result["code"] == "forbidden" and "\n" not in result["msg"], result
+    assert ALICE in refused[0]["msg"] and "users.management.cattle.io" in refused[0]["msg"]
+    assert invisible["changed"] is False and "code" not in invisible  # of one's own, none is called so
+    assert cluster.stored("cc-theirs")["metadata"]["resourceVersion"] == theirs["resourceVersion"]
+    assert len(cluster.secrets()) == 4
+
+
+def test_rancher_takes_its_time(cluster, alice, controller, monkeypatch):
+    """Where its controller gives the creator no right, the wait ends, and a warning says what that means; in this process."""
+    controller.stop()
+    monkeypatch.setattr(_manage_credentials, "_RULE_TIMEOUT", 1.0)
+    options = {"host": alice["K8S_AUTH_HOST"], "api_key": alice["K8S_AUTH_API_KEY"]}
+    result = execute(manage_credentials, parse(CLOUD_CREDENTIAL, {**_new("slow"), **options}), Mode())
+    assert result["changed"] and result["credential"]["action"] == "created", result
+    assert result["credential"]["id"].partition(":")[2] in result["warnings"][0] and "not yet" in result["warnings"][0]

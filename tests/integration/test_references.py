@@ -1,0 +1,150 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every place that can name a credential keeps it from being removed, and lets go when it is gone."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from ansible_collections.ranchhand.rancher.plugins.module_utils._references import CREDENTIAL_PLACES, MIRROR, TEMPLATE_PLACES
+from control_plane.furniture import RESOURCES
+
+from .conftest import INFO, MODULE
+from .places import others, spellings, spots
+
+VERSIONS = ("2.10.0", "2.15.0")
+DOCUMENT = Path(__file__).parents[2] / "docs" / "references.md"
+
+
+@pytest.fixture(params=VERSIONS)
+def version(request):
+    return request.param
+
+
+@pytest.fixture
+def rancher(version, request):
+    return request.getfixturevalue("cluster" if version == "2.10.0" else "cluster_215")
+
+
+@pytest.fixture
+def left(rancher):
+    """Paths of objects that go when the test is over."""
+    paths = []
+    yield paths
+    for path in paths:
+        rancher.api.delete(path)
+
+
+def reference(spot, name, namespace):
+    return {
+        "kind": spot.resource.kind, "api_version": f"{spot.resource.group}/{spot.resource.version}", "namespace": namespace, "name": name,
+        "field": spot.place.field,
+    }
+
+
+def test_the_furniture_has_every_place():
+    assert {spot.place for version in VERSIONS for spot in spots(version)} == set(CREDENTIAL_PLACES)
+
+
+def test_every_place_in_every_spelling(rancher, version, left, subtests):
+    used, unused = [], []
+    for spot in spots(version):
+        number = len(used) + len(unused)
+        by_name = spot.place.form == "display name"
+        for is_used, wanted in ((True, spellings(spot, "NAME")), (False, others(spot, "NAME"))):
+            for offset, (value, namespace) in enumerate(wanted[:1] if by_name else wanted):
+                credential = f"cc-{number}-{is_used:d}{offset}"
+                rancher.secret(credential, display_name=f"name of {credential}")
+                if by_name:  # a name counts together with the provider that its driver is
+                    value, more = f"name of {credential}", {"name": "DigitalOcean" if is_used else "azure"}
+                else:
+                    value, more = value and value.replace("NAME", credential), None
+                left.append(spot.create(rancher.api, f"user-{credential}", value, namespace, more))
+                (used if is_used else unused).append((spot, credential, reference(spot, f"user-{credential}", namespace)))
+    everything = [{"id": credential} for _spot, credential, _reference in used + unused]
+    mark = rancher.control_plane.audit_mark()
+    listing, one, many, refused = rancher.play(
+        {INFO: {"references": True}}, {MODULE: {"state": "absent", **everything[0]}, "check_mode": True},
+        {MODULE: {"state": "absent", "credentials": everything}, "check_mode": True}, {MODULE: {"state": "absent", "credentials": everything}},
+    ).tasks
+    listed, refused = listing["result"], refused["result"]
+    assert refused["code"] == "in_use" and "references_incomplete" not in listed
+    shown = {item["id"].partition(":")[2]: item for item in listed["credentials"]}
+    for item, (spot, credential, expected) in zip(refused["credentials"], used + unused):
+        with subtests.test(f"{credential} {spot}"):
+            references = [expected] if expected in [one for _spot, _credential, one in used] else []
+            assert shown[credential]["references"] == item["references"] == references
+            assert (item["action"], item.get("code")) == (("refused", "in_use") if references else ("deleted", None))
+            words = ([expected["namespace"] + "/"] if expected["namespace"] else []) + [spot.resource.kind, expected["name"], spot.place.field]
+            assert not references or all(word in item["msg"] for word in words)
+    assert len(rancher.secrets()) == len(used) > 50
+
+    lists = [[request.path for request in rancher.requests(mark) if request.verb == "list" and request.path.startswith("/apis/") and since < request.time < until]
+             for since, until in ((listing["ended"], one["ended"]), (one["ended"], many["ended"]))]
+    assert sorted(lists[0]) == sorted(lists[1]), "one credential costs as many requests as many"
+    assert len(lists[0]) == len(set(lists[0])), "nothing is listed twice"
+    kinds = {f"{path.rpartition('/')[2]}.{path.split('/')[2]}" for path in lists[0]} - {"dynamicschemas.management.cattle.io", "users.management.cattle.io"}
+    assert kinds == {f"{spot.resource.plural}.{spot.resource.group}" for spot in spots(version)}, "what is not there is not asked for"
+
+    for path in left:
+        rancher.api.delete(path)
+    left.clear()
+    gone = rancher.play({MODULE: {"state": "absent", "credentials": everything}}).result
+    assert [item["action"] for item in gone["credentials"]] == ["deleted"] * len(used) + ["unchanged"] * len(unused)
+    assert not rancher.secrets()
+
+
+def test_the_copy_that_goes_with_the_credential_is_no_user_of_it(cluster_215):
+    spot, = [spot for spot in spots("2.15.0") if spot.place.form == "bare"]
+    paths = [spot.create(cluster_215.api, name, name) for name in ("cc-mirrored", "cc-other")]
+    cluster_215.secret("cc-mirrored", display_name="a", annotations={MIRROR: "cc-mirrored"})
+    cluster_215.secret("cc-other", display_name="b", annotations={MIRROR: "cc-another"})
+    result = cluster_215.play({MODULE: {"state": "absent", "credentials": [{"name": "a"}, {"name": "b"}]}}).result
+    for path in paths:
+        cluster_215.api.delete(path)
+    assert [item["action"] for item in result["credentials"]] == ["deleted", "refused"]
+
+
+HIDDEN = ("etcdsnapshots.rke.cattle.io", "azuremachines.rke-machine.cattle.io", "nodetemplates.management.cattle.io")
+
+
+def test_what_may_not_be_listed_stops_a_removal(cluster):
+    cluster.secret("cc-one")
+    rbac = "/apis/rbac.authorization.k8s.io/v1"
+    groups = {}
+    for item in RESOURCES:
+        if f"{item.plural}.{item.group}" not in HIDDEN:
+            groups.setdefault(item.group, []).append(item.plural)
+    rules = [{"apiGroups": [group], "resources": plurals, "verbs": ["get", "list"]} for group, plurals in groups.items()]
+    rules.append({"apiGroups": [""], "resources": ["secrets"], "verbs": ["*"]})
+    cluster.api.post(f"{rbac}/clusterroles", {"metadata": {"name": "limited"}, "rules": rules})
+    cluster.api.post(f"{rbac}/clusterrolebindings", {
+        "metadata": {"name": "limited"}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "limited"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "limited"}],
+    })
+    gone = {"name": "test", "state": "absent"}
+    try:
+        played = cluster.play({INFO: {"references": True}}, {MODULE: gone}, {MODULE: {**gone, "force": True}}, kubeconfig=cluster.control_plane.user("limited"))
+    finally:
+        for kind in ("clusterroles", "clusterrolebindings"):
+            cluster.api.delete(f"{rbac}/{kind}/limited")
+    listed, refused, forced = played.results
+    assert (listed["references_incomplete"], listed["credentials"][0]["references"]) == (sorted(HIDDEN), [])
+    assert (refused["code"], refused["changed"]) == ("forbidden", False)
+    assert "list" in refused["msg"] and all(kind in refused["msg"] for kind in HIDDEN)
+    assert forced["credential"]["action"] == "deleted" and forced["credential"]["references_incomplete"] == sorted(HIDDEN)
+    assert not cluster.secrets()
+
+
+def test_the_document_has_the_table():
+    rows = [[re.sub("`", "", cell.strip()) for cell in line.strip("|").split("|")] for line in DOCUMENT.read_text().splitlines() if line.startswith("| ")]
+    documented = [tuple(row[:5]) for row in rows if "/" in row[1]]
+    forms = {"id": "id", "bare": "bare name", "display name": "display name"}
+    table = [
+        (("…" if place.resource is None else "") + place.kind, place.api_version, place.field, forms[place.form], place.rancher)
+        for place in CREDENTIAL_PLACES + TEMPLATE_PLACES
+    ]
+    assert documented == table

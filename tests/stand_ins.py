@@ -1,0 +1,289 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What stands between a client and the API server, or in an API server's place, in tests. The API server behind is the real one.
+
+`FaultInjector` injects faults, `RancherProxy` plays Rancher's own proxy, `RancherController` the part of Rancher that lets users read
+what they created, `ConnectProxy` an HTTP proxy; a FaultInjector whose rules answer everything themselves is a server that is no API server.
+"""
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import re
+import select
+import socket
+import socketserver
+import threading
+import time
+import typing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import urllib3
+
+_NOT_FORWARDED = ("host", "connection", "transfer-encoding", "content-length", "accept-encoding", "keep-alive")
+
+
+class Seen(typing.NamedTuple):
+    """A request as it came in; the time of its arrival as time.monotonic() tells it."""
+
+    method: str
+    path: str
+    headers: dict
+    body: bytes
+    time: float
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+    def handle_error(self, request, client_address):
+        """Connections end in the middle here."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def log_message(self, *arguments):
+        pass
+
+    def _handle(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        seen = Seen(self.command, self.path, {key.lower(): value for key, value in self.headers.items()}, body, time.monotonic())
+        proxy = self.server.proxy
+        proxy.seen.append(seen)
+        answer = proxy.answer(seen)
+        if answer is None:
+            self.close_connection = True
+            with contextlib.suppress(OSError):
+                self.connection.shutdown(socket.SHUT_RDWR)
+            return
+        status, headers, content = answer
+        self.send_response(status)
+        for key, value in headers.items():
+            self.send_header(key, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _handle
+
+
+class Proxy:
+    """A reverse proxy on loopback, before a control plane; without one it answers 404. With a certificate (PEM files) it speaks TLS."""
+
+    def __init__(self, control_plane=None, tls=None):
+        self.seen = []
+        self._token = control_plane and control_plane.token
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.proxy = self
+        if tls:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_address[1]}"
+        self._upstream = control_plane and urllib3.PoolManager(
+            ca_certs=str(control_plane.ca_file), maxsize=32, retries=False, timeout=urllib3.Timeout(connect=5, read=60))
+        self._address = control_plane and control_plane.url
+
+    def __enter__(self):
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        return self
+
+    def __exit__(self, *exception):
+        self._server.shutdown()
+        self._server.server_close()
+
+    @property
+    def options(self):
+        """The connection options of the administrator, by way of this proxy."""
+        return {"host": self.url, "api_key": self._token}
+
+    def answer(self, seen):
+        """Status, headers and body to answer with; None cuts the connection."""
+        return self.forward(seen)
+
+    def forward(self, seen, headers=None):
+        """What the API server answers."""
+        if not self._upstream:
+            return reply(404)(seen)
+        headers = headers or {key: value for key, value in seen.headers.items() if key not in _NOT_FORWARDED}
+        answer = self._upstream.request(seen.method, self._address + seen.path, body=seen.body or None, headers=headers, redirect=False)
+        return answer.status, {key: value for key, value in answer.headers.items() if key.lower() not in _NOT_FORWARDED}, answer.data
+
+
+class FaultInjector(Proxy):
+    """Breaks what passes, by rules.
+
+    A rule is an action for the next `times` requests of a method whose path matches, and whose body holds `about`. An action takes the
+    request and gives an answer, None to cut the connection, or `PASS` to let it through.
+    """
+
+    def __init__(self, control_plane=None, tls=None):
+        super().__init__(control_plane, tls)
+        self._rules = []
+        self._lock = threading.Lock()
+
+    def rule(self, method, action, path="", about="", times=1):
+        self._rules.append([method, path, about.encode(), action, times])
+
+    def answer(self, seen):
+        action = None
+        with self._lock:
+            for rule in self._rules:
+                method, path, about, wanted, times = rule
+                if times and re.fullmatch(method, seen.method) and re.search(path, seen.path) and about in seen.body:
+                    rule[4] -= 1
+                    action = wanted
+                    break
+        answer = action(seen) if action else PASS
+        return self.forward(seen) if answer is PASS else answer
+
+    def lose_reply(self, seen):
+        """The request goes through, its reply does not."""
+        self.forward(seen)
+
+
+PASS = object()
+
+
+def cut(seen):
+    """Neither request nor reply."""
+
+
+def reply(status, message=None, reason="", **headers):
+    """An answer of a certain status; a message makes it one of Kubernetes, of which {body} stands for the request's body."""
+    def action(seen):
+        content = b""
+        if message is not None:
+            text = message.replace("{body}", seen.body.decode(errors="replace")).replace("{headers}", json.dumps(seen.headers))
+            content = json.dumps({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": text, "reason": reason, "code": status}).encode()
+        return status, {"Content-Type": "application/json", **{key.replace("_", "-"): value for key, value in headers.items()}}, content
+    return action
+
+
+def after(callback, action=None):
+    """Something else happens first."""
+    def wanted(seen):
+        callback(seen)
+        return action(seen) if action else PASS
+    return wanted
+
+
+class RancherProxy(Proxy):
+    """Stands in for Rancher's own proxy (https://RANCHER/k8s/clusters/local).
+
+    It knows users by tokens of its own, asks the API server as its administrator who impersonates them, tells who they are in extra
+    fields, and answers 403 with an empty body.
+    """
+
+    def __init__(self, control_plane, users):
+        super().__init__(control_plane)
+        self._users = users  # token: (id, username)
+
+    def answer(self, seen):
+        identity = self._users.get(seen.headers.get("authorization", "").partition(" ")[2])
+        if identity is None:
+            return reply(401, "must authenticate")(seen)
+        headers = {key: value for key, value in seen.headers.items() if key not in _NOT_FORWARDED and not key.startswith("impersonate-")}
+        headers.update({
+            "authorization": f"Bearer {self._token}", "Impersonate-User": identity[0], "Impersonate-Group": "system:authenticated",
+            "Impersonate-Extra-principalid": f"local://{identity[0]}", "Impersonate-Extra-username": identity[1],
+        })
+        status, headers, content = self.forward(seen, headers)
+        return (403, {}, b"") if status == 403 else (status, headers, content)
+
+
+class RancherController:
+    """Stands in for the controller of Rancher's that gives the creator of a credential all rights on it, a moment later."""
+
+    def __init__(self, api, namespace="cattle-global-data", delay=0.7):
+        self._api, self._namespace, self._delay = api, namespace, delay
+        self._done = threading.Event()
+        self._known = set()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception):
+        self.stop()
+
+    def stop(self):
+        self._done.set()
+        self._thread.join()
+
+    def _watch(self):
+        while not self._done.wait(0.1):
+            for secret in self._api.get(f"/api/v1/namespaces/{self._namespace}/secrets")["items"]:
+                name = secret["metadata"]["name"]
+                if name not in self._known:
+                    self._known.add(name)
+                    self._done.wait(self._delay)
+                    self.grant(name, secret["metadata"]["annotations"]["field.cattle.io/creatorId"])
+
+    def grant(self, name, user):
+        path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{self._namespace}"
+        role = f"{name}-secrets-a"
+        self._api.post(f"{path}/roles", {
+            "metadata": {"name": role}, "rules": [{"apiGroups": [""], "resources": ["secrets"], "resourceNames": [name], "verbs": ["*"]}],
+        })
+        self._api.post(f"{path}/rolebindings", {
+            "metadata": {"name": role}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": role},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
+        })
+
+
+class ConnectProxy:
+    """An HTTP proxy that knows CONNECT; `asked` are the targets and headers of its requests."""
+
+    def __init__(self):
+        self.asked = []
+        outer = self
+
+        class Handler(socketserver.BaseRequestHandler):
+            def handle(self):
+                head = b""
+                while b"\r\n\r\n" not in head:
+                    more = self.request.recv(4096)
+                    if not more:
+                        return
+                    head += more
+                lines = head.decode().split("\r\n")
+                target = lines[0].split()[1]
+                outer.asked.append((target, {key.lower(): value for key, _colon, value in (line.partition(": ") for line in lines[1:] if line)}))
+                host, _colon, port = target.rpartition(":")
+                with socket.create_connection((host, int(port))) as upstream:
+                    self.request.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                    pairs = {self.request: upstream, upstream: self.request}
+                    while True:
+                        for one in select.select(list(pairs), [], [])[0]:
+                            data = one.recv(65536)
+                            if not data:
+                                return
+                            pairs[one].sendall(data)
+
+        class Server(socketserver.ThreadingTCPServer):
+            daemon_threads = True
+            allow_reuse_address = True
+
+            def handle_error(self, request, client_address):
+                """Connections end in the middle here."""
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self):
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        return self
+
+    def __exit__(self, *exception):
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def basic(user, password):
+    """The value of an Authorization header."""
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
