@@ -284,8 +284,10 @@ def _shared_tokens(changes: t.Sequence[Change], observed: Observed) -> list[tupl
     """Harvester tokens that would be in two credentials: Rancher deletes the token with the first of them."""
     errors = []
     new_tokens = [change for change in changes if change.writes and change.after and "kubeconfigContent" in change.changed_fields]
+    if not new_tokens:
+        return []
     renewed = {change.before.id for change in new_tokens if change.before}  # but none that is deleted: its token goes with it
-    tokens = {_harvester_token(one): one.full_id for one in observed.stored.all if one.id not in renewed}
+    tokens = {_harvester_token(one): one.full_id for one in observed.stored.by_id.values() if one.id not in renewed}
     for change in new_tokens:
         token = _harvester_token(change.after) if change.after else None
         if token and token in tokens:

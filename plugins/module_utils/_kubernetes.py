@@ -394,18 +394,16 @@ class Api:
 
     def parallel(self, function: t.Callable[[t.Any], t.Any], arguments: t.Sequence[t.Any]) -> list[t.Any]:
         """The function's results for all arguments, in their order, over a bounded number of connections."""
-        if len(arguments) < 2:
-            return [function(argument) for argument in arguments]
         results = []
-        with ThreadPoolExecutor(max_workers=min(CONNECTIONS, len(arguments))) as executor:
-            for result in executor.map(function, arguments):
-                results.append(result)
+        for result in _threads(function, arguments):
+            results.append(result)
+            if len(arguments) > 1:
                 self.progress(len(results), len(arguments))
         return results
 
     def at_once(self, *reads: t.Callable[[], t.Any]) -> list[t.Any]:
         """The results of some independent reads."""
-        return self.parallel(lambda read: read(), reads)
+        return list(_threads(lambda read: read(), reads))
 
     def _request(
         self, method: str, path: str, body: Mapping[str, t.Any] | None = None, query: Mapping[str, t.Any] | None = None
@@ -444,6 +442,14 @@ class Api:
 
     def _no_kubernetes(self) -> RanchhandError:
         return RanchhandError("unreachable", f"{self.host} does not answer like a Kubernetes API server")
+
+
+def _threads(function: t.Callable[[t.Any], t.Any], arguments: t.Sequence[t.Any]) -> t.Iterator[t.Any]:
+    if len(arguments) < 2:
+        yield from map(function, arguments)
+        return
+    with ThreadPoolExecutor(max_workers=min(CONNECTIONS, len(arguments))) as executor:
+        yield from executor.map(function, arguments)
 
 
 def _why(error: BaseException) -> str:

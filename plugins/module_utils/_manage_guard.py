@@ -18,7 +18,7 @@ from ._errors import ApiError, RanchhandError
 from ._guarding import Guard
 from ._kubernetes import Api
 from ._manage_credentials import credentials
-from ._marks import now
+from ._marks import ALLOW_DELETE, CONDEMNED, condemned_by, now, patch
 from ._options import AUTH, Spec
 from ._run import Connect, Mode
 
@@ -27,6 +27,8 @@ GUARD = AUTH.merge(Spec({
     "protect_in_use": {"type": "bool", "default": False},
     "settle": {"type": "int", "default": 60},
 }))
+
+_IN_USE_BYTES = 500_000  # of a ConfigMap, which takes a million, for what uses each credential
 
 
 def manage_guard(params: Mapping[str, t.Any], connect: Connect, mode: Mode) -> dict[str, t.Any]:
@@ -50,7 +52,9 @@ def manage_guard(params: Mapping[str, t.Any], connect: Connect, mode: Mode) -> d
         if index.unlisted:
             kinds = ", ".join(index.unlisted)
             raise RanchhandError("forbidden", f"cannot tell which credentials are in use: this connection may not list {kinds} in all namespaces")
-        in_use = {one.id: ", ".join(map(str, users))[:500] for one in found for users in [index.to(one)] if users}
+        users = {one.id: index.to(one) for one in found}
+        longest = _IN_USE_BYTES // max(1, len(users))
+        in_use = {name: ", ".join(map(str, some))[:longest] for name, some in users.items() if some}
         before = (stored[f"{guard.CONFIG_MAPS}/{guard.IN_USE}"] or {}).get("data") or {}
         wanted[f"{guard.CONFIG_MAPS}/{guard.IN_USE}"]["data"] = {**{name: None for name in before if name not in in_use}, **in_use}
 
@@ -61,12 +65,16 @@ def manage_guard(params: Mapping[str, t.Any], connect: Connect, mode: Mode) -> d
         elif guard.differs({key: value for key, value in item.items() if key in ("spec", "data")}, stored[path]) or guard.differs(
                 item["metadata"].get("annotations") or {}, (stored[path] or {}).get("metadata", {}).get("annotations") or {}):
             actions[path] = "updated"
+    left_marked = {f"{observe.SECRETS}/{one.id}": one for one in found if CONDEMNED in one.annotations and not condemned_by(one.annotations, now())}
+    actions.update({path: "updated" for path in left_marked})
     superfluous = [path for path in guard.paths() if path not in wanted and stored[path]]
     actions.update({path: "deleted" for path in superfluous})
     if not mode.check:
         for path, item in wanted.items():
             if path in actions:
                 _write(api, path, item, stored[path])
+        for path, one in left_marked.items():
+            api.patch(path, patch(one, {CONDEMNED: None, ALLOW_DELETE: None}))
         _delete(api, {path: stored[path] for path in superfluous})
         if actions:
             Guard(api, 0, False).verify()

@@ -9,8 +9,8 @@ PRIVATE to the collection. Pure: neither Ansible nor a cluster is needed.
 
 from __future__ import annotations
 
+import functools
 import typing as t
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -55,12 +55,14 @@ class Catalog:
     def __init__(self, what: str, namespace: str, stored: t.Iterable[t.Any] = ()) -> None:
         self.what = what
         self.namespace = namespace
-        self.all = tuple(stored)
-        self.by_id = {one.id: one for one in self.all}
-        self.owners = {one.owner for one in self.all}
-        self._by_name: dict[str, list[t.Any]] = defaultdict(list)
-        for one in self.all:
-            self._by_name[one.name].append(one)
+        self.by_id = {one.id: one for one in stored}
+        self._by_name: dict[str, list[t.Any]] = {}
+        for one in self.by_id.values():
+            self._by_name.setdefault(one.name, []).append(one)
+
+    @functools.cached_property
+    def _owners(self) -> set[str | None]:
+        return {one.owner for one in self.by_id.values()}
 
     def of(self, stored: t.Iterable[t.Any]) -> Catalog:
         """A catalog of the same kind with other objects."""
@@ -75,7 +77,16 @@ class Catalog:
 
     def with_changed(self, objects: Mapping[str, t.Any]) -> Catalog:
         """The catalog with other objects under these ids, or with none where there is None."""
-        return self.of(one for one in {**self.by_id, **objects}.values() if one is not None)
+        result = self.of(())
+        result.by_id, result._by_name = dict(self.by_id), dict(self._by_name)
+        for identifier, new in objects.items():
+            old = result.by_id.pop(identifier, None)
+            if old is not None:
+                result._by_name[old.name] = [one for one in result._by_name[old.name] if one is not old]
+            if new is not None:
+                result.by_id[identifier] = new
+                result._by_name[new.name] = result._by_name.get(new.name, []) + [new]
+        return result
 
     def named(self, name: str, driver: str | None = None, owner: str | None = None) -> list[t.Any]:
         """All objects of this name, narrowed by what else is known."""
@@ -98,7 +109,7 @@ class Catalog:
                 raise RanchhandError("not_found", f"there is no {self.what} with the id {self.namespace}:{desired.id}")
             return self.by_id.get(desired.id)
         owner = desired.owner
-        if owner and owner not in self.owners:  # a user that is gone may still own some
+        if owner and owner not in self._owners:  # a user that is gone may still own some
             owner = users.find(owner)
         return self.the_one(self.named(desired.name or "", desired.driver, owner), desired.name or "")
 

@@ -37,22 +37,24 @@ class Progress:
         self._display = display
         self._what = what
         self._clock = clock
-        self._start = self._said = clock()
+        self._start = self._said = self._first = clock()
         self._bar_shown = False
         self._wanted = str(C.config.get_config_value("DEFAULT_STDOUT_CALLBACK")).rpartition(".")[2] in _FOR_PEOPLE
 
     def __call__(self, done: int, total: int) -> None:
         now = self._clock()
         elapsed = now - self._start
-        if not self._wanted or elapsed < SILENT_SECONDS:
+        if done == 1:  # the next kind of work; how long it takes cannot be told from what came before
+            self._first = now
+        if not self._wanted or elapsed < SILENT_SECONDS or done == 1:
             return
         if _TERMINAL and tqdm:
             if now - self._said >= BAR_SECONDS:
                 self._said, self._bar_shown = now, True
-                self._show("\r" + tqdm.format_meter(done, total, elapsed, ncols=79, prefix=self._what), newline=False)
+                self._show("\r" + tqdm.format_meter(done, total, now - self._first, ncols=79, prefix=self._what), newline=False)
         elif self._said == self._start or now - self._said >= LINE_SECONDS:
             self._said = now
-            left = elapsed / done * (total - done)
+            left = (now - self._first) / (done - 1) * (total - done)
             self._show(f"{self._what}: {done} of {total} done, about {left:.0f} seconds left")
 
     def end(self) -> None:

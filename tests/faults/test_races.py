@@ -221,7 +221,8 @@ def _delete(kubeconfig, names):
     return [task(manage_credentials, CLOUD_CREDENTIAL, kubeconfig, {"state": "absent", "credentials": [{"id": name} for name in names]})]
 
 
-def test_two_runs_of_ours_without_a_guard(cluster, capsys):
+def test_two_runs_of_ours_without_a_guard(slow, capsys):
+    cluster = slow
     rounds, size = (52, 10) if SOAK else (4, 10)
     counts: collections.Counter = collections.Counter()
     kubeconfig = str(cluster.control_plane.kubeconfig)

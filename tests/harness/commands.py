@@ -18,6 +18,7 @@ from . import gates, lanes
 from .process import COLLECTIONS, LOCAL, ROOT, Failed, environment, private_home, run, say
 
 TESTS = ("unit", "integration", "leaks", "faults")
+HEART = ("unit", "integration/test_cloud_credential.py", "integration/test_node_template.py")
 PASSED, FAILED, NOT_RUN = "passed", "FAILED", "not run"
 
 Result = namedtuple("Result", "name verdict reason seconds")
@@ -100,16 +101,14 @@ def bench(cases):
 
 def _lane(lane, fast, reference):
     venv = lanes.lane_venv(lane)
-    folders = [folder for folder in (ROOT / "tests" / name for name in TESTS) if list(folder.rglob("test_*.py"))]
-    if not folders:
-        raise gates.NotYet("there are no tests")
+    tests = [ROOT / "tests" / name for name in (HEART if fast else TESTS)]
     with private_home() as home:
         env = environment(venv, home, PYTHONPATH=os.pathsep.join([str(COLLECTIONS), str(ROOT / "tests")]))
         if reference:
             env["RANCHHAND_KUBERNETES_CORE"] = str(reference)
         return run(
             [venv / "bin" / "python", "-m", "pytest", "-q", "-n", "2", "-c", ROOT / "tests" / "pytest.ini", "-o", "cache_dir=%s" % (LOCAL / "pytest_cache"),
-             *(["-m", "not slow"] if fast else []), *folders], env)
+             *(["-m", "not slow"] if fast else []), *tests], env)
 
 
 def _reference():

@@ -127,7 +127,8 @@ def _venv(name, python, requirements, seed=False):
         shutil.rmtree(folder, ignore_errors=True)
         quietly([_uv(), "venv", "--quiet", "--python", python, *(["--seed"] if seed else []), folder], env, "Making the environment %s" % name)
         quietly(
-            [_uv(), "pip", "install", "--quiet", "--python", folder / "bin" / "python", *requirements],
+            # Compiled once: where Python may not write its bytecode, each of the many programs to come would compile all over again.
+            [_uv(), "pip", "install", "--quiet", "--compile-bytecode", "--python", folder / "bin" / "python", *requirements],
             env, "Installing %s" % name)
         stamp.write_text(content)
     return folder

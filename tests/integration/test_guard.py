@@ -41,12 +41,13 @@ def keep_watching(cluster):
 
     See https://github.com/kubernetes/kubernetes/issues/130887. Tests install and remove it all the time.
     """
-    policy, binding = guard.objects(False, 0)[f"{guard.POLICIES}/{guard.CONDEMNED}"], guard.objects(False, 0)[f"{guard.BINDINGS}/{guard.CONDEMNED}"]
+    _names, policy, binding = guard.objects(False, 0).values()
     policy = {**policy, "metadata": {"name": "others"}, "spec": {
         "paramKind": policy["spec"]["paramKind"], "validations": [{"expression": "true"}],
         "matchConstraints": {"resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["podtemplates"]}]},
     }}
-    for path, item in ((guard.POLICIES, policy), (guard.BINDINGS, {**binding, "metadata": {"name": "others"}, "spec": {**binding["spec"], "policyName": "others"}})):
+    binding = {**binding, "metadata": {"name": "others"}, "spec": {**binding["spec"], "policyName": "others"}}
+    for path, item in ((guard.POLICIES, policy), (guard.BINDINGS, binding)):
         try:
             cluster.api.post(path, item)
         except ApiError as error:
@@ -222,9 +223,12 @@ def test_names_of_runs_that_were_killed_are_told_and_cleared(guarded):
         if "gone" not in name:
             guarded.secret(name, display_name=name)
         condemn(guarded, name, ago=datetime.timedelta(hours=hours))
+    marks = {"ranchhand.cattle.io/condemned": "2026-01-01T00:00:00Z run", "ranchhand.cattle.io/allow-delete": "true"}
+    guarded.api.patch(f"{SECRETS}/cc-killed", {"metadata": {"annotations": marks}})
     result = guarded.prove({"settle": 0}, module=GUARD)
     assert (result["stale"], result["condemned"]) == (["cc-killed"], ["cc-fresh", "cc-gone"])
     assert sorted(guarded.api.get(NAMES)["data"]) == ["cc-fresh", "cc-gone"]
+    assert not set(marks) & set(guarded.stored("cc-killed")["metadata"]["annotations"])
 
 
 def test_a_removal_uses_the_guard_without_being_told(guarded):

@@ -75,7 +75,8 @@ def test_stored_as_rancher_stores_them(cluster, subtests):
         for one in cluster.api.get(SCHEMAS)["items"] if one["metadata"]["name"].endswith("config")
     }
     owner = exchanges[0]["stored"]["metadata"]["annotations"][CREATOR]
-    creations = [{"driver": "amazonec2", **options(one["request"]["body"], passwords), "owner": owner} for one in exchanges if one["request"]["method"] == "POST"]
+    bodies = [one["request"]["body"] for one in exchanges if one["request"]["method"] == "POST"]
+    creations = [{"driver": "amazonec2", **options(body, passwords), "owner": owner} for body in bodies]
     results = cluster.play(*({MODULE: args} for args in creations)).results
     created = {one["spec"]["displayName"]: one["metadata"]["name"] for one in cluster.api.get(TEMPLATES)["items"]}
     names = [created.get(args["name"]) for args in creations]
@@ -83,7 +84,8 @@ def test_stored_as_rancher_stores_them(cluster, subtests):
     for number, exchange in enumerate(exchanges):
         if exchange["request"]["method"] != "POST":  # on an object of its own, which is as the recorded one was before
             identifier = exchange["request"]["path"].rpartition(":")[2]
-            before[number] = next(one["stored"] for one in reversed(exchanges[:number]) if one.get("stored") and one["stored"]["metadata"]["name"] == identifier)
+            earlier = [one["stored"] for one in exchanges[:number] if one.get("stored") and one["stored"]["metadata"]["name"] == identifier]
+            before[number] = earlier[-1]
             metadata = {key: value for key, value in before[number]["metadata"].items() if key not in ("uid", "resourceVersion", "creationTimestamp")}
             cluster.api.post(TEMPLATES, {**before[number], "metadata": {**metadata, "name": f"nt-case{number}"}})
             state = "absent" if exchange["request"]["method"] == "DELETE" else "present"

@@ -79,7 +79,8 @@ class Run:
         kept = set(self.cluster.directory.iterdir())
         environment = {
             "TMPDIR": str(self.folder / "tmp"), "ANSIBLE_LOCAL_TEMP": str(self.folder / "tmp"), "ANSIBLE_REMOTE_TMP": str(self.folder / "tmp"),
-            "HOME": str(self.folder / "home"), "ANSIBLE_ASYNC_DIR": str(self.folder / "jobs"), "ANSIBLE_LOG_PATH": str(self.folder / "ansible.log"), "ANSIBLE_LOG_VERBOSITY": "4",
+            "HOME": str(self.folder / "home"), "ANSIBLE_ASYNC_DIR": str(self.folder / "jobs"),
+            "ANSIBLE_LOG_PATH": str(self.folder / "ansible.log"), "ANSIBLE_LOG_VERBOSITY": "4",
             "PYTHONPATH": str(self.folder / "python"), "RANCHHAND_SYSLOG": str(self.folder / "syslog"), **options.pop("environment", {}),
         }
         with self._watching_arguments():

@@ -104,7 +104,8 @@ def use(world: World, variant: Variant) -> typing.Iterator[Step]:
         else:
             yield "user: begins anew", replace(world, user="begin")
     elif at == "send":
-        yield "user: sends", replace(world, user="withdraw" if world.policy == "seen" and variant.announces else "over" if world.policy == "seen" else "admitted")
+        denied = "withdraw" if variant.announces else "over"
+        yield "user: sends", replace(world, user=denied if world.policy == "seen" else "admitted")
     elif at == "admitted":
         yield "user: is stored", replace(world, referred=True, user="withdraw" if variant.announces else "over")
     elif at == "withdraw":
