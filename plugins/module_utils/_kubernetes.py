@@ -419,7 +419,8 @@ class Api:
             try:
                 answer = self._pool.request(method, url, body=payload, headers=headers, timeout=timeout, retries=False, redirect=False)
             except (urllib3.exceptions.HTTPError, OSError) as error:
-                if attempt == ATTEMPTS or isinstance(error, urllib3.exceptions.LocationParseError) or "CERTIFICATE_VERIFY_FAILED" in str(error):
+                mute = isinstance(error, urllib3.exceptions.ReadTimeoutError) and attempt > 1
+                if attempt == ATTEMPTS or mute or isinstance(error, urllib3.exceptions.LocationParseError) or "CERTIFICATE_VERIFY_FAILED" in str(error):
                     raise RanchhandError("unreachable", f"the API server {self.host} cannot be reached: {_why(error)}") from None
             else:
                 if answer.status < 300:

@@ -88,7 +88,7 @@ def test_the_same_result_both_ways(cluster):
     for as_module in (False, True):
         cluster.secret("cc-held1", display_name="held", finalizers=["example.com/hold"])
         played = cluster.play(*tasks, as_module=as_module, arguments=["-vvv"])
-        assert len(ways(played)) == len(tasks) - 1, played.output
+        assert len(ways(played)) == len(tasks) - 2, played.output  # less the assert, and options that make no sense whoever runs
         assert {way.partition(",")[0] for way in ways(played)} == {"as a module" if as_module else "in process"}
         names = {}
         results.append([_normal(result, names) for result in played.results])

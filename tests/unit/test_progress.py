@@ -20,31 +20,31 @@ class Said(list):
 
 @pytest.fixture
 def watched(monkeypatch):
-    """Work of 300 things, one each tenth of a second: what is said, and when."""
+    """Work of 300 things, one each eighth of a second: what is said, and when."""
     def work(terminal, tqdm=_progress.tqdm, total=300):
         monkeypatch.setattr(_progress, "_TERMINAL", terminal)
         monkeypatch.setattr(_progress, "tqdm", tqdm)
         said, now, when = Said(), [100.0], []
         progress = Progress(said, "work", lambda: now[0])
         for done in range(1, total + 1):
-            now[0] += 0.1
+            now[0] += 0.125
             before = len(said)
             progress(done, total)
-            when += [round(now[0] - 100, 1)] * (len(said) - before)
+            when += [now[0] - 100] * (len(said) - before)
         progress.end()
         return said, when
     return work
 
 
 def test_short_work_says_nothing(watched):
-    assert watched(False, total=19) == watched(True, total=19) == ([], [])
+    assert watched(False, total=15) == watched(True, total=15) == ([], [])
 
 
 @pytest.mark.parametrize("terminal", [True, False])
 def test_lines_without_a_terminal_or_without_tqdm(watched, terminal):
     said, when = watched(terminal, None)
-    assert when == [2.0, 12.0, 22.0]
-    assert said[1] == "work: 120 of 300 done, about 18 seconds left\n"
+    assert when == [2.0, 12.0, 22.0, 32.0]
+    assert said[1] == "work: 96 of 300 done, about 26 seconds left\n"
 
 
 @pytest.mark.skipif(_progress.tqdm is None, reason="tqdm is optional")
