@@ -4,7 +4,7 @@
 """What is measured. Each case returns the rows of its table.
 
 Sides of a ratio take turns, and of each the fastest run counts: what else the machine does only ever adds. "Above one" is the time of
-a playbook with N items less that of the same playbook with one.
+a playbook whose task gets N items less that of the same playbook, with the same variables, whose task gets the first of them.
 """
 from __future__ import annotations
 
@@ -111,9 +111,10 @@ class Bench:
     def play(self, tasks, variables=None, collections=None, recap="failed=0"):
         return self._plays.play(tasks, variables, collections, recap)
 
-    def call(self, items, changed):
-        """One task with all items in a list."""
-        return self.play([{MODULE: {"credentials": "{{ wanted }}"}}], {"wanted": items}, recap="changed=%d" % changed)
+    def call(self, items, changed, count=None):
+        """One task with all items in a list, or with the first of them."""
+        given = "{{ wanted }}" if count is None else "{{ wanted[:%d] }}" % count
+        return self.play([{MODULE: {"credentials": given}}], {"wanted": items}, recap="changed=%d" % changed)
 
     def k8s(self, items, loop=False):
         """The same Secrets by kubernetes.core."""
@@ -137,21 +138,24 @@ def one_call(bench):
     sizes = (1000, 3000, 10000)
     for count in sizes:
         items = [objects.credential("new", number) for number in range(count)]
-        for unused in range(bench.repetitions if count == 1000 else 2):
+        for unused in range(bench.repetitions if count == 1000 else 1):
             times.add(("post", count), bench.bare.post_all(SECRETS, [objects.secret(item) for item in items]))
             bench.clear()
-            times.add(("one created", count), bench.call(items[:1], 1))
+            times.add(("one created", count), bench.call(items, 1, 1))
             bench.clear()
             times.add(("created", count), bench.call(items, 1))
-            for again in range(2):
+            for unused_too in range(2):
                 times.add(("list", count), bench.bare.timed_list(SECRETS))
-                times.add(("one unchanged", count), bench.call(items[:1], 0))
+                times.add(("one unchanged", count), bench.call(items, 0, 1))
                 times.add(("unchanged", count), bench.call(items, 0))
+                for name, few in (("debug", ""), ("one debug", "[:1]")):
+                    times.add((name, count), bench.play([{"ansible.builtin.debug": {"msg": "{{ wanted%s }}" % few}}], {"wanted": items}))
             bench.clear()
         bench.say("  %d: created %.2f s, unchanged %.2f s; with one item %.2f and %.2f s; bare POST %.2f s, bare LIST %.2f s" % (
             count, times.wall(("created", count)), times.wall(("unchanged", count)), times.wall(("one created", count)),
             times.wall(("one unchanged", count)), times["post", count], times["list", count]))
     above = {(what, count): times.wall((what, count)) - times.wall(("one " + what, count)) for what in ("created", "unchanged") for count in sizes}
+    debug = times.wall(("debug", 1000)) - times.wall(("one debug", 1000))
     rows = [
         row("1,000 created in one call, above one, against bare POST over 16 connections", above["created", 1000] / times["post", 1000], 2.0,
             above_one=above["created", 1000], bare_POST=times["post", 1000], whole_playbook=times.wall(("created", 1000)),
@@ -160,6 +164,8 @@ def one_call(bench):
             above_one=above["unchanged", 1000], bare_LIST=times["list", 1000], whole_playbook=times.wall(("unchanged", 1000)),
             with_one=times.wall(("one unchanged", 1000)), CPU_seconds_whole_playbook=times.cpu(("unchanged", 1000))),
     ]
+    rows.append(row("the same, against a debug task that gets the same list", above["unchanged", 1000] / debug, None,
+                    above_one=above["unchanged", 1000], debug_above_one=debug))
     for what in ("created", "unchanged"):
         rows.append(row(
             "growth from 1,000 to 10,000 %s, against linear" % what, above[what, 10000] / above[what, 1000] / 10, 1.15,

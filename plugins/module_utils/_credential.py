@@ -19,7 +19,8 @@ from ._driver_schema import Config, Fields, Schemas, as_text, check_config, miss
 from ._errors import Mistakes, RanchhandError
 from ._metadata import ANNOTATIONS_LIMIT, CREATOR_ID, CREATOR_LABEL, DESCRIPTION, DISPLAY_NAME, UI_DRIVER, Users, differing, merged
 from ._planning import (
-    Catalog, Change, Wanted, common_fields, fields_to_check, new_owner, plan_each, plan_removal, refuse_deleting, refuse_other_driver, same_twice, told_together, wanted_items,
+    Catalog, Change, Wanted, common_fields, fields_to_check, new_owner, plan_each, plan_removal, refuse_deleting, refuse_other_driver,
+    same_twice, told_together, wanted_items,
 )
 from ._references import NAMESPACE, Index
 from ._secret_text import encode

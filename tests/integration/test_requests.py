@@ -97,6 +97,26 @@ def test_a_loop_reads_once(cluster):
         assert seen.counts == {"list dynamicschemas": 1, **written}
 
 
+def test_without_the_right_to_watch_the_list_is_read_again(cluster):
+    rbac = "/apis/rbac.authorization.k8s.io/v1"
+    rules = [
+        {"apiGroups": [""], "resources": ["secrets"], "verbs": ["list", "create"]},
+        {"apiGroups": ["management.cattle.io"], "resources": ["dynamicschemas", "users"], "verbs": ["list"]},
+    ]
+    cluster.api.post(f"{rbac}/clusterroles", {"metadata": {"name": "no-watch"}, "rules": rules})
+    cluster.api.post(f"{rbac}/clusterrolebindings", {
+        "metadata": {"name": "no-watch"}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "no-watch"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "watchless"}],
+    })
+    try:
+        seen = play(cluster, {MODULE: new(0)}, kubeconfig=cluster.control_plane.user("watchless"))
+    finally:
+        cluster.api.delete(f"{rbac}/clusterroles/no-watch")
+        cluster.api.delete(f"{rbac}/clusterrolebindings/no-watch")
+    # whether it may list, and the list
+    assert seen.counts == {"list secrets": 3, "list dynamicschemas": 1, "list users": 1, "create secrets": 1, "watch secrets": 1}
+
+
 _HOOK = '''
 import importlib.abc, os, sys
 
