@@ -25,7 +25,7 @@ from control_plane.furniture import resources
 from . import objects
 from .bare import Bare
 from .objects import SECRETS
-from .plays import Plays, run
+from .plays import Cost, Plays, run
 
 MODULE, INFO, K8S = "ranchhand.rancher.cloud_credential", "ranchhand.rancher.cloud_credential_info", "kubernetes.core.k8s"
 LABEL = {"label": "{{ item.name }}"}
@@ -202,7 +202,8 @@ def others(bench):
         ours, theirs = times.wall(what), times.wall("k8s " + what)
         rows.append(row("kubernetes.core.k8s, one task with 1,000 definitions, %s, against our whole playbook" % what, theirs / ours, 3, at_least=True,
                         ours=ours, theirs=theirs, our_CPU_seconds=times.cpu(what), their_CPU_seconds=times.cpu("k8s " + what)))
-    rows.append(row("kubernetes.core.k8s, loop of 1,000 created (extrapolated from %d), against our whole playbook" % loop, whole_loop / times.wall("created"), 100,
+    rows.append(row("kubernetes.core.k8s, loop of 1,000 created (extrapolated from %d), against our whole playbook" % loop,
+                    whole_loop / times.wall("created"), 100,
                     at_least=True, ours=times.wall("created"), theirs=whole_loop, their_item=each, CPU_seconds_of_their_item=each_cpu))
     ours, theirs = times.wall("unchanged"), times.wall("kubectl unchanged")
     rows.append(row("kubectl apply, 1,000 unchanged, against our whole playbook", theirs / ours, 20, at_least=True, ours=ours, theirs=theirs))
@@ -275,7 +276,7 @@ def info(bench):
         times.add("list", bench.bare.timed_list(SECRETS))
         times.add("one", bench.play([{INFO: {"id": "cc-base-00000"}}]))
         times.add("all", bench.play([{INFO: {}}]))
-        times.add("core", _child("info", bench.plane()))
+        times.add("core", _child(bench, "info", bench.plane()))
         times.add("list", bench.bare.timed_list(SECRETS))
     above = times.wall("all") - times.wall("one")
     return [
@@ -286,17 +287,11 @@ def info(bench):
     ]
 
 
-class _Seconds:
-    def __init__(self, wall, cpu, memory):
-        self.wall, self.cpu, self.memory = wall, cpu, memory
-
-
-def _child(what, plane, *paths):
+def _child(bench, what, plane, *paths):
     """What a fresh process needs for one read; see child.py."""
-    output = subprocess.run(
-        [sys.executable, "-m", "benchmarks.child", what, str(plane.kubeconfig), plane.url, str(plane.ca_file), plane.token, *paths],
-        check=True, stdout=subprocess.PIPE, text=True).stdout
-    return _Seconds(**json.loads(output))
+    output = bench.folder / "child.output"
+    run([sys.executable, "-m", "benchmarks.child", what, plane.kubeconfig, plane.url, plane.ca_file, plane.token, *paths], dict(os.environ), output)
+    return Cost(**json.loads(output.read_text()))
 
 
 def references(bench):
@@ -319,7 +314,7 @@ def references(bench):
             totals[percent] = total
             for unused in range(bench.repetitions):
                 for side in ("references", "lists", "lists at once"):
-                    times.add((side, percent), _child(side, plane, *paths))
+                    times.add((side, percent), _child(bench, side, plane, *paths))
             bench.say("  %d objects: %.2f s, bare %.2f s, bare and all at once %.2f s" % (
                 (total,) + tuple(times.wall((side, percent)) for side in ("references", "lists", "lists at once"))))
     ours = {percent: times.wall(("references", percent)) for percent in totals}
@@ -327,9 +322,9 @@ def references(bench):
     return [
         row("reference graph of 10,500 objects, against the faster of two bare paged listings of the same kinds", ours[100] / bare[100], 1.5,
             ours=ours[100], bare=times.wall(("lists", 100)), bare_at_once=times.wall(("lists at once", 100))),
-        row("its peak memory", times.memory(("references", 100)), 250, unit=" MB", **{"MB_%d_objects" % totals[p]: times.memory(("references", p)) for p in totals},
-            MB_bare=times.memory(("lists", 100))),
-        row("its growth from 2,100 to 10,500 objects, against linear", ours[100] / ours[20] / 5, 1.15,
+        row("its peak memory", times.memory(("references", 100)), 250, unit=" MB",
+            **{"MB_%d_objects" % totals[p]: times.memory(("references", p)) for p in totals}, MB_bare=times.memory(("lists", 100))),
+        row("its growth from 2,100 to 10,500 objects, against linear", ours[100] / ours[20] / 5, 1.15, growth_of_bare=bare[100] / bare[20] / 5,
             **{"seconds_%d_objects" % totals[p]: ours[p] for p in totals}, **{"bare_%d_objects" % totals[p]: bare[p] for p in totals}),
     ]
 

@@ -4,7 +4,9 @@
 """Programs, and playbooks above all, run as a user would, with what they cost."""
 from __future__ import annotations
 
+import concurrent.futures
 import json
+import multiprocessing
 import os
 import subprocess
 import time
@@ -17,8 +19,16 @@ class BrokenRun(Exception):
     """What was to be measured did not work."""
 
 
-def run(command, env, output, succeeds=True):
+# What a child is said to have used at most includes what its parent had when it began: so all are children of one that stays small.
+_RUNNER = concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+
+
+def run(command, env, output):
     """Run a program; seconds of wall and CPU, with its children's, and the MB of the largest of them."""
+    return _RUNNER.submit(_run, command, env, output).result()
+
+
+def _run(command, env, output):
     begun = time.perf_counter()
     with open(output, "wb") as file:
         process = subprocess.Popen([str(part) for part in command], env=env, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT)
@@ -30,7 +40,7 @@ def run(command, env, output, succeeds=True):
             raise
     wall = time.perf_counter() - begun
     process.returncode = os.waitstatus_to_exitcode(status)
-    if succeeds and process.returncode:
+    if process.returncode:
         with open(output, encoding="utf-8", errors="replace") as file:
             raise BrokenRun("%s\n%s" % (subprocess.list2cmdline(map(str, command)), file.read()[-3000:]))
     return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
