@@ -284,13 +284,15 @@ class Api:
     """JSON requests to one API server, retried where that is safe, and errors told as sentences.
 
     ``options`` are those of connection_options(). A write is retried after a lost reply too: every write of this collection
-    has a fixed name or a resourceVersion, so that the repeat of one that had arrived is a 409.
+    has a fixed name or a resourceVersion, so that the repeat of one that had arrived is a 409. ``patience`` are the seconds from
+    now on within which all requests have to end.
     """
 
-    def __init__(self, options: Mapping[str, t.Any]) -> None:
+    def __init__(self, options: Mapping[str, t.Any], patience: float | None = None) -> None:
         if MISSING:
             raise RanchhandError("unsupported", f"the Python package kubernetes (24.2.0 or newer) cannot be imported: {MISSING}")
         self._options = options
+        self._deadline = None if patience is None else time.monotonic() + patience
         self._configuration = _Configuration(options)
         self._pool = self._configuration.pool()
         self._memory: dict[str, tuple[float, t.Any]] = {}
@@ -413,24 +415,29 @@ class Api:
         if body is not None:
             headers["Content-Type"] = "application/merge-patch+json" if method == "PATCH" else "application/json"
         payload = None if body is None else json.dumps(body).encode()
-        timeout = urllib3.Timeout(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT)
         for attempt in range(1, ATTEMPTS + 1):
             pause = 0.2 * 2 ** attempt * random.uniform(0.5, 1.0)
+            rest = None if self._deadline is None else max(self._deadline - time.monotonic(), 0.001)
+            timeout = urllib3.Timeout(total=rest, connect=CONNECT_TIMEOUT, read=READ_TIMEOUT)
             try:
                 answer = self._pool.request(method, url, body=payload, headers=headers, timeout=timeout, retries=False, redirect=False)
             except (urllib3.exceptions.HTTPError, OSError) as error:
                 mute = isinstance(error, urllib3.exceptions.ReadTimeoutError) and attempt > 1
-                if attempt == ATTEMPTS or mute or isinstance(error, urllib3.exceptions.LocationParseError) or "CERTIFICATE_VERIFY_FAILED" in str(error):
+                hopeless = isinstance(error, urllib3.exceptions.LocationParseError) or "CERTIFICATE_VERIFY_FAILED" in str(error)
+                if attempt == ATTEMPTS or mute or hopeless or self._late(pause):
                     raise RanchhandError("unreachable", f"the API server {self.host} cannot be reached: {_why(error)}") from None
             else:
                 if answer.status < 300:
                     return self._json(answer.data)
                 wait = answer.headers.get("Retry-After", "")
-                if attempt == ATTEMPTS or not (answer.status == 429 or answer.status >= 500):
-                    raise _error(method, path, answer.status, answer.data)
                 pause = min(float(wait), LONGEST_PAUSE) if wait.isdigit() else pause
+                if attempt == ATTEMPTS or self._late(pause) or not (answer.status == 429 or answer.status >= 500):
+                    raise _error(method, path, answer.status, answer.data)
             time.sleep(pause)
         raise AssertionError("unreachable code")
+
+    def _late(self, pause: float) -> bool:
+        return self._deadline is not None and time.monotonic() + pause >= self._deadline
 
     def _json(self, data: bytes) -> dict[str, t.Any]:
         try:
@@ -460,7 +467,8 @@ def _why(error: BaseException) -> str:
     if isinstance(error, urllib3.exceptions.ConnectTimeoutError) and not isinstance(error, urllib3.exceptions.NewConnectionError):
         return f"no connection within {CONNECT_TIMEOUT:.0f} seconds"
     if isinstance(error, urllib3.exceptions.ReadTimeoutError):
-        return f"no answer within {READ_TIMEOUT:.0f} seconds"
+        waited = re.search(r"read timeout=([\d.]+)", str(error))
+        return f"no answer within {float(waited.group(1)) if waited else READ_TIMEOUT:.0f} seconds"
     reason = str(error)
     if "CERTIFICATE_VERIFY_FAILED" in reason:
         found = re.search(r"certificate verify failed: ([^(]+)", reason)

@@ -91,7 +91,7 @@ class TemplateManager(Manager):
             lambda: self._only({one.id for one in wanted}) if all(one.id for one in wanted) else self.catalog(),
             self.schemas,
             self.users,
-            lambda: self.api.remembered("version", FOREVER, lambda: observe.rancher_version(self.api)) if present else None,
+            lambda: self.api.remembered("version", FOREVER, lambda: observe.parse_version(observe.server_version(self.api))) if present else None,
         )
         stated = {observe.parse_version(one.rancher_version) for one in present if one.rancher_version}
         if version is None and len(stated) == 1:

@@ -137,19 +137,19 @@ def templates(api: Api, ids: t.Collection[str] | None = None) -> list[dict[str, 
         raise
 
 
-def rancher_version(api: Api) -> tuple[int, int] | None:
-    """Major and minor of the setting server-version; None if it may not be read or says no number, as in development builds."""
+def server_version(api: Api) -> str:
+    """The setting server-version, such as v2.10.3; "" if it may not be read."""
     try:
         setting = api.get(f"{MANAGEMENT}/settings/server-version")
     except ApiError as error:
         if error.status in (403, 404):
-            return None
+            return ""
         raise
-    return parse_version(setting.get("value") or setting.get("default") or "")
+    return setting.get("value") or setting.get("default") or ""
 
 
 def parse_version(text: str) -> tuple[int, int] | None:
-    """Major and minor of a version such as v2.10.3."""
+    """Major and minor of a version such as v2.10.3; None if it says no number, as in development builds."""
     found = re.match(r"v?(\d+)\.(\d+)(?:\D|$)", text.strip())
     return (int(found.group(1)), int(found.group(2))) if found else None
 

@@ -21,7 +21,7 @@ from ._planning import Change
 from ._secret_text import HIDDEN, forms, leaves, mask
 
 # The options that hold secrets, in a call or in an item of its list.
-SECRET_OPTIONS = ("secrets", "auth_key", "api_key", "password")
+SECRET_OPTIONS = ("secrets", "issuer_secrets", "auth_key", "api_key", "password")
 _APPLIED = "kubectl.kubernetes.io/last-applied-configuration"  # holds earlier secrets
 _KUBECONFIG_SECRETS = ("token", "password", "client-key-data", "access-token", "id-token", "refresh-token", "client-secret")
 

@@ -45,6 +45,7 @@ class RanchhandAction(ActionBase):
     _requires_connection = False
     _supports_check_mode = True
     _supports_async = True
+    on_controller = False  # it runs there and nowhere else
     spec: Spec
     core: Run
 
@@ -56,6 +57,9 @@ class RanchhandAction(ActionBase):
         super().run(tmp, task_vars)
         given = plain(self._task.args)
         try:
+            if self.on_controller and any(self._task.environment or ()):
+                raise RanchhandError("invalid", "this runs in the controller's own process, where the keyword environment has no effect; use options, "
+                                                "or set the variables where ansible-playbook starts")
             params = parse(self.spec, given, self.check)
         except RanchhandError as error:
             return {"failed": True, "changed": False, "msg": error.message, "code": error.code}
@@ -91,6 +95,8 @@ class RanchhandAction(ActionBase):
 
     def _reason_for_a_module(self, task_vars: dict[str, t.Any]) -> str | None:
         """Why the work cannot be done in this process; None if it can."""
+        if self.on_controller:
+            return None
         if self._connection.transport != "local":
             return f"connection {self._connection.transport}"
         if self._play_context.become:

@@ -106,6 +106,8 @@ def _lane(lane, fast, reference):
         env = environment(venv, home, PYTHONPATH=os.pathsep.join([str(COLLECTIONS), str(ROOT / "tests")]))
         if reference:
             env["RANCHHAND_KUBERNETES_CORE"] = str(reference)
+        if not fast:
+            env["RANCHHAND_KEYSTONE"] = str(lanes.keystone_venv() / "bin" / "python")
         return run(
             [venv / "bin" / "python", "-m", "pytest", "-q", "-n", "2", "-c", ROOT / "tests" / "pytest.ini", "-o", "cache_dir=%s" % (LOCAL / "pytest_cache"),
              *(["-m", "not slow"] if fast else []), *tests], env)

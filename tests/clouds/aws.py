@@ -1,0 +1,323 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""IAM and STS of AWS: moto's, checking signatures and policies, behind what moto leaves out.
+
+    with Aws() as aws:
+        key = aws.create_user("rancher")
+
+    python -m clouds.aws [--port N] [-- COMMAND ...]
+
+moto takes inactive keys, knows every key at once, lets a user touch the keys of others, and never fails. Here inactive keys and those
+that are too young are refused, users manage their own keys only, and `Faults` breaks what a rule is about.
+"""
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import typing
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+import urllib3
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.core.authorization import enable_iam_authentication
+from moto.core.base_backend import BackendDict
+from moto.core.utils import utcnow
+from moto.iam.models import iam_backends
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import make_server
+from werkzeug.wrappers import Response
+
+REGION = "us-east-1"
+_OWN_KEYS = ("iam:*", "sts:*")
+_KEY_ACTIONS = ("CreateAccessKey", "ListAccessKeys", "UpdateAccessKey", "DeleteAccessKey", "GetAccessKeyLastUsed")
+_READER = "clouds.aws reader"
+_ERROR = """<ErrorResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/"><Error><Type>Sender</Type><Code>{}</Code><Message>{}</Message></Error>\
+<RequestId>00000000-0000-0000-0000-000000000000</RequestId></ErrorResponse>"""
+_pool = urllib3.PoolManager(maxsize=8, retries=False, timeout=urllib3.Timeout(5))
+
+
+class Request(typing.NamedTuple):
+    """An action as it was answered: when it came (time.time()), the key that signed, the status; None if the connection was cut."""
+
+    time: float
+    action: str
+    key: str
+    parameters: dict
+    status: typing.Optional[int]
+
+
+def before(perform):
+    """Nothing is done, and the connection is cut."""
+
+
+def lost_reply(perform):
+    """It is done, but the connection is cut before the reply."""
+    perform()
+
+
+def delay(seconds):
+    """It is done, so much later."""
+    return call_before(lambda: time.sleep(seconds))
+
+
+def error(code, status=400):
+    """Nothing is done, and AWS tells this."""
+    return lambda perform: _error(code, status)
+
+
+def call_before(hook):
+    """Something else is done first."""
+    def fault(perform):
+        hook()
+        return perform()
+    return fault
+
+
+def call_after(hook):
+    """Something else is done right before the reply."""
+    def fault(perform):
+        response = perform()
+        hook()
+        return response
+    return fault
+
+
+class Faults:
+    """Breaks what comes in, by rules.
+
+    A rule is a fault for the next `times` requests whose action matches. A fault takes the function that performs the action, and gives
+    the response, or None to cut the connection.
+    """
+
+    def __init__(self):
+        self._rules = []
+        self._lock = threading.Lock()
+
+    def rule(self, action, fault, times=1):
+        self._rules.append([action, fault, times])
+
+    def clear(self):
+        self._rules.clear()
+
+    def take(self, action):
+        with self._lock:
+            for rule in self._rules:
+                if rule[2] and re.fullmatch(rule[0], action):
+                    rule[2] -= 1
+                    return rule[1]
+        return lambda perform: perform()
+
+
+class Aws:
+    """AWS on loopback, in a thread of this process; one at a time, as moto's world is the process's.
+
+    Keys that CreateAccessKey gives are unknown for `propagation_delay` seconds; those of create_user, create_admin and add_key are not.
+    """
+
+    _only = threading.Lock()
+
+    def __init__(self, port=0, propagation_delay=0.0):
+        self.propagation_delay = propagation_delay
+        self.faults = Faults()
+        self.requests = []
+        self._port = port
+        self._known = set()
+        self._admins = set()
+        self._performing = threading.Lock()
+
+    def __enter__(self):
+        if not self._only.acquire(blocking=False):
+            raise RuntimeError("this process has an AWS already")
+        try:
+            BackendDict.reset()
+            self._moto = DomainDispatcherApplication(create_backend_app)
+            self._server = make_server("127.0.0.1", self._port, self._answer, threaded=True, request_handler=_Handler)
+        except BaseException:
+            self._only.release()
+            raise
+        self._authentication = enable_iam_authentication()
+        self._authentication.__enter__()
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        return self
+
+    def __exit__(self, *exception):
+        self._server.shutdown()
+        self._server.server_close()
+        self._authentication.__exit__(None, None, None)
+        self._only.release()
+
+    def create_user(self, name):
+        """A user who may manage its own keys, and its first key as Rancher's fields."""
+        return self._create(name, _OWN_KEYS)
+
+    def create_admin(self, name="admin"):
+        """A user who may do everything."""
+        self._admins.add(name)
+        return self._create(name, "*")
+
+    def set_policy(self, user, *actions):
+        """Let a user do these actions only."""
+        statement = {"Effect": "Allow", "Action": actions or "none:None", "Resource": "*"}
+        self._iam.put_user_policy(user, "stand", json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+
+    def add_key(self, user):
+        """One more key, known everywhere at once."""
+        key = self._iam.create_access_key(user)
+        self._known.add(key.access_key_id)
+        return {"accessKey": key.access_key_id, "secretKey": key.secret_access_key}
+
+    def keys(self, user):
+        """Id and status of each key, as they are."""
+        return [(key.access_key_id, key.status) for key in self._iam.list_access_keys(user)]
+
+    def set_status(self, key_id, status):
+        self._key(key_id).status = status
+
+    def delete_key(self, key_id):
+        self._iam.delete_access_key_by_name(key_id)
+
+    def works(self, access_key, secret_key):
+        return works(self.url, access_key, secret_key)
+
+    @property
+    def _iam(self):
+        return iam_backends[DEFAULT_ACCOUNT_ID]["aws"]
+
+    def _create(self, name, actions):
+        self._iam.create_user(REGION, name)
+        self.set_policy(name, *actions)
+        return self.add_key(name)
+
+    def _key(self, key_id):
+        return next((key for key in self._iam.get_all_access_keys_for_all_users() if key.access_key_id == key_id), None)
+
+    def _answer(self, environ, start_response):
+        begun = time.time()
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        environ["wsgi.input"] = io.BytesIO(body)
+        form = dict(parse_qsl(body.decode()))
+        action, signer = form.pop("Action", ""), _signer(environ)
+
+        def perform():
+            with self._performing:
+                return self._refusal(action, signer, form) or Response.from_app(self._moto, environ, buffered=True)
+
+        if environ.get("HTTP_USER_AGENT") == _READER:
+            return perform()(environ, start_response)
+        response = self.faults.take(action)(perform)
+        form.pop("Version", None)
+        self.requests.append(Request(begun, action, signer, form, response and response.status_code))
+        if not response:
+            raise ConnectionAbortedError
+        return response(environ, start_response)
+
+    def _refusal(self, action, signer, form):
+        """What moto would let pass."""
+        key = self._key(signer)
+        young = key and signer not in self._known and (utcnow() - key.create_date).total_seconds() < self.propagation_delay
+        if key and (key.status != "Active" or young):
+            return _error("InvalidClientTokenId", 403)
+        if key and action in _KEY_ACTIONS and key.user_name not in self._admins:
+            about = self._key(form.get("AccessKeyId"))
+            if form.get("UserName", key.user_name) != key.user_name or (about and about.user_name != key.user_name):
+                return _error("AccessDenied", 403)
+        return None
+
+
+class _Handler(MotoRequestHandler):
+    def log(self, type, message, *arguments):  # pylint: disable=redefined-builtin
+        pass
+
+    def connection_dropped(self, error, environ=None):  # pylint: disable=redefined-outer-name
+        self.close_connection = True
+
+
+def works(url, access_key, secret_key):
+    """Whether AWS takes a key: a real GetCallerIdentity, cheap enough to be asked all the time, that is neither broken nor noted."""
+    request = AWSRequest("POST", url + "/", data="Action=GetCallerIdentity&Version=2011-06-15", headers={
+        "Content-Type": "application/x-www-form-urlencoded; charset=utf-8"})
+    SigV4Auth(Credentials(access_key, secret_key), "sts", REGION).add_auth(request)
+    headers = {**dict(request.headers.items()), "User-Agent": _READER}
+    return _pool.request("POST", url + "/", body=request.body, headers=headers).status == 200
+
+
+def _signer(environ):
+    found = re.search("Credential=([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
+    return found.group(1) if found else ""
+
+
+def _error(code, status):
+    return Response(_ERROR.format(code, f"{code} (told by the test)"), status, content_type="text/xml")
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="clouds.aws", description="Run a command with an AWS of its own.", epilog="""
+        The command finds it in AWS_ENDPOINT_URL, and a user's key in RANCHHAND_AWS_ACCESS_KEY and RANCHHAND_AWS_SECRET_KEY;
+        its exit code is the exit code.""")
+    parser.add_argument("--port", type=int, default=0, help="where it listens on loopback (default: any free port)")
+    parser.add_argument("command", nargs=argparse.REMAINDER, help="the command and its arguments")
+    arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, _stop)
+    code = 0
+    try:
+        with Aws(arguments.port) as aws:
+            key = aws.create_user("rancher")
+            command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
+            if command:
+                code = _run(command, aws, key)
+            else:
+                _keep(aws, key)
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code)
+
+
+def _stop(signum, frame):
+    raise SystemExit(128 + signum)
+
+
+def _run(command, aws, key):
+    # PYTHONPATH was for this package; nothing shall reach the AWS of whoever runs this.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH" and not name.startswith("AWS_")}
+    environment.update({
+        "AWS_ENDPOINT_URL": aws.url, "AWS_EC2_METADATA_DISABLED": "true",
+        "RANCHHAND_AWS_ACCESS_KEY": key["accessKey"], "RANCHHAND_AWS_SECRET_KEY": key["secretKey"],
+    })
+    process = subprocess.Popen(command, env=environment)
+    try:
+        return process.wait()
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+
+
+def _keep(aws, key):
+    with tempfile.TemporaryDirectory(prefix="ranchhand-aws-") as directory:
+        file = Path(directory) / "key.json"
+        file.touch(mode=0o600)
+        file.write_text(json.dumps(key), encoding="utf-8")
+        print(f"\nAWS stays until you press Ctrl-C. Its endpoint, and the file with a user's key:\n\n  {aws.url}\n  {file}\n", flush=True)
+        try:
+            signal.pause()
+        except KeyboardInterrupt:
+            pass
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,297 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tokens of ServiceAccounts, at a real Kubernetes that plays the Harvester cluster."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import json
+import socket
+import time
+
+import pytest
+import yaml
+from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.kubernetes import LABEL, Kubernetes
+from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import CALL_TIMEOUT, IssuerError
+from control_plane import ControlPlane
+from stand_ins import FaultInjector, reply
+
+NAMESPACE = "machines"
+SECRETS = f"/api/v1/namespaces/{NAMESPACE}/secrets"
+ACCOUNTS = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts"
+RBAC = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}"
+CACHE = 20  # seconds; an API server keeps accepting a token for 10 after it saw it
+
+
+@pytest.fixture(scope="module")
+def harvester():
+    """A cluster with two ServiceAccounts that may rotate their own tokens."""
+    with ControlPlane() as control_plane:
+        api = control_plane.api
+        api.post("/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
+        for account in ("rancher", "other", "powerless"):
+            api.post(ACCOUNTS, {"metadata": {"name": account}})
+        api.post(f"{RBAC}/roles", {"metadata": {"name": "rotate"}, "rules": [
+            {"apiGroups": [""], "resources": ["serviceaccounts/token"], "resourceNames": ["rancher", "other"], "verbs": ["create"]},
+            {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "create", "delete"]},
+        ]})
+        api.post(f"{RBAC}/rolebindings", {
+            "metadata": {"name": "rotate"}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "rotate"},
+            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": NAMESPACE} for name in ("rancher", "other")],
+        })
+        yield control_plane
+
+
+@pytest.fixture(autouse=True)
+def _environment_of_rancher(monkeypatch):
+    """What names Rancher's own cluster must not be used for this one."""
+    monkeypatch.setenv("K8S_AUTH_HOST", "https://rancher.invalid")
+    monkeypatch.setenv("K8S_AUTH_API_KEY", "of-rancher")
+    monkeypatch.setenv("K8S_AUTH_VERIFY_SSL", "false")
+
+
+def token_of(harvester, account="rancher", **spec):
+    return harvester.api.post(f"{ACCOUNTS}/{account}/token", {"spec": spec})["status"]["token"]
+
+
+def stored(harvester, token, **user):
+    """What a credential of this token holds, with things that have to be kept."""
+    content = json.loads(harvester.kubeconfig.read_text())
+    content["users"] = [{"name": "kubernetes-admin", "user": {**user, "token": token}}]
+    return {"kubeconfigContent": yaml.safe_dump({**content, "preferences": {"colors": True}}), "clusterType": "imported"}
+
+
+def inside(values):
+    content = yaml.safe_load(values["kubeconfigContent"])
+    return content, content["users"][0]["user"].pop("token")
+
+
+def works(issuer, values):
+    try:
+        return issuer.verify(values, values) is None
+    except IssuerError as error:
+        assert error.code == "refused", error
+        return False
+
+
+def revoked_after(issuer, values):
+    started = time.monotonic()
+    while works(issuer, values):
+        assert time.monotonic() - started < CACHE
+        time.sleep(0.5)
+    return time.monotonic() - started
+
+
+def refused(call, *arguments):
+    with pytest.raises(IssuerError) as caught:
+        call(*arguments)
+    return caught.value
+
+
+def test_one_token_after_the_other(harvester):
+    issuer = Kubernetes({"expiration": 3600})
+    first = stored(harvester, token_of(harvester))
+    assert issuer.key_id(first).startswith("serviceaccount machines/rancher, token ")
+    assert [one.id for one in issuer.keys(first)] == [issuer.key_id(first)]
+    second = issuer.issue(first)
+    assert set(second) == {"kubeconfigContent"}
+    (before, old), (after, new) = inside(first), inside(second)
+    assert before == after and old != new
+    for values in (first, second):
+        issuer.verify(values, first)
+    name = issuer.key_id(second)
+    secret = harvester.api.get(f"{SECRETS}/{name}")
+    assert secret["type"] == "Opaque" and "data" not in secret and secret["metadata"]["labels"] == {LABEL: "rancher"}
+    assert name.startswith("rancher-ranchhand-") and {one.id for one in issuer.keys(first)} == {name, issuer.key_id(first)}
+    left = issuer.expires_at(second) - datetime.datetime.now(datetime.timezone.utc)
+    assert datetime.timedelta(minutes=55) < left <= datetime.timedelta(hours=1)
+
+    third = issuer.issue(second)
+    issuer.verify(third, second)
+    keys = {one.id: one for one in issuer.keys(third)}
+    assert set(keys) == {name, issuer.key_id(third)}
+    assert abs((keys[name].created_at - datetime.datetime.now(datetime.timezone.utc)).total_seconds()) < 60
+    issuer.delete(name, third)
+    issuer.delete(name, third)
+    assert [one.id for one in issuer.keys(third)] == [issuer.key_id(third)]
+    revoked_after(issuer, second)
+    issuer.verify(third, third)
+    issuer.delete(issuer.key_id(third), third)
+
+
+def test_json_stays_json_and_other_users_stay(harvester):
+    issuer = Kubernetes({})
+    content = yaml.safe_load(stored(harvester, token_of(harvester))["kubeconfigContent"])
+    content["users"].append({"name": "another", "user": {"token": "of another"}})
+    issued = json.loads(issuer.issue({"kubeconfigContent": json.dumps(content)})["kubeconfigContent"])
+    assert issued["users"][1] == content["users"][1] and issued["users"][0] != content["users"][0]
+
+
+def test_a_key_that_somebody_else_signs_in_for(harvester):
+    """With an old token that does not work any more, by an administrator's kubeconfig as text or as a mapping."""
+    text = harvester.kubeconfig.read_text()
+    secret = harvester.api.post(SECRETS, {"metadata": {"generateName": "gone-"}})["metadata"]
+    bound = {"kind": "Secret", "apiVersion": "v1", "name": secret["name"], "uid": secret["uid"]}
+    old = stored(harvester, token_of(harvester, "powerless", boundObjectRef=bound))
+    harvester.api.delete(f"{SECRETS}/{secret['name']}")
+    for kubeconfig in (text, json.loads(text)):
+        issuer = Kubernetes({"sign_in": "given", "kubeconfig": kubeconfig, "namespace": NAMESPACE, "service_account": "powerless"})
+        assert issuer.key_id(old) == secret["name"]
+        new = issuer.issue(old)
+        issuer.verify(new, old)
+        issuer.delete(secret["name"], new)
+        issuer.delete(issuer.key_id(new), new)
+        assert refused(Kubernetes({}).issue, new).code == "refused"
+
+
+def test_a_token_that_kubernetes_made_in_a_secret(harvester):
+    """As clusters had them for every ServiceAccount once; made here by hand, as there is no controller."""
+    uid = harvester.api.get(f"{ACCOUNTS}/rancher")["metadata"]["uid"]
+    harvester.api.post(SECRETS, {
+        "metadata": {"name": "rancher-token-x", "annotations": {"kubernetes.io/service-account.name": "rancher", "kubernetes.io/service-account.uid": uid}},
+        "type": "kubernetes.io/service-account-token", "stringData": {"token": "not empty"},
+    })
+    issuer = Kubernetes({"sign_in": "given", "kubeconfig": harvester.kubeconfig.read_text()})
+    legacy = stored(harvester, unsigned({
+        "sub": "system:serviceaccount:machines:rancher", "kubernetes.io/serviceaccount/secret.name": "rancher-token-x",
+    }))
+    assert issuer.key_id(legacy) == "rancher-token-x" and issuer.expires_at(legacy) is None
+    new = issuer.issue(legacy)
+    issuer.delete("rancher-token-x", new)
+    assert "rancher-token-x" not in [one["metadata"]["name"] for one in harvester.api.get(SECRETS)["items"]]
+
+
+def unsigned(claims):
+    return ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in (b'{"alg":"RS256"}', json.dumps(claims).encode(), b"signed"))
+
+
+def test_what_does_not_work(harvester):
+    issuer = Kubernetes({})
+    mine, other = (stored(harvester, token_of(harvester, account)) for account in ("rancher", "other"))
+    nameless = stored(harvester, unsigned({"sub": f"system:serviceaccount:machines:{'a' * 64}"}))
+    expired = stored(harvester, unsigned({"sub": "system:serviceaccount:machines:rancher", "exp": 1000000000}))
+    said = [
+        ("invalid", "is of system:serviceaccount:machines:other, not of", refused(issuer.verify, other, mine)),
+        ("refused", "does not accept the connection's credentials", refused(issuer.verify, expired, mine)),
+        ("refused", "", refused(issuer.issue, stored(harvester, token_of(harvester, "powerless")))),
+        ("unsupported", "bound to no Secret", refused(issuer.delete, issuer.key_id(mine), mine)),
+        ("unsupported", "longer than the 63 characters", refused(issuer.issue, nameless)),
+        ("invalid", "not of the service_account", refused(Kubernetes({"service_account": "x"}).keys, mine)),
+    ]
+    harvester.api.post(SECRETS, {"metadata": {"name": "in-use"}, "stringData": {"password": "of something else"}})
+    said.append(("unsupported", "holds data of its own", refused(issuer.delete, "in-use", mine)))
+    assert harvester.api.get(f"{SECRETS}/in-use")
+    for code, words, error in said:
+        assert (error.code, words in error.message) == (code, True), error.message
+        quiet(error.message + repr(error), mine, other, expired)
+    quiet(repr(issuer) + repr(issuer.keys(mine)), mine)
+    assert issuer.expires_at(expired).year == 2001
+
+
+def quiet(text, *secrets):
+    assert not [one for one in secrets if inside(one)[1] in text or inside(one)[1].split(".")[1] in text], text
+
+
+UNUSABLE = {
+    "a token of Rancher's": ("unsupported", {"users": [{"name": "kubernetes-admin", "user": {"token": "kubeconfig-u-1:secret-x"}}]}),
+    "a certificate": ("unsupported", {"users": [{"name": "kubernetes-admin", "user": {"client-key-data": "secret-x"}}]}),
+    "no user": ("invalid", {"users": []}),
+    "another context": ("invalid", {"current-context": "other"}),
+    "no contexts": ("invalid", {"contexts": None}),
+    "a file of its own": ("invalid", {"clusters": [{"name": "ranchhand", "cluster": {"server": "https://a", "certificate-authority": "/a/secret-x"}}]}),
+}
+
+
+@pytest.mark.parametrize("case", UNUSABLE)
+def test_a_kubeconfig_that_cannot_be_used(harvester, case):
+    code, change = UNUSABLE[case]
+    content = yaml.safe_load(stored(harvester, "a")["kubeconfigContent"])
+    error = refused(Kubernetes({}).key_id, {"kubeconfigContent": yaml.safe_dump({**content, **change})})
+    assert error.code == code and "secret-x" not in error.message
+
+
+@pytest.mark.parametrize("text", ["", "secret-x", "{secret-x: [", "- secret-x", "users: secret-x\ncontexts: secret-x", "a: 2026-99-99 # secret-x"])
+def test_text_that_is_no_kubeconfig(text):
+    error = refused(Kubernetes({}).key_id, {"kubeconfigContent": text} if text else {})
+    assert error.code == "invalid" and "secret-x" not in error.message
+
+
+@pytest.mark.parametrize("options, words", [
+    ({"service_acount": "x"}, "unknown option service_acount; there are namespace, service_account, expiration, sign_in, kubeconfig"),
+    ({"sign_in": "twice"}, "rotating or given"), ({"sign_in": "given"}, "belong together"), ({"kubeconfig": {}}, "belong together"),
+    ({"expiration": "soon"}, "600 at least"), ({"expiration": 60}, "600 at least"),
+])
+def test_options_that_make_no_sense(options, words):
+    error = refused(Kubernetes, options)
+    assert error.code == "invalid" and words in error.message
+
+
+def test_programs_of_the_kubeconfig_are_not_run(harvester, tmp_path):
+    program = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "touch", "args": [str(tmp_path / "ran")], "interactiveMode": "Never"}}
+    values = stored(harvester, token_of(harvester), **program)
+    Kubernetes({}).verify(values, values)
+    assert not (tmp_path / "ran").exists()
+
+
+def through(proxy, values):
+    content = yaml.safe_load(values["kubeconfigContent"])
+    content["clusters"][0]["cluster"] = {"server": proxy.url}
+    return {"kubeconfigContent": yaml.safe_dump(content)}
+
+
+def test_replies_that_get_lost(harvester):
+    with FaultInjector(harvester) as proxy:
+        issuer = Kubernetes({})
+        first = through(proxy, stored(harvester, token_of(harvester)))
+        before = len(issuer.keys(first))
+        proxy.rule("POST", proxy.lose_reply, "secrets$")
+        proxy.rule("POST", proxy.lose_reply, "token$")
+        second = issuer.issue(first)
+        issuer.verify(second, first)
+        assert len(issuer.keys(first)) == before + 1
+        proxy.rule("DELETE", proxy.lose_reply, "secrets")
+        issuer.delete(issuer.key_id(second), first)
+        assert len(issuer.keys(first)) == before
+
+
+def test_a_kubernetes_that_does_not_tell_who_signed_in(harvester):
+    with FaultInjector(harvester) as proxy:
+        issuer = Kubernetes({})
+        mine, other = (through(proxy, stored(harvester, token_of(harvester, account))) for account in ("rancher", "other"))
+        proxy.rule("POST", reply(404, "not found"), "selfsubjectreviews", times=100)
+        issuer.verify(mine, mine)
+        assert refused(issuer.verify, other, mine).code == "invalid"
+        bad = through(proxy, stored(harvester, unsigned({"sub": "system:serviceaccount:machines:rancher"})))
+        assert refused(issuer.verify, bad, mine).code == "refused"
+        for path in ("selfsubjectrulesreviews", "secrets$", "token$"):
+            proxy.rule("POST", lambda seen: (201, {}, b"{}"), path)
+        for call, arguments in ((issuer.verify, (mine, mine)), (issuer.issue, (mine,)), (issuer.issue, (mine,))):
+            assert refused(call, *arguments).code == "unreachable"
+
+
+def test_a_cluster_that_cannot_be_reached(harvester):
+    issuer = Kubernetes({})
+    mine = stored(harvester, token_of(harvester))
+    with FaultInjector(harvester) as proxy:
+        here = through(proxy, mine)
+        proxy.rule("GET", reply(503, "{headers}"), times=100)
+        error = refused(issuer.keys, here)
+        assert error.code == "unreachable"
+    error = refused(issuer.keys, here)
+    assert error.code == "unreachable" and "Connection refused" in error.message
+    quiet(error.message, mine)
+
+
+@pytest.mark.slow
+def test_a_cluster_that_never_answers(harvester):
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        content = yaml.safe_load(stored(harvester, token_of(harvester))["kubeconfigContent"])
+        content["clusters"][0]["cluster"] = {"server": f"http://127.0.0.1:{listener.getsockname()[1]}"}
+        started = time.monotonic()
+        error = refused(Kubernetes({}).issue, {"kubeconfigContent": yaml.safe_dump(content)})
+    assert error.code == "unreachable" and "no answer within 24 seconds" in error.message
+    assert time.monotonic() - started < CALL_TIMEOUT

@@ -1,0 +1,210 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The protocol of a rotation: every interleaving of runs, deaths, lost replies and people keeps what models/rotation_model.py demands."""
+
+from __future__ import annotations
+
+import os
+import random
+
+import hypothesis
+import pytest
+from ansible_collections.ranchhand.rancher.plugins.module_utils import _rotation as rotation
+from hypothesis import strategies
+
+from .fake_world import IN_CLOUD, PERSON, Listed, Participant, Shared, Single, finish
+
+DRAINS = 60
+ROTATE, RETIRE, BACK, ABORT = rotation.ROTATED, rotation.RETIRED, rotation.ROLLED_BACK, rotation.ABORTED
+
+
+class Violation(AssertionError):
+    pass
+
+
+def check(shared, before):
+    """The invariants of the model that hold at every moment."""
+    record = shared.record
+    for live in shared.lives:
+        if shared.issuer is Listed and not shared.works(live.values["id"]):
+            raise Violation("the credential names a key that does not work")
+    if any(one.values["id"] == PERSON and now.values["id"] != PERSON for one, now in zip(before, shared.lives)):
+        if not (record and record.old and record.old.key == PERSON):
+            raise Violation("somebody's edit was overwritten")
+    if record and record.phase in (rotation.GRACE, rotation.DISABLING, rotation.DISABLED, rotation.ROLLING_BACK):
+        if record.old.version not in shared.versions:
+            raise Violation("the old value is lost")
+        if shared.issuer is Listed and record.old.key != PERSON and record.old.key not in shared.cloud:
+            raise Violation("the old key was deleted while it can be rolled back to")
+    if len(shared.cloud) > 2:
+        raise Violation("more than two keys")
+
+
+class Schedule:
+    """One history: choices come from ``choose(n)``, a number below n."""
+
+    def __init__(self, choose, goals, crashes, saves, losses=1, members=1, issuer=Listed, begun=False, **settings):
+        self.shared = Shared(members, issuer)
+        self.choose = choose
+        self.settings = {"rotation_id": "r1", **settings}
+        self.goals = goals
+        self.tokens = 0
+        self.crashes = [crashes] * len(goals)
+        self.saves, self.losses = saves, losses
+        self.saved = False
+        self.burst = 0
+        self.turn = None
+        if begun:
+            finish(self.fresh(ROTATE))
+        self.runs = [self.fresh(goal) for goal in goals]
+        self.history = []
+
+    def fresh(self, goal):
+        self.tokens += 1
+        return Participant(self.shared, goal, f"run{self.tokens}", drain=DRAINS, **self.settings)
+
+    def may_step(self, number):
+        run = self.runs[number]
+        if run.call.name == "sleep" and run.call.arguments == (DRAINS,):  # longer than any call to a cloud lasts
+            return not any(not other.ended and other.call.name in IN_CLOUD for other in self.runs if other is not run)
+        return True
+
+    def play(self):
+        for _step in range(2000):
+            moves = [number for number, run in enumerate(self.runs) if not run.ended and self.may_step(number)]
+            if not any(not run.ended for run in self.runs):
+                break
+            if self.burst <= 0 or self.turn not in moves:
+                self.turn, self.burst = moves[self.choose(len(moves))], 1 << self.choose(6)
+            self.burst -= 1
+            number, extra = self.turn, self.choose(8)
+            before = list(self.shared.lives)
+            run = self.runs[number]
+            said = f"{number}:{run.call.name}"
+            if extra == 1 and self.crashes[number]:
+                self.crashes[number] -= 1
+                said += " killed"
+                if self.choose(2):
+                    run.advance()
+                    said += " after"
+                self.runs[number] = self.fresh(self.goals[number])
+            elif extra == 2 and self.losses and run.call.name in (*IN_CLOUD, "mark", "put"):
+                self.losses -= 1
+                said += " reply lost"
+                run.advance(lose=True)
+            elif extra == 3 and self.saves:
+                self.saves -= 1
+                if self.choose(2):
+                    self.saved = True
+                    self.shared.save({"id": PERSON, "secret": PERSON})
+                    said = "person saves a value"
+                else:
+                    self.shared.lose_token()
+                    said = "token lost"
+            else:
+                run.advance()
+            self.history.append(said)
+            check(self.shared, before)
+        else:
+            raise Violation("no end")
+        if not self.saved:
+            self.settle()
+
+    def settle(self):
+        """Undisturbed, the plain commands repair whatever happened: one key, which the credential has."""
+        shared = self.shared
+        for wanted in ("r1", "r2"):  # what was begun, then another rotation
+            self.settings["rotation_id"] = wanted
+            for goal in (ROTATE, ROTATE, RETIRE, RETIRE, RETIRE):
+                run = finish(self.fresh(goal))
+                self.history.append(f"settle {goal}: {run.error or run.outcome.record.phase}")
+                if run.error:
+                    raise Violation(f"the next run is stuck: {run.error}")
+        live = {one.values["id"] for one in shared.lives}
+        if shared.record.phase != rotation.IDLE or len(live) != 1:
+            raise Violation(f"left in {shared.record.phase} with {live}")
+        if shared.issuer is Listed and set(shared.cloud) != live or not shared.works(*live):
+            raise Violation(f"keys left behind: {sorted(shared.cloud)}, live {live}")
+        if set(shared.versions) != {shared.record.current.version}:
+            raise Violation(f"kept values left behind: {sorted(shared.versions)}")
+        before = shared.record_version, list(shared.lives)
+        for goal in (ROTATE, RETIRE):
+            finish(self.fresh(goal))
+        if before != (shared.record_version, list(shared.lives)):
+            raise Violation("a second run is not unchanged")
+
+
+CASTS = {
+    "two rotate": dict(goals=(ROTATE, ROTATE), crashes=1, saves=0),
+    "two rotate, a person": dict(goals=(ROTATE, ROTATE), crashes=1, saves=1),
+    "rotate and retire": dict(goals=(ROTATE, RETIRE), crashes=1, saves=0),
+    "rotate and roll back": dict(goals=(ROTATE, RETIRE, BACK), crashes=1, saves=0),
+    "retire and roll back": dict(goals=(RETIRE, BACK), crashes=1, saves=0, begun=True),
+    "retire and roll back, a person": dict(goals=(RETIRE, BACK), crashes=1, saves=1, begun=True),
+    "rotate and abort": dict(goals=(ROTATE, ABORT), crashes=1, saves=0),
+    "a shared key": dict(goals=(ROTATE, RETIRE, BACK), crashes=1, saves=0, members=2),
+    "one value": dict(goals=(ROTATE, RETIRE), crashes=1, saves=0, issuer=Single),
+    "one value, back": dict(goals=(ROTATE, BACK, ABORT), crashes=1, saves=0, issuer=Single),
+}
+
+
+@pytest.mark.parametrize("cast", CASTS.values(), ids=CASTS)
+@hypothesis.settings(max_examples=150, deadline=None, derandomize=True, database=None, suppress_health_check=list(hypothesis.HealthCheck))
+@hypothesis.given(data=strategies.data())
+def test_invariants(cast, data):
+    schedule = Schedule(lambda count: data.draw(strategies.integers(0, count - 1)), **cast)
+    try:
+        schedule.play()
+    except Violation:
+        hypothesis.note("\n".join(schedule.history))
+        raise
+
+
+@pytest.mark.parametrize("cast", CASTS.values(), ids=CASTS)
+def test_random_histories(cast):
+    for seed in range(int(os.environ.get("RANCHHAND_HISTORIES", "600"))):
+        schedule = Schedule(random.Random(seed).randrange, **cast)
+        try:
+            schedule.play()
+        except Violation as violation:
+            raise AssertionError(f"{violation}, with seed {seed}: " + " > ".join(schedule.history)) from None
+
+
+def _violations(histories, cast, **weakened):
+    found = {}
+    for seed in range(histories):
+        schedule = Schedule(random.Random(seed).randrange, **cast)
+        for name, value in weakened.items():
+            setattr(schedule, name, value)
+        try:
+            schedule.play()
+        except Violation as violation:
+            found.setdefault(str(violation), seed)
+    return found
+
+
+def test_without_waiting_after_a_takeover_a_call_under_way_does_harm():
+    """The model's variant no_drain."""
+    found = _violations(2000, CASTS["retire and roll back"], may_step=lambda number: True)
+    assert "the credential names a key that does not work" in found, found
+
+
+def test_without_the_token_a_superseded_run_does_harm(monkeypatch):
+    """The model's variant no_token: only the record tells who is at it."""
+    def held(self, *allowed):
+        seen = yield rotation.Call("look")
+        if any(self.record.holds(live) not in allowed for live in seen.lives):
+            raise rotation.Conflict
+        self.lives = seen.lives
+        return seen.lives[0].values
+
+    monkeypatch.setattr(rotation.Protocol, "_held", held)
+    assert _violations(4000, {**CASTS["retire and roll back"], "goals": (RETIRE, BACK, RETIRE)})
+
+
+def test_without_a_snapshot_a_lost_key_blocks_for_ever(monkeypatch):
+    """The model's variant no_snapshot."""
+    monkeypatch.setattr(rotation.Protocol, "_delete_orphans", lambda self, keys: iter(()))
+    found = _violations(600, CASTS["two rotate"])
+    assert any("two keys" in violation for violation in found), found
