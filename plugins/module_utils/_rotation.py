@@ -252,6 +252,7 @@ class Protocol:
         self.lives: tuple[Live, ...] = ()
         self.steps: list[str] = []
         self.taken = False
+        self.took_over = False
 
     # deciding, without any write
 
@@ -350,7 +351,7 @@ class Protocol:
         snapshot: tuple[str, ...] = ()
         if starting:
             snapshot = yield from self.preflight(lives)
-        foreign = any(live.token not in (None, self.goal.token) for live in lives) or before.owner not in ("", self.goal.token)
+        self.took_over |= any(live.token not in (None, self.goal.token) for live in lives) or before.owner not in ("", self.goal.token)
         gone = yield Call("lease")
         self.taken = True
         taken = []
@@ -363,8 +364,9 @@ class Protocol:
             yield from self._put(record, "started")
         else:
             yield from self._put(replace(self._with_times(before), epoch=before.epoch + 1, owner=self.goal.token), None)
-        if foreign:
+        if self.took_over:  # perhaps in an earlier attempt
             yield Call("sleep", (min(self.goal.drain, _IN_FLIGHT) if gone else self.goal.drain,))
+            self.took_over = False
         return (yield from self._continue())
 
     def _continue(self) -> Steps:

@@ -175,9 +175,12 @@ class Lease:
         self._me = f"{self._machine}/{os.getpid()}-{_process(os.getpid())}/{token[:8]}"
         self._stored: dict[str, t.Any] | None = None
         self._renewed = 0.0
+        self._took_from_gone = False
 
     def take(self, assume_dead: bool) -> bool:
         """Take the lease; True if the run that had it is certainly gone. Raises RanchhandError (``busy``)."""
+        if self._stored:
+            return self._took_from_gone
         stored = observe.one(self._api, self._path)
         holder = (stored or {}).get("spec", {}).get("holderIdentity") or ""
         gone = assume_dead or self._is_gone(holder)
@@ -202,7 +205,8 @@ class Lease:
                 raise RanchhandError("busy", "another run has just begun to rotate it") from None
             self._stored = again
         self._renewed = time.monotonic()
-        return gone and bool(holder)
+        self._took_from_gone = gone and bool(holder)
+        return self._took_from_gone
 
     def renew(self) -> None:
         if self._stored and time.monotonic() - self._renewed > _RENEW:

@@ -208,3 +208,17 @@ def test_without_a_snapshot_a_lost_key_blocks_for_ever(monkeypatch):
     monkeypatch.setattr(rotation.Protocol, "_delete_orphans", lambda self, keys: iter(()))
     found = _violations(600, CASTS["two rotate"])
     assert any("two keys" in violation for violation in found), found
+
+
+def test_a_lost_reply_right_after_a_takeover_does_not_spare_the_wait():
+    """Found by the histories above: the second attempt saw its own token and record, and thought that it had taken over from nobody."""
+    shared = Shared()
+    before, after = Participant(shared, ROTATE, "run1"), Participant(shared, ABORT, "run2")
+    while before.call.name != "issue":
+        before.advance()
+    while after.call.name != "put":
+        after.advance()
+    after.advance(lose=True)
+    while after.call.name not in ("sleep", "keys"):
+        after.advance()
+    assert after.call.name == "sleep"
