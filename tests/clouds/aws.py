@@ -14,6 +14,7 @@ that are too young are refused, users manage their own keys only, and `Faults` b
 from __future__ import annotations
 
 import argparse
+import datetime
 import io
 import json
 import os
@@ -187,6 +188,10 @@ class Aws:
 
     def set_status(self, key_id, status):
         self._key(key_id).status = status
+
+    def set_created(self, key_id, days):
+        """Make a key so many days old."""
+        self._key(key_id).create_date = utcnow() - datetime.timedelta(days=days)
 
     def delete_key(self, key_id):
         self._iam.delete_access_key_by_name(key_id)

@@ -188,6 +188,7 @@ def test_what_does_not_work(harvester):
         quiet(error.message + repr(error), mine, other, expired)
     quiet(repr(issuer) + repr(issuer.keys(mine)), mine)
     assert issuer.expires_at(expired).year == 2001
+    issuer.delete(issuer.key_id(expired), mine)
 
 
 def quiet(text, *secrets):

@@ -9,6 +9,7 @@ import json
 import secrets
 
 import pytest
+from clouds.aws import lost_reply
 
 from .conftest import decoded
 
@@ -90,3 +91,272 @@ def test_a_key_is_rotated_and_retired(rotating):
     assert rotating.keys == {rotating.live["accessKey"]: "Active"} and rotating.works()
     assert list(rotating.kept().values()) == [rotating.live]
     assert "WARNING" not in played.output
+
+
+def _rotated(rotating):
+    result = rotating.run()
+    assert result["rotation"]["phase"] == "Grace", result
+    return rotating.live
+
+
+def test_a_rollback_puts_the_old_key_in_again(rotating):
+    new = _rotated(rotating)
+    result = rotating.run("rolled_back")["rotation"]
+    assert (result["action"], result["phase"], result["steps"]) == ("rolled_back", "Idle", ["RollingBack", "Idle"]), result
+    assert rotating.live == rotating.key and rotating.keys == {rotating.key["accessKey"]: "Active"}
+    assert new != rotating.key and list(rotating.kept().values()) == [rotating.key]
+    assert rotating.run("rolled_back")["changed"] is False
+    assert rotating.run()["changed"] is False, "the same rotation_id begins no other rotation"
+    assert rotating.run(rotation_id="second")["rotation"]["phase"] == "Grace"
+
+
+def test_a_rollback_enables_the_old_key_again(rotating):
+    _rotated(rotating)
+    rotating.run("retired", grace="0s")
+    assert rotating.keys[rotating.key["accessKey"]] == "Inactive"
+    assert rotating.run("rolled_back")["rotation"]["action"] == "rolled_back"
+    assert rotating.live == rotating.key and rotating.works() and len(rotating.keys) == 1
+
+
+def test_no_rollback_once_the_old_key_is_gone(rotating):
+    new = _rotated(rotating)
+    rotating.run("retired", grace="0s")
+    rotating.run("retired", soak="0s")
+    result = rotating.run("rolled_back")
+    assert not result["failed"] and not result["changed"], "there is nothing in progress any more"
+    assert rotating.live == new
+
+
+def test_a_rotation_is_given_up_before_its_cutover(rotating):
+    paused = rotating.run(pause_before_cutover=True)["rotation"]
+    assert paused["phase"] == "Issued" and len(rotating.keys) == 2 and rotating.live == rotating.key
+    assert paused["waiting_for"] == ["the cutover, with pause_before_cutover: false"]
+    assert rotating.run(pause_before_cutover=True)["changed"] is False
+    assert rotating.run("rolled_back")["code"] == "not_cut_over"
+    assert rotating.run("retired")["rotation"]["waiting_for"] == ["state: rotated, to finish the rotation"]
+    aborted = rotating.run("aborted")["rotation"]
+    assert aborted["action"] == "aborted" and rotating.keys == {rotating.key["accessKey"]: "Active"} and rotating.live == rotating.key
+    assert rotating.run("aborted")["changed"] is False
+    assert rotating.run(rotation_id="second")["rotation"]["phase"] == "Grace"
+    assert rotating.run("aborted")["code"] == "too_late"
+
+
+def _edit(rotating, **fields):
+    rotating.cluster.api.patch(f"/api/v1/namespaces/cattle-global-data/secrets/{rotating.id}", {
+        "stringData": {f"amazonec2credentialConfig-{name}": value for name, value in fields.items()}})
+
+
+@pytest.mark.parametrize("begun", [{"pause_before_cutover": True}, {}], ids=["before the cutover", "in grace"])
+def test_what_somebody_typed_in_is_never_touched(rotating, begun):
+    rotating.run(**begun)
+    theirs = rotating.aws.create_user(rotating.user + "-theirs")
+    _edit(rotating, **theirs)
+    keys = rotating.keys
+    for state in ("rotated", "retired", "rolled_back", "aborted"):
+        result = rotating.run(state, grace="0s")
+        assert result["code"] == "drift" and rotating.key["accessKey"] in result["msg"], result
+    assert rotating.live == theirs and rotating.keys == keys
+
+
+def test_other_fields_are_nobodys_business(rotating):
+    rotating.run(pause_before_cutover=True)
+    _edit(rotating, defaultRegion="us-east-1")
+    rotating.run()
+    stored = decoded(rotating.cluster.stored(rotating.id))
+    assert stored["amazonec2credentialConfig-defaultRegion"] == "us-east-1" and rotating.works()
+
+
+def test_a_form_that_was_opened_before_the_cutover_tears_the_pair(rotating):
+    new = _rotated(rotating)
+    _edit(rotating, accessKey=rotating.key["accessKey"])
+    result = rotating.run("retired", grace="0s")
+    assert result["code"] == "drift" and "a mix of the old key and the new one" in result["msg"]
+    repaired = rotating.run(repair=True)
+    assert repaired["changed"] and rotating.live == new and rotating.run(repair=True)["changed"] is False
+
+
+def test_an_old_key_that_comes_back_in_grace_is_somebodys_decision(rotating):
+    new = _rotated(rotating)
+    _edit(rotating, **rotating.key)
+    assert "state: rolled_back accepts that" in rotating.run("retired", grace="0s")["msg"]
+    assert rotating.run(repair=True)["changed"] and rotating.live == new
+    _edit(rotating, **rotating.key)
+    assert rotating.run("rolled_back")["rotation"]["phase"] == "Idle" and rotating.live == rotating.key and len(rotating.keys) == 1
+
+
+@pytest.mark.parametrize("done", ["disabled", "deleted"])
+def test_a_restored_backup_is_rolled_forward(rotating, done):
+    new = _rotated(rotating)
+    rotating.run("retired", grace="0s")
+    if done == "deleted":
+        rotating.run("retired", soak="0s")
+    _edit(rotating, **rotating.key)
+    assert not rotating.works()
+    told = rotating.play({INFO: {"id": rotating.id, "namespace": rotating.namespace}}).result["rotations"][0]
+    assert "again" in told["problem"]
+    result = rotating.run("retired")
+    assert result["changed"] and rotating.live == new and rotating.works(), result
+    assert rotating.run("retired")["changed"] is False
+
+
+def test_there_is_no_room_for_another_key(rotating):
+    other = rotating.aws.add_key(rotating.user)["accessKey"]
+    for check in (True, False):
+        result = rotating.play({**rotating.task(), "check_mode": check}).result
+        assert result["code"] == "slot_taken" and other in result["msg"] and rotating.key["accessKey"] not in result["msg"], result
+    assert len(rotating.keys) == 2 and rotating.works()
+
+
+def test_a_key_that_does_not_work_is_not_rotated(rotating):
+    rotating.aws.set_status(rotating.key["accessKey"], "Inactive")
+    result = rotating.run()
+    assert result["code"] == "unusable" and "nothing was begun" in result["msg"], result
+    assert not rotating.cluster.api.get(f"/api/v1/namespaces/{rotating.namespace}/configmaps")["items"]
+
+
+def test_a_key_whose_secret_was_lost_on_the_way_is_replaced(rotating):
+    rotating.aws.faults.rule("CreateAccessKey", lost_reply)
+    lost = rotating.run()
+    assert lost["code"] == "unreachable" and "the next run finds out" in lost["msg"], lost
+    assert len(rotating.keys) == 2 and rotating.live == rotating.key
+    orphan = (set(rotating.keys) - {rotating.key["accessKey"]}).pop()
+    stopped = rotating.run(orphan_policy="never")
+    assert stopped["code"] == "orphan" and orphan in stopped["msg"], stopped
+    assert rotating.run()["rotation"]["phase"] == "Grace"
+    assert orphan not in rotating.keys and len(rotating.keys) == 2 and rotating.works()
+
+
+@pytest.mark.parametrize("policy", ["rollback", "stop"])
+def test_a_new_key_that_does_not_work_is_not_used(rotating, policy):
+    rotating.aws.propagation_delay = 3600
+    result = rotating.run(verify_timeout="1s", on_verify_failure=policy)
+    assert result["code"] == "verify_failed" and rotating.live == rotating.key, result
+    assert len(rotating.keys) == (1 if policy == "rollback" else 2)
+    rotating.aws.propagation_delay = 0
+    assert rotating.run(rotation_id="second")["rotation"]["phase"] == "Grace" and rotating.works()
+
+
+def test_a_new_key_is_tried_until_the_cloud_knows_it(rotating):
+    rotating.aws.propagation_delay = 2
+    assert rotating.run(verify_timeout="20s")["rotation"]["action"] == "rotated"
+    assert rotating.works()
+
+
+def test_credentials_with_one_key_go_together(rotating):
+    rotating.add(f"{rotating.id}-s3", "s3")
+    refused = rotating.run()
+    assert refused["code"] == "shared_key" and f"{rotating.id}-s3" in refused["msg"], refused
+    both = {**rotating.task(credentials=[{"id": rotating.id}, {"id": f"{rotating.id}-s3"}], id=None)}
+    results = rotating.play(both, both).results
+    assert [one["phase"] for one in results[0]["rotations"]] == ["Grace", "Grace"] and results[1]["changed"] is False, results
+    other = decoded(rotating.cluster.stored(f"{rotating.id}-s3"))
+    assert {name: other[f"s3credentialConfig-{name}"] for name in rotating.live} == rotating.live
+    assert len(rotating.keys) == 2 and results[0]["rotations"][0]["retire_not_before"] == results[0]["rotations"][1]["retire_not_before"]
+    assert rotating.run("rolled_back")["rotation"]["members"] == [f"cattle-global-data:{rotating.id}", f"cattle-global-data:{rotating.id}-s3"]
+    other = decoded(rotating.cluster.stored(f"{rotating.id}-s3"))
+    assert other["s3credentialConfig-accessKey"] == rotating.key["accessKey"] == rotating.live["accessKey"]
+    assert rotating.run(rotation_id="second", shared_key="together")["rotation"]["phase"] == "Grace"
+
+
+@pytest.mark.parametrize("metadata", [
+    {"labels": {"cattle.io/creator": "norman", "reconcile.external-secrets.io/managed": "true"}},
+    {"ownerReferences": [{"apiVersion": "external-secrets.io/v1", "kind": "ExternalSecret", "name": "aws", "uid": "1", "controller": True}]},
+], ids=["label", "owner"])
+def test_who_has_another_source_is_not_rotated(rotating, metadata):
+    rotating.cluster.api.patch(f"/api/v1/namespaces/cattle-global-data/secrets/{rotating.id}", {"metadata": metadata})
+    assert rotating.run()["code"] == "other_writer"
+    assert rotating.run(override_gates=["other_writer"])["rotation"]["phase"] == "Grace"
+
+
+def test_by_age(rotating):
+    assert rotating.run(max_age="1d")["changed"] is False, "the cloud says that the key is new"
+    rotating.aws.set_created(rotating.key["accessKey"], days=100)
+    assert rotating.run(max_age="90d")["rotation"]["action"] == "rotated"
+    rotating.run("retired", grace="0s")
+    rotating.run("retired", soak="0s")
+    requests = len(rotating.aws.requests)
+    assert rotating.run(max_age="90d")["changed"] is False
+    assert len(rotating.aws.requests) == requests, "what the record says, nobody has to be asked"
+
+
+def test_what_fails_with_one_stops_no_other(rotating, cluster, aws):
+    other = Rotating(cluster, aws)
+    aws.set_status(rotating.key["accessKey"], "Inactive")
+    result = rotating.run(id=None, credentials=[{"id": rotating.id}, {"id": other.id}])
+    assert result["code"] == "partial" and [one["action"] for one in result["rotations"]] == ["failed", "rotated"], result
+    assert result["rotations"][0]["code"] == "unusable"
+
+
+def test_mistakes_are_told_together_before_anything_is_read(rotating):
+    wrong = {"max_age": "90", "grace": "1 day", "issuer": "azure-thing", "override_gates": ["weather"], "namespace": "cattle-mine", "id": "cc x"}
+    result = rotating.play({ROTATION: wrong}).result
+    assert result["code"] == "invalid"
+    for part in ("max_age must be a number with a unit", "grace must be", "issuer must be one of", "weather", "must not begin with cattle-", "id"):
+        assert part in result["msg"], result["msg"]
+    neither = rotating.run(rotation_id=None)
+    assert neither["code"] == "invalid" and "either max_age or rotation_id" in neither["msg"]
+    assert rotating.run(id="cc-nowhere")["code"] == "not_found"
+    assert rotating.run(issuer="openstack")["code"] == "invalid"
+    assert rotating.run(issuer="no.such.issuer")["code"] == "invalid"
+
+
+def test_the_playbook_supplies_the_value(cluster, aws):
+    rotating = Rotating(cluster, aws)
+    cluster.secret("cc-do", "digitalocean", {"accessToken": "stored-token"}, "do")
+    task = rotating.task(id="cc-do", issuer="supplied", issuer_options=None, secrets={"accessToken": "{{ token }}"}, pause_before_cutover="{{ pause }}")
+    retire = rotating.task("retired", id="cc-do", issuer_options=None, grace="0s", old_key_removed="{{ removed }}")
+    played = rotating.play(
+        {**task, "vars": {"pause": True}}, {**task, "vars": {"pause": False}}, {**task, "vars": {"pause": False}},
+        {**retire, "vars": {"removed": False}}, {**retire, "vars": {"removed": True}}, {**retire, "vars": {"removed": True}},
+        variables={"token": "the-new-token"})
+    paused, rotated, again, asking, retired, idle = played.results
+    assert paused["rotation"]["phase"] == "Issued" and rotated["rotation"]["phase"] == "Grace" and again["changed"] is False, played.output
+    assert asking["changed"] is False and "old_key_removed: true" in asking["rotation"]["waiting_for"][0]
+    assert retired["rotation"]["phase"] == "Idle" and idle["changed"] is False, retired
+    assert decoded(cluster.stored("cc-do")) == {"digitaloceancredentialConfig-accessToken": "the-new-token"}
+
+
+ISSUER = """
+from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import Issuer as Base, Key
+
+
+class Issuer(Base):
+    drivers = ("digitalocean",)
+    fields = ("accessToken",)
+    made = []
+
+    def key_id(self, values):
+        return values["accessToken"][:4]
+
+    def keys(self, by):
+        return [Key(name) for name in ["stor", *self.made]]
+
+    def issue(self, by):
+        self.made.append("made")
+        return {"accessToken": "made-" + self.options["suffix"]}
+
+    def verify(self, values, by):
+        pass
+"""
+
+
+def test_an_issuer_of_another_collection(cluster, aws, tmp_path):
+    folder = tmp_path / "ansible_collections" / "my" / "clouds" / "plugins" / "plugin_utils"
+    folder.mkdir(parents=True)
+    (folder / "water.py").write_text(ISSUER)
+    rotating = Rotating(cluster, aws)
+    cluster.secret("cc-do", "digitalocean", {"accessToken": "stored-token"}, "do")
+    task = rotating.task(id="cc-do", issuer="my.clouds.water", issuer_options={"suffix": "here"})
+    paths = f"{tmp_path}:{rotating.cluster.environment()['ANSIBLE_COLLECTIONS_PATH']}"
+    result = rotating.play(task, environment={"ANSIBLE_COLLECTIONS_PATH": paths}).result
+    assert result["rotation"]["phase"] == "Grace", result
+    assert decoded(cluster.stored("cc-do")) == {"digitaloceancredentialConfig-accessToken": "made-here"}
+
+
+def test_audit(rotating, tmp_path):
+    rotating.run(audit_file=str(tmp_path / "audit"), reason="quarterly")
+    lines = [json.loads(line) for line in (tmp_path / "audit").read_text().splitlines()]
+    assert [line["phase"] for line in lines] == ["Preparing", "Issued", "Grace"] and {line["reason"] for line in lines} == {"quarterly"}
+    assert (tmp_path / "audit").stat().st_mode & 0o777 == 0o600
+    events = rotating.cluster.api.get(f"/api/v1/namespaces/{rotating.namespace}/events")["items"]
+    assert sorted(event["reason"] for event in events) == ["Grace", "Issued", "Preparing"]

@@ -38,6 +38,7 @@ _LEGACY = "kubernetes.io/serviceaccount/secret.name"
 _LEGACY_TYPE = "kubernetes.io/service-account-token"
 _WHO = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 _WHAT = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
 _CODES = {"forbidden": "refused", "conflict": "refused", "unreachable": "unreachable", "unsupported": "unsupported"}
 
 
@@ -64,7 +65,8 @@ class Token:
     @property
     def key_id(self) -> str:
         """The name of the Secret that it is bound to; something that cannot be such a name if there is none."""
-        return self.secret or f"serviceaccount {self.namespace}/{self.account}, token {self.digest}"
+        until = f" until {self.expires_at.strftime(_TIME)}" if self.expires_at else ""
+        return self.secret or f"serviceaccount {self.namespace}/{self.account}, token {self.digest}{until}"
 
 
 class Kubeconfig:
@@ -192,7 +194,10 @@ class Kubernetes(Issuer):
 
     def delete(self, key_id: str, by: Values) -> None:
         token = self._token(by)
-        if " " in key_id:
+        unbound, _until, end = key_id.partition(" until ")
+        if end and _time(end) < datetime.datetime.now(datetime.timezone.utc):
+            return
+        if " " in unbound:
             raise IssuerError("unsupported", f"{key_id} is bound to no Secret, so it cannot be revoked alone: let it expire, or delete and "
                                              "make again the ServiceAccount, which revokes all its tokens")
         path = _secrets(token, key_id)
@@ -252,4 +257,4 @@ def _secrets(token: Token, name: str | None = None) -> str:
 
 
 def _time(text: str) -> datetime.datetime:
-    return datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=datetime.timezone.utc)
+    return datetime.datetime.strptime(text, _TIME).replace(tzinfo=datetime.timezone.utc)
