@@ -78,7 +78,7 @@ def tools_venv():
     if not python:
         raise Failed("The gates need Python %s, and none was found on PATH or under ~/.pyenv/versions" % " or ".join(_TOOLS_PYTHONS))
     # ansible-test uses pip of the environment it runs in.
-    return _venv("tools", python, _TOOLS, seed=True)
+    return _venv("tools", python, _TOOLS + _CLOUDS + _TEST_CLOUDS, seed=True)
 
 
 def bench_venvs():

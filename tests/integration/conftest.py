@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 import yaml
 from clouds.aws import Aws
+from clouds.keystone import Keystone
 from control_plane import ApiError, ControlPlane, furnish
 
 HERE = Path(__file__).parent
@@ -252,3 +253,30 @@ def aws(_aws):
     _aws.requests.clear()
     _aws.propagation_delay = 0
     return _aws
+
+
+@pytest.fixture(scope="session")
+def harvester():
+    """A second cluster, with two ServiceAccounts that may rotate their own tokens."""
+    with ControlPlane() as control_plane:
+        api = control_plane.api
+        rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/machines"
+        api.post("/api/v1/namespaces", {"metadata": {"name": "machines"}})
+        for account in ("rancher", "other", "powerless"):
+            api.post("/api/v1/namespaces/machines/serviceaccounts", {"metadata": {"name": account}})
+        api.post(f"{rbac}/roles", {"metadata": {"name": "rotate"}, "rules": [
+            {"apiGroups": [""], "resources": ["serviceaccounts/token"], "resourceNames": ["rancher", "other"], "verbs": ["create"]},
+            {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "create", "delete"]},
+        ]})
+        api.post(f"{rbac}/rolebindings", {
+            "metadata": {"name": "rotate"}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "rotate"},
+            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": "machines"} for name in ("rancher", "other")],
+        })
+        yield control_plane
+
+
+@pytest.fixture(scope="session")
+def keystone():
+    """An OpenStack's identity service."""
+    with Keystone() as running:
+        yield running

@@ -15,33 +15,12 @@ import pytest
 import yaml
 from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.kubernetes import LABEL, Kubernetes
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import CALL_TIMEOUT, IssuerError
-from control_plane import ControlPlane
 from stand_ins import FaultInjector, reply
 
 NAMESPACE = "machines"
 SECRETS = f"/api/v1/namespaces/{NAMESPACE}/secrets"
 ACCOUNTS = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts"
-RBAC = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}"
 CACHE = 20  # seconds; an API server keeps accepting a token for 10 after it saw it
-
-
-@pytest.fixture(scope="module")
-def harvester():
-    """A cluster with two ServiceAccounts that may rotate their own tokens."""
-    with ControlPlane() as control_plane:
-        api = control_plane.api
-        api.post("/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
-        for account in ("rancher", "other", "powerless"):
-            api.post(ACCOUNTS, {"metadata": {"name": account}})
-        api.post(f"{RBAC}/roles", {"metadata": {"name": "rotate"}, "rules": [
-            {"apiGroups": [""], "resources": ["serviceaccounts/token"], "resourceNames": ["rancher", "other"], "verbs": ["create"]},
-            {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "create", "delete"]},
-        ]})
-        api.post(f"{RBAC}/rolebindings", {
-            "metadata": {"name": "rotate"}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "rotate"},
-            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": NAMESPACE} for name in ("rancher", "other")],
-        })
-        yield control_plane
 
 
 @pytest.fixture(autouse=True)

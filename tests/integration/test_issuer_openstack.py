@@ -25,12 +25,6 @@ ADMIN = {"admin_username": "a", "admin_password": "secret-x"}
 
 
 @pytest.fixture(scope="module")
-def keystone():
-    with Keystone() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def strict():
     """One that locks users out, and has rules for passwords."""
     with Keystone("[security_compliance]\nlockout_failure_attempts = 3\nlockout_duration = 1000\npassword_regex = ^.{40,}$\n"

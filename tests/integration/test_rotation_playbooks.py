@@ -1,0 +1,231 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The playbooks rotate, retire, rollback and rotation_status, with their roles, as people run them; there is no terminal here."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .test_rotation import Rotating
+
+
+class Fleet:
+    """Credentials, each with a key of its own, and playbooks that rotate them into a namespace of their own."""
+
+    def __init__(self, cluster, aws, directory):
+        self.cluster, self.aws, self.directory = cluster, aws, directory
+        self.namespace = f"rotation-{secrets.token_hex(4)}"
+        self.told = directory / "told"
+        self.members = []
+
+    def add(self, count):
+        """More credentials, and their names in the order of the list."""
+        for _one in range(count):
+            member = Rotating(self.cluster, self.aws)
+            member.namespace, member.name = self.namespace, f"aws {member.id}"
+            self.members.append(member)
+        return [one.name for one in self.members[-count:]]
+
+    def run(self, playbook, *arguments, code=0, **variables):
+        """All that ansible-playbook prints."""
+        common = {f"{playbook}_namespace": self.namespace, "ansible_python_interpreter": sys.executable}
+        options = {"endpoint_url": self.aws.url, "propagation": 0}
+        if playbook == "rotate":
+            common.update(rotate_credentials=[{"name": one.name} for one in self.members], rotate_rotation_id="first")
+        if playbook in ("rotate", "rollback"):
+            common[f"{playbook}_issuer_options"] = options
+        if playbook == "retire":
+            common["retire_issuers"] = {"aws": {"issuer_options": options, "drain": "1s"}}
+        command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "localhost,", "-c", "local", f"ranchhand.rancher.{playbook}",
+                   "-e", json.dumps({**common, **variables}), *arguments]
+        done = subprocess.run(command, env=self.cluster.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              text=True, timeout=120, check=False)
+        assert done.returncode == code, done.stdout
+        assert "WARNING" not in done.stdout, done.stdout
+        return done.stdout
+
+    def hook(self, name, *tasks):
+        """The path of a file of tasks."""
+        file = self.directory / f"{name}.yml"
+        file.write_text(json.dumps(tasks))
+        return str(file)
+
+    def notify(self, prefix="rotate"):
+        return self.hook("notify", {"name": "Tell", "ansible.builtin.shell": f"echo '{{{{ {prefix}_event }}}} {{{{ {prefix}_rotation.name }}}}' >> {self.told}"})
+
+    def events(self):
+        """What the hook was told since it was last asked."""
+        told = self.told.read_text().splitlines() if self.told.exists() else []
+        self.told.unlink(missing_ok=True)
+        return told
+
+    def asked(self, action):
+        return [one for one in self.aws.requests if one.action == action]
+
+    def original(self, member):
+        """Whether it has the key that it began with, which works, and no other."""
+        return member.keys == {member.key["accessKey"]: "Active"} and member.live == member.key and member.works()
+
+
+def lines(output, task):
+    """What the debug of a task shows."""
+    return json.loads("{" + output.partition(f"TASK [{task}]")[2].partition("=> {")[2].partition("\n}")[0] + "}")["msg"]
+
+
+def changed(output):
+    return int(re.search(r"changed=(\d+)", output).group(1))
+
+
+@pytest.fixture
+def fleet(cluster, aws, tmp_path):
+    return Fleet(cluster, aws, tmp_path)
+
+
+SAY = "ranchhand.rancher.rotate : Say what happened"
+PLAN = "ranchhand.rancher.rotate : Show the plan"
+
+
+def test_from_the_plan_to_the_last_old_key(fleet):
+    names = fleet.add(3)
+    hooks = {"rotate_notify_tasks": fleet.notify()}
+    mark = fleet.cluster.control_plane.audit_mark()
+    plan = fleet.run("rotate", "--check", **hooks)
+    assert all(re.search(f"^{name} +amazonec2 +Idle +would go through Preparing, Issued, Grace; used in 0 places$", line)
+               for name, line in zip(names, lines(plan, PLAN)[1:])), plan
+    assert not fleet.asked("CreateAccessKey") and not fleet.cluster.writes(mark) and not fleet.events()
+
+    output = fleet.run("rotate", **hooks)
+    assert [line.split()[4] for line in lines(output, SAY)[1:]] == ["rotated,"] * 3, output
+    assert len(fleet.asked("CreateAccessKey")) == 3 and all(one.works() and len(one.keys) == 2 for one in fleet.members)
+    # One canary, then 10 % of three, which that was already, then all others.
+    assert fleet.events() == [f"{event} {name}" for ring in (names[:1], names[1:]) for event in ("started", "cut_over") for name in ring]
+
+    mark = fleet.cluster.control_plane.audit_mark()
+    again = fleet.run("rotate", **hooks)
+    assert changed(again) == 0 and not fleet.cluster.writes(mark) and not fleet.events(), again
+
+    hooks = {"retire_notify_tasks": fleet.notify("retire")}
+    waiting = fleet.run("retire", **hooks)
+    assert changed(waiting) == 0 and waiting.count("grace: 20") == 3 and not fleet.events(), waiting
+    assert changed(fleet.run("retire", "--check", retire_grace="0s", **hooks)) == 1 and not fleet.events()
+    assert changed(fleet.run("retire", retire_grace="0s", **hooks)) > 0
+    assert sorted(fleet.events()) == sorted(f"disabled {name}" for name in names)
+    fleet.run("retire", retire_soak="0s", **hooks)
+    assert sorted(fleet.events()) == sorted(f"retired {name}" for name in names)
+    assert all(one.works() and one.keys == {one.live["accessKey"]: "Active"} for one in fleet.members)
+    mark = fleet.cluster.control_plane.audit_mark()
+    last = fleet.run("retire", **hooks)
+    assert "Nothing is to be retired." in last and changed(last) == 0 and not fleet.cluster.writes(mark)
+
+
+def test_a_failed_canary_takes_its_ring_back_and_stops(fleet):
+    names = fleet.add(3)
+    canary = fleet.hook("canary", {"name": "Try", "ansible.builtin.assert": {"that": f"rotate_rotation.name != '{names[1]}'", "fail_msg": "no machine"}})
+    output = fleet.run("rotate", code=2, rotate_rings=[2, "100%"], rotate_canary_tasks=canary, rotate_notify_tasks=fleet.notify(), rotate_max_failures=9)
+    assert [line.split()[4] for line in lines(output, SAY)[1:]] == ["rolled_back", "rolled_back", "left"], output
+    assert f"{names[1]}: rotate_canary_tasks failed, so its ring was rolled back: no machine" in output
+    assert all(fleet.original(one) for one in fleet.members)
+    assert len(fleet.asked("CreateAccessKey")) == 2
+    assert fleet.events() == [f"started {names[0]}", f"started {names[1]}", f"cut_over {names[0]}", f"cut_over {names[1]}", f"failed {names[1]}",
+                              f"rolled_back {names[0]}", f"rolled_back {names[1]}"]
+
+
+def test_a_key_that_the_user_finds_wrong_is_given_up(fleet):
+    names = fleet.add(3)
+    verify = fleet.hook("verify", {"name": "Try", "ansible.builtin.assert": {"that": [
+        f"rotate_rotation.name != '{names[0]}'", "rotate_rotation.phase == 'Issued'", "rotate_rotation.key_id != rotate_rotation.old_key_id"]}})
+    variables = {"rotate_rings": [2, "100%"], "rotate_verify_tasks": verify, "rotate_notify_tasks": fleet.notify()}
+    output = fleet.run("rotate", code=2, **variables)
+    assert f"{names[0]}: rotate_verify_tasks failed, so the new key was given up: " in output
+    first, second, third = fleet.members
+    assert fleet.original(first) and fleet.original(third)
+    assert len(second.keys) == 2 and second.live != second.key and second.works()
+    assert fleet.events() == [f"started {names[0]}", f"started {names[1]}", f"failed {names[0]}", f"aborted {names[0]}", f"cut_over {names[1]}"]
+
+    output = fleet.run("rotate", code=2, **{**variables, "rotate_on_verify_failure": "stop", "rotate_rotation_id": "second", "rotate_credentials": [
+        {"name": names[0]}]})
+    assert "nothing was cut over" in output and first.live == first.key and len(first.keys) == 2
+    # The same again without the tasks finishes it.
+    fleet.run("rotate", rotate_rotation_id="second", rotate_credentials=[{"name": names[0]}])
+    assert first.live != first.key and first.works() and len(fleet.asked("CreateAccessKey")) == 3
+
+
+def test_what_cannot_be_rotated_is_told_before_anything_is_issued(fleet):
+    names = fleet.add(2)
+    fleet.aws.add_key(fleet.members[1].user)
+    output = fleet.run("rotate", code=2, rotate_notify_tasks=fleet.notify())
+    assert f"{names[1]}: there are 2 keys already, of 2" in output and not fleet.asked("CreateAccessKey")
+    assert [line.split()[4] for line in lines(output, SAY)[1:]] == ["left", "failed:"] and fleet.events() == [f"failed {names[1]}"]
+    fleet.run("rotate", code=2, rotate_max_failures=1)
+    assert fleet.members[0].live != fleet.members[0].key and fleet.members[1].live == fleet.members[1].key
+    for variables in ({"rotate_credentials": []}, {"rotate_rings": ["some"]}):
+        assert "has to say what to rotate" in fleet.run("rotate", code=2, **variables)
+
+
+def test_credentials_are_found_and_those_with_one_key_go_together(fleet):
+    fleet.add(2)
+    first = fleet.members[0]
+    first.add(f"{first.id}-s3", "s3")
+    variables = {"rotate_credentials": [], "rotate_rings": [1]}
+    assert "has the same key as" in fleet.run("rotate", code=2, rotate_discover={"driver": "amazonec2"}, **variables)
+    output = fleet.run("rotate", rotate_discover={"driver": "amazonec2"}, rotate_shared_key="together", **variables)
+    assert "left for another run" in output and len(fleet.asked("CreateAccessKey")) == 1
+
+
+def test_one_that_is_stuck_stops_no_other(fleet):
+    names = fleet.add(2)
+    fleet.run("rotate")
+    fleet.cluster.api.patch(f"/api/v1/namespaces/cattle-global-data/secrets/{fleet.members[0].id}",
+                            {"stringData": {"amazonec2credentialConfig-secretKey": "somebody's"}})
+    output = fleet.run("retire", code=2, retire_grace="0s", retire_notify_tasks=fleet.notify("retire"))
+    assert f"{names[0]}: " in output.rpartition("Fail if one is stuck")[2] and len(fleet.members[0].keys) == 2
+    assert sorted(fleet.members[1].keys.values()) == ["Active", "Inactive"]
+    assert fleet.events() == [f"drift {names[0]}", f"disabled {names[1]}"]
+
+
+def test_rolling_back(fleet, subtests):
+    names = fleet.add(2)
+    first, second = fleet.members
+    fleet.run("rotate", rotate_credentials=[{"name": names[0]}])
+    wanted = [{"name": name} for name in names]
+    for what, arguments in {
+        "no terminal": (), "another word": ("-e", "confirm=y"), "a truth": ("-e", '{"confirm": true}'), "check mode": ("-e", "confirm=yes", "--check"),
+    }.items():
+        with subtests.test(what):
+            output = fleet.run("rollback", *arguments, rollback_credentials=wanted)
+            assert f"goes back to {first.key['accessKey']}" in output and "no rotation is under way" in output
+            assert (f"Would be rolled back: {names[0]}" if what == "check mode" else "Nothing was rolled back, as nobody said yes") in output
+            assert len(first.keys) == 2 and first.live != first.key
+    assert f"Rolled back: {names[0]}" in fleet.run("rollback", "-e", "confirm=yes", rollback_credentials=wanted)
+    assert fleet.original(first) and fleet.original(second)
+    assert "Nothing to roll back." in fleet.run("rollback", "-e", "confirm=yes", rollback_credentials=wanted)
+    assert "rollback_credentials is empty" in fleet.run("rollback")
+
+
+def test_the_status_fits_a_terminal(fleet):
+    names = fleet.add(3)
+    fleet.run("rotate", rotate_credentials=[{"name": name} for name in names[:2]])
+    fleet.cluster.api.patch(f"/api/v1/namespaces/cattle-global-data/secrets/{fleet.members[1].id}",
+                            {"stringData": {"amazonec2credentialConfig-secretKey": "somebody's"}})
+    for arguments in ((), ("--check",)):
+        output = fleet.run("rotation_status", *arguments, rotation_status_max_age="90d")
+        assert changed(output) == 0 and max(map(len, output.partition("TASK [Show them]")[2].partition("\n}")[0].splitlines()[1:])) <= 100
+        header, *rows = lines(output, "Show them")
+        assert re.split("  +| (?=AGE|DUE|BLOCKED)", header) == ["NAME", "DRIVER", "PHASE", "AGE", "NEXT STEP", "DUE", "BLOCKED BY"], header
+        of = {row[:17].strip(): row[18:].split(None, 4) for row in rows[:3]}
+        assert sorted(of) == sorted(name[:17] for name in names)
+        cut_over, drifted, idle = (" ".join(of[name[:17]]) for name in names)
+        assert re.fullmatch(r"amazonec2 Grace \dm disable old key +23h grace", cut_over), cut_over
+        assert drifted.endswith("problem, see below"), drifted
+        assert re.fullmatch(r"amazonec2 Idle \dm rotate +89d -", idle), idle
+        below = " ".join(rows[3:])
+        assert f"{names[0]} (cattle-global-data:{fleet.members[0].id}): waiting for grace: 20" in below and f"{fleet.members[1].id}): drift: " in below
+    assert "There is no such cloud credential." in fleet.run("rotation_status", rotation_status_name="nosuch")

@@ -1,0 +1,173 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The rights of docs/rbac/rotation.yaml are enough to rotate and retire, and each of them is needed."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+from control_plane import ApiError
+
+from .test_rotation import INFO, Rotating
+
+RBAC = "/apis/rbac.authorization.k8s.io/v1"
+DOCUMENTED = Path(__file__).parents[2] / "docs" / "rbac" / "rotation.yaml"
+RECORDS, CREDENTIALS = "rancher-credential-rotation", "cattle-global-data"
+ETCD_S3 = "ranchhand-rotation-etcd-s3"
+MACHINES = "/apis/rke-machine.cattle.io/v1/namespaces/fleet-default/amazonec2machines"
+
+
+def _documented():
+    """The namespace, and the roles."""
+    namespace, *roles = yaml.safe_load(DOCUMENTED.read_text())["items"]
+    assert namespace["kind"] == "Namespace" and namespace["metadata"]["name"] == RECORDS
+    assert [(role["kind"], role["metadata"].get("namespace")) for role in roles] == [
+        ("Role", CREDENTIALS), ("Role", RECORDS), ("ClusterRole", None), ("ClusterRole", None)]
+    return namespace, roles
+
+
+@pytest.fixture
+def grant(cluster):
+    """Gives a new user just the rights of some roles; returns its kubeconfig."""
+    api = cluster.api
+    made = []
+
+    def post(path, body):
+        api.post(path, body)
+        made.append(f"{path}/{body['metadata']['name']}")
+
+    def wanted(user, roles):
+        for number, role in enumerate(roles):
+            namespace = role["metadata"].get("namespace")
+            base = f"{RBAC}/namespaces/{namespace}" if namespace else RBAC
+            kind, name = role["kind"].lower(), f"{user}-{number}"
+            post(f"{base}/{kind}s", {**role, "metadata": {"name": name}})
+            post(f"{base}/{kind}bindings", {
+                "metadata": {"name": name}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": role["kind"], "name": name},
+                "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
+            })
+        return str(cluster.control_plane.user(user))
+
+    try:
+        api.post("/api/v1/namespaces", _documented()[0])
+    except ApiError as error:
+        if error.status != 409:
+            raise
+    yield wanted
+    for path in made:
+        api.delete(path)
+
+
+@pytest.fixture
+def rotating(cluster, aws):
+    """An EC2 credential that a machine uses, in the documented namespace."""
+    rotating = Rotating(cluster, aws)
+    rotating.namespace = RECORDS
+    cluster.api.post(MACHINES, {"apiVersion": "rke-machine.cattle.io/v1", "kind": "Amazonec2Machine", "metadata": {"name": "rights-1"},
+                                "spec": {"common": {"cloudCredentialSecretName": f"cattle-global-data:{rotating.id}"}}})
+    yield rotating
+    cluster.api.delete(f"{MACHINES}/rights-1")
+
+
+@pytest.mark.parametrize("etcd_s3", [True, False])
+def test_with_the_documented_rights_keys_are_rotated_and_retired(rotating, grant, etcd_s3):
+    roles = [role for role in _documented()[1] if etcd_s3 or role["metadata"]["name"] != ETCD_S3]
+    played = rotating.play(
+        rotating.task(), {INFO: {"gates": True, "owner": "alice"}}, rotating.task("retired", grace="0s"), rotating.task("retired", soak="0s"),
+        kubeconfig=grant(f"rotator-{etcd_s3}", roles))
+    rotated, listed, disabled, deleted = played.results
+    assert [one.get("code") for one in played.results] == [None] * 4 and "WARNING" not in played.output, played.output
+    assert rotated["rotation"]["phase"] == "Grace" and disabled["rotation"]["phase"] == "Disabled" and listed["rotations"] == []
+    assert {gate["state"] for gate in disabled["rotation"]["gates"]} == {"open"}
+    assert deleted["rotation"]["phase"] == "Idle" and rotating.keys == {rotating.live["accessKey"]: "Active"} and rotating.works()
+
+
+def _single_rights(roles):
+    """Each verb on each resource."""
+    for number, role in enumerate(roles):
+        for position, rule in enumerate(role["rules"]):
+            for resource in rule["resources"]:
+                for verb in rule["verbs"]:
+                    yield number, position, resource, verb
+
+
+def _without(roles, number, position, resource, verb):
+    roles = copy.deepcopy(roles)
+    rules = roles[number]["rules"]
+    rule = rules.pop(position)
+    for one in rule["resources"]:
+        verbs = [other for other in rule["verbs"] if (one, other) != (resource, verb)]
+        if verbs:
+            rules.append({**rule, "resources": [one], "verbs": verbs})
+    return roles
+
+
+def test_without_a_right_nothing_is_begun(rotating, grant):
+    """Of the two namespaces each right is taken away alone, and missed by name; only Events may be missing."""
+    roles = _documented()[1]
+    tasks, expected = [], []
+    for number, position, resource, verb in _single_rights(roles[:2]):
+        kubeconfig = grant(f"begins-not-{len(tasks)}", _without(roles, number, position, resource, verb))
+        (module, options), = rotating.task().items()
+        tasks.append({module: {**options, "kubeconfig": kubeconfig}})
+        expected.append((resource, verb, roles[number]["metadata"]["namespace"]))
+    assert expected.pop() == ("events", "create", RECORDS)
+    *refused, last = rotating.play(*tasks).results
+    assert len(refused) == len(expected) == 14
+    for (resource, verb, namespace), result in zip(expected, refused):
+        told = {"get": ("get", "read")}.get(verb, (verb,))
+        assert result["code"] == "forbidden" and resource in result["msg"] and namespace in result["msg"], (resource, verb, result)
+        assert any(word in result["msg"] for word in told), (resource, verb, result)
+    assert last["rotation"]["action"] == "rotated" and len(rotating.keys) == 2 and rotating.aws.count("CreateAccessKey") == 1
+
+
+def test_without_a_right_a_gate_is_unknown(rotating, grant):
+    """Of the whole cluster each right is taken away alone. The key is S3's too, so that the plans of etcd nodes matter."""
+    roles = _documented()[1]
+    rotating.add(f"{rotating.id}-s3", "s3")
+    both = {"credentials": [{"id": rotating.id}, {"id": f"{rotating.id}-s3"}], "id": None}
+    rotating.run(**both)
+    unused = ("clusters", "rkecontrolplanes", "etcdsnapshots")
+    gates = {"jobs": {"machine_jobs"}, "*": {"machine_jobs", "rancher_version"}, "settings": {"rancher_version"}, "nodes": {"rke1_nodes"},
+             **dict.fromkeys(unused, {"etcd_s3"})}
+    tasks, expected = [], []
+    for number, position, resource, verb in _single_rights(roles[:3]):
+        if number < 2:
+            continue
+        left = _without(roles[:3], number, position, resource, verb)
+        if resource == "users":
+            options = {"name": f"aws {rotating.id}", "owner": "alice", "id": None}
+        else:
+            options = {**both, "grace": "0s"}
+        (module, options), = rotating.task("retired", **options).items()
+        tasks.append({module: {**options, "kubeconfig": grant(f"knows-not-{len(tasks)}", left)}, "check_mode": True})
+        expected.append((resource, gates.get(resource)))
+    complete = grant("knows-all", roles[:3])
+    (module, options), = rotating.task("retired", **both, grace="0s").items()
+    *results, allowed = rotating.play(*tasks, {module: {**options, "kubeconfig": complete}, "check_mode": True}).results
+    assert len(expected) == 8
+    for (resource, names), result in zip(expected, results):
+        if names is None:
+            assert resource == "users" and result["code"] == "forbidden" and "users.management.cattle.io" in result["msg"], result
+            continue
+        told = result["rotations"][0]
+        assert {gate["name"] for gate in told["gates"] if gate["state"] == "unknown"} == names, (resource, told)
+        assert told["action"] == "unchanged" and all("unknown, as" in one for one in told["waiting_for"]), (resource, told)
+    assert allowed["rotations"][0]["steps"] == ["Disabling", "Disabled"], "snapshots are stored with no such credential, which can be told without its plans"
+
+
+def test_who_stores_snapshots_has_to_let_plans_be_read(rotating, grant):
+    roles = _documented()[1]
+    clusters = "/apis/provisioning.cattle.io/v1/namespaces/fleet-default/clusters"
+    rotating.add(f"{rotating.id}-s3", "s3")
+    rotating.cluster.api.post(clusters, {"apiVersion": "provisioning.cattle.io/v1", "kind": "Cluster", "metadata": {"name": "snapshots"}, "spec": {
+        "rkeConfig": {"etcd": {"s3": {"cloudCredentialName": f"cattle-global-data:{rotating.id}-s3"}}}}})
+    rotating.run(shared_key="together")
+    (module, options), = rotating.task("retired", grace="0s").items()
+    without, with_it = rotating.play(*({module: {**options, "kubeconfig": grant(f"plans-{count}", roles[:count])}} for count in (3, 4))).results
+    assert without["rotation"]["waiting_for"] == ["etcd_s3: unknown, as this connection may not list secrets in all namespaces"], without
+    assert with_it["rotation"]["phase"] == "Disabled", with_it

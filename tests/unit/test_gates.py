@@ -1,0 +1,87 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What keeps an old key from being switched off."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import gzip
+import json
+
+import pytest
+from ansible_collections.ranchhand.rancher.plugins.module_utils import _gates as gates
+from ansible_collections.ranchhand.rancher.plugins.module_utils._references import Reference
+from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import Key
+
+CUTOVER = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
+HOUR = datetime.timedelta(hours=1)
+MACHINE = Reference("Amazonec2Machine", "rke-machine.cattle.io/v1", "fleet-default", "prod-1", "spec.common.cloudCredentialSecretName")
+NODE = Reference("Node", "management.cattle.io/v3", "c-x", "m-1", "status.nodeTemplateSpec.cloudCredentialName")
+
+
+def test_time():
+    assert gates.until("grace", CUTOVER, CUTOVER).state == gates.OPEN
+    early = gates.until("grace", CUTOVER + HOUR, CUTOVER)
+    assert (early.state, early.detail) == (gates.WAITING, "2026-01-01T01:00:00+00:00")
+    assert gates.until("grace", None, CUTOVER).state == gates.UNKNOWN
+
+
+def _job(begun, machine="prod-1", **status):
+    return {"metadata": {"name": "job", "namespace": "fleet-default", "creationTimestamp": "2025-12-31T00:00:00Z",
+                         "labels": {"rke.cattle.io/infra-machine-name": machine}},
+            "status": {"startTime": begun, **status}}
+
+
+@pytest.mark.parametrize(("job", "state"), [
+    (_job("2025-12-31T23:59:00Z"), gates.WAITING), (_job(None), gates.WAITING),
+    (_job("2026-01-01T00:01:00Z"), gates.OPEN), (_job("2025-12-31T23:59:00Z", "another"), gates.OPEN),
+    (_job("2025-12-31T23:59:00Z", conditions=[{"type": "Complete", "status": "True"}]), gates.OPEN),
+    (_job("2025-12-31T23:59:00Z", conditions=[{"type": "Suspended", "status": "True"}]), gates.WAITING),
+])
+def test_machine_jobs(job, state):
+    gate = gates.machine_jobs([job], {("fleet-default", "prod-1")}, CUTOVER)
+    assert gate.state == state and (state == gates.OPEN or "fleet-default/job" in gate.detail)
+
+
+def test_what_may_not_be_listed_is_unknown():
+    assert gates.machine_jobs(None, set(), CUTOVER).state == gates.UNKNOWN
+    assert gates.machine_jobs([], None, CUTOVER).state == gates.UNKNOWN
+    assert gates.etcd_s3(None, True, ["AKIAOLD"]).state == gates.UNKNOWN
+    assert gates.rke1_nodes(None, "azure").state == gates.UNKNOWN
+    assert gates.rancher_version("", None).state == gates.UNKNOWN
+
+
+def _plan(content):
+    text = json.dumps({"files": [{"path": "/etc/rancher/rke2/config.yaml.d/50-rancher.yaml", "content": base64.b64encode(content).decode()}]})
+    return {"metadata": {"name": "plan", "namespace": "fleet-default"}, "data": {"plan": base64.b64encode(text.encode()).decode()}}
+
+
+@pytest.mark.parametrize("content", [b'{"etcd-s3-access-key": "AKIAOLD"}', gzip.compress(b"etcd-s3-access-key: AKIAOLD")], ids=["plain", "compressed"])
+def test_a_plan_carries_the_old_key_within_a_file(content):
+    assert gates.etcd_s3([_plan(content)], True, ["AKIAOLD"]).state == gates.WAITING
+    assert gates.etcd_s3([_plan(content)], True, ["AKIANEW"]).state == gates.OPEN
+    assert gates.etcd_s3(None, False, ["AKIAOLD"]).state == gates.OPEN
+
+
+def test_rke1_nodes():
+    assert gates.rke1_nodes([NODE], "azure").state == gates.WAITING
+    assert gates.rke1_nodes([NODE], "amazonec2").state == gates.OPEN
+    assert gates.rke1_nodes([MACHINE], "azure").state == gates.OPEN
+
+
+@pytest.mark.parametrize(("version", "references", "state"), [
+    ("v2.10.3", [MACHINE], gates.OPEN), ("v2.7.12", [MACHINE], gates.OPEN), ("v2.7.11", [MACHINE], gates.WAITING), ("v2.6.14", [], gates.OPEN),
+    ("dev", [MACHINE], gates.UNKNOWN), ("dev", [NODE], gates.OPEN),
+])
+def test_rancher_version(version, references, state):
+    assert gates.rancher_version(version, references).state == state
+
+
+def test_last_use():
+    def judge(used, key="AKIAOLD"):
+        return gates.last_used([Key(key, last_used=used)], "AKIAOLD", HOUR, CUTOVER + 2 * HOUR).state
+
+    assert judge(None) == judge(CUTOVER) == judge(CUTOVER + 2 * HOUR, "AKIANEW") == gates.OPEN
+    assert judge(CUTOVER + 1.5 * HOUR) == gates.WAITING
