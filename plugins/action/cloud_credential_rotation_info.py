@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-from ansible_collections.ranchhand.rancher.plugins.module_utils._manage_rotation import CLOUD_CREDENTIAL_ROTATION_INFO, check_info, list_rotations
+from ansible_collections.ranchhand.rancher.plugins.module_utils._manage_rotation_info import list_rotations
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation_options import CLOUD_CREDENTIAL_ROTATION_INFO, check_info
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._action import RanchhandAction
 
 

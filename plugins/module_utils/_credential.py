@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 
 from ._driver_schema import Config, Fields, Schemas, as_text, check_config, missing_fields, same_json
 from ._errors import Mistakes, RanchhandError
+from ._marks import ROTATED_AT, ROTATED_FIELDS
 from ._metadata import ANNOTATIONS_LIMIT, CREATOR_ID, CREATOR_LABEL, DESCRIPTION, DISPLAY_NAME, UI_DRIVER, Users, differing, merged
 from ._planning import (
     Catalog, Change, Wanted, common_fields, fields_to_check, new_owner, plan_each, plan_removal, refuse_deleting, refuse_other_driver,
@@ -231,16 +232,26 @@ def _plan_update(desired: Wanted, current: Credential, observed: Observed) -> Ch
         annotations[CREATOR_ID] = owner
         changed.append("owner")
 
-    secrets = desired.secrets if desired.update_secrets == "always" else {}
+    rotated = {name for name in current.annotations.get(ROTATED_FIELDS, "").split(",") if name}
+    secrets, public = desired.secrets, desired.config
+    if desired.update_secrets == "on_create":
+        # the public half of a rotated key belongs to the secret one
+        secrets, public = {}, {name: value for name, value in public.items() if name not in rotated}
     data: dict[str, str | None] = {}
-    if desired.config or secrets:
+    if public or secrets:
         fields = _fields_for(desired, current.driver, observed)
-        config = _checked(fields, desired.config, secrets, creating=False)
+        config = _checked(fields, public, secrets, creating=False)
         for name, text in config.values.items():
             if text is None and name in current.data:
                 data[name] = None
             elif text is not None and not _same(text, current, name, name in config.as_json):
                 data[name] = encode(text)
+    overwritten = sorted(rotated & set(data))
+    if overwritten and not desired.force:
+        raise RanchhandError(
+            "conflict", f"{', '.join(overwritten)} of {current.full_id} are kept by cloud_credential_rotation, since {current.annotations.get(ROTATED_AT)}, "
+                        "and would be replaced by another key: leave them out, or update_secrets: on_create, or force: true if that is what you want"
+        )
     changed += data
     if current.driver == "azure" and "subscriptionId" in data:
         annotations.update({key: None for key in _AZURE_TENANT if key in current.annotations})

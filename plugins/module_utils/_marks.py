@@ -22,6 +22,11 @@ CONDEMNED = PREFIX + "condemned"
 INTENT = PREFIX + "intent."
 ALLOW_DELETE = PREFIX + "allow-delete"
 
+# On a credential whose key is rotated: by whom right now, since when it has the key that it has, and which fields that is.
+ROTATION_TOKEN = PREFIX + "rotation-token"
+ROTATED_AT = PREFIX + "rotated-at"
+ROTATED_FIELDS = PREFIX + "rotated-fields"
+
 # How long a mark of a run that was killed counts. A delete does not depend on it: what is announced meanwhile moves the
 # resourceVersion. A creation has to be stored within this time, of which an API server's request takes 60 seconds at most.
 LIFE = datetime.timedelta(minutes=15)

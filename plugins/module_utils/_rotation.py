@@ -123,6 +123,10 @@ class Record:
     def delete_not_before(self) -> Time | None:
         return self.disabled_at + datetime.timedelta(seconds=self.soak) if self.disabled_at else None
 
+    def with_times(self, grace: int | None, soak: int | None) -> Record:
+        """The same with another grace or soak time, where one is given."""
+        return replace(self, grace=self.grace if grace is None else grace, soak=self.soak if soak is None else soak)
+
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1, default=lambda time: time.isoformat(timespec="seconds"))
 
@@ -235,7 +239,7 @@ class Protocol:
       look() -> Seen, now() -> Time, sleep(seconds)
       preflight(lives)                                  raises RanchhandError if there is a reason not to begin
       lease() -> bool                                   True if the run before is certainly gone; raises RanchhandError while another one is at it
-      mark(live, token, values, generation) -> Live     writes a credential's token, and its fields if there are values; Conflict
+      mark(live, token, values) -> Live                 writes a credential's token, and its fields if there are values; Conflict
       put(record, stored) -> stored                     writes the record; Conflict
       keep(name, record, epoch, values) -> Version      stores a generation once; what is there already comes back as it is
       versions(record) -> [Version], drop(version)      all kept generations of the record
@@ -317,6 +321,27 @@ class Protocol:
         return (f"somebody gave {', '.join(other)} another value while its rotation was in phase {record.phase}: it is neither the old key "
                 f"({record.old.key}){new}; nothing was touched")
 
+    def path(self, seen: Seen) -> tuple[str, ...]:
+        """The phases that a run goes through if nothing goes wrong and nothing ends it before."""
+        record, lives = seen.record or self.blank, t.cast(t.Tuple[Live, ...], seen.lives)
+        phase, state = record.phase, self.goal.state
+        cut = (ISSUED,) if self.goal.pause else (ISSUED, GRACE)
+        if phase == IDLE:
+            return (IDLE,) if record.restored(lives) else (PREPARING, *cut)
+        for back, wanted in ((ABORTING, ABORTED), (ROLLING_BACK, ROLLED_BACK)):
+            if phase == back or state == wanted:
+                return (IDLE,) if phase == back else (back, IDLE)
+        if phase in (PREPARING, ISSUED):
+            return cut[phase == ISSUED:]
+        if any(record.holds(live) != NEW for live in lives):
+            return (phase,)
+        return {GRACE: (DISABLING, DISABLED) if self.switches_off else (DELETING, IDLE), DISABLING: (DISABLED,), DISABLED: (DELETING, IDLE)}.get(phase, (IDLE,))
+
+    @property
+    def switches_off(self) -> bool:
+        """Whether an old key is disabled before it is deleted."""
+        return self.issuer.disables and not self.issuer.write_ahead
+
     # the run
 
     def go(self) -> Steps:
@@ -344,7 +369,7 @@ class Protocol:
         self.stored, before = seen.stored, seen.record or self.blank
         lives = t.cast(t.Tuple[Live, ...], seen.lives)
         if self.goal.state == RETIRED and before.phase in (GRACE, DISABLED) and not any(before.holds(live) == OLD for live in lives):
-            waiting = yield Call("waiting_for", (self._with_times(before),))
+            waiting = yield Call("waiting_for", (before.with_times(self.goal.grace, self.goal.soak),))
             if waiting:
                 return Outcome(before, tuple(self.steps), tuple(waiting))
         starting = before.phase == IDLE and not before.restored(lives)
@@ -356,14 +381,14 @@ class Protocol:
         self.taken = True
         taken = []
         for live in lives:
-            taken.append((yield Call("mark", (live, self.goal.token, None, None))))
+            taken.append((yield Call("mark", (live, self.goal.token, None))))
         self.lives = tuple(taken)
         now = yield Call("now")
         if starting:
             record = self._started(before, snapshot, now)
             yield from self._put(record, "started")
         else:
-            yield from self._put(replace(self._with_times(before), epoch=before.epoch + 1, owner=self.goal.token), None)
+            yield from self._put(replace(before.with_times(self.goal.grace, self.goal.soak), epoch=before.epoch + 1, owner=self.goal.token), None)
         if self.took_over:  # perhaps in an earlier attempt
             yield Call("sleep", (min(self.goal.drain, _IN_FLIGHT) if gone else self.goal.drain,))
             self.took_over = False
@@ -414,9 +439,6 @@ class Protocol:
             started_at=now, issuing_at=None, issued_at=None, cutover_at=None, disabled_at=None, expires_at=None,
         )
 
-    def _with_times(self, record: Record) -> Record:
-        return replace(record, grace=record.grace if self.goal.grace is None else self.goal.grace, soak=record.soak if self.goal.soak is None else self.goal.soak)
-
     def _put(self, record: Record, what: str | None) -> Steps:
         if what is not None:
             now = yield Call("now")
@@ -442,7 +464,7 @@ class Protocol:
             seen: Seen = yield Call("look")
             for live in seen.lives:
                 if live is not None and live.token == self.goal.token:
-                    yield Call("mark", (live, None, None, None))
+                    yield Call("mark", (live, None, None))
             if seen.record is not None and seen.record.owner == self.goal.token:
                 yield Call("put", (replace(seen.record, owner=""), seen.stored))
         except (Conflict, RanchhandError):
@@ -530,7 +552,7 @@ class Protocol:
         lives = []
         for live in self.lives:
             if self.record.holds(live) != NEW:
-                live = yield Call("mark", (live, self.goal.token, values, self.record.generation))
+                live = yield Call("mark", (live, self.goal.token, values))
             lives.append(live)
         self.lives = tuple(lives)
 
@@ -591,7 +613,7 @@ class Protocol:
         yield from self._verify(current, current)
         for live in self.lives:
             if any(live.values.get(name) != text for name, text in current.items()):
-                yield Call("mark", (live, self.goal.token, current, self.record.generation))
+                yield Call("mark", (live, self.goal.token, current))
         yield from self._put(self.record, f"restored to {self.record.current.key}")
         return (yield from self._end())
 
@@ -603,8 +625,7 @@ class Protocol:
             gates = yield Call("gates", ())
             record = replace(record, gates=gates)
         if record.phase == GRACE:
-            phase = DISABLING if issuer.disables and not issuer.write_ahead else DELETING
-            yield from self._put(replace(record, phase=phase), f"retiring {record.old.key}")
+            yield from self._put(replace(record, phase=DISABLING if self.switches_off else DELETING), f"retiring {record.old.key}")
         elif record.phase == DISABLED:
             yield from self._put(replace(record, phase=DELETING), f"deleting {record.old.key}")
         if self.record.phase == DISABLING:
@@ -657,11 +678,12 @@ class Protocol:
             except IssuerError as error:
                 if error.code == "unreachable":
                     raise
-                raise RanchhandError("old_unusable", f"the old key {self.record.old.key} does not work any more, so the new one stays: {error.message}") from None
+                raise RanchhandError(
+                    "old_unusable", f"the old key {self.record.old.key} does not work any more, so the new one stays: {error.message}") from None
             lives = []
             for live in self.lives:
                 if self.record.holds(live) != OLD:
-                    live = yield Call("mark", (live, self.goal.token, old, self.record.generation))
+                    live = yield Call("mark", (live, self.goal.token, old))
                 lives.append(live)
             self.lives = tuple(lives)
         yield from self._delete_new()

@@ -27,14 +27,11 @@ from . import _observe as observe
 from ._credential import from_secret
 from ._errors import ApiError, RanchhandError
 from ._kubernetes import Api, name_in_path
-from ._marks import PREFIX, stamp
+from ._marks import PREFIX, ROTATED_AT, ROTATED_FIELDS, ROTATION_TOKEN, stamp
 from ._rotation import Conflict, Live, Record, Seen, Version
 from ._secret_text import encode
 from .issuer import Issuer, IssuerError, Key
 
-TOKEN = PREFIX + "rotation-token"
-GENERATION = PREFIX + "generation"
-ROTATED_AT = PREFIX + "rotated-at"
 _ROTATION = PREFIX + "rotation"  # label of all that belongs to a record
 _EPOCH = PREFIX + "epoch"
 
@@ -131,7 +128,7 @@ def live_of(secret: Mapping[str, t.Any] | None, key: bytes) -> Live | None:
     if credential is None or credential.deleting:
         return None
     values = {name: credential.text(name) for name in credential.data}
-    return Live(credential.id, credential.uid, credential.resource_version, credential.annotations.get(TOKEN), values, digests(key, values))
+    return Live(credential.id, credential.uid, credential.resource_version, credential.annotations.get(ROTATION_TOKEN), values, digests(key, values))
 
 
 def whoami() -> str:
@@ -287,12 +284,12 @@ class World:
     def _secret(self, name: str) -> dict[str, t.Any] | None:
         return observe.one(self._api, f"{observe.SECRETS}/{name_in_path(name)}")
 
-    def mark(self, live: Live, token: str | None, values: Values | None, generation: int | None) -> Live:
+    def mark(self, live: Live, token: str | None, values: Values | None) -> Live:
         self._lease.renew()
-        annotations = {TOKEN: token}
+        annotations = {ROTATION_TOKEN: token}
         body: dict[str, t.Any] = {"metadata": {"uid": live.uid, "resourceVersion": live.resource_version, "annotations": annotations}}
         if values is not None:
-            annotations.update({GENERATION: str(generation), ROTATED_AT: stamp(self.now())})
+            annotations.update({ROTATED_FIELDS: ",".join(sorted(values)), ROTATED_AT: stamp(self.now())})
             body["data"] = {f"{self._drivers[live.id]}credentialConfig-{name}": encode(text) for name, text in values.items()}
         stored = self._checked(lambda: self._api.patch(f"{observe.SECRETS}/{name_in_path(live.id)}", body))
         changed = live_of(stored, self._space.key(make=True))

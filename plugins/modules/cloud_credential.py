@@ -67,7 +67,7 @@ options:
   update_secrets:
     description:
       - V(always) compares and updates the secrets.
-      - V(on_create) sets them on creation only.
+      - V(on_create) sets them on creation only, and leaves the public fields alone that M(ranchhand.rancher.cloud_credential_rotation) has rotated.
     type: str
     choices: [always, on_create]
     default: always
@@ -86,6 +86,8 @@ options:
   force:
     description:
       - With O(state=absent), remove the credential although something refers to it. The result says what was overridden.
+      - With O(state=present), give fields another value although M(ranchhand.rancher.cloud_credential_rotation) keeps them. Without, that is refused
+        with the code V(conflict), as a declaration that still has the old key would bring it back.
     type: bool
     default: false
   credentials:

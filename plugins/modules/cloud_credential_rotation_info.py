@@ -65,7 +65,7 @@ rotations:
       type: int
       sample: 86400
     age_from:
-      description: Who says so. V(record), V(annotation) (where the records are elsewhere), or V(secret), which is at least as old as its key was when it was put in.
+      description: Who says so. V(record), V(annotation) where the records are elsewhere, or V(secret) where only the date of the Secret is known.
       type: str
       sample: record
     due:

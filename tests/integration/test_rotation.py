@@ -11,7 +11,7 @@ import secrets
 import pytest
 from clouds.aws import lost_reply
 
-from .conftest import decoded
+from .conftest import MODULE, decoded
 
 ROTATION = "ranchhand.rancher.cloud_credential_rotation"
 INFO = "ranchhand.rancher.cloud_credential_rotation_info"
@@ -360,3 +360,31 @@ def test_audit(rotating, tmp_path):
     assert (tmp_path / "audit").stat().st_mode & 0o777 == 0o600
     events = rotating.cluster.api.get(f"/api/v1/namespaces/{rotating.namespace}/events")["items"]
     assert sorted(event["reason"] for event in events) == ["Grace", "Issued", "Preparing"]
+
+
+def test_a_declaration_does_not_bring_the_old_key_back(rotating):
+    """What a repository of credentials says of a rotated key is older than the key."""
+    new = _rotated(rotating)
+    declared = {"id": rotating.id, "config": {"accessKey": rotating.key["accessKey"], "defaultRegion": "us-east-1"},
+                "secrets": {"secretKey": "{{ secret }}"}}
+    refused, left, forced = rotating.play(
+        {MODULE: declared}, {MODULE: {**declared, "update_secrets": "on_create"}}, {MODULE: {**declared, "force": True}},
+        variables={"secret": rotating.key["secretKey"]},
+    ).results
+    assert refused["code"] == "conflict" and "accessKey, secretKey" in refused["msg"] and "on_create" in refused["msg"], refused
+    assert left["credential"]["changed_fields"] == ["defaultRegion"]
+    assert forced["changed"] and rotating.live == rotating.key != new
+
+
+def test_the_same_again_for_many_asks_little(cluster, aws):
+    many = [Rotating(cluster, aws) for _number in range(3)]
+    task = many[0].task(id=None, credentials=[{"id": one.id} for one in many], max_age="90d")
+    for one in many:
+        aws.set_created(one.key["accessKey"], days=100)
+    assert many[0].play(task).result["changed"]
+    for number in (1, 3):
+        mark = cluster.control_plane.audit_mark()
+        asked = len(aws.requests)
+        again = many[0].play(many[0].task(id=None, credentials=[{"id": one.id} for one in many[:number]], max_age="90d")).result
+        assert again["changed"] is False
+        assert len(aws.requests) == asked and len(cluster.requests(mark)) == 3, "the credentials, the records, and the key of the digests"

@@ -133,7 +133,7 @@ class Participant:
     def _lease(self):
         return False  # it may expire at any moment, so it stops nobody here
 
-    def _mark(self, live, token, values, generation):
+    def _mark(self, live, token, values):
         number = int(live.id.rpartition("-")[2])
         if self.shared.lives[number].resource_version != live.resource_version:
             raise rotation.Conflict

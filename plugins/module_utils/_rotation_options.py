@@ -1,0 +1,203 @@
+# Copyright (c) 2026 ranchhand contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""The options of cloud_credential_rotation and cloud_credential_rotation_info, and what they ask for.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import typing as t
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ._driver_schema import trim
+from ._errors import Mistakes, RanchhandError
+from ._metadata import check_id, check_name
+from ._options import AUTH, Spec, call_and_item
+from ._planning import wanted_items
+from ._references import NAMESPACE
+from ._rotation import ABORTED, RETIRED, ROLLED_BACK, ROTATED
+from .issuer import Issuer
+
+RECORDS = "rancher-credential-rotation"
+
+GATES = ("grace", "soak", "machine_jobs", "etcd_s3", "rke1_nodes", "rancher_version", "last_used", "confirmation", "other_writer")
+
+_ITEM = Spec({
+    "name": {"type": "str"},
+    "id": {"type": "str"},
+    "driver": {"type": "str"},
+    "owner": {"type": "str"},
+    "issuer": {"type": "str"},
+    "issuer_options": {"type": "dict"},
+    "issuer_secrets": {"type": "dict", "no_log": True},
+    "config": {"type": "dict"},
+    "secrets": {"type": "dict", "no_log": True},
+    "state": {"type": "str", "choices": [ROTATED, RETIRED, ROLLED_BACK, ABORTED], "default": ROTATED},
+    "max_age": {"type": "str"},
+    "rotation_id": {"type": "str"},
+    "reason": {"type": "str"},
+    "grace": {"type": "str"},
+    "soak": {"type": "str"},
+    "drain": {"type": "str", "default": "60s"},
+    "verify_timeout": {"type": "str", "default": "120s"},
+    "on_verify_failure": {"type": "str", "choices": ["rollback", "stop"], "default": "rollback"},
+    "orphan_policy": {"type": "str", "choices": ["evidence", "never"], "default": "evidence"},
+    "shared_key": {"type": "str", "choices": ["refuse", "together"], "default": "refuse", "no_log": False},
+    "pause_before_cutover": {"type": "bool", "default": False},
+    "repair": {"type": "bool", "default": False},
+    "old_key_removed": {"type": "bool", "default": False},
+    "assume_dead": {"type": "bool", "default": False},
+    "override_gates": {"type": "list", "elements": "str", "default": []},
+})
+_PER_CALL = tuple(name for name in _ITEM.options if name not in ("name", "id", "driver", "owner", "config", "secrets"))
+
+_CALL = AUTH.merge(Spec({
+    "namespace": {"type": "str", "default": RECORDS},
+    "audit_file": {"type": "path"},
+}))
+
+CLOUD_CREDENTIAL_ROTATION = call_and_item(_CALL, _ITEM, "credentials", _PER_CALL)
+
+CLOUD_CREDENTIAL_ROTATION_INFO = AUTH.merge(Spec({
+    "name": {"type": "str"},
+    "id": {"type": "str"},
+    "driver": {"type": "str"},
+    "owner": {"type": "str"},
+    "max_age": {"type": "str"},
+    "gates": {"type": "bool", "default": False},
+    "namespace": {"type": "str", "default": RECORDS},
+}))
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_DURATIONS = ("max_age", "grace", "soak", "drain", "verify_timeout")
+_ISSUERS = {"aws": ("aws", "Aws"), "kubernetes": ("kubernetes", "Kubernetes"), "openstack": ("openstack", "OpenStack"), "supplied": ("supplied", "Supplied")}
+_FULL_NAME = re.compile(r"[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a playbook asks for, of one credential; durations in seconds."""
+
+    where: str
+    name: str | None
+    id: str | None
+    driver: str | None
+    owner: str | None
+    goal: str
+    issuer: str | None
+    issuer_options: Mapping[str, t.Any] = field(repr=False)
+    config: Mapping[str, str] = field(repr=False)
+    secrets: Mapping[str, str] = field(repr=False)
+    max_age: int | None
+    rotation_id: str | None
+    reason: str | None
+    grace: int | None
+    soak: int | None
+    drain: int
+    verify_timeout: int
+    on_verify_failure: str
+    orphan_policy: str
+    shared_key: str
+    pause_before_cutover: bool
+    repair: bool
+    old_key_removed: bool
+    assume_dead: bool
+    override_gates: tuple[str, ...]
+    state = "present"  # of the credential: it has to be there
+
+
+def duration(text: str) -> int:
+    """Seconds of a duration such as 24h or 90d; raises ValueError."""
+    found = re.fullmatch(r"(\d+)([smhdw])", text.strip())
+    if not found:
+        raise ValueError
+    return int(found.group(1)) * _UNITS[found.group(2)]
+
+
+def rotations_from(params: Mapping[str, t.Any]) -> list[Wanted]:
+    """What the parsed options ask for; raises Mistakes."""
+    mistakes = _namespace_mistakes(params["namespace"])
+    result = []
+    for where, item in wanted_items(params, "credentials", _PER_CALL):
+        name, wrong = check_name(item.get("name"))
+        identifier, wrong_id = check_id(item.get("id"), NAMESPACE)
+        wrong += wrong_id
+        seconds, wrong_durations = _durations(item)
+        wrong += wrong_durations
+        if item.get("name") is None and item.get("id") is None:
+            wrong.append("name or id is required")
+        rotating = item["state"] == ROTATED
+        if rotating and (item.get("max_age") is None) == (item.get("rotation_id") is None):
+            wrong.append("state: rotated needs either max_age or rotation_id, so that a second run changes nothing")
+        issuer = item.get("issuer")
+        if issuer is not None and issuer not in _ISSUERS and not _FULL_NAME.fullmatch(issuer):
+            wrong.append(f"issuer must be one of {', '.join(sorted(_ISSUERS))}, or the full name of another collection's (my.collection.name)")
+        unknown = [gate for gate in item["override_gates"] if gate not in GATES]
+        if unknown:
+            wrong.append(f"override_gates: {', '.join(map(str, unknown)):.80} is no gate; there are {', '.join(GATES)}")
+        values: dict[str, dict[str, str]] = {}
+        for option in ("config", "secrets"):
+            values[option] = {}
+            for key, value in (item.get(option) or {}).items():
+                if not isinstance(value, (str, int)) or isinstance(value, bool) or not trim(str(value)):
+                    wrong.append(f"{option}.{key:.60} must be a string that is not empty")
+                else:
+                    values[option][key] = trim(str(value))
+        mistakes += [where + mistake for mistake in wrong]
+        if not wrong:
+            result.append(Wanted(
+                where=where, name=name, id=identifier, driver=item.get("driver"), owner=item.get("owner"), goal=item["state"], issuer=issuer,
+                issuer_options={**(item.get("issuer_options") or {}), **(item.get("issuer_secrets") or {})}, **values, **seconds,
+                rotation_id=item.get("rotation_id"), reason=item.get("reason"), override_gates=tuple(item["override_gates"]),
+                **{key: item[key] for key in ("on_verify_failure", "orphan_policy", "shared_key", "pause_before_cutover", "repair", "old_key_removed",
+                                              "assume_dead")},
+            ))
+    if mistakes:
+        raise Mistakes(mistakes)
+    return result
+
+
+def check_info(params: Mapping[str, t.Any]) -> None:
+    """Raises Mistakes."""
+    mistakes = _namespace_mistakes(params["namespace"]) + _durations({"max_age": params["max_age"]})[1] + check_id(params["id"], NAMESPACE)[1]
+    if mistakes:
+        raise Mistakes(mistakes)
+
+
+def _durations(item: Mapping[str, t.Any]) -> tuple[dict[str, int | None], list[str]]:
+    seconds: dict[str, int | None] = {}
+    mistakes = []
+    for option in _DURATIONS:
+        seconds[option] = None
+        if item.get(option) is not None:
+            try:
+                seconds[option] = duration(item[option])
+            except ValueError:
+                mistakes.append(f"{option} must be a number with a unit, such as 30s, 15m, 24h, 90d or 2w")
+    return seconds, mistakes
+
+
+def _namespace_mistakes(namespace: str) -> list[str]:
+    if re.match(r"(cattle|c|p|u|user)-", namespace):
+        return ["namespace must not begin with cattle-, c-, p-, u- or user-: Rancher's own backups would take the kept values along"]
+    return [] if re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", namespace) else ["namespace must be the name of a namespace"]
+
+
+def load_issuer(name: str, options: Mapping[str, t.Any]) -> Issuer:
+    """An issuer by its name, ours or another collection's. Raises RanchhandError."""
+    if name in _ISSUERS:
+        module, title = _ISSUERS[name]
+        return getattr(importlib.import_module(f"{__package__}._issuers.{module}"), title)(options)
+    namespace, collection, short = name.split(".")
+    path = f"ansible_collections.{namespace}.{collection}.plugins.plugin_utils.{short}"
+    try:
+        title = importlib.import_module(path).Issuer
+    except (ImportError, AttributeError) as error:
+        raise RanchhandError("invalid", f"the issuer {name} cannot be loaded: there is no class Issuer in {path} ({type(error).__name__})") from None
+    return title(options)
