@@ -18,6 +18,7 @@ import os
 import random
 import re
 import ssl
+import threading
 import time
 import typing as t
 from collections.abc import Mapping
@@ -296,6 +297,7 @@ class Api:
         self._configuration = _Configuration(options)
         self._pool = self._configuration.pool()
         self._memory: dict[str, tuple[float, t.Any]] = {}
+        self._reading: dict[str, threading.Lock] = {}
         self._events: dict[str, t.Iterator[tuple[str, dict[str, t.Any]]]] = {}
         self._watches = True
         self.progress: t.Callable[[int, int], None] = lambda done, total: None
@@ -304,12 +306,13 @@ class Api:
     def remembered(self, key: str, seconds: float, read: t.Callable[[], t.Any]) -> t.Any:
         """What was read under this key at most so many seconds ago, else what is read now.
 
-        A module process asks everything once; in process, the items of a loop share one Api.
+        A module process asks everything once; in process, the items of a loop share one Api. Of threads that ask at once, one reads.
         """
-        found = self._memory.get(key)
-        if found is None or time.monotonic() - found[0] > seconds:
-            found = self._memory[key] = (time.monotonic(), read())
-        return found[1]
+        with self._reading.setdefault(key, threading.Lock()):
+            found = self._memory.get(key)
+            if found is None or time.monotonic() - found[0] > seconds:
+                found = self._memory[key] = (time.monotonic(), read())
+            return found[1]
 
     def amend(self, key: str, change: t.Callable[[t.Any], t.Any]) -> None:
         """Apply what was written to what is remembered, which does not get younger by that."""

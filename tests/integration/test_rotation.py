@@ -376,6 +376,15 @@ def test_a_declaration_does_not_bring_the_old_key_back(rotating):
     assert forced["changed"] and rotating.live == rotating.key != new
 
 
+def test_who_uses_what_is_listed_once_for_all_that_is_retired(cluster, aws):
+    many = [Rotating(cluster, aws) for _number in range(4)]
+    task = {"id": None, "credentials": [{"id": one.id} for one in many]}
+    assert many[0].run(**task)["changed"]
+    mark = cluster.control_plane.audit_mark()
+    assert [one["phase"] for one in many[0].run("retired", grace="0s", **task)["rotations"]] == ["Disabled"] * 4
+    assert len([one for one in cluster.requests(mark) if one.path == "/apis/provisioning.cattle.io/v1/clusters"]) == 1
+
+
 def test_the_same_again_for_many_asks_little(cluster, aws):
     many = [Rotating(cluster, aws) for _number in range(3)]
     task = many[0].task(id=None, credentials=[{"id": one.id} for one in many], max_age="90d")
