@@ -36,6 +36,7 @@ from ._run import Connect, Failed, Mode
 from .issuer import Issuer, IssuerError, Key
 
 _BY_DRIVER = {"amazonec2": "aws", "s3": "aws", "harvester": "kubernetes", "openstack": "openstack"}
+_REACHED = {ROTATED: GRACE, RETIRED: IDLE, ROLLED_BACK: IDLE, ABORTED: IDLE}
 _SLOW_GRACE = 604800  # s3: seconds until the planner has brought a new key to the etcd nodes of a cluster that nobody touches
 
 # Who keeps Secrets as others say: by a label or annotation, or by the name under which it writes (metadata.managedFields).
@@ -355,7 +356,6 @@ class _Reader:
         return self._unit.issuer.keys(by)
 
 
-_REACHED = {ROTATED: GRACE, RETIRED: IDLE, ROLLED_BACK: IDLE, ABORTED: IDLE}
 def judge_gates(
     api: Api, members: t.Sequence[Credential], record: Record, wanted: Wanted | None = None, issuer: Issuer | None = None
 ) -> list[gates.Gate]:

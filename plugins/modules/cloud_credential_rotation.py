@@ -98,7 +98,7 @@ options:
     type: str
   drain:
     description:
-      - How long to wait after taking over from a run whose end nobody saw: longer than any call to the cloud takes. Five seconds are enough where that
+      - How long to wait after taking over from a run whose end nobody saw, longer than any call to the cloud takes. Five seconds are enough where that
         run is known to be gone.
     type: str
     default: 60s
@@ -107,7 +107,7 @@ options:
     type: str
     default: 120s
   on_verify_failure:
-    description: What to do if it does not: give it up, or stop and leave things as they are.
+    description: What to do if it does not. Give it up, or stop and leave things as they are.
     type: str
     choices: [rollback, stop]
     default: rollback

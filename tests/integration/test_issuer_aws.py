@@ -296,7 +296,7 @@ def test_sts_is_asked_in_the_region(key):
 
 def test_an_issuer_serves_threads(aws, key):
     issuer, found = _issuer(aws), []
-    threads = [threading.Thread(target=lambda: found.append(issuer.keys(key))) for _ in range(4)]
+    threads = [threading.Thread(target=lambda: found.append(issuer.keys(key))) for _number in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
