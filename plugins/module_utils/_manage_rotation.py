@@ -162,6 +162,8 @@ class RotationManager:
     def _unit(self, one: Wanted, credential: Credential, named: t.Collection[str]) -> Unit:
         found = self.stored.record_of(credential.id)
         record, stored = found or (None, None)
+        if record is None and one.goal != ROTATED:  # nothing to do, so nobody has to say how to sign in
+            return Unit(one, (credential,), Record(f"rotation-{credential.id}", ((credential.id, credential.uid),), "", "", ()), None, Issuer({}))
         running = record is not None and record.phase != IDLE
         name = one.issuer or (record.issuer if running else None) or _BY_DRIVER.get(credential.driver or "", "supplied")
         if running and name != record.issuer:

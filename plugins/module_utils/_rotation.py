@@ -538,7 +538,7 @@ class Protocol:
                 yield from self._activate(new, self.lives[0].values)
             yield from self._verify(new)
         except IssuerError as error:
-            if error.code == "unreachable" or not self.goal.rollback or any(record.holds(live) != OLD for live in self.lives) or issuer.write_ahead:
+            if error.code == "unreachable" or not self.goal.rollback or any(record.holds(live) != OLD for live in self.lives):
                 raise
             yield from self._abort()
             raise RanchhandError("verify_failed", f"the new key {record.new.key} did not work, so it was given up: {error.message}") from None

@@ -11,6 +11,7 @@ import random
 import hypothesis
 import pytest
 from ansible_collections.ranchhand.rancher.plugins.module_utils import _rotation as rotation
+from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import IssuerError
 from hypothesis import strategies
 
 from .fake_world import IN_CLOUD, PERSON, Listed, Participant, Shared, Single, finish
@@ -227,3 +228,19 @@ def test_a_lost_reply_right_after_a_takeover_does_not_spare_the_wait():
     while after.call.name not in ("sleep", "keys"):
         after.advance()
     assert after.call.name == "sleep"
+
+
+@pytest.mark.parametrize("refuses", ["activate", "verify"])
+def test_a_password_that_the_cloud_refuses_is_given_up(monkeypatch, refuses):
+    shared = Shared(issuer=Single)
+    run = Participant(shared, ROTATE, "run1")
+
+    def refuse(*arguments):
+        if refuses == "activate" or arguments[0]["id"] == "k2" and shared.accepted == "k2":
+            raise IssuerError("refused", "too short")
+        return Participant._verify(run, *arguments)  # pylint: disable=protected-access
+
+    monkeypatch.setattr(run, f"_{refuses}", refuse)
+    finish(run)
+    assert run.error.code == "verify_failed" and shared.record.phase == rotation.IDLE
+    assert shared.accepted == shared.lives[0].values["id"] == "k1" and len(shared.versions) == 1
