@@ -167,6 +167,7 @@ def test_invariants(cast, data):
         raise
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cast", CASTS.values(), ids=CASTS)
 def test_random_histories(cast):
     for seed in range(int(os.environ.get("RANCHHAND_HISTORIES", "250"))):
@@ -190,12 +191,14 @@ def _violations(histories, cast, **weakened):
     return found
 
 
+@pytest.mark.slow
 def test_without_waiting_after_a_takeover_a_call_under_way_does_harm():
     """The model's variant no_drain."""
     found = _violations(2000, CASTS["retire and roll back"], may_step=lambda number: True)
     assert "the credential names a key that does not work" in found, found
 
 
+@pytest.mark.slow
 def test_without_the_token_a_superseded_run_does_harm(monkeypatch):
     """The model's variant no_token: only the record tells who is at it."""
     def held(self, *allowed):
@@ -209,6 +212,7 @@ def test_without_the_token_a_superseded_run_does_harm(monkeypatch):
     assert _violations(4000, {**CASTS["retire and roll back"], "goals": (RETIRE, BACK, RETIRE)})
 
 
+@pytest.mark.slow
 def test_without_a_snapshot_a_lost_key_blocks_for_ever(monkeypatch):
     """The model's variant no_snapshot."""
     monkeypatch.setattr(rotation.Protocol, "_delete_orphans", lambda self, keys: iter(()))
