@@ -5,17 +5,19 @@
 # Any Python 3 will do: tests/run.py looks for one that is new enough.
 PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python3.14; do "$$name" -c pass 2>/dev/null && echo "$$name" && break; done)
 
-.PHONY: help demo test bench clean needs-python
+.PHONY: help demo shell test soak bench clean needs-python
 
 help:
 	@echo "make demo          an Ansible playbook works with cloud credentials on a real Kubernetes API server"
 	@echo "make demo KEEP=1   the same; the API server stays until Ctrl-C, to look around"
+	@echo "make shell         a shell with such an API server and an AWS to practise on, as docs/guides/rotation.md does"
 	@echo "make test          all tests and checks"
 	@echo "make test FAST=1   what matters most, in under two minutes"
+	@echo "make soak          rotations are killed in all ways, in about half an hour; writes docs/rotation-proof.md"
 	@echo "make bench         how fast it is, against others, in about fifteen minutes; writes docs/performance.md"
 	@echo "make clean         remove all that was installed and built (.local)"
 
-demo test bench: needs-python
+demo shell test soak bench: needs-python
 	@$(PYTHON) tests/run.py $@
 
 needs-python:

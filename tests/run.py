@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The project's commands: `demo`, `test` and `bench`. `make` calls it."""
+"""The project's commands: `demo`, `shell`, `test`, `soak` and `bench`. `make` calls it."""
 
 # This file alone must be readable by an old Python 3: it looks for a newer one.
 import os

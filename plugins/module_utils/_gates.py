@@ -105,7 +105,8 @@ def rancher_version(setting: str, references: t.Sequence[Reference] | None) -> G
     if not machines:
         return Gate(name, OPEN, "no machine uses it")
     if not found:
-        return Gate(name, UNKNOWN, f"the setting server-version says no number, and Rancher before 2.7.12 needs the old key to delete {_several(machines)}")
+        says = "says no number" if setting else "may not be read"
+        return Gate(name, UNKNOWN, f"the setting server-version {says}, and Rancher before 2.7.12 needs the old key to delete {_several(machines)}")
     return Gate(name, WAITING, f"the end of {_several(machines)}, which a Rancher before 2.7.12 deletes with the key they were made with")
 
 

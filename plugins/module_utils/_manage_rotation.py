@@ -128,7 +128,7 @@ class RotationManager:
 
     def run(self, check: bool) -> list[dict[str, t.Any]]:
         units: dict[str, Unit] = {}
-        of_item: list[tuple[str, str]] = []
+        of_item: list[tuple[Wanted, Credential, str | _Done]] = []
         errors: list[tuple[str, RanchhandError]] = []
         chosen: list[tuple[Wanted, Credential]] = []
         for one in self.wanted:
@@ -147,17 +147,19 @@ class RotationManager:
                 same = units.setdefault(unit.name, unit)
                 if _settings(same.wanted) != _settings(one):
                     raise RanchhandError("invalid", f"{credential.full_id} has the same key as {same.members[0].full_id}, so both need the same options")
-                of_item.append((unit.name, credential.id))
+                of_item.append((one, credential, unit.name))
             except IssuerError as error:
                 errors.append((one.where, RanchhandError("invalid", error.message)))
             except RanchhandError as error:
-                errors.append((one.where, error))
+                if error.code == "shared_key":  # no mistake of the playbook: it stops nobody else
+                    of_item.append((one, credential, _Done(Outcome(None), error)))
+                else:
+                    errors.append((one.where, error))
         if errors:
             raise told_together(errors)
         work = self._plan if check else self._rotate
         done = dict(zip(units, self.api.parallel(lambda unit: self._guarded(work, unit), list(units.values()))))
-        return [{"where": one.where, **self._show(self.stored.credential(identifier), units[name], done[name])}
-                for one, (name, identifier) in zip(self.wanted, of_item)]
+        return [{"where": one.where, **self._show(one, credential, done[name] if isinstance(name, str) else name)} for one, credential, name in of_item]
 
     def _unit(self, one: Wanted, credential: Credential, named: t.Collection[str]) -> Unit:
         found = self.stored.record_of(credential.id)
@@ -169,8 +171,6 @@ class RotationManager:
         if running and name != record.issuer:
             raise RanchhandError("invalid", f"the rotation of {credential.full_id} was begun with issuer: {record.issuer}; finish or abort it first")
         if name == "supplied":
-            if one.issuer_options:
-                raise RanchhandError("invalid", "issuer_options and issuer_secrets are not for issuer: supplied")
             if not (one.config or one.secrets) and one.goal == ROTATED and not (running and record.phase != PREPARING):
                 raise RanchhandError("invalid", f"{credential.full_id} needs its new value in config and secrets, as its issuer is supplied")
             public = one.config or self._public(credential)
@@ -331,12 +331,12 @@ class RotationManager:
         return at
 
     @staticmethod
-    def _show(credential: Credential, unit: Unit, done: _Done) -> dict[str, t.Any]:
+    def _show(wanted: Wanted, credential: Credential, done: _Done) -> dict[str, t.Any]:
         steps, error = done.outcome.steps, done.error
         shown = show_rotation(credential, done.outcome.record)
-        reached = _REACHED[unit.wanted.goal] in steps[-1:]
-        action = "failed" if error else unit.wanted.goal if reached else "advanced" if steps else "unchanged"
-        shown.update(issuer=unit.record.issuer, action=action, steps=list(steps), waiting_for=list(done.outcome.waiting))
+        reached = _REACHED[wanted.goal] in steps[-1:]
+        action = "failed" if error else wanted.goal if reached else "advanced" if steps else "unchanged"
+        shown.update(action=action, steps=list(steps), waiting_for=list(done.outcome.waiting))
         if done.judged:
             shown["gates"] = [gate.show() for gate in done.judged]
         if error:
@@ -429,7 +429,7 @@ def _told(error: RanchhandError | IssuerError) -> RanchhandError:
         return error
     if error.code == "unreachable":
         return RanchhandError("unreachable", f"{error.message}; what was asked for may have happened, the next run finds out")
-    return RanchhandError({"refused": "verify_failed", "limit": "slot_taken"}.get(error.code, error.code), error.message)
+    return RanchhandError({"refused": "cloud_refused", "limit": "slot_taken"}.get(error.code, error.code), error.message)
 
 
 def _settings(one: Wanted) -> tuple[t.Any, ...]:

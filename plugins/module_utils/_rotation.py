@@ -123,6 +123,11 @@ class Record:
     def delete_not_before(self) -> Time | None:
         return self.disabled_at + datetime.timedelta(seconds=self.soak) if self.disabled_at else None
 
+    @property
+    def prefix(self) -> str:
+        """Of the names of what is kept for the rotation in progress; unlike any that a record had which somebody deleted."""
+        return f"{self.name}-g{self.generation}-{self.started_at:%y%m%d%H%M%S}"
+
     def with_times(self, grace: int | None, soak: int | None) -> Record:
         """The same with another grace or soak time, where one is given."""
         return replace(self, grace=self.grace if grace is None else grace, soak=self.soak if soak is None else soak)
@@ -292,6 +297,9 @@ class Protocol:
         if back or TORN in held:
             return None
         if state == ROTATED and record.phase in (GRACE, DISABLING, DISABLED, DELETING):
+            if self.goal.rotation_id not in (None, record.rotation_id):
+                raise RanchhandError("unfinished", f"{names} is still being rotated, in phase {record.phase}, so {self.goal.rotation_id:.60} cannot begin: "
+                                                   "state: retired finishes that, at once with grace: 0s and soak: 0s")
             return Outcome(record, (), ("state: retired, to retire the old key",))
         if state == RETIRED and record.phase in (PREPARING, ISSUED):
             return Outcome(record, (), ("state: rotated, to finish the rotation",))
@@ -429,15 +437,16 @@ class Protocol:
         goal, generation = self.goal, before.generation + 1
         live = self.lives[0]
         digests = {name: live.digests.get(name) for name in self.blank.fields}
-        kept = before.current and dict(before.current.digests) == digests
-        version = before.current.version if kept else f"{before.name}-g{generation}-old"
-        return replace(
+        begun = replace(
             before, phase=PREPARING, generation=generation, epoch=1, owner=goal.token, snapshot=snapshot,
             issuer=self.blank.issuer, fields=self.blank.fields, members=self.blank.members, rotation_id=goal.rotation_id, reason=goal.reason,
             grace=goal.default_grace if goal.grace is None else goal.grace, soak=goal.default_soak if goal.soak is None else goal.soak,
-            old=Value(self.issuer.key_id(live.values), version, digests), new=None, gates={},
+            old=None, new=None, gates={},
             started_at=now, issuing_at=None, issued_at=None, cutover_at=None, disabled_at=None, expires_at=None,
         )
+        kept = before.current and dict(before.current.digests) == digests
+        version = before.current.version if kept else f"{begun.prefix}-old"
+        return replace(begun, old=Value(self.issuer.key_id(live.values), version, digests))
 
     def _put(self, record: Record, what: str | None) -> Steps:
         if what is not None:
@@ -505,7 +514,7 @@ class Protocol:
         by = yield from self._held(OLD)
         values = yield Call("issue", (by,))
         record = self.record
-        return (yield Call("keep", (f"{record.name}-g{record.generation}-e{record.epoch}", record, record.epoch, values)))
+        return (yield Call("keep", (f"{record.prefix}-e{record.epoch}", record, record.epoch, values)))
 
     def _delete_orphans(self, keys: t.Sequence[Key]) -> Steps:
         """Delete a key that an attempt of this rotation was given and lost before it was kept: it is new, and was never used."""
@@ -538,10 +547,13 @@ class Protocol:
                 yield from self._activate(new, self.lives[0].values)
             yield from self._verify(new)
         except IssuerError as error:
-            if error.code == "unreachable" or not self.goal.rollback or any(record.holds(live) != OLD for live in self.lives):
+            if error.code == "unreachable":
                 raise
-            yield from self._abort()
-            raise RanchhandError("verify_failed", f"the new key {record.new.key} did not work, so it was given up: {error.message}") from None
+            failed = RanchhandError("verify_failed", f"the new key {record.new.key} did not work: {error.message}")
+            if self.goal.rollback and all(record.holds(live) == OLD for live in self.lives):
+                yield from self._abort()
+                failed = RanchhandError(failed.code, f"{failed.message}; it was given up")
+            raise failed from None
         yield from self._write_new(new)
         now = yield Call("now")
         yield from self._put(replace(self.record, phase=GRACE, cutover_at=now), f"cut over to {record.new.key}")
@@ -565,11 +577,13 @@ class Protocol:
                     raise Conflict
                 yield from self._verify({name: live.values[name] for name in self.record.fields}, live.values)
         except IssuerError as error:
-            if error.code == "unreachable" or not self.goal.rollback:
+            if error.code == "unreachable":
                 raise
-            yield from self._roll_back()
-            raise RanchhandError("verify_failed", f"the new key {self.record.new.key} did not work after the cutover, so it was rolled back: "
-                                                  f"{error.message}") from None
+            failed = RanchhandError("verify_failed", f"the new key {self.record.new.key} did not work after the cutover: {error.message}")
+            if self.goal.rollback:
+                yield from self._roll_back()
+                failed = RanchhandError(failed.code, f"{failed.message}; it was rolled back")
+            raise failed from None
 
     def _verify(self, values: Mapping[str, str], by: Mapping[str, str] | None = None) -> Steps:
         """Sign in with a key, again and again until it works or time is up: clouds take a while to know a new key everywhere."""
@@ -646,9 +660,13 @@ class Protocol:
         for version in (yield Call("versions", (self.record,))):
             if current is None or version.name != current.version:
                 yield Call("drop", (version,))
+        seen: Seen = yield Call("look")
+        for live in seen.lives:
+            if live is not None and live.token == self.goal.token:
+                yield Call("mark", (live, None, None))
         yield from self._put(replace(
-            self.record, phase=IDLE, current=current, old=None, new=None, past=tuple(past), snapshot=(), rotated_at=rotated_at), what)
-        return (yield from self._end())
+            self.record, phase=IDLE, owner="", current=current, old=None, new=None, past=tuple(past), snapshot=(), rotated_at=rotated_at), what)
+        return Outcome(self.record, tuple(self.steps))
 
     # back
 
@@ -669,15 +687,17 @@ class Protocol:
         if any(self.record.holds(live) != OLD for live in self.lives):
             old = yield from self._kept(self.record.old)
             by = yield from self._held(OLD, NEW, TORN)
-            if self.issuer.write_ahead:
-                yield from self._activate(old, by)
-            elif self.issuer.disables:
-                yield Call("enable", (self.record.old.key, by))
             try:
+                if self.issuer.write_ahead:
+                    yield from self._activate(old, by)
+                elif self.issuer.disables:
+                    yield Call("enable", (self.record.old.key, by))
                 yield from self._verify(old)
             except IssuerError as error:
                 if error.code == "unreachable":
                     raise
+                if all(self.record.holds(live) == NEW for live in self.lives):
+                    yield from self._put(replace(self.record, phase=GRACE), f"{self.record.old.key} does not work any more")
                 raise RanchhandError(
                     "old_unusable", f"the old key {self.record.old.key} does not work any more, so the new one stays: {error.message}") from None
             lives = []
@@ -713,4 +733,4 @@ class Protocol:
 
 
 def _of_generation(version: Version, record: Record) -> bool:
-    return version.name.startswith(f"{record.name}-g{record.generation}-")
+    return version.name.startswith(record.prefix)

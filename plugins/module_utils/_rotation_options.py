@@ -124,7 +124,10 @@ def rotations_from(params: Mapping[str, t.Any]) -> list[Wanted]:
     """What the parsed options ask for; raises Mistakes."""
     mistakes = _namespace_mistakes(params["namespace"])
     result = []
-    for where, item in wanted_items(params, "credentials", _PER_CALL):
+    given = [params] if params.get("credentials") is None else [item for item in params["credentials"] if item is not None]
+    for own, (where, item) in zip(given, wanted_items(params, "credentials", _PER_CALL)):
+        if own.get("max_age") is not None or own.get("rotation_id") is not None:  # what an item says displaces both of the call
+            item = {**item, **{option: own.get(option) for option in ("max_age", "rotation_id")}}
         name, wrong = check_name(item.get("name"))
         identifier, wrong_id = check_id(item.get("id"), NAMESPACE)
         wrong += wrong_id
@@ -138,6 +141,8 @@ def rotations_from(params: Mapping[str, t.Any]) -> list[Wanted]:
         issuer = item.get("issuer")
         if issuer is not None and issuer not in _ISSUERS and not _FULL_NAME.fullmatch(issuer):
             wrong.append(f"issuer must be one of {', '.join(sorted(_ISSUERS))}, or the full name of another collection's (my.collection.name)")
+        if own.get("issuer") == "supplied" and (own.get("issuer_options") or own.get("issuer_secrets")):
+            wrong.append("issuer_options and issuer_secrets are not for issuer: supplied")
         unknown = [gate for gate in item["override_gates"] if gate not in GATES]
         if unknown:
             wrong.append(f"override_gates: {', '.join(map(str, unknown)):.80} is no gate; there are {', '.join(GATES)}")

@@ -10,7 +10,6 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import base64
-import contextlib
 import datetime
 import getpass
 import hashlib
@@ -92,7 +91,7 @@ class Namespace:
     def _post_first(self, body: Mapping[str, t.Any]) -> None:
         """Create the first object of the namespace, and the namespace too where that is allowed."""
         try:
-            self.api.post(self.secrets, body)
+            discreet(lambda: self.api.post(self.secrets, body))
         except ApiError as error:
             if error.status != 404:
                 raise
@@ -104,7 +103,7 @@ class Namespace:
                                                       "it; docs/rbac/rotation.yaml has it, with the rights that are needed") from None
                 if problem.reason != "AlreadyExists":
                     raise
-            self.api.post(self.secrets, body)
+            discreet(lambda: self.api.post(self.secrets, body))
 
 
 def record_of(item: Mapping[str, t.Any]) -> Record:
@@ -115,6 +114,19 @@ def record_of(item: Mapping[str, t.Any]) -> Record:
         metadata = item["metadata"]
         raise RanchhandError("conflict", f"the record of a rotation in ConfigMap {metadata['namespace']}/{metadata['name']} cannot be read ({error}); "
                                          "nothing was touched") from None
+
+
+def discreet(write: t.Callable[[], dict[str, t.Any]]) -> dict[str, t.Any]:
+    """Write something that holds secrets: of a refusal only its kind is told, as webhooks and proxies may quote what they were sent."""
+    try:
+        return write()
+    except ApiError as error:
+        if error.code == "forbidden":
+            message = "this connection may not write it"
+        else:
+            reason = f", {error.reason}" if error.reason.isalpha() else ""
+            message = f"the API server, or something before it, did not take it (HTTP status {error.status}{reason})"
+        raise ApiError(error.code, f"a Secret cannot be stored: {message}", error.status, error.reason) from None
 
 
 def digests(key: bytes, values: Values) -> dict[str, str]:
@@ -291,7 +303,7 @@ class World:
         if values is not None:
             annotations.update({ROTATED_FIELDS: ",".join(sorted(values)), ROTATED_AT: stamp(self.now())})
             body["data"] = {f"{self._drivers[live.id]}credentialConfig-{name}": encode(text) for name, text in values.items()}
-        stored = self._checked(lambda: self._api.patch(f"{observe.SECRETS}/{name_in_path(live.id)}", body))
+        stored = self._checked(lambda: discreet(lambda: self._api.patch(f"{observe.SECRETS}/{name_in_path(live.id)}", body)))
         changed = live_of(stored, self._space.key(make=True))
         if changed is None:
             raise Conflict
@@ -319,7 +331,7 @@ class World:
             "data": {"payload": encode(json.dumps(dict(values)))},
         }
         try:
-            return self._version(self._api.post(self._space.secrets, body))
+            return self._version(discreet(lambda: self._api.post(self._space.secrets, body)))
         except ApiError as error:
             if error.reason != "AlreadyExists":
                 raise
@@ -371,13 +383,17 @@ class World:
         """Audit one transition: as an Event of the record, and as a line of the audit file."""
         latest = record.transitions[-1]
         metadata = stored["metadata"]
-        with contextlib.suppress(RanchhandError):  # the record itself has it
+        try:
             self._api.post(self._space.events, {
                 "apiVersion": "v1", "kind": "Event", "metadata": {"name": f"{record.name}.{random_source.token_hex(8)}"}, "type": "Normal",
                 "involvedObject": {"apiVersion": "v1", "kind": "ConfigMap", "namespace": self._space.name, "name": record.name, "uid": metadata["uid"]},
                 "reason": latest["phase"], "message": f"{', '.join(name for name, _uid in record.members)}: {latest['what']}, by {self._who}",
                 "source": {"component": "ranchhand.rancher"}, "firstTimestamp": latest["at"], "lastTimestamp": latest["at"], "count": 1,
             })
+        except RanchhandError as error:  # the record itself has it
+            told = f"no Event could be written: {error.message}"
+            if told not in self.warnings:
+                self.warnings.append(told)
         if self._audit_file:
             entry = {
                 **latest, "credentials": [f"cattle-global-data:{name}" for name, _uid in record.members], "driver": record.driver, "issuer": record.issuer,

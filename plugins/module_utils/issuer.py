@@ -81,7 +81,7 @@ class Issuer:
         raise NotImplementedError
 
     def disable(self, key_id: str, by: Values) -> None:
-        """Switch a key off; one that is off already is fine."""
+        """Switch a key off; one that is off already, or gone, is fine."""
         raise NotImplementedError
 
     def enable(self, key_id: str, by: Values) -> None:

@@ -15,9 +15,9 @@ from control_plane import build
 from control_plane.errors import Unavailable
 
 from . import gates, lanes
-from .process import COLLECTIONS, LOCAL, ROOT, Failed, environment, private_home, run, say
+from .process import COLLECTIONS, LOCAL, ROOT, Failed, aws_for, environment, private_home, run, say
 
-TESTS = ("unit", "integration", "leaks", "faults")
+TESTS = ("unit", "integration", "leaks", "faults", "rotation")
 HEART = ("unit", "integration/test_cloud_credential.py", "integration/test_node_template.py")
 PASSED, FAILED, NOT_RUN = "passed", "FAILED", "not run"
 
@@ -30,8 +30,10 @@ def main():
     commands.add_parser("build", help="build the control plane and stop")
     demo_parser = commands.add_parser("demo", help="show the collection at work on a Kubernetes API server")
     demo_parser.add_argument("--keep", action="store_true", default=_is_set("KEEP"), help="leave the control plane running afterwards (or KEEP=1)")
+    commands.add_parser("shell", help="open a shell with a throw-away Rancher and AWS to practise on")
     test_parser = commands.add_parser("test", help="run all tests and checks")
     test_parser.add_argument("--fast", action="store_true", default=_is_set("FAST"), help="only what matters most, in one lane (or FAST=1)")
+    commands.add_parser("soak", help="kill rotations in all ways, and write docs/rotation-proof.md anew")
     bench_parser = commands.add_parser("bench", help="measure, and write docs/performance.md anew")
     bench_parser.add_argument("cases", nargs="*", help="only these cases (see benchmarks/cases.py)")
     arguments = parser.parse_args()
@@ -41,6 +43,10 @@ def main():
             code = _ensure_control_plane()
         elif arguments.command == "demo":
             code = demo(arguments.keep)
+        elif arguments.command == "shell":
+            code = shell()
+        elif arguments.command == "soak":
+            code = soak()
         elif arguments.command == "bench":
             code = bench(arguments.cases)
         else:
@@ -61,13 +67,26 @@ def demo(keep):
     venv = lanes.lane_venv(lane)
     lanes.link_collection()
     _ensure_control_plane()
-    say("starting etcd and kube-apiserver on loopback, with the furniture of a Rancher (%s)\n" % _describe(lane))
+    say("starting etcd, kube-apiserver and an AWS on loopback, with the furniture of a Rancher (%s)\n" % _describe(lane))
     with private_home() as home:
         return run(
             [venv / "bin" / "python", "-m", "control_plane", *(["--keep"] if keep else []),
              "--objects", ROOT / "tests" / "control_plane" / "furniture" / "demo.json",
-             venv / "bin" / "ansible-playbook", "ranchhand.rancher.demo"],
+             *aws_for(venv / "bin" / "python", ROOT / "tests"), venv / "bin" / "ansible-playbook", "ranchhand.rancher.demo"],
             environment(venv, home, PYTHONPATH=ROOT / "tests", ANSIBLE_CALLBACK_RESULT_FORMAT="yaml"))
+
+
+def shell():
+    """Open a shell in an empty folder, from which ansible-playbook finds a Rancher's API server and an AWS, in the lane of the demo."""
+    lane = lanes.newest_possible()
+    venv = lanes.lane_venv(lane)
+    lanes.link_collection()
+    _ensure_control_plane()
+    say("starting a Rancher's API server and an AWS on loopback; `exit` stops them and removes this folder (%s)\n" % _describe(lane))
+    python, tests = venv / "bin" / "python", ROOT / "tests"
+    with private_home() as home:
+        command = [python, "-m", "control_plane", *aws_for(python, tests), os.environ.get("SHELL", "/bin/sh")]
+        return run(command, environment(venv, home, PYTHONPATH=tests), home)
 
 
 def test(fast):
@@ -83,6 +102,17 @@ def test(fast):
     if not fast:
         results += _gates()
     return _report(results)
+
+
+def soak():
+    """Prove in full, in the newest lane, that rotations survive; tests/rotation proves a part of it."""
+    venv = lanes.lane_venv(lanes.newest_possible())
+    lanes.link_collection()
+    _ensure_control_plane()
+    with private_home() as home:
+        return run(
+            [venv / "bin" / "python", "-m", "rotation"],
+            environment(venv, home, PYTHONPATH=os.pathsep.join(map(str, (COLLECTIONS, ROOT / "tests")))))
 
 
 def bench(cases):

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 
 from . import interpreters, lanes
-from .process import HOME, LOCAL, ROOT, Failed, environment, quietly, run, say
+from .process import HOME, LOCAL, ROOT, Failed, aws_for, environment, quietly, run, say
 
 TREE = LOCAL / "sanity"
 COPY = TREE / "ansible_collections" / "ranchhand" / "rancher"
@@ -98,7 +98,7 @@ def sanity(env):
 def molecule(env):
     if not list(COPY.glob("extensions/molecule/*/molecule.yml")):
         raise NotYet("no scenario in extensions/molecule")
-    return _run(["python", "-m", "control_plane", "molecule", "test", "--all"], env)
+    return _run(["python", "-m", "control_plane", *aws_for("python", COPY / "tests"), "molecule", "test", "--all"], env)
 
 
 def _needs_collection():

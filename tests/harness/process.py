@@ -81,6 +81,11 @@ def environment(venv=None, home=HOME, proxies=False, **more):
     return values
 
 
+def aws_for(python, tests):
+    """What to put before a command that the control plane runs, so that it finds an AWS too; the control plane drops PYTHONPATH."""
+    return ["env", "PYTHONPATH=%s" % tests, python, "-m", "clouds.aws", "--"]
+
+
 @contextlib.contextmanager
 def private_home():
     """An empty folder for HOME, gone afterwards."""

@@ -397,3 +397,38 @@ def test_the_same_again_for_many_asks_little(cluster, aws):
         again = many[0].play(many[0].task(id=None, credentials=[{"id": one.id} for one in many[:number]], max_age="90d")).result
         assert again["changed"] is False
         assert len(aws.requests) == asked and len(cluster.requests(mark)) == 3, "the credentials, the records, and the key of the digests"
+
+
+def test_another_rotation_does_not_begin_in_silence(rotating):
+    _rotated(rotating)
+    result = rotating.run(rotation_id="leak")
+    assert result["code"] == "unfinished" and "grace: 0s" in result["msg"], result
+    assert rotating.run(rotation_id=None, max_age="1d")["changed"] is False, "what is merely old has time"
+
+
+def test_an_old_key_that_is_gone_cannot_be_rolled_back_to(rotating):
+    new = _rotated(rotating)
+    rotating.aws.delete_key(rotating.key["accessKey"])
+    result = rotating.run("rolled_back", verify_timeout="1s")
+    assert result["failed"] and rotating.live == new and rotating.works(), result
+    assert result["code"] == "old_unusable" and result["rotation"]["phase"] == "Grace", result
+    retired = rotating.run("retired", grace="0s", soak="0s")
+    assert retired["failed"] is False, retired
+
+
+def test_an_item_says_otherwise_than_the_call(rotating):
+    result = rotating.run(id=None, max_age="90d", credentials=[{"id": rotating.id, "rotation_id": "ticket-1"}])
+    assert result["rotations"][0]["rotation_id"] == "ticket-1", result
+
+
+def test_a_forgotten_record_leaves_nothing_that_is_taken_for_new(rotating):
+    """Who gives a rotation up by deleting its record may leave kept values behind."""
+    rotating.run(pause_before_cutover=True)
+    left = (set(rotating.keys) - {rotating.key["accessKey"]}).pop()
+    rotating.cluster.api.delete(f"/api/v1/namespaces/{rotating.namespace}/configmaps/rotation-{rotating.id}")
+    assert rotating.run()["code"] == "slot_taken"
+    rotating.aws.delete_key(left)
+    assert rotating.run()["rotation"]["phase"] == "Grace" and left != rotating.live["accessKey"] and rotating.works()
+    rotating.run("retired", grace="0s")
+    rotating.run("retired", soak="0s")
+    assert list(rotating.kept().values()) == [rotating.live]

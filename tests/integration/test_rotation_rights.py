@@ -77,11 +77,12 @@ def rotating(cluster, aws):
 def test_with_the_documented_rights_keys_are_rotated_and_retired(rotating, grant, etcd_s3):
     roles = [role for role in _documented()[1] if etcd_s3 or role["metadata"]["name"] != ETCD_S3]
     played = rotating.play(
-        rotating.task(), {INFO: {"gates": True, "owner": "alice"}}, rotating.task("retired", grace="0s"), rotating.task("retired", soak="0s"),
+        rotating.task(), {INFO: {"gates": True, "owner": "u-wt94n"}}, rotating.task("retired", grace="0s"), rotating.task("retired", soak="0s"),
         kubeconfig=grant(f"rotator-{etcd_s3}", roles))
     rotated, listed, disabled, deleted = played.results
     assert [one.get("code") for one in played.results] == [None] * 4 and "WARNING" not in played.output, played.output
-    assert rotated["rotation"]["phase"] == "Grace" and disabled["rotation"]["phase"] == "Disabled" and listed["rotations"] == []
+    assert rotated["rotation"]["phase"] == "Grace" and disabled["rotation"]["phase"] == "Disabled"
+    assert [one["phase"] for one in listed["rotations"]] == ["Grace"]
     assert {gate["state"] for gate in disabled["rotation"]["gates"]} == {"open"}
     assert deleted["rotation"]["phase"] == "Idle" and rotating.keys == {rotating.live["accessKey"]: "Active"} and rotating.works()
 
@@ -108,7 +109,7 @@ def _without(roles, number, position, resource, verb):
 
 def test_without_a_right_nothing_is_begun(rotating, grant):
     """Of the two namespaces each right is taken away alone, and missed by name; only Events may be missing."""
-    roles = _documented()[1]
+    roles = _documented()[1][:3]
     tasks, expected = [], []
     for number, position, resource, verb in _single_rights(roles[:2]):
         kubeconfig = grant(f"begins-not-{len(tasks)}", _without(roles, number, position, resource, verb))
@@ -120,9 +121,9 @@ def test_without_a_right_nothing_is_begun(rotating, grant):
     assert len(refused) == len(expected) == 14
     for (resource, verb, namespace), result in zip(expected, refused):
         told = {"get": ("get", "read")}.get(verb, (verb,))
-        assert result["code"] == "forbidden" and resource in result["msg"] and namespace in result["msg"], (resource, verb, result)
-        assert any(word in result["msg"] for word in told), (resource, verb, result)
-    assert last["rotation"]["action"] == "rotated" and len(rotating.keys) == 2 and rotating.aws.count("CreateAccessKey") == 1
+        assert result.get("code") == "forbidden" and resource in result["msg"] and namespace in result["msg"], (namespace, resource, verb, result)
+        assert any(word in result["msg"] for word in told), (namespace, resource, verb, result)
+    assert last["rotation"]["action"] == "rotated" and len(rotating.keys) == 2 and [one.action for one in rotating.aws.requests].count("CreateAccessKey") == 1
 
 
 def test_without_a_right_a_gate_is_unknown(rotating, grant):
@@ -132,7 +133,7 @@ def test_without_a_right_a_gate_is_unknown(rotating, grant):
     both = {"credentials": [{"id": rotating.id}, {"id": f"{rotating.id}-s3"}], "id": None}
     rotating.run(**both)
     unused = ("clusters", "rkecontrolplanes", "etcdsnapshots")
-    gates = {"jobs": {"machine_jobs"}, "*": {"machine_jobs", "rancher_version"}, "settings": {"rancher_version"}, "nodes": {"rke1_nodes"},
+    gates = {"jobs": {"machine_jobs"}, "*": {"machine_jobs"}, "settings": {"rancher_version"}, "nodes": {"rke1_nodes"},
              **dict.fromkeys(unused, {"etcd_s3"})}
     tasks, expected = [], []
     for number, position, resource, verb in _single_rights(roles[:3]):

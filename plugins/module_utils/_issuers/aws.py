@@ -10,6 +10,7 @@ as long as another attempt ends in time.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import threading
@@ -162,22 +163,18 @@ class Aws(Issuer):
             raise IssuerError("invalid", f"{_named(values['accessKey'])} belongs to another principal")
 
     def disable(self, key_id: str, by: Values) -> None:
-        self._set_status(key_id, by, "Inactive")
+        with contextlib.suppress(_Gone):
+            self._write("UpdateAccessKey", by, AccessKeyId=key_id, Status="Inactive")
 
     def enable(self, key_id: str, by: Values) -> None:
-        self._set_status(key_id, by, "Active")
-
-    def delete(self, key_id: str, by: Values) -> None:
         try:
-            self._write("DeleteAccessKey", by, AccessKeyId=key_id)
-        except _Gone:
-            pass
-
-    def _set_status(self, key_id: str, by: Values, status: str) -> None:
-        try:
-            self._write("UpdateAccessKey", by, AccessKeyId=key_id, Status=status)
+            self._write("UpdateAccessKey", by, AccessKeyId=key_id, Status="Active")
         except _Gone:
             raise IssuerError("refused", f"{_named(key_id)} is gone") from None
+
+    def delete(self, key_id: str, by: Values) -> None:
+        with contextlib.suppress(_Gone):
+            self._write("DeleteAccessKey", by, AccessKeyId=key_id)
 
     def _write(self, operation: str, by: Values, **parameters: str) -> t.Any:
         until = time.monotonic() + CALL_TIMEOUT

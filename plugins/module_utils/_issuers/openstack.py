@@ -54,9 +54,9 @@ class OpenStack(Issuer):
         if unknown:
             raise IssuerError("invalid", f"unknown option {', '.join(unknown)}; there are {', '.join(OPTIONS)}")
         self._given = {name: value for name, value in options.items() if value is not None}
-        if "auth_url" not in self._given or not self._given.keys() & {"user_id", "username"}:
-            raise IssuerError("invalid", "auth_url, and username or user_id, are required: the credential holds nothing but the password")
-        self._url = str(options["auth_url"]).rstrip("/")
+        if self._given:  # whoever retires an old password asks nobody
+            self._require()
+        self._url = str(self._given.get("auth_url", "")).rstrip("/")
         if "@" in self._url.partition("://")[2].partition("/")[0]:
             raise IssuerError("invalid", "auth_url must not hold credentials")
         self._url += "" if self._url.endswith("/v3") else "/v3"
@@ -75,6 +75,10 @@ class OpenStack(Issuer):
         if not 12 <= self._length <= 72:
             raise IssuerError("invalid", "password_length has to be a number from 12 to 72, which is all that OpenStack looks at")
 
+    def _require(self) -> None:
+        if "auth_url" not in self._given or not self._given.keys() & {"user_id", "username"}:
+            raise IssuerError("invalid", "auth_url, and username or user_id, are required: the credential holds nothing but the password")
+
     @property
     def _user(self) -> str:
         return str(self._given.get("username") or self._given["user_id"])
@@ -89,6 +93,7 @@ class OpenStack(Issuer):
                 return {FIELD: password}
 
     def activate(self, values: Values, by: Values) -> None:
+        self._require()
         identity = _Identity(self._url, self._verify_certificate())
         if self._by_admin:
             token = identity.sign_in(self._as("admin_", self._given["admin_password"]), f"the administrator {self._admin}").auth_token
@@ -102,6 +107,7 @@ class OpenStack(Issuer):
 
     def verify(self, values: Values, by: Values) -> None:
         """Signs in once: several attempts with a wrong password may lock the user out."""
+        self._require()
         _Identity(self._url, self._verify_certificate()).sign_in(self._as("", values[FIELD]), self._user)
 
     @property

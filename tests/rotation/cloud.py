@@ -1,0 +1,91 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The AWS of tests/clouds in a process of its own, with faults that hit one user only."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from multiprocessing.managers import BaseManager
+
+from clouds.aws import Aws, Faults, _signer
+
+_here = threading.local()
+
+
+class _FaultsOfUsers(Faults):
+    def __init__(self, cloud):
+        super().__init__()
+        self._cloud = cloud
+        self._lost = {}
+
+    def lose(self, user, action, pid, seconds):
+        self._lost[user, action] = (pid, seconds)
+
+    def take(self, action):
+        lost = self._lost.pop((self._cloud.user_of(_here.signer), action), None)
+        if lost is None:
+            return super().take(action)
+        pid, seconds = lost
+
+        def fault(perform):
+            perform()
+            if pid:
+                os.kill(pid, signal.SIGKILL)
+            time.sleep(seconds)
+        return fault
+
+
+class Cloud(Aws):
+    """What the tests ask of it, over a process boundary."""
+
+    def __init__(self, propagation_delay=0.0):
+        super().__init__(propagation_delay=propagation_delay)
+        self.faults = _FaultsOfUsers(self)
+        self._users = {}
+        threading.Thread(target=self._end_with_parent, daemon=True).start()
+        self.__enter__()
+
+    @staticmethod
+    def _end_with_parent():
+        multiprocessing.parent_process().join()
+        os._exit(0)
+
+    def address(self):
+        return self.url
+
+    def create_user(self, name):
+        with self._performing:
+            return super().create_user(name)
+
+    def user_of(self, signer):
+        with self._performing:
+            key = self._key(signer)
+        if key:
+            self._users[signer] = key.user_name
+        return self._users.get(signer)
+
+    def lose(self, user, action, pid=None, seconds=0.0):
+        """The next such request of a user is performed, but gets no reply; a process is killed, or the connection cut so much later."""
+        self.faults.lose(user, action, pid, seconds)
+
+    def changes(self, user):
+        """What was asked of a user's keys and changed or should have changed something: action, parameters, status."""
+        return [(one.action, one.parameters, one.status) for one in list(self.requests)
+                if self._users.get(one.key) == user and one.action in ("CreateAccessKey", "UpdateAccessKey", "DeleteAccessKey")]
+
+    def _answer(self, environ, start_response):
+        _here.signer = _signer(environ)
+        self.user_of(_here.signer)
+        return super()._answer(environ, start_response)
+
+
+class CloudManager(BaseManager):
+    """Keeps a Cloud in a process."""
+
+
+CloudManager.register("Cloud", Cloud)

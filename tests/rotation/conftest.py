@@ -1,0 +1,25 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The representative part of what `make soak` does in full."""
+
+from __future__ import annotations
+
+import pytest
+
+from .stand import Stand
+
+
+@pytest.fixture(scope="session")
+def stand():
+    with Stand() as worlds:
+        yield worlds
+
+
+@pytest.fixture
+def play(stand):
+    """Play cases of one kind, and see that there was no violation."""
+    def cases(action, them, threads=4):
+        violations = stand.all(action, them, threads)
+        assert not violations, "\n".join(violations)
+    return cases

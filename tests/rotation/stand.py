@@ -1,0 +1,330 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The worlds of a rotation, and what must hold in them at every instant."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import json
+import multiprocessing
+import os
+import secrets
+import signal
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import urllib3
+from clouds.aws import works
+from control_plane import ApiError, ControlPlane, furnish
+from integration.conftest import SECRETS, Cluster, decoded
+from stand_ins import FaultInjector
+
+from .cloud import CloudManager
+from .runner import PATIENCE, Runner
+
+POLL = 0.05        # seconds between two looks at what a consumer needs
+POLL_KEPT = 0.25   # and at what a rollback needs
+LABEL = "ranchhand.cattle.io/rotation"
+TOKEN = "ranchhand.cattle.io/rotation-token"
+FIELDS = ("accessKey", "secretKey")
+ACTIONS = {"issue": "CreateAccessKey", "disable": "UpdateAccessKey", "enable": "UpdateAccessKey", "delete": "DeleteAccessKey"}
+
+
+class Violation(Exception):
+    """Something that must never be."""
+
+
+class Stand:
+    """A management cluster, a cloud, a reader of all credentials, and runs. `counts` are figures for the report."""
+
+    def __init__(self, propagation_delay=0.0):
+        self._propagation_delay = propagation_delay
+        self.counts = collections.Counter()
+
+    def __enter__(self):
+        with contextlib.ExitStack() as stack:
+            self.control_plane = stack.enter_context(ControlPlane())
+            furnish(self.control_plane, "2.10.0")
+            self.api = self.control_plane.api
+            directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ranchhand-rotation-")))
+            self.cluster = Cluster(self.control_plane, directory)
+            self.injector = stack.enter_context(FaultInjector(self.control_plane))
+            manager = stack.enter_context(CloudManager(ctx=multiprocessing.get_context("spawn")))
+            self.cloud = manager.Cloud(self._propagation_delay)
+            self.url = self.cloud.address()
+            self.runner = Runner()
+            stack.callback(self.runner.close)
+            self.reader = stack.enter_context(Reader(self))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *exception):
+        self._stack.close()
+
+    @contextlib.contextmanager
+    def subject(self):
+        """A credential that is watched for as long as this lasts, and then looked back at."""
+        subject = Subject(self)
+        self.reader.watch(subject)
+        try:
+            yield subject
+        finally:
+            self.reader.forget(subject)
+            subject.remove()
+        subject.look_back()
+
+    def all(self, play, cases, threads=4):
+        """Play all cases, some at once; the violations."""
+        def one(case):
+            try:
+                play(self, case)
+            except Violation as violation:
+                return f"{case}: {violation}"
+            except Exception as error:  # pylint: disable=broad-except
+                return f"{case}: {type(error).__name__}: {error}"
+            return None
+
+        with ThreadPoolExecutor(threads) as executor:
+            return [violation for violation in executor.map(one, cases) if violation]
+
+
+class Subject:
+    """A credential with a key of a user of its own, and runs that rotate it, with records in a namespace of their own."""
+
+    def __init__(self, stand):
+        self.stand = stand
+        self.name = secrets.token_hex(4)
+        self.user, self.id, self.namespace = f"user-{self.name}", f"cc-{self.name}", f"rotation-{self.name}"
+        self.key = stand.cloud.create_user(self.user)
+        self.precious = self.key  # must be in the credential or kept, until the old key is deleted
+        self.typed_in = None
+        self.seen_wrong = []
+        self.history = []
+        stand.cluster.secret(self.id, "amazonec2", {**self.key, "defaultRegion": "eu-central-1"}, f"aws {self.name}")
+
+    def given(self, state, **options):
+        """The options of a task."""
+        common = {"id": self.id, "state": state, "namespace": self.namespace, "drain": "1s", "verify_timeout": "20s",
+                  "issuer_options": {"endpoint_url": self.stand.url, "propagation": 0}, "kubeconfig": str(self.stand.control_plane.kubeconfig)}
+        if state == "rotated":
+            common["rotation_id"] = "first"
+        return {**common, **options}
+
+    def start(self, state, fault=None, **options):
+        if fault and fault.moment == "lost":
+            options.update(self.stand.injector.options, kubeconfig=None, ca_cert=None)
+        self.history.append(f"{state} {options.get('rotation_id', '')}{' with ' + str(tuple(fault)) if fault else ''}")
+        return self.stand.runner.start(self.given(state, **options), fault, self._lose)
+
+    def run(self, state, fault=None, **options):
+        """One run to its end."""
+        ended = self.start(state, fault, **options).wait()
+        self._note(ended)
+        return ended
+
+    def plain(self, state, **options):
+        """The plain command, which must not fail."""
+        ended = self.run(state, **options)
+        if ended.result is None or ended.result.get("failed"):
+            raise self.violation(f"{state} says {ended.result and ended.result.get('msg')}")
+        return ended
+
+    def _note(self, ended):
+        result = ended.result or {}
+        told = result.get("code") or (result.get("rotation") or {}).get("phase") or "ended"
+        self.history[-1] += f" > {told}"
+        if result.get("code") in ("server_error", "drift") and "edit" not in self.history:
+            raise self.violation(result["msg"])
+
+    def _lose(self, name, kind, pid):
+        """Let the reply of the next such request be lost."""
+        seconds, victim = (2 * PATIENCE if kind == "timeout" else 0), pid if kind == "kill" else None
+        if name in ACTIONS:
+            self.stand.cloud.lose(self.user, ACTIONS[name], victim, seconds)
+            return
+        method, path = {
+            "mark": ("PATCH", f"{SECRETS}/{self.id}$"), "put": ("PATCH|POST", f"/{self.namespace}/configmaps"),
+            "keep": ("POST", f"/{self.namespace}/secrets"), "drop": ("DELETE", f"/{self.namespace}/secrets"),
+            "lease": ("PATCH|POST", f"/{self.namespace}/leases"),
+        }[name]
+
+        def lose(seen):
+            self.stand.injector.forward(seen)
+            if victim:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(victim, signal.SIGKILL)
+            time.sleep(seconds)
+
+        self.stand.injector.rule(method, lose, path)
+
+    # the worlds
+
+    @property
+    def live(self):
+        return pair_of(self.stand.cluster.stored(self.id))
+
+    @property
+    def keys(self):
+        return dict(self.stand.cloud.keys(self.user))
+
+    @property
+    def record(self):
+        """None where there is none."""
+        for item in self._items("configmaps"):
+            if item["metadata"]["labels"].get(LABEL) == "record":
+                return json.loads(item["data"]["record"])
+        return None
+
+    @property
+    def phase(self):
+        record = self.record
+        return record["phase"] if record else "Idle"
+
+    def kept(self):
+        return [kept_value(item) for item in self._items("secrets") if LABEL in (item["metadata"].get("labels") or {})]
+
+    def _items(self, resource):
+        return self.stand.api.get(f"/api/v1/namespaces/{self.namespace}/{resource}")["items"]
+
+    def everything(self):
+        """The versions of all objects that a run could write, and what was asked of the cloud."""
+        found = [self.stand.cluster.stored(self.id)] + [item for resource in ("configmaps", "secrets", "events") for item in self._items(resource)]
+        leases = self.stand.api.get(f"/apis/coordination.k8s.io/v1/namespaces/{self.namespace}/leases")["items"]
+        return [one["metadata"]["uid"] + one["metadata"]["resourceVersion"] for one in found + leases], self.stand.cloud.changes(self.user)
+
+    def edit(self, values):
+        """Somebody saves the credential."""
+        self.precious, self.typed_in = None, values
+        self.stand.api.patch(f"{SECRETS}/{self.id}", {
+            "stringData": {f"amazonec2credentialConfig-{name}": value for name, value in values.items()}})
+        self.precious = values
+        self.history.append("edit")
+
+    def remove(self):
+        for path in (f"{SECRETS}/{self.id}", f"/api/v1/namespaces/{self.namespace}/configmaps/rotation-{self.id}"):
+            with contextlib.suppress(ApiError, urllib3.exceptions.HTTPError):
+                self.stand.api.delete(path)
+
+    # what must hold
+
+    def violation(self, what):
+        return Violation(f"{what}; {' | '.join(self.history)}")
+
+    def check(self, condition, what):
+        if not condition:
+            raise self.violation(what)
+
+    def check_idle(self, live=None):
+        """Nothing is in progress or left behind, and another run has nothing to do."""
+        record, keys, found = self.record, self.keys, self.live
+        self.check(record and record["phase"] == "Idle", f"the record is {record and record['phase']}")
+        self.check(not record["owner"], "the record has an owner")
+        self.check(TOKEN not in self.stand.cluster.stored(self.id)["metadata"]["annotations"], "the token is left")
+        self.check(live is None or found == live, f"the credential names {found['accessKey']}")
+        self.check(keys == {found["accessKey"]: "Active"}, f"the keys are {keys}, the credential names {found['accessKey']}")
+        self.check(works(self.stand.url, *found.values()), "the key does not work")
+        self.check(self.kept() == [found], f"{len(self.kept())} values are kept")
+        before = self.everything()
+        for state in ("rotated", "retired"):
+            self.check(self.plain(state, rotation_id=record["rotation_id"]).result["changed"] is False, "another run is not unchanged")
+        self.check(self.everything() == before, "another run wrote")
+
+    def settle(self, **options):
+        """The plain commands of a night and a morning lead to the end of whatever was begun."""
+        if self.phase == "Idle":
+            self.precious = self.live
+        self.plain("rotated", **options)
+        self.plain("retired", grace="0s", soak="0s")
+        self.plain("retired", grace="0s", soak="0s")
+
+    def look_back(self):
+        if self.seen_wrong:
+            raise self.violation("; ".join(self.seen_wrong[:3]))
+        off = set()
+        for action, parameters, status in self.stand.cloud.changes(self.user):
+            self.check(action != "CreateAccessKey" or status != 409, "it asked for a third key")
+            if action == "UpdateAccessKey" and status == 200:
+                (off.add if parameters["Status"] == "Inactive" else off.discard)(parameters["AccessKeyId"])
+            if action == "DeleteAccessKey" and parameters["AccessKeyId"] == self.key["accessKey"]:
+                self.check(self.key["accessKey"] in off, "the old key was deleted before it was disabled")
+
+
+def pair_of(secret):
+    fields = decoded(secret)
+    return {name: fields[f"amazonec2credentialConfig-{name}"] for name in FIELDS}
+
+
+def kept_value(secret):
+    return json.loads(decoded(secret)["payload"])
+
+
+class Reader:
+    """Stands for the consumers of all credentials: reads and verifies the key of each, again and again."""
+
+    def __init__(self, stand):
+        self._stand = stand
+        self._subjects = {}
+        self._done = threading.Event()
+        self._threads = [threading.Thread(target=self._loop, args=one, daemon=True) for one in ((self.look_at_keys, POLL), (self.look_at_kept, POLL_KEPT))]
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *exception):
+        self._done.set()
+        for thread in self._threads:
+            thread.join()
+
+    def watch(self, subject):
+        self._subjects[subject.id] = subject
+
+    def forget(self, subject):
+        self._subjects.pop(subject.id, None)
+
+    def _loop(self, read, pause):
+        while not self._done.is_set():
+            begun = time.monotonic()
+            try:
+                read()
+            except (urllib3.exceptions.HTTPError, ApiError):  # the API server is down
+                self._stand.counts["rounds of the reader without an API server"] += 1
+            self._done.wait(max(0, begun + pause - time.monotonic()))
+
+    def look_at_keys(self):
+        secrets_by_name = {item["metadata"]["name"]: item for item in self._stand.cluster.secrets()}
+        self._stand.counts["rounds of the reader"] += 1
+        for subject in list(self._subjects.values()):
+            if subject.id in secrets_by_name:
+                self._stand.counts["keys read and verified"] += 1
+                self._verify(subject, pair_of(secrets_by_name[subject.id]))
+
+    def _verify(self, subject, found):
+        """A key that was replaced while it was tried is no failure."""
+        if works(self._stand.url, *found.values()):
+            return
+        with contextlib.suppress(ApiError):
+            if subject.live == found and subject.id in self._subjects:
+                subject.seen_wrong.append(f"{found['accessKey']} was in the credential and did not work")
+
+    def look_at_kept(self):
+        """What the old key is needed for is there until it is being deleted: its value, and the key at the cloud."""
+        for subject in list(self._subjects.values()):
+            precious = subject.precious
+            if precious is None:
+                continue
+            with contextlib.suppress(ApiError):
+                keys = subject.keys
+                if len(keys) > 2:
+                    subject.seen_wrong.append(f"there were {len(keys)} keys")
+                lost = subject.live != precious and precious not in subject.kept()
+                lost |= precious is not subject.typed_in and precious["accessKey"] not in keys
+                self._stand.counts["old values looked for"] += 1
+                if lost and subject.phase not in ("Deleting", "Idle") and subject.precious is precious and subject.id in self._subjects:
+                    subject.seen_wrong.append(f"the old value was lost in {subject.phase}")

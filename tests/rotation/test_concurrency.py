@@ -1,0 +1,82 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is left to chance: kills at any time, two runs at once, a person's edit in between, an API server that dies."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from . import plays
+
+ROTATION = "ranchhand.rancher.cloud_credential_rotation"
+
+
+def test_killed_at_random_times(play):
+    play(plays.killed, range(20))
+
+
+def test_two_runs_at_once(play):
+    play(plays.pair, range(10), threads=6)
+
+
+def test_an_edit_in_between(play):
+    play(plays.edit, range(5))
+
+
+def test_who_wakes_up_after_another_has_taken_over_does_no_harm(stand, play):
+    play(plays.stopped, [case for name in ("rotate", "delete", "roll back") for case in list(plays.stops(name, plays.calls_of(stand, name)))[3::5]], threads=8)
+
+
+@pytest.mark.slow
+def test_kube_apiserver_dies(play):
+    play(plays.outage, range(3), threads=1)
+
+
+def _playbook(subject, folder, name, state, **options):
+    path = folder / f"{name}.yml"
+    path.write_text(yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": [{ROTATION: subject.given(state, **options)}]}]))
+    return [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "localhost,", "-c", "local", str(path)]
+
+
+def test_ansible_playbook_killed_at_random_times(stand, tmp_path):
+    """The whole process group, as an AWX job or a container ends."""
+    chance = random.Random(0)
+    with stand.subject() as subject:
+        for state, options in (("rotated", {}), ("retired", plays.NOW), ("retired", plays.LATER)):
+            command = _playbook(subject, tmp_path, state, state, **options)
+            process = subprocess.Popen(command, env=stand.cluster.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                       stderr=subprocess.DEVNULL, start_new_session=True)
+            time.sleep(chance.uniform(1.2, 2.2))
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            subject.plain(state, **options)
+        subject.check_idle()
+
+
+def test_ansible_playbook_does_what_these_runs_do(stand, tmp_path):
+    """The runs of this folder are started without ansible-playbook, which would take ten times as long."""
+    commands = [("rotated", {}), ("retired", plays.NOW), ("retired", plays.LATER), ("rotated", {"rotation_id": "second"}), ("rolled_back", {})]
+    with stand.subject() as here, stand.subject() as there:
+        here.precious = there.precious = None  # two rotations: what was precious in the first is not in the second
+        for state, options in commands:
+            here.plain(state, **options)
+            process = subprocess.run(_playbook(there, tmp_path, "one", state, **options), env=stand.cluster.environment(), stdin=subprocess.DEVNULL,
+                                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+            assert process.returncode == 0, process.stdout
+        here.check_idle()
+        there.check_idle()
+        ours, theirs = ([(one["phase"], one["what"].split()[0]) for one in subject.record["transitions"]] for subject in (here, there))
+        assert ours == theirs and len(ours) == 12
+        ours, theirs = ([(action, sorted(parameters), status) for action, parameters, status in stand.cloud.changes(subject.user)]
+                        for subject in (here, there))
+        assert ours == theirs and len(ours) == 6

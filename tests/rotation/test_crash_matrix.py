@@ -1,0 +1,49 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A run breaks at each call in turn, then the plain command is run again; what is then in the cluster and at the cloud."""
+
+from __future__ import annotations
+
+import pytest
+
+from . import plays
+from .runner import WRITES
+from .stand import Violation
+
+
+@pytest.mark.parametrize("name", plays.SCENARIOS)
+def test_crashes(stand, play, name):
+    """SIGKILL in all states of the worlds that the run goes through, and breaks of some other kinds."""
+    cases = list(plays.crashes(name, plays.calls_of(stand, name)))
+    chosen = [case for case in cases if case[2].kind == "kill" and case[2].moment != "lost"]
+    rest = [case for case in cases if case[1] in WRITES and case not in chosen]
+    others = sorted({case[2][1:] for case in rest})
+    for number in range(3):
+        alike = [case for case in rest if case[2][1:] == others[(3 * list(plays.SCENARIOS).index(name) + number) % len(others)]]
+        chosen.append(alike[len(alike) * (number + 1) // 4])
+    play(plays.crash, chosen)
+
+
+def test_the_reader_notices(stand):
+    """A key that stops to work while it is in the credential is a violation."""
+    with pytest.raises(Violation, match="did not work"), stand.subject() as subject:
+        stand.cloud.set_status(subject.key["accessKey"], "Inactive")
+        stand.reader.look_at_keys()
+
+
+def test_a_lost_value_is_noticed(stand):
+    with pytest.raises(Violation, match="the old value was lost in Grace"), stand.subject() as subject:
+        subject.plain("rotated")
+        version = subject.record["old"]["version"]
+        stand.api.delete(f"/api/v1/namespaces/{subject.namespace}/secrets/{version}")
+        stand.reader.look_at_kept()
+
+
+def test_a_key_left_behind_is_noticed(stand):
+    with stand.subject() as subject:
+        subject.settle()
+        subject.check_idle()
+        stand.cloud.add_key(subject.user)
+        with pytest.raises(Violation, match="the keys are"):
+            subject.check_idle()
