@@ -70,7 +70,8 @@ class Fleet:
         return str(file)
 
     def notify(self, prefix="rotate"):
-        return self.hook("notify", {"name": "Tell", "ansible.builtin.shell": f"echo '{{{{ {prefix}_event }}}} {{{{ {prefix}_rotation.name }}}}' >> {self.told}"})
+        command = f"echo '{{{{ {prefix}_event }}}} {{{{ {prefix}_rotation.name }}}}' >> {self.told}"
+        return self.hook("notify", {"name": "Tell", "ansible.builtin.shell": command})
 
     def events(self):
         """What the hook was told since it was last asked."""
