@@ -111,13 +111,13 @@ def rancher_version(setting: str, references: t.Sequence[Reference] | None) -> G
 
 
 def last_used(keys: t.Sequence[Key] | None, key_id: str, quiet: datetime.timedelta, now: Time) -> Gate:
-    """The key's last use, where the cloud tells."""
+    """The key's last use, where the cloud tells; without a time to be quiet for it does not matter."""
     name = "last_used"
     key = next((one for one in keys or () if one.id == key_id), None)
     if key is None or key.last_used is None:
         return Gate(name, OPEN, "the cloud tells of no use")
     told = key.last_used.isoformat(timespec="seconds")
-    if now - key.last_used < quiet:
+    if quiet and now - key.last_used < quiet:
         return Gate(name, WAITING, f"the old key to be unused for {int(quiet.total_seconds())} s; it was used at {told}")
     return Gate(name, OPEN, f"last used at {told}")
 

@@ -383,7 +383,13 @@ class Protocol:
         starting = before.phase == IDLE and not before.restored(lives)
         snapshot: tuple[str, ...] = ()
         if starting:
-            snapshot = yield from self.preflight(lives)
+            try:
+                snapshot = yield from self.preflight(lives)
+            except RanchhandError:
+                again: Seen = yield Call("look")
+                if again.stored != seen.stored:  # another run has just begun: what stood in the way may be its new key
+                    raise Conflict from None
+                raise
         self.took_over |= any(live.token not in (None, self.goal.token) for live in lives) or before.owner not in ("", self.goal.token)
         gone = yield Call("lease")
         self.taken = True

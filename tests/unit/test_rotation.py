@@ -248,3 +248,15 @@ def test_a_password_that_the_cloud_refuses_is_given_up(monkeypatch, refuses):
     finish(run)
     assert run.error.code == "verify_failed" and shared.record.phase == rotation.IDLE
     assert shared.accepted == shared.lives[0].values["id"] == "k1" and len(shared.versions) == 1
+
+
+def test_of_two_that_begin_at_once_the_later_is_busy():
+    """It looked before the other began, and lists the keys after that has got its new one: there is room, but not for two."""
+    shared = Shared()
+    late, early = Participant(shared, ROTATE, "run1"), Participant(shared, ROTATE, "run2")
+    late.advance()
+    while early.call.name != "mark" or early.protocol.record.phase != rotation.ISSUED:
+        early.advance()
+    finish(late)
+    assert late.error.code == "busy", late.error
+    assert finish(early).outcome.record.phase == rotation.GRACE
