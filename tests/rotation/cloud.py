@@ -85,7 +85,10 @@ class Cloud(Aws):
 
 
 class CloudManager(BaseManager):
-    """Keeps a Cloud in a process."""
+    """Keeps a Cloud in a process, which knows nothing of an AWS that this one may have."""
+
+    def __init__(self):
+        super().__init__(ctx=multiprocessing.get_context("spawn"))
 
 
 CloudManager.register("Cloud", Cloud)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import collections
 import contextlib
 import json
-import multiprocessing
 import os
 import secrets
 import signal
@@ -54,7 +53,7 @@ class Stand:
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ranchhand-rotation-")))
             self.cluster = Cluster(self.control_plane, directory)
             self.injector = stack.enter_context(FaultInjector(self.control_plane))
-            manager = stack.enter_context(CloudManager(ctx=multiprocessing.get_context("spawn")))
+            manager = stack.enter_context(CloudManager())
             self.cloud = manager.Cloud(self._propagation_delay)
             self.url = self.cloud.address()
             self.runner = Runner()

@@ -127,8 +127,8 @@ class Aws(Issuer):
         return _pair(values)[0]
 
     def keys(self, by: Values) -> list[Key]:
-        until = time.monotonic() + CALL_TIMEOUT
         signer = self._signer(by)
+        until = self._time_for(signer, "iam")
         found = []
         for listed in self._list(signer, until, self._user(by, signer, until)):
             try:
@@ -143,7 +143,7 @@ class Aws(Issuer):
         return {"accessKey": key["AccessKeyId"], "secretKey": key["SecretAccessKey"]}
 
     def verify(self, values: Values, by: Values) -> None:
-        until = time.monotonic() + CALL_TIMEOUT
+        until = self._time_for(_pair(values), "sts")
         who = self._call(_pair(values), until, "GetCallerIdentity")
         if values["accessKey"] == by["accessKey"]:
             return
@@ -177,8 +177,8 @@ class Aws(Issuer):
             self._write("DeleteAccessKey", by, AccessKeyId=key_id)
 
     def _write(self, operation: str, by: Values, **parameters: str) -> t.Any:
-        until = time.monotonic() + CALL_TIMEOUT
         signer = self._signer(by)
+        until = self._time_for(signer, "iam")
         return self._call(signer, until, operation, **parameters, **self._user(by, signer, until))
 
     def _list(self, signer: _Credentials, until: float, user: dict[str, str]) -> t.Iterator[t.Any]:
@@ -238,6 +238,11 @@ class Aws(Issuer):
                     raise IssuerError("invalid", f"the SDK cannot be set up with these options ({type(error).__name__})") from None
                 self._clients[credentials, service] = client
         return client
+
+    def _time_for(self, signer: _Credentials, service: str) -> float:
+        """Until when a call has to end. Loading the SDK's description of a service, which may take seconds, comes before it."""
+        self._client(signer, service)
+        return time.monotonic() + CALL_TIMEOUT
 
     def _call(self, signer: _Credentials, until: float, operation: str, **parameters: str) -> t.Any:
         service = "sts" if operation == "GetCallerIdentity" else "iam"
