@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-from ansible_collections.ranchhand.rancher.plugins.module_utils._manage_credentials import CLOUD_CREDENTIAL_INFO, list_credentials
+from ansible_collections.ranchhand.rancher.plugins.module_utils._manage_credential_info import CLOUD_CREDENTIAL_INFO, list_credentials
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._action import RanchhandAction
 
 

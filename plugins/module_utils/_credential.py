@@ -299,9 +299,9 @@ def _shared_tokens(changes: t.Sequence[Change], observed: Observed) -> list[tupl
     if not new_tokens:
         return []
     renewed = {change.before.id for change in new_tokens if change.before}  # but none that is deleted: its token goes with it
-    tokens = {_harvester_token(one): one.full_id for one in observed.stored.by_id.values() if one.id not in renewed}
+    tokens = {harvester_token(one): one.full_id for one in observed.stored.by_id.values() if one.id not in renewed}
     for change in new_tokens:
-        token = _harvester_token(change.after) if change.after else None
+        token = harvester_token(change.after) if change.after else None
         if token and token in tokens:
             errors.append((change.desired.where, RanchhandError(
                 "invalid", f"secrets.kubeconfigContent has the same Harvester token as {tokens[token]}; each credential needs one of its own, "
@@ -311,7 +311,8 @@ def _shared_tokens(changes: t.Sequence[Change], observed: Observed) -> list[tupl
     return errors
 
 
-def _harvester_token(credential: Credential) -> str | None:
+def harvester_token(credential: Credential) -> str | None:
+    """The id of the token in a Harvester's kubeconfig."""
     if credential.driver != "harvester" or not credential.data.get("kubeconfigContent"):
         return None
     found = re.search(r"""["']?token["']?\s*:\s*["']?([^\s"',}]+)""", credential.text("kubeconfigContent"))

@@ -18,12 +18,12 @@ from dataclasses import replace
 
 from . import _observe as observe
 from ._credential import EMPTY, WHAT, Credential, Observed, desired_from, from_secret, plan, show
-from ._errors import ApiError, Mistakes, RanchhandError
+from ._errors import ApiError, RanchhandError
 from ._guarding import Guard
 from ._kubernetes import Api
 from ._manage import TRIES, Manager
 from ._marks import ALLOW_DELETE, CONDEMNED, condemned_by, intents, now, stamp
-from ._metadata import Users, check_id
+from ._metadata import Users
 from ._observe import SECRETS
 from ._options import AUTH, WAIT, Spec, call_and_item
 from ._planning import PER_CALL, Change, plan_removal
@@ -55,8 +55,6 @@ FILTERS = Spec({
     "owner": {"type": "str"},
     "references": {"type": "bool", "default": False},
 })
-
-CLOUD_CREDENTIAL_INFO = AUTH.merge(FILTERS)
 
 _RULE_TIMEOUT = 30.0  # seconds for Rancher to let a creator read what it created; seen to take three
 
@@ -213,22 +211,6 @@ class CredentialManager(Manager):
                 self.warnings.append(f"Rancher has not yet let this connection read {', '.join(names)}; the next run may not find them")
                 return
             time.sleep(0.5)
-
-
-def list_credentials(params: Mapping[str, t.Any], connect: Connect, mode: Mode) -> dict[str, t.Any]:
-    """cloud_credential_info: what there is, without any secret."""
-    api = connect()
-    identifier, mistakes = check_id(params["id"], NAMESPACE)
-    if mistakes:
-        raise Mistakes(mistakes)
-    found, schemas, users, index = api.at_once(
-        lambda: credentials(api, None if identifier is None else [identifier]),
-        lambda: observe.schemas(api),
-        lambda: observe.users(api) if params["owner"] else None,
-        lambda: observe.references(api) if params["references"] else None,
-    )
-    shown = [describe(one, show(one, schemas), index) for one in found if wanted_by(params, one, users)]
-    return listing("credentials", shown, index)
 
 
 def wanted_by(params: Mapping[str, t.Any], one: t.Any, users: Users | None) -> bool:

@@ -13,6 +13,7 @@ import datetime
 import re
 import secrets as random_source
 import typing as t
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 
@@ -24,7 +25,7 @@ from ._kubernetes import Api, name_in_path
 from ._manage_credentials import credentials
 from ._marks import ROTATION_TOKEN
 from ._metadata import Users
-from ._planning import Catalog, told_together
+from ._planning import told_together
 from ._references import NAMESPACE, Index
 from ._rotation import (
     ABORTED, DELETING, DISABLED, DISABLING, GRACE, IDLE, PREPARING, RETIRED, ROLLED_BACK, ROTATED, Goal, Live, Outcome, Protocol, Record, Seen, run,
@@ -51,23 +52,43 @@ _RIGHTS = (("", "secrets", None, ("get", "patch")), ("", "secrets", RECORDS, ("g
 Time = datetime.datetime
 
 
-class Stored:
-    """The credentials of a Rancher and the records of their rotations, as they are when this is made."""
+class History(t.NamedTuple):
+    """What a namespace keeps of rotations: the records, and the key of the digests in them."""
 
-    def __init__(self, api: Api, namespace: str, owners: bool) -> None:
-        self.space = Namespace(api, namespace)
-        self.catalog: Catalog
-        self.catalog, self.records, self.users = api.at_once(
-            lambda: EMPTY.of(credentials(api)), self.space.records, lambda: observe.users(api) if owners else Users(()))
-        self._key = self.space.key(make=False)
-        if self.records and not self.space.has_key:
-            raise RanchhandError("conflict", f"the Secret {namespace}/{self.space.digests_name} is gone, without which nobody can tell what the credentials "
-                                             "hold; restore it from a backup, or delete all records of rotations")
+    space: Namespace
+    records: Mapping[str, tuple[Record, t.Any]]
+    key: bytes
+
+
+def history(api: Api, namespace: str) -> History:
+    """Raises RanchhandError (``conflict``) if the records are of no use any more."""
+    space = Namespace(api, namespace)
+    records, key = space.records(), space.key(make=False)  # in this order: the key is made before the first record
+    if records and not space.has_key:
+        raise RanchhandError("conflict", f"the Secret {namespace}/{space.digests_name} is gone, without which nobody can tell what the credentials "
+                                         "hold; restore it from a backup, or delete all records of rotations")
+    return History(space, records, key)
+
+
+class Stored:
+    """The credentials of a Rancher and the records of their rotations, as they were when they were read."""
+
+    def __init__(self, found: t.Iterable[Credential], past: History) -> None:
+        self.catalog = EMPTY.of(found)
+        self._key = past.key
+        self._records: dict[str, list[tuple[Record, t.Any]]] = defaultdict(list)
+        for pair in past.records.values():
+            for name, _uid in pair[0].members:
+                self._records[name].append(pair)
 
     def record_of(self, identifier: str) -> tuple[Record, t.Any] | None:
         """The record of a credential, and what it is stored as: the one in progress, else the latest."""
-        mine = [pair for pair in self.records.values() if identifier in [name for name, _uid in pair[0].members]]
-        return max(mine, key=lambda pair: (pair[0].phase != IDLE, str(pair[0].rotated_at or "")), default=None)
+        return max(self._records.get(identifier, ()), key=lambda pair: (pair[0].phase != IDLE, str(pair[0].rotated_at or "")), default=None)
+
+    def record(self, identifier: str) -> Record | None:
+        """The same record without what it is stored as."""
+        found = self.record_of(identifier)
+        return found[0] if found else None
 
     def credential(self, identifier: str) -> Credential | None:
         return self.catalog.by_id.get(identifier)
@@ -122,8 +143,11 @@ class RotationManager:
         self.api = api
         self.wanted = wanted
         self.audit_file = params["audit_file"]
-        self.stored = Stored(api, params["namespace"], owners=any(one.owner for one in wanted))
-        self.space = self.stored.space
+        owners = any(one.owner for one in wanted)
+        found, past, self.users = api.at_once(
+            lambda: credentials(api), lambda: history(api, params["namespace"]), lambda: observe.users(api) if owners else Users(()))
+        self.stored = Stored(found, past)
+        self.space = past.space
         self.warnings: list[str] = []
 
     def run(self, check: bool) -> list[dict[str, t.Any]]:
@@ -133,7 +157,7 @@ class RotationManager:
         chosen: list[tuple[Wanted, Credential]] = []
         for one in self.wanted:
             try:
-                credential = self.stored.catalog.match(one, self.stored.users)
+                credential = self.stored.catalog.match(one, self.users)
                 if credential is None:
                     raise RanchhandError("not_found", f"there is no cloud credential {one.name:.80}")
                 if credential.problem:
@@ -323,12 +347,7 @@ class RotationManager:
         """When the key in use was made; clouds know it better than the date of a Secret."""
         member = unit.members[0]
         at, source = made_at(member, unit.record, self.stored.live(member.id))
-        if source != "record" and unit.issuer.lists:
-            values = _texts(member)
-            for key in unit.issuer.keys(values):
-                if key.id == unit.issuer.key_id(values) and key.created_at:
-                    return key.created_at
-        return at
+        return source != "record" and cloud_date(unit.issuer, member) or at
 
     @staticmethod
     def _show(wanted: Wanted, credential: Credential, done: _Done) -> dict[str, t.Any]:
@@ -356,6 +375,21 @@ class _Reader:
 
     def keys(self, by: Mapping[str, str]) -> list[Key]:
         return self._unit.issuer.keys(by)
+
+
+def issuer_for(driver: str | None) -> Issuer | None:
+    """The issuer that a driver's keys come from, as it is without options; None where only the playbook has them."""
+    name = _BY_DRIVER.get(driver or "")
+    return load_issuer(name, {}) if name else None
+
+
+def cloud_date(issuer: Issuer, credential: Credential) -> Time | None:
+    """When the key in use was made, as its cloud says; None where it does not. Raises IssuerError."""
+    if not issuer.lists:
+        return None
+    values = _texts(credential)
+    mine = issuer.key_id(values)
+    return next((key.created_at for key in issuer.keys(values) if key.id == mine), None)
 
 
 def judge_gates(

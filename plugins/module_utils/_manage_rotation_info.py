@@ -13,10 +13,11 @@ import datetime
 import typing as t
 from collections.abc import Mapping
 
+from . import _observe as observe
 from ._credential import Credential
 from ._kubernetes import Api
-from ._manage_credentials import wanted_by
-from ._manage_rotation import Stored, judge_gates
+from ._manage_credentials import credentials, wanted_by
+from ._manage_rotation import Stored, history, judge_gates
 from ._metadata import check_id
 from ._references import NAMESPACE
 from ._rotation import DISABLED, GRACE, IDLE
@@ -24,25 +25,33 @@ from ._rotation_options import duration
 from ._rotation_status import due_when, made_at, problem_of, show_rotation, waiting
 from ._run import Connect, Mode
 
+Time = datetime.datetime
+
 
 def list_rotations(params: Mapping[str, t.Any], connect: Connect, mode: Mode) -> dict[str, t.Any]:
     """cloud_credential_rotation_info: where each rotation stands."""
     api = connect()
-    stored = Stored(api, params["namespace"], owners=bool(params["owner"]))
+    found, past, users = api.at_once(
+        lambda: credentials(api), lambda: history(api, params["namespace"]), lambda: observe.users(api) if params["owner"] else None)
+    stored = Stored(found, past)
     identifier, _mistakes = check_id(params["id"], NAMESPACE)
     max_age = None if params["max_age"] is None else duration(params["max_age"])
     return {"changed": False, "rotations": [
-        _status(api, stored, one, max_age, params["gates"]) for one in sorted(stored.catalog.by_id.values(), key=lambda one: (one.name, one.id))
-        if identifier in (None, one.id) and not one.problem and wanted_by(params, one, stored.users)
+        status(api, stored, one, max_age, params["gates"]) for one in sorted(found, key=lambda one: (one.name, one.id))
+        if identifier in (None, one.id) and not one.problem and wanted_by(params, one, users)
     ]}
 
 
-def _status(api: Api, stored: Stored, credential: Credential, max_age: int | None, judge: bool) -> dict[str, t.Any]:
-    found = stored.record_of(credential.id)
-    record = found[0] if found else None
-    live = stored.live(credential.id)
+def status(
+    api: Api, stored: Stored, credential: Credential, max_age: int | None, judge: bool, made: tuple[Time | None, str] | None = None
+) -> dict[str, t.Any]:
+    """How the rotation of a credential stands, and how old its key is: since ``made``, if the caller knows better.
+
+    ``judge`` also asks what keeps an old key from being retired.
+    """
+    record, live = stored.record(credential.id), stored.live(credential.id)
     now = datetime.datetime.now(datetime.timezone.utc)
-    at, source = made_at(credential, record, live)
+    at, source = made or made_at(credential, record, live)
     if record is None or record.phase == IDLE:
         due = due_when(at, max_age, record, None)
     else:

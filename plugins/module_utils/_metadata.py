@@ -110,6 +110,15 @@ class Users:
         self._users = tuple(users)
         self._only_me = only_me
 
+    @property
+    def complete(self) -> bool:
+        """Whether these are all users of the Rancher."""
+        return not self._only_me
+
+    def get(self, identifier: str | None) -> User | None:
+        """The user with this id."""
+        return next((user for user in self._users if user.id == identifier), None)
+
     def find(self, owner: str) -> str:
         """The id of the user whose id, username or principal id is given.
 

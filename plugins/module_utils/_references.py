@@ -78,6 +78,9 @@ def _credential_places() -> t.Iterator[Place]:
 
 CREDENTIAL_PLACES = tuple(_credential_places())
 
+# A bare name may be that of any Secret.
+_MENDABLE = {(place.api_version, place.field) for place in CREDENTIAL_PLACES if place.written_by_users and place.form == "id"}
+
 TEMPLATE_PLACES = (
     Place("management.cattle.io", "v3", "nodepools", "NodePool", "spec.nodeTemplateName", "≤2.11"),
     Place("management.cattle.io", "v3", "nodes", "Node", "spec.nodeTemplateName", "≤2.11"),
@@ -185,3 +188,10 @@ class Index:
         provider = TURTLES_PROVIDERS.get(stored.driver, stored.driver)
         found = self._by_key.get(stored.id, []) + self._by_key.get(("display name", provider, stored.name), [])
         return tuple(sorted((one for one in found if not (mirror and one.kind == "AWSClusterStaticIdentity" and one.name == mirror)), key=str))
+
+    def dangling(self, present: t.Collection[str]) -> dict[str, tuple[Reference, ...]]:
+        """What names a credential that is not among those present, by its metadata.name; of what users write, as only they can mend it."""
+        return {
+            key: tuple(sorted(mendable, key=str)) for key, references in self._by_key.items() if isinstance(key, str) and key not in present
+            for mendable in [[one for one in references if (one.api_version, one.field) in _MENDABLE]] if mendable
+        }

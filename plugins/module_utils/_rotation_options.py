@@ -122,7 +122,7 @@ def duration(text: str) -> int:
 
 def rotations_from(params: Mapping[str, t.Any]) -> list[Wanted]:
     """What the parsed options ask for; raises Mistakes."""
-    mistakes = _namespace_mistakes(params["namespace"])
+    mistakes = namespace_mistakes(params["namespace"])
     result = []
     given = [params] if params.get("credentials") is None else [item for item in params["credentials"] if item is not None]
     for own, (where, item) in zip(given, wanted_items(params, "credentials", _PER_CALL)):
@@ -131,7 +131,7 @@ def rotations_from(params: Mapping[str, t.Any]) -> list[Wanted]:
         name, wrong = check_name(item.get("name"))
         identifier, wrong_id = check_id(item.get("id"), NAMESPACE)
         wrong += wrong_id
-        seconds, wrong_durations = _durations(item)
+        seconds, wrong_durations = durations(item)
         wrong += wrong_durations
         if item.get("name") is None and item.get("id") is None:
             wrong.append("name or id is required")
@@ -170,15 +170,16 @@ def rotations_from(params: Mapping[str, t.Any]) -> list[Wanted]:
 
 def check_info(params: Mapping[str, t.Any]) -> None:
     """Raises Mistakes."""
-    mistakes = _namespace_mistakes(params["namespace"]) + _durations({"max_age": params["max_age"]})[1] + check_id(params["id"], NAMESPACE)[1]
+    mistakes = namespace_mistakes(params["namespace"]) + durations(params, ("max_age",))[1] + check_id(params["id"], NAMESPACE)[1]
     if mistakes:
         raise Mistakes(mistakes)
 
 
-def _durations(item: Mapping[str, t.Any]) -> tuple[dict[str, int | None], list[str]]:
+def durations(item: Mapping[str, t.Any], options: t.Iterable[str] = _DURATIONS) -> tuple[dict[str, int | None], list[str]]:
+    """The seconds of each option, None where it is not given, and what is wrong with them."""
     seconds: dict[str, int | None] = {}
     mistakes = []
-    for option in _DURATIONS:
+    for option in options:
         seconds[option] = None
         if item.get(option) is not None:
             try:
@@ -188,7 +189,8 @@ def _durations(item: Mapping[str, t.Any]) -> tuple[dict[str, int | None], list[s
     return seconds, mistakes
 
 
-def _namespace_mistakes(namespace: str) -> list[str]:
+def namespace_mistakes(namespace: str) -> list[str]:
+    """What is wrong with a namespace for records."""
     if re.match(r"(cattle|c|p|u|user)-", namespace):
         return ["namespace must not begin with cattle-, c-, p-, u- or user-: Rancher's own backups would take the kept values along"]
     return [] if re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", namespace) else ["namespace must be the name of a namespace"]
