@@ -27,7 +27,7 @@ from ._metadata import Users
 from ._observe import SECRETS
 from ._options import AUTH, WAIT, Spec, call_and_item
 from ._planning import PER_CALL, Change, plan_removal
-from ._references import NAMESPACE, Index
+from ._references import Index
 from ._run import Connect, Mode, report
 
 ITEM = Spec({

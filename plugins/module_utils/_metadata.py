@@ -108,6 +108,7 @@ class Users:
 
     def __init__(self, users: t.Iterable[User], only_me: bool = False) -> None:
         self._users = tuple(users)
+        self._by_id = {user.id: user for user in self._users}
         self._only_me = only_me
 
     @property
@@ -117,7 +118,7 @@ class Users:
 
     def get(self, identifier: str | None) -> User | None:
         """The user with this id."""
-        return next((user for user in self._users if user.id == identifier), None)
+        return self._by_id.get(identifier or "")
 
     def find(self, owner: str) -> str:
         """The id of the user whose id, username or principal id is given.

@@ -16,7 +16,6 @@ import json
 import re
 import typing as t
 from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ._credential import Credential, harvester_token
@@ -225,4 +224,3 @@ class Policy:
 def max_age_of(one: Credential, owner_name: str | None, policies: t.Iterable[Policy]) -> int | None:
     """What the first policy that covers a credential allows, in seconds; None if none does."""
     return next((policy.max_age for policy in policies if policy.covers(one, owner_name)), None)
-

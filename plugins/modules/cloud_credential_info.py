@@ -169,7 +169,8 @@ credentials:
       sample: 86400
     key_age_from:
       description: >-
-        Who says so. V(record) of its rotation, V(annotation) where the records are elsewhere, V(cloud), or V(secret) where only the date of the Secret is known.
+        Who says so. V(record) of its rotation, V(annotation) where the records are elsewhere, V(cloud), or V(secret) where only the date of the Secret is
+        known.
       returned: with O(problems=true)
       type: str
       sample: record

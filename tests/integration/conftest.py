@@ -22,6 +22,8 @@ from clouds.aws import Aws
 from clouds.keystone import Keystone
 from control_plane import ApiError, ControlPlane, furnish
 
+from .rights import RBAC
+
 HERE = Path(__file__).parent
 SECRETS = "/api/v1/namespaces/cattle-global-data/secrets"
 MODULE = "ranchhand.rancher.cloud_credential"
@@ -238,6 +240,39 @@ def cluster_215(_rancher_215):
     """The same of a Rancher 2.15."""
     _empty(_rancher_215.api)
     return _rancher_215
+
+
+@pytest.fixture
+def grant(cluster):
+    """Gives a new user just the rights of some roles, whose namespaces are made where they are missing; returns its kubeconfig."""
+    api = cluster.api
+    made = []
+
+    def post(path, body):
+        api.post(path, body)
+        made.append(f"{path}/{body['metadata']['name']}")
+
+    def wanted(user, roles):
+        for number, role in enumerate(roles):
+            namespace = role["metadata"].get("namespace")
+            if namespace:
+                try:
+                    api.post("/api/v1/namespaces", {"metadata": {"name": namespace}})
+                except ApiError as error:
+                    if error.status != 409:
+                        raise
+            base = f"{RBAC}/namespaces/{namespace}" if namespace else RBAC
+            kind, name = role["kind"].lower(), f"{user}-{number}"
+            post(f"{base}/{kind}s", {**role, "metadata": {"name": name}})
+            post(f"{base}/{kind}bindings", {
+                "metadata": {"name": name}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": role["kind"], "name": name},
+                "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
+            })
+        return str(cluster.control_plane.user(user))
+
+    yield wanted
+    for path in made:
+        api.delete(path)
 
 
 @pytest.fixture(scope="session")

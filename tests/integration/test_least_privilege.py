@@ -5,54 +5,16 @@
 
 from __future__ import annotations
 
-import copy
-from pathlib import Path
-
-import pytest
-import yaml
-from control_plane import ApiError
-
 from .conftest import INFO, MODULE, SECRETS
+from .rights import documented, single_rights, without
 
-RBAC = "/apis/rbac.authorization.k8s.io/v1"
-NAMESPACED = f"{RBAC}/namespaces/cattle-global-data"
-DOCUMENTED = Path(__file__).parents[2] / "docs" / "rbac" / "cloud-credentials.yaml"
 MANAGE, VIEW = "ranchhand-cloud-credentials", "ranchhand-cloud-credentials-view"
 
 
 def _documented(name):
-    roles = [role for role in yaml.safe_load(DOCUMENTED.read_text())["items"] if role["metadata"]["name"] == name]
+    roles = [role for role in documented("cloud-credentials") if role["metadata"]["name"] == name]
     assert [role["kind"] for role in roles] == ["Role", "ClusterRole"]
     return roles
-
-
-@pytest.fixture
-def grant(cluster):
-    """Gives a new user just the rights of some roles; returns its kubeconfig."""
-    api = cluster.api
-    made = []
-
-    def post(path, body):
-        api.post(path, body)
-        made.append(f"{path}/{body['metadata']['name']}")
-
-    def wanted(user, roles):
-        for role in roles:
-            base = NAMESPACED if role["kind"] == "Role" else RBAC
-            kind = role["kind"].lower()
-            post(f"{base}/{kind}s", {**role, "metadata": {**role["metadata"], "name": user}})
-            post(f"{base}/{kind}bindings", {
-                "metadata": {"name": user}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": role["kind"], "name": user},
-                "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
-            })
-        return str(cluster.control_plane.user(user))
-
-    yield wanted
-    for path in made:
-        try:
-            api.delete(path)
-        except ApiError:
-            pass
 
 
 AWS = {"driver": "amazonec2", "owner": "alice", "config": {"accessKey": "A"}, "secrets": {"secretKey": "S"}}
@@ -80,26 +42,6 @@ def test_with_the_documented_rights_everything_works(cluster, grant):
     assert sorted(one["metadata"]["annotations"]["field.cattle.io/name"] for one in cluster.secrets()) == ["mine", "two"]
 
 
-def _single_rights(roles):
-    """Each verb on each resource."""
-    for number, role in enumerate(roles):
-        for position, rule in enumerate(role["rules"]):
-            for resource in rule["resources"]:
-                for verb in rule["verbs"]:
-                    yield number, position, rule["apiGroups"][0], resource, verb
-
-
-def _without(roles, number, position, resource, verb):
-    roles = copy.deepcopy(roles)
-    rules = roles[number]["rules"]
-    rule = rules.pop(position)
-    for one in rule["resources"]:
-        verbs = [other for other in rule["verbs"] if (one, other) != (resource, verb)]
-        if verbs:
-            rules.append({**rule, "resources": [one], "verbs": verbs})
-    return roles
-
-
 def test_each_right_is_needed_and_missed_by_name(cluster, grant):
     """Every right is taken away alone; the task that needs it names it. A kind that is not installed is not missed."""
     roles = _documented(MANAGE)
@@ -120,11 +62,11 @@ def test_each_right_is_needed_and_missed_by_name(cluster, grant):
     }
     cluster.secret("cc-kept", "amazonec2", {"accessKey": "A", "secretKey": "S"}, "kept")
     tasks, expected = [], []
-    for count, (number, position, group, resource, verb) in enumerate(_single_rights(roles)):
+    for count, (number, position, group, resource, verb) in enumerate(single_rights(roles)):
         if verb == "watch" or resource not in ("*", "secrets") and resource not in installed:  # to watch saves requests, and no more
             continue
         task, words = needs.get((resource, verb), ({MODULE: {"name": "kept", "state": "absent"}}, f"{'machine' if resource == '*' else resource}"))
-        kubeconfig = grant(f"lacking-{count}", _without(roles, number, position, resource, verb))
+        kubeconfig = grant(f"lacking-{count}", without(roles, number, position, resource, verb))
         (module, options), = task.items()
         tasks.append({module: {**options, "kubeconfig": kubeconfig}})
         expected.append((resource, verb, words, group))

@@ -15,10 +15,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from .conftest import INFO
+from .rights import documented, single_rights, without
 from .test_cloud_credential import TEMPLATES, downstream
-from .test_least_privilege import _documented, grant  # noqa: F401  # pylint: disable=unused-import
 from .test_rotation import Rotating
 
+MACHINES = "/apis/rke-machine.cattle.io/v1/namespaces/fleet-default/amazonec2machines"
 NOW = datetime.datetime.now(datetime.timezone.utc)
 
 
@@ -26,7 +27,8 @@ def certificate(days):
     """A certificate in PEM that ends in so many days."""
     key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "canary-subject")])
     end = NOW + datetime.timedelta(days=days)
-    made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), end - datetime.timedelta(days=400), end).sign(key, hashes.SHA256())
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), end - datetime.timedelta(days=400), end)
+    made = builder.sign(key, hashes.SHA256())
     return made.public_bytes(serialization.Encoding.PEM).decode()
 
 
@@ -118,7 +120,8 @@ def test_ages_and_policies(cluster, subtests):
         "by user id": ({"policies": [{"owner": "user-8knjc", "max_age": "5m"}]}, {"aws test": 300}),
         "a name is no pattern of another kind": ({"policies": [{"name": "aws.*|do", "max_age": "5m"}, {"name": "d?", "max_age": "1h"}]}, {"do": 3600}),
     }
-    for (what, (options, expected)), result in zip(cases.items(), cluster.play(*({INFO: {"problems": True, **one}} for one, _ in cases.values())).results):
+    played = cluster.play(*({INFO: {"problems": True, **options}} for options, _expected in cases.values()))
+    for (what, (_options, expected)), result in zip(cases.items(), played.results):
         with subtests.test(what):
             assert {one["name"]: one["max_age"] for one in result["credentials"] if one["max_age"] is not None} == expected
             overdue = {name for name, found in problems(result).items() if "overdue" in found}
@@ -166,14 +169,40 @@ def test_rotations(cluster, aws, phase):
         assert problems(drifted) == {f"aws {rotating.id}": {"unused", "drift"}} and "canary-typed" not in json.dumps(drifted)
 
 
-def test_what_may_not_be_looked_at_is_not_judged(cluster, grant):  # noqa: F811
-    cluster.secret("cc-one", owner="u-gone")
-    result = cluster.play({INFO: {"problems": True, "max_age": "1d"}}, kubeconfig=grant("judge", _documented("ranchhand-cloud-credentials-view"))).result
-    one, = result["credentials"]
-    assert {problem["code"] for problem in one["problems"]} <= {"owner_gone"} and one["rotation"] is None and one["due_at"]
-    told = " ".join(result["problems_incomplete"])
-    for words in ("unused: this connection may not list", "clusters.provisioning.cattle.io", "template_broken: ", "drift, restored, stuck_rotation: "):
-        assert words in told, told
+def test_what_may_not_be_looked_at_is_not_judged(cluster, aws, grant):
+    """The rights of docs/rbac/report.yaml are enough, and without any of them what needs it is refused or named."""
+    namespace, *roles = documented("report")
+    assert [(role["kind"], role["metadata"].get("namespace")) for role in roles] == [
+        ("Role", "cattle-global-data"), ("Role", namespace["metadata"]["name"]), ("ClusterRole", None)]
+    rotating = Rotating(cluster, aws)
+    rotating.namespace = namespace["metadata"]["name"]
+    cluster.api.post(MACHINES, {"apiVersion": "rke-machine.cattle.io/v1", "kind": "Amazonec2Machine", "metadata": {"name": "judged"},
+                                "spec": {"common": {"cloudCredentialSecretName": f"cattle-global-data:{rotating.id}"}}})
+    assert rotating.run()["rotation"]["phase"] == "Grace"
+    installed = {resource["name"] for group in ("management.cattle.io/v3", "provisioning.cattle.io/v1", "rke.cattle.io/v1", "rke-machine.cattle.io/v1",
+                                                "aks.cattle.io/v1", "eks.cattle.io/v1", "gke.cattle.io/v1")
+                 for resource in cluster.api.get(f"/apis/{group}")["resources"]}
+    rights = [one for one in single_rights(roles) if one[2] in ("", "batch") or one[3] == "*" or one[3] in installed]
+    missing = {"users": "owner_gone: ", "dynamicschemas": "driver_inactive: ", "nodetemplates": "template_broken: ", "configmaps": "stuck_rotation: "}
+    gates = {"jobs": "machine_jobs", "settings": "rancher_version"}
+    complete, *lacking = cluster.play(
+        *({INFO: {"problems": True, "kubeconfig": grant(f"judge-{number}", left)}}
+          for number, left in enumerate([roles, *(without(roles, *one[:2], *one[3:]) for one in rights)]))).results
+    cluster.api.delete(f"{MACHINES}/judged")
+    assert "problems_incomplete" not in complete and complete["credentials"][0]["rotation"]["gates"], complete
+    assert {gate["state"] for gate in complete["credentials"][0]["rotation"]["gates"]} <= {"open", "waiting"}
+    assert len(lacking) == len(rights) > 12
+    for (number, _position, _group, resource, _verb), result in zip(rights, lacking):
+        told = " ".join(result.get("problems_incomplete", ()))
+        if resource in gates:
+            unknown = [gate["name"] for gate in result["credentials"][0]["rotation"]["gates"] if gate["state"] == "unknown"]
+            assert unknown == [gates[resource]] and not told, (resource, result)
+        elif resource == "secrets" and number == 0:
+            assert result["code"] == "forbidden", result
+        else:
+            kind = {"secrets": "configmaps", "*": ""}.get(resource, resource)
+            words = missing.get(kind, f"unused: this connection may not list {kind}")
+            assert words in told, (resource, result)
 
 
 def test_as_a_module(cluster):

@@ -5,61 +5,23 @@
 
 from __future__ import annotations
 
-import copy
-from pathlib import Path
-
 import pytest
-import yaml
-from control_plane import ApiError
 
+from .rights import documented, single_rights, without
+from .test_problems import MACHINES
 from .test_rotation import INFO, Rotating
 
-RBAC = "/apis/rbac.authorization.k8s.io/v1"
-DOCUMENTED = Path(__file__).parents[2] / "docs" / "rbac" / "rotation.yaml"
 RECORDS, CREDENTIALS = "rancher-credential-rotation", "cattle-global-data"
 ETCD_S3 = "ranchhand-rotation-etcd-s3"
-MACHINES = "/apis/rke-machine.cattle.io/v1/namespaces/fleet-default/amazonec2machines"
 
 
 def _documented():
-    """The namespace, and the roles."""
-    namespace, *roles = yaml.safe_load(DOCUMENTED.read_text())["items"]
+    """The roles."""
+    namespace, *roles = documented("rotation")
     assert namespace["kind"] == "Namespace" and namespace["metadata"]["name"] == RECORDS
     assert [(role["kind"], role["metadata"].get("namespace")) for role in roles] == [
         ("Role", CREDENTIALS), ("Role", RECORDS), ("ClusterRole", None), ("ClusterRole", None)]
-    return namespace, roles
-
-
-@pytest.fixture
-def grant(cluster):
-    """Gives a new user just the rights of some roles; returns its kubeconfig."""
-    api = cluster.api
-    made = []
-
-    def post(path, body):
-        api.post(path, body)
-        made.append(f"{path}/{body['metadata']['name']}")
-
-    def wanted(user, roles):
-        for number, role in enumerate(roles):
-            namespace = role["metadata"].get("namespace")
-            base = f"{RBAC}/namespaces/{namespace}" if namespace else RBAC
-            kind, name = role["kind"].lower(), f"{user}-{number}"
-            post(f"{base}/{kind}s", {**role, "metadata": {"name": name}})
-            post(f"{base}/{kind}bindings", {
-                "metadata": {"name": name}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": role["kind"], "name": name},
-                "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
-            })
-        return str(cluster.control_plane.user(user))
-
-    try:
-        api.post("/api/v1/namespaces", _documented()[0])
-    except ApiError as error:
-        if error.status != 409:
-            raise
-    yield wanted
-    for path in made:
-        api.delete(path)
+    return roles
 
 
 @pytest.fixture
@@ -75,7 +37,7 @@ def rotating(cluster, aws):
 
 @pytest.mark.parametrize("etcd_s3", [True, False])
 def test_with_the_documented_rights_keys_are_rotated_and_retired(rotating, grant, etcd_s3):
-    roles = [role for role in _documented()[1] if etcd_s3 or role["metadata"]["name"] != ETCD_S3]
+    roles = [role for role in _documented() if etcd_s3 or role["metadata"]["name"] != ETCD_S3]
     played = rotating.play(
         rotating.task(), {INFO: {"gates": True, "owner": "u-wt94n"}}, rotating.task("retired", grace="0s"), rotating.task("retired", soak="0s"),
         kubeconfig=grant(f"rotator-{etcd_s3}", roles))
@@ -87,32 +49,12 @@ def test_with_the_documented_rights_keys_are_rotated_and_retired(rotating, grant
     assert deleted["rotation"]["phase"] == "Idle" and rotating.keys == {rotating.live["accessKey"]: "Active"} and rotating.works()
 
 
-def _single_rights(roles):
-    """Each verb on each resource."""
-    for number, role in enumerate(roles):
-        for position, rule in enumerate(role["rules"]):
-            for resource in rule["resources"]:
-                for verb in rule["verbs"]:
-                    yield number, position, resource, verb
-
-
-def _without(roles, number, position, resource, verb):
-    roles = copy.deepcopy(roles)
-    rules = roles[number]["rules"]
-    rule = rules.pop(position)
-    for one in rule["resources"]:
-        verbs = [other for other in rule["verbs"] if (one, other) != (resource, verb)]
-        if verbs:
-            rules.append({**rule, "resources": [one], "verbs": verbs})
-    return roles
-
-
 def test_without_a_right_nothing_is_begun(rotating, grant):
     """Of the two namespaces each right is taken away alone, and missed by name; only Events may be missing."""
-    roles = _documented()[1][:3]
+    roles = _documented()[:3]
     tasks, expected = [], []
-    for number, position, resource, verb in _single_rights(roles[:2]):
-        kubeconfig = grant(f"begins-not-{len(tasks)}", _without(roles, number, position, resource, verb))
+    for number, position, _group, resource, verb in single_rights(roles[:2]):
+        kubeconfig = grant(f"begins-not-{len(tasks)}", without(roles, number, position, resource, verb))
         (module, options), = rotating.task().items()
         tasks.append({module: {**options, "kubeconfig": kubeconfig}})
         expected.append((resource, verb, roles[number]["metadata"]["namespace"]))
@@ -128,7 +70,7 @@ def test_without_a_right_nothing_is_begun(rotating, grant):
 
 def test_without_a_right_a_gate_is_unknown(rotating, grant):
     """Of the whole cluster each right is taken away alone. The key is S3's too, so that the plans of etcd nodes matter."""
-    roles = _documented()[1]
+    roles = _documented()
     rotating.add(f"{rotating.id}-s3", "s3")
     both = {"credentials": [{"id": rotating.id}, {"id": f"{rotating.id}-s3"}], "id": None}
     rotating.run(**both)
@@ -136,10 +78,10 @@ def test_without_a_right_a_gate_is_unknown(rotating, grant):
     gates = {"jobs": {"machine_jobs"}, "*": {"machine_jobs"}, "settings": {"rancher_version"}, "nodes": {"rke1_nodes"},
              **dict.fromkeys(unused, {"etcd_s3"})}
     tasks, expected = [], []
-    for number, position, resource, verb in _single_rights(roles[:3]):
+    for number, position, _group, resource, verb in single_rights(roles[:3]):
         if number < 2:
             continue
-        left = _without(roles[:3], number, position, resource, verb)
+        left = without(roles[:3], number, position, resource, verb)
         if resource == "users":
             options = {"name": f"aws {rotating.id}", "owner": "alice", "id": None}
         else:
@@ -162,7 +104,7 @@ def test_without_a_right_a_gate_is_unknown(rotating, grant):
 
 
 def test_who_stores_snapshots_has_to_let_plans_be_read(rotating, grant):
-    roles = _documented()[1]
+    roles = _documented()
     clusters = "/apis/provisioning.cattle.io/v1/namespaces/fleet-default/clusters"
     rotating.add(f"{rotating.id}-s3", "s3")
     rotating.cluster.api.post(clusters, {"apiVersion": "provisioning.cattle.io/v1", "kind": "Cluster", "metadata": {"name": "snapshots"}, "spec": {
