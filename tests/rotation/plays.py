@@ -218,27 +218,30 @@ def edit(stand, seed):
 def outage(stand, seed):
     """kube-apiserver is killed in the middle of some runs, and started again."""
     chance = random.Random(seed)
-    with stand.subject() as one, stand.subject() as two, stand.subject() as three:
-        subjects = (one, two, three)
+    with stand.subject() as one, stand.subject() as two, stand.subject() as three, stand.subject() as four:
+        subjects = (one, two, three, four)
         runs = []
-        for subject in subjects:
-            beginning = chance.choice(tuple(BEGINNINGS))
-            _begin(subject, BEGINNINGS[beginning])
-        for subject in subjects:
-            state, options = chance.choice(GOALS)
-            runs.append(subject.start(state, **options))
-        time.sleep(chance.uniform(0.05, 0.5))
+        scenarios = [SCENARIOS[name] for name in chance.choices(tuple(SCENARIOS), k=len(subjects))]
+        for subject, scenario in zip(subjects, scenarios):
+            _begin(subject, scenario.before)
+        for subject, scenario in zip(subjects, scenarios):
+            runs.append(subject.start(scenario.command[0], **scenario.command[1]))
+        time.sleep(chance.uniform(0.02, 0.25))
         under_way = sum(run.under_way for run in runs)
         stand.control_plane.kill_apiserver()
         time.sleep(chance.choice((0, 0, 4)))
         stand.control_plane.start_apiserver()
-        for run in runs:
+        for subject, run in zip(subjects, runs):
             result = run.wait().result
             code = result and result.get("code")
-            one.check(not code or code in ("unreachable", *_REFUSALS), f"a run during it says {result and result.get('msg')}")
-        for subject in subjects:
+            # one that has just started answers 503 for a while
+            subject.check(not code or code in ("unreachable", *_REFUSALS) or code == "server_error" and "please try again" in result["msg"],
+                          f"a run during it says {result and result.get('msg')}")
+        for subject, scenario in zip(subjects, scenarios):
             subject.history.append(f"kube-apiserver was killed with seed {seed}")
+            subject.plain(scenario.command[0], **scenario.command[1])
+            subject.check(subject.phase == scenario.phase, f"the plain command left it in {subject.phase}")
             subject.settle()
             subject.check_idle()
     stand.counts["kills of kube-apiserver"] += 1
-    stand.counts["rotations with kube-apiserver killed and restarted"] += under_way
+    stand.counts["rotations with kube-apiserver killed in the middle, and restarted"] += under_way
