@@ -25,6 +25,10 @@ _TOOLS = (
 )
 # For measuring: what kubernetes.core asks for, and what draws.
 _BENCH = ("PyYAML==6.0.3", "jsonpatch==1.47", "requests-oauthlib==2.0.0", "matplotlib==3.11.2")
+# What looks at a report: a driver for Debian's Chromium, and well-kept readers of its formats.
+_BROWSER = (
+    "pytest==9.2.0", "selenium==4.51.0", "axe-selenium-python==3.0.0", "markdown-it-py==4.3.0", "prometheus-client==0.26.0",
+)
 # An OpenStack's identity service, which the tests start.
 _KEYSTONE = ("keystone==30.0.0",)
 # Read for one test, and measured against: kubernetes.core, which this package brings along.
@@ -95,6 +99,14 @@ def keystone_venv():
     if not python:
         raise Failed("%s needs Python %s, and none was found on PATH or under ~/.pyenv/versions" % (_KEYSTONE[0], " or ".join(_KEYSTONE_PYTHONS)))
     return _venv("keystone", python, _KEYSTONE)
+
+
+def browser_venv():
+    """The environment of tests/browser, which needs neither Ansible nor a client."""
+    python = next(filter(None, map(interpreters.find, _TOOLS_PYTHONS)), None)
+    if not python:
+        raise Failed("The tests in a browser need Python %s, and none was found on PATH or under ~/.pyenv/versions" % " or ".join(_TOOLS_PYTHONS))
+    return _venv("browser", python, _BROWSER)
 
 
 def kubernetes_core():
