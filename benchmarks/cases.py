@@ -378,4 +378,21 @@ def _until_first_request(venv, folder):
 
 
 # in this order, as the namespace grows
-CASES = {"process": process, "tasks": tasks, "call": one_call, "others": others, "loop": loop, "info": info, "references": references}
+def reports(bench):
+    """The role report over 2,000 credentials of which clusters use most, in all formats."""
+    count = 2000
+    bench.fill(0)
+    bench.bare.post_all(SECRETS, [objects.secret(dict(objects.credential("x", number), name="%05d" % number)) for number in range(count)])
+    _create_all(bench.bare, [objects.cluster(number, count) for number in range(500)])
+    files = {name: str(bench.folder / ("report." + name)) for name in ("html", "json", "csv", "markdown", "prometheus")}
+    role = {"ansible.builtin.include_role": {"name": "ranchhand.rancher.report"}, "vars": {"report_files": files, "report_max_age": "90d"}}
+    times = Times()
+    for unused in range(bench.repetitions):
+        times.add("report", bench.play([role]))
+        times.add("info", bench.play([{INFO: {"problems": True, "max_age": "90d"}}]))
+    page = (bench.folder / "report.html").stat().st_size / 1e6
+    return [row("the report on 2,000 credentials in all formats, whole playbook", times.wall("report"), 10, unit=" s",
+                the_same_without_report=times.wall("info"), peak_MB=times.memory("report"), MB_of_the_page=page)]
+
+
+CASES = {"process": process, "tasks": tasks, "call": one_call, "others": others, "loop": loop, "info": info, "references": references, "report": reports}

@@ -63,8 +63,7 @@ class Chromium:
         events = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
         return [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
 
-    def picture(self, path, height=None):
-        """A picture of the window, or of so much of the page as a window of this height would show."""
-        if height:
-            self.driver.set_window_size(1360, height)
+    def picture(self, path, height):
+        """A picture of a window of this height."""
+        self.driver.set_window_size(1360, height)
         self.driver.save_screenshot(str(path))

@@ -207,7 +207,7 @@ def test_it_filters_and_searches(chromium, page):
         choose(chromium, name, text)
         expected = wanted(model, check)
         assert set(ids(chromium)) <= expected and len(ids(chromium)) == min(50, len(expected)) and expected, (name, text)
-        assert chromium.one("#count").text == f"{len(expected)} of 121"
+        assert chromium.one("#count").text.partition(",")[0] == f"{len(expected)} of 121"
         choose(chromium, name, "all")
     search(chromium, "PAYMENTS aws lab")
     expected = wanted(model, lambda one: one["rancher"] == "lab" and "payments" in str(one).lower() and "aws" in str(one).lower())
@@ -217,12 +217,12 @@ def test_it_filters_and_searches(chromium, page):
     assert "No credential is like that." in chromium.one("#rows").text and "No credential" in chromium.one("#uses-hint").text
     chromium.one("#filters [type=reset]").click()
     time.sleep(0.1)
-    assert chromium.one("#count").text == "121" and len(ids(chromium)) == 50
+    assert chromium.one("#count").text == "121, 1 of them is gone but used" and len(ids(chromium)) == 50
     for text, check in (("with errors", lambda one: "error" in [problem["level"] for problem in one["problems"]]),
                         ("unused", lambda one: not one["references"])):
         tile = next(one for one in chromium.all(".figure") if one.text.endswith(text))
         tile.click()
-        assert tile.get_attribute("aria-pressed") == "true" and chromium.one("#count").text == f"{len(wanted(model, check))} of 121"
+        assert tile.get_attribute("aria-pressed") == "true" and chromium.one("#count").text.partition(",")[0] == f"{len(wanted(model, check))} of 121"
 
 
 def test_the_keyboard_is_enough(chromium, page):
@@ -237,7 +237,7 @@ def test_the_keyboard_is_enough(chromium, page):
     press(Keys.ENTER)
     assert press(Keys.TAB).get_attribute("name") == "search"
     press("9")
-    assert chromium.one("#count").text.endswith("of 61")
+    assert " of 61" in chromium.one("#count").text
     press(Keys.BACKSPACE)
     for _one in range(9):
         focused = press(Keys.TAB)

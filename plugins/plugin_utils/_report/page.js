@@ -163,7 +163,8 @@
     for (const one of shown) {
       const own = node("credential", [one.rancher, one.id], one.name, 1, ["bad", "warn", "accent", "accent"][rank(one)]);
       const users = [...new Map(one.references.map((reference) => [user(reference), reference])).values()];
-      const owner = node("owner", [one.rancher, one.owner], report.ranchers.length > 1 ? `${ownerOf(one)} \u00b7 ${one.rancher}` : ownerOf(one), 0, "quiet");
+      const owned = one.gone ? "nobody" : ownerOf(one);
+      const owner = node("owner", [one.rancher, one.owner], report.ranchers.length > 1 ? `${owned} \u00b7 ${one.rancher}` : owned, 0, "quiet");
       for (const reference of users.slice(0, GRAPH.users)) {
         link(owner, own);
         link(own, node("user", [one.rancher, reference.kind, reference.namespace, reference.name], user(reference), 2, "good"));
@@ -399,8 +400,10 @@
       const same = JSON.stringify(Object.fromEntries(wanted)) === JSON.stringify(asked);
       byId("figures").children[index].setAttribute("aria-pressed", String(wanted.length > 0 && same));
     });
-    byId("count").textContent = selection.length === report.credentials.length ? `${selection.length.toLocaleString("en")}`
-      : `${selection.length.toLocaleString("en")} of ${report.credentials.length.toLocaleString("en")}`;
+    const gone = selection.filter((one) => one.gone).length;
+    byId("count").textContent = selection.length.toLocaleString("en")
+      + (selection.length === report.credentials.length ? "" : ` of ${report.credentials.length.toLocaleString("en")}`)
+      + (gone ? `, ${plural(gone, "of them is gone but used", "of them are gone but used")}` : "");
     show();
     drawUses(selection);
   }

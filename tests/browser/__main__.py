@@ -1,0 +1,51 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Take the pictures of docs/report.md anew, and say how large the page of 2,000 credentials is and how soon it is there.
+
+    python -m browser
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+from pathlib import Path
+
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._report.model import build
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._report.page import to_html
+from fleets import NOW, fleet
+
+from .chromium import Chromium
+
+IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
+RUNBOOKS = "https://github.com/ranchhand/ranchhand.rancher/blob/main/docs/runbooks"
+
+
+def main():
+    browser = Chromium()
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "report.html"
+            file.write_bytes(to_html(build(fleet(60), NOW, RUNBOOKS)).encode())
+            for scheme in ("light", "dark"):
+                browser.scheme(scheme)
+                browser.open(file)
+                browser.picture(IMAGES / f"report-{scheme}.png", 1250)
+            browser.scheme("light")
+            browser.open(file)
+            browser.js("document.getElementById('uses-title').parentElement.scrollIntoView()")
+            browser.picture(IMAGES / "report-uses.png", 800)
+
+            file.write_bytes(to_html(build(fleet(2000), NOW, RUNBOOKS)).encode())
+            ready = []
+            for _one in range(5):
+                browser.open(file)
+                ready.append(int(browser.js("return document.documentElement.dataset.ready")))
+            print(f"2,000 credentials: {file.stat().st_size / 1e6:.1f} MB, usable after {statistics.median(ready)} ms (of 5: {ready})")
+    finally:
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
