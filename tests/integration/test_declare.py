@@ -1,0 +1,204 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The role cloud_credentials and the playbooks apply, export and drift, as people run them; there is no terminal here."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from .conftest import decoded
+from .test_cloud_credential import TEMPLATES, downstream
+from .test_compatibility import exchanges
+from .test_node_template import template
+from .test_rotation_playbooks import NO_TERMINAL, changed
+
+CANARY = "canary-of-a-vault"
+
+
+def ansible_playbook():
+    return str(Path(sys.executable).with_name("ansible-playbook"))
+
+
+class Place:
+    """A folder with variables, from which playbooks are run."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        # A vault has secrets, and may be absent.
+        self.write("vault", vault_cloud_credentials={name: {"secretKey": f"{CANARY}-{name}"} for name in ("one", "two", "three")})
+
+    def write(self, name, **variables):
+        (self.folder / f"{name}.yml").write_text(yaml.safe_dump(variables))
+
+    def run(self, cluster, playbook, *arguments, code=0, files=("declared", "vault"), **environment):
+        """All that ansible-playbook prints."""
+        command = [ansible_playbook(), "-i", "localhost,", "-c", "local", f"ranchhand.rancher.{playbook}",
+                   "-e", f"ansible_python_interpreter={sys.executable}", *(f"-e@{name}.yml" for name in files), *arguments]
+        done = subprocess.run(command, cwd=self.folder, env=cluster.environment(**environment), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=120, check=False)
+        assert done.returncode == code, done.stdout
+        assert "WARNING" not in done.stdout.replace(NO_TERMINAL, ""), done.stdout
+        assert CANARY not in done.stdout
+        return done.stdout
+
+    def check(self, cluster, *arguments, **options):
+        """apply in check mode, which must not write."""
+        mark = cluster.control_plane.audit_mark()
+        output = self.run(cluster, "apply", "--check", "--diff", *arguments, **options)
+        assert not cluster.writes(mark), cluster.writes(mark)
+        return output
+
+    def unchanged(self, cluster, *arguments, **options):
+        """apply, with nothing left to do."""
+        mark = cluster.control_plane.audit_mark()
+        output = self.run(cluster, "apply", *arguments, **options)
+        assert changed(output) == 0 and not cluster.writes(mark), output
+        return output
+
+
+@pytest.fixture
+def place(tmp_path):
+    return Place(tmp_path)
+
+
+def table(output, task="Say what happened"):
+    """The lines that a task shows, words apart."""
+    return [re.sub(" +", " ", line) for line in json.loads("{" + output.partition(f"{task}]")[2].partition("=> {")[2].partition("\n}")[0] + "}")["msg"]]
+
+
+def aws(name, **more):
+    return {"name": name, "driver": "amazonec2", "owner": "alice", "config": {"accessKey": f"A-{name}"},
+            "secrets": {"secretKey": f"{{{{ vault_cloud_credentials['{name}']['secretKey'] }}}}"}, **more}
+
+
+def small(credential, name="small", **more):
+    return {"name": name, "driver": "amazonec2", "owner": "alice", "cloud_credential": credential, "config": {"region": "eu-central-1"}, **more}
+
+
+def names(cluster, path=None):
+    """Of all credentials, or of node templates, that are there."""
+    items = cluster.api.get(path)["items"] if path else cluster.secrets()
+    return sorted(item["spec"]["displayName"] if path else item["metadata"]["annotations"]["field.cattle.io/name"] for item in items)
+
+
+def test_apply(cluster, place):
+    """Credentials come before the node templates that use them, and go after them, foretold by check mode."""
+    place.write("declared", cloud_credentials_list=[aws("one"), aws("two")], cloud_credentials_node_templates=[small("one"), small("two", "other")])
+    created = [f"{kind} {name} amazonec2 would be created" for kind, name in (
+        ("cloud credential", "one"), ("cloud credential", "two"), ("node template", "small"), ("node template", "other"))]
+    foretold = place.check(cluster)
+    assert [line.partition(":")[0] for line in table(foretold)[1:]] == [*created, "0 unchanged"], foretold
+    applied = place.run(cluster, "apply", "--diff")
+    assert changed(applied) == changed(foretold) == 2
+    assert decoded(cluster.secrets()[0])["amazonec2credentialConfig-secretKey"].startswith(CANARY)
+    assert table(place.unchanged(cluster))[1:] == ["4 unchanged"]
+
+    # a node template takes a new credential, another one goes; what they let go of goes too
+    place.write("declared", cloud_credentials_list=[aws("one", state="absent"), aws("two", state="absent"), aws("three")],
+                cloud_credentials_node_templates=[small("three"), {"name": "other", "state": "absent"}])
+    foretold = place.check(cluster)
+    assert len(cluster.secrets()) == 2
+    applied = place.run(cluster, "apply")
+    assert changed(applied) == 3 and changed(foretold) == 2, foretold
+    assert names(cluster) == ["three"] and names(cluster, TEMPLATES) == ["small"]
+    place.unchanged(cluster)
+    place.write("declared", cloud_credentials_list=[aws("three")], cloud_credentials_node_templates=[small("three")], cloud_credentials_state="absent")
+    place.run(cluster, "apply")
+    assert not cluster.secrets() and not names(cluster, TEMPLATES)
+    place.unchanged(cluster)
+
+
+SCOPE = {"owner": "alice", "name": "team-a *"}
+
+
+def test_no_scope_no_removal(cluster, place):
+    """What a mistake in a scope would cost is told before anything is read."""
+    mark = cluster.control_plane.audit_mark()
+    wrong = [{}, {"owner": ""}, {"owner": None, "driver": "amazonec2"}, {"name": " "}, {"name": ["x"]}]
+    for scope in [*wrong, {"ownr": "alice"}]:
+        place.write("declared", cloud_credentials_list=[aws("one")], cloud_credentials_exclusive=True, cloud_credentials_exclusive_scope=scope)
+        output = place.run(cluster, "apply", "-e", "confirm=yes", code=2)
+        assert "at least one of owner, driver and name, none of them empty" in output or "ownr" in output and "owner" in output, output
+    place.write("declared", cloud_credentials_exclusive=True, cloud_credentials_exclusive_scope=SCOPE)
+    assert "needs a cloud_credentials_list that is not empty" in place.run(cluster, "apply", "-e", "confirm=yes", code=2)
+    assert not cluster.requests(mark)
+
+
+@pytest.fixture
+def crowded(cluster, place):
+    """Within the scope one that is declared, under a name that is there twice, one that is free, one that a cluster and one that only an undeclared node
+    template uses, and one that nobody can make sense of; others without."""
+    fields = {"driver": "amazonec2", "fields": {"accessKey": "A", "secretKey": CANARY}}
+    for identifier, name, more in (
+        ("one", "team-a one", {}), ("azure", "team-a one", {"driver": "azure", "fields": {"clientId": "x"}}), ("free", "team-a {{ 1 }}\nfree", {}),
+        ("used", "team-a used", {}), ("let-go", "team-a let go", {}), ("broken", "team-a broken", {"owner": ""}),
+        ("theirs", "team-a theirs", {"owner": "user-8knjc"}), ("b", "team-b", {}), ("a", "TEAM-A x", {}), ("ab", "xteam-a y", {}),
+    ):
+        cluster.secret(f"cc-{identifier}", display_name=name, **{**fields, **more})
+    downstream(cluster, "prod", {"cloudCredentialSecretName": "cattle-global-data:cc-used"})
+    for identifier, name, credential in (("kept", "team-a kept", "one"), ("gone", "team-a gone", "let-go"), ("other", "other", "one")):
+        template(cluster, f"nt-{identifier}", "amazonec2", display_name=name, cloudCredentialName=f"cattle-global-data:cc-{credential}")
+    place.write("declared", cloud_credentials_exclusive=True, cloud_credentials_exclusive_scope=SCOPE,
+                cloud_credentials_list=[{"name": "team-a one", "driver": "amazonec2"}, {"name": "team-a new", "driver": "amazonec2", "owner": "alice", "config": {
+                    "accessKey": "N"}, "secrets": {"secretKey": "{{ vault_cloud_credentials.one.secretKey }}"}}],
+                cloud_credentials_node_templates=[{"name": "team-a kept", "driver": "amazonec2"}])
+    return cluster
+
+
+def test_exclusive(crowded, place):
+    left = ["TEAM-A x", "team-a broken", "team-a one", "team-a theirs", "team-a used", "team-b", "xteam-a y"]
+    all_there = sorted([*left, "team-a one", "team-a {{ 1 }}\nfree", "team-a let go"])
+    foretold = place.check(crowded, "-e", "confirm=yes")
+    shown = table(foretold, "Show what is not declared")
+    assert shown[1:] == [
+        "node template team-a gone cattle-global-nt:nt-gone amazonec2 goes", "cloud credential team-a let go cattle-global-data:cc-let-go amazonec2 goes",
+        "cloud credential team-a one cattle-global-data:cc-azure azure goes",
+        "cloud credential team-a used cattle-global-data:cc-used amazonec2 stays, used by:",
+        " Cluster fleet-default/prod (spec.cloudCredentialSecretName)", "cloud credential team-a {{ 1 }} free cattle-global-data:cc-free amazonec2 goes",
+    ], shown
+    assert changed(foretold) == 3
+    for arguments in ((), ("-e", "confirm=y"), ("-e", '{"confirm": true}')):
+        output = place.run(crowded, "apply", *arguments)
+        assert "as nobody said yes" in output and changed(output) == (0 if arguments else 1), output
+        assert names(crowded) == sorted([*all_there, "team-a new"]) and len(names(crowded, TEMPLATES)) == 3
+    removed = place.run(crowded, "apply", "-e", "confirm=yes")
+    assert changed(removed) == 2 and names(crowded) == sorted([*left, "team-a new"]), removed
+    assert names(crowded, TEMPLATES) == ["other", "team-a kept"]
+    assert sum(line.startswith("not declared") and line.endswith("deleted") for line in table(removed)) == 4
+    assert "stays, used by:" in place.unchanged(crowded, "-e", "confirm=yes")
+
+
+def test_what_comes_while_the_question_is_open_stays(crowded, place):
+    """Asked at a terminal, once for two Ranchers, of which the first has nothing to remove; both are this one."""
+    place.write("declared", cloud_credentials_list=[{"name": "team-a one", "driver": "amazonec2"}], cloud_credentials_exclusive=True)
+    hosts = {"a": {"cloud_credentials_exclusive_scope": {"driver": "s3"}}, "b": {"cloud_credentials_exclusive_scope": {"owner": "alice", "driver": "azure"}}}
+    place.write("inventory", ranchers={"hosts": hosts, "vars": {"ansible_connection": "local"}})
+    process, terminal = pty.fork()
+    if not process:
+        os.chdir(place.folder)
+        os.execve(ansible_playbook(), [
+            "ansible-playbook", "-i", "inventory.yml", "-e", f"ansible_python_interpreter={sys.executable}", "-e@declared.yml", "-e@vault.yml",
+            "-e", "cloud_credentials_hosts=ranchers", "ranchhand.rancher.apply"], crowded.environment())
+    output = ""
+    while "Only yes is yes" not in output:
+        output += os.read(terminal, 9999).decode(errors="replace")
+    crowded.secret("cc-new", "azure", {"clientId": "x"}, "new")
+    os.write(terminal, b"yes\r")
+    with contextlib.suppress(OSError):  # which ends it
+        while True:
+            output += os.read(terminal, 9999).decode(errors="replace")
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0, output
+    assert output.count("Only yes is yes") == 1 and CANARY not in output
+    there = [one["metadata"]["name"] for one in crowded.secrets()]
+    assert "cc-new" in there and "cc-azure" not in there and len(there) == 10
