@@ -156,7 +156,10 @@ class TemplateManager(Manager):
             self.mark(credential, lambda one: {INTENT + self.run_id: None} if INTENT + self.run_id in one.annotations else {})
 
     def warn_of_secrets(self, changes: t.Sequence[Change]) -> None:
-        named = [change.desired.name or change.desired.id for change in changes if change.desired.state == "present" and change.desired.secrets]
+        named = [
+            change.desired.name or change.desired.id for change in changes
+            if change.desired.state == "present" and change.desired.secrets and (change.desired.update_secrets == "always" or not change.before)
+        ]
         if named:
             self.warnings.append(
                 f"the secrets of node template {', '.join(named)} lie in plain text in the object, readable by all who may read node templates; "

@@ -88,8 +88,9 @@ def _section(
         if problem:
             problems.append(f"#   {one['id']} ({_comment(one['name'])}) {_comment(problem)}\n")
             continue
-        unique = same[one["name"], one["driver"], one["owner"]] == 1 and _kept(one["name"])
-        word = one["name"] if _PLAIN.fullmatch(one["name"]) and words[one["name"]] == 1 else _name(one)
+        name = one["name"]
+        unique = same[name, one["driver"], one["owner"]] == 1 and _kept(name)
+        word = name if words[name] == 1 and _kept(name) and _PLAIN.fullmatch(name) else _name(one)
         items.append(_item({**({} if unique else {"id": one["id"]}), **options_of(one)}, f"{vault}['{word}']"))
     return (
         f"{variable}:{'' if items else ' []'}\n" + "".join(items)

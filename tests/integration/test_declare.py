@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from .conftest import decoded
+from .conftest import SECRETS, decoded
 from .test_cloud_credential import TEMPLATES, downstream
 from .test_compatibility import exchanges
 from .test_node_template import template
@@ -202,3 +202,86 @@ def test_what_comes_while_the_question_is_open_stays(crowded, place):
     assert output.count("Only yes is yes") == 1 and CANARY not in output
     there = [one["metadata"]["name"] for one in crowded.secrets()]
     assert "cc-new" in there and "cc-azure" not in there and len(there) == 10
+
+
+HOSTILE = [
+    "{{ lookup('ansible.builtin.pipe', 'touch owned') }}", "{% raw %}", "it's \"quoted\" \\ %}", "two\nlines: x\n- y", "yes", "1.10", "# no comment", "!vault |",
+    "#jinja2: variable_start_string:'[%', variable_end_string:'%]'\n[% lookup('ansible.builtin.pipe', 'touch owned') %]", "Überwachung ☁ 𝕏", "&a *a", "'] }}", "cc-twin1",
+]
+
+
+@pytest.fixture(params=["2.10.0", "2.15.0"])
+def recorded(request):
+    """All that a Rancher wrote when it was recorded, of each driver, and what people may have made of it since; no field of it is empty."""
+    cluster = request.getfixturevalue("cluster" if request.param == "2.10.0" else "cluster_215")
+    for number, exchange in enumerate(exchanges(request.param)):
+        stored = exchange.get("stored") or {}
+        if stored.get("kind") == "Secret":
+            cluster.api.post(SECRETS, {**stored, "metadata": {
+                **{key: stored["metadata"][key] for key in ("labels", "annotations")}, "name": f"cc-{number}", "generateName": "cc-"}})
+    for number, name in enumerate(HOSTILE):
+        cluster.secret(f"cc-hostile{number}", "amazonec2", {"accessKey": name, "secretKey": f"{CANARY} {name}", "unknown": CANARY}, name,
+                       annotations={"field.cattle.io/description": name, "ranchhand.cattle.io/rotated-fields": "accessKey,secretKey" if number % 2 else ""})
+    for number in (1, 2):
+        cluster.secret(f"cc-twin{number}", "amazonec2", {"accessKey": str(number), "secretKey": CANARY}, "twin")
+    cluster.secret("cc-blank", "amazonec2", {"accessKey": " A ", "secretKey": CANARY}, " blank ")
+    cluster.secret("cc-gone", "amazonec2", {"accessKey": "A", "secretKey": CANARY}, "of one who is gone", owner="u-gone")
+    cluster.secret("cc-custom", "nosuch", {"a.b": CANARY}, "of a driver that is gone")
+    cluster.secret("cc-nobody", "amazonec2", {"accessKey": "A", "secretKey": CANARY}, "{{ nobody's }}\nx: y", owner="")
+    if request.param == "2.10.0":
+        for number, name in enumerate(HOSTILE):
+            template(cluster, f"nt-{number}", "amazonec2", {"region": name, "monitoring": True, "openPort": [name], "zone": "", "sshKeyContents": CANARY}, name,
+                     cloudCredentialName="cattle-global-data:" + ("cc-hostile" if number % 2 else "cc-twin") + f"{number or 1}"[:2], owner="u-wt94n",
+                     description=name, engineEnv={name: name}, engineInsecureRegistry=[name], nodeTaints=[{"key": "a", "value": "b", "effect": "NoSchedule"}])
+        template(cluster, "nt-own", "digitalocean", {"region": "fra1", "accessToken": CANARY}, "own")
+        template(cluster, "nt-theirs", "amazonec2", {"region": "a"}, "theirs", owner="user-8knjc", cloudCredentialName="cattle-global-data:cc-twin1")
+        template(cluster, "nt-lost", "amazonec2", {"region": "a"}, "lost", cloudCredentialName="cattle-global-data:cc-lost")
+    return cluster
+
+
+def test_export(recorded, place):
+    export = ("export", "-e", "cloud_credentials_export_file=declared.yml")
+    file = place.folder / "declared.yml"
+    assert changed(place.run(recorded, *export, "--check", files=())) == 1 and not file.exists()
+    place.run(recorded, *export, files=())
+    text = file.read_text()
+    assert CANARY not in text
+    assert changed(place.run(recorded, *export, "--diff", files=())) == 0
+    # as it is, without any vault; a key that was rotated since does not come back
+    recorded.api.patch(f"{SECRETS}/cc-hostile1", {"stringData": {"amazonec2credentialConfig-accessKey": "rotated"}})
+    output = place.unchanged(recorded, files=("declared",))
+    assert table(output)[1:] == [f"{text.count('    update_secrets: on_create')} unchanged"]
+    assert "All is as it is declared." in place.run(recorded, "drift", files=("declared",))
+    assert not (place.folder / "owned").exists()
+
+
+def test_drift(cluster, place):
+    place.write("declared", cloud_credentials_list=[aws("one"), aws("two"), aws("three", description="d", update_secrets="on_create")],
+                cloud_credentials_node_templates=[small("one"), small("two", "other")], cloud_credentials_exclusive=True,
+                cloud_credentials_exclusive_scope={"owner": "alice"})
+    mark = cluster.control_plane.audit_mark()
+    output = place.run(cluster, "drift", code=2)
+    what = [("cloud credential", "one"), ("cloud credential", "two"), ("cloud credential", "three"), ("node template", "small"), ("node template", "other")]
+    assert table(output, "Show the differences")[1:] == [f"{kind} {name} amazonec2 is missing" for kind, name in what], output
+    assert "5 of the cloud credentials and node templates are not as declared: one, two, three, small, other" in output
+    assert changed(output) == 0 and not cluster.writes(mark)
+    assert changed(place.run(cluster, "drift", "-e", "cloud_credentials_drift_fail=false")) == 0
+    place.run(cluster, "apply")
+
+    ids = {one["metadata"]["annotations"]["field.cattle.io/name"]: one["metadata"]["name"] for one in cluster.secrets()}
+    for name in ("one", "three"):  # the secret of three is not looked at
+        cluster.api.patch(f"{SECRETS}/{ids[name]}", {"stringData": {"amazonec2credentialConfig-secretKey": "somebody's", "amazonec2credentialConfig-accessKey": "B"}})
+    cluster.secret("cc-new", "azure", {"clientId": "x"}, "{{ new }}")
+    template(cluster, "nt-new", "amazonec2", display_name="new")
+    place.write("more", cloud_credentials_node_templates=[small("one"), {"name": "other", "state": "absent"}], cloud_credentials_list=[
+        aws("one"), aws("two", state="absent"), aws("three", description="d", update_secrets="on_create")])
+    mark = cluster.control_plane.audit_mark()
+    output = place.run(cluster, "drift", code=2, files=("declared", "vault", "more"))
+    assert table(output, "Show the differences")[1:] == [
+        "cloud credential one amazonec2 differs in accessKey, secretKey", "cloud credential three amazonec2 differs in accessKey",
+        "cloud credential two amazonec2 is there, and declared absent", "node template other amazonec2 is there, and declared absent",
+        "cloud credential {{ new }} azure is not declared", "node template new amazonec2 is not declared"], output
+    assert not cluster.writes(mark) and "somebody's" not in output
+    # what makes no sense is told, and fails too
+    place.write("wrong", cloud_credentials_list=[{"name": "one", "config": {"nosuch": 1}}])
+    assert "config.nosuch is unknown" in place.run(cluster, "drift", code=2, files=("wrong",))
