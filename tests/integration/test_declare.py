@@ -10,6 +10,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ import yaml
 from .conftest import SECRETS, decoded
 from .test_cloud_credential import TEMPLATES, downstream
 from .test_compatibility import exchanges
+from .test_least_privilege import MANAGE, VIEW, _documented, grant  # noqa: F401
 from .test_node_template import template
 from .test_rotation_playbooks import NO_TERMINAL, changed
 
@@ -285,3 +287,44 @@ def test_drift(cluster, place):
     # what makes no sense is told, and fails too
     place.write("wrong", cloud_credentials_list=[{"name": "one", "config": {"nosuch": 1}}])
     assert "config.nosuch is unknown" in place.run(cluster, "drift", code=2, files=("wrong",))
+
+
+def test_least_rights(cluster, place, grant):  # noqa: F811
+    """Those that the documentation names are enough: to apply, with removals, and the lesser ones to compare and to export."""
+    manager = {"K8S_AUTH_KUBECONFIG": grant("declarer", _documented(MANAGE) + _documented("ranchhand-node-templates"))}
+    viewer = {"K8S_AUTH_KUBECONFIG": grant("reader", _documented(VIEW))}
+    cluster.secret("cc-undeclared", "amazonec2", {"accessKey": "A"}, "undeclared")
+    template(cluster, "nt-undeclared", "amazonec2", display_name="undeclared", cloudCredentialName="cattle-global-data:cc-undeclared")
+    place.write("declared", cloud_credentials_list=[aws("one")], cloud_credentials_node_templates=[small("one")], cloud_credentials_exclusive=True,
+                cloud_credentials_exclusive_scope={"name": "*"})
+    place.run(cluster, "apply", "-e", "confirm=yes", **manager)
+    assert names(cluster) == ["one"] and names(cluster, TEMPLATES) == ["small"]
+    place.write("declared", cloud_credentials_list=[aws("one")], cloud_credentials_exclusive=True, cloud_credentials_exclusive_scope={"name": "*"})
+    place.run(cluster, "drift", **viewer)
+    place.run(cluster, "export", "-e", f"cloud_credentials_export_file={place.folder}/exported.yml", files=(), **viewer)
+    assert "name: small" in (place.folder / "exported.yml").read_text()
+    assert "may not" in place.run(cluster, "apply", "-e", "cloud_credentials_state=absent", code=2, **viewer)
+
+
+FLEET = Path(__file__).parents[2] / "docs" / "examples" / "fleet"
+
+
+def test_the_example_of_a_fleet(cluster, cluster_215, tmp_path):
+    """The commands of its README, one after the other."""
+    shutil.copytree(FLEET, tmp_path / "fleet")
+    told = []
+    for block in re.findall("^```shell\n(.*?)^```$", (FLEET / "README.md").read_text(encoding="utf-8"), re.M | re.S):
+        for name, one in (("A", cluster), ("B", cluster_215)):
+            block = re.sub(rf"(?<=RANCHER_{name}_KUBECONFIG=)\S+", str(one.control_plane.kubeconfig), block)
+        told.append(block)
+    assert len(told) == 4
+    environment = cluster.environment("/nowhere", PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    done = subprocess.run(["bash", "-euo", "pipefail", "-c", "".join(told)], cwd=tmp_path / "fleet", env=environment, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=180, check=False)
+    assert done.returncode == 0 and "WARNING" not in done.stdout and "throw-away-secret" not in done.stdout, done.stdout
+    assert re.findall(r"rancher-([ab]) .* changed=(\d+)", done.stdout) == [("a", "2"), ("b", "1"), ("a", "2"), ("b", "1"), ("a", "0"), ("b", "0"), ("a", "1"), ("b", "1")]
+    assert names(cluster) == ["platform aws", "platform snapshots"] and names(cluster, TEMPLATES) == ["platform small"]
+    assert names(cluster_215) == ["platform azure", "platform snapshots"]
+    assert "throw-away-secret-of-azure" in [value for one in cluster_215.secrets() for value in decoded(one).values()]
+    exported = {one: (tmp_path / "fleet" / "exported" / f"rancher-{one}.yml").read_text(encoding="utf-8") for one in "ab"}
+    assert exported["a"].count("- name: platform") == 3 and "platform azure" in exported["b"] and "throw-away" not in str(exported)
