@@ -221,4 +221,4 @@ def plain(value: t.Any) -> t.Any:
         return int(value)
     if isinstance(value, float):
         return float(value)
-    return str(value)
+    return str.__str__(value) if isinstance(value, str) else str(value)  # str() of an unsafe one is unsafe again
