@@ -18,7 +18,9 @@ author:
 positional: _input, node_templates
 options:
   _input:
-    description: What M(ranchhand.rancher.cloud_credential_info) returns as RV(ranchhand.rancher.cloud_credential_info#module:credentials), unfiltered.
+    description:
+      - What M(ranchhand.rancher.cloud_credential_info) returns as RV(ranchhand.rancher.cloud_credential_info#module:credentials), without filters.
+      - With O(ranchhand.rancher.cloud_credential_info#module:problems=true), credentials of drivers that are not active any more can be declared too.
     type: list
     elements: dict
     required: true

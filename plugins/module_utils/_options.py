@@ -212,7 +212,7 @@ def plain(value: t.Any) -> t.Any:
     ansible-core hands over its own kinds of strings (vaulted, unsafe, tagged), some of which are no ``str``.
     """
     if isinstance(value, Mapping):
-        return {str(key): plain(element) for key, element in value.items()}
+        return {str(plain(key)): plain(element) for key, element in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(element) for element in value]
     if value is None or isinstance(value, bool):

@@ -101,6 +101,7 @@ def _section(
 def _credential_options(one: Shown) -> Options:
     return {
         **_common(one),
+        **({"validate_config": False} if any(problem["code"] == "driver_inactive" for problem in one.get("problems", ())) else {}),
         "config": {field: text for field, text in one["config"].items() if text},  # required ones must not be empty, others are as if not given
         "secrets": one["secret_fields"],
     }

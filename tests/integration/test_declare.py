@@ -19,9 +19,9 @@ import pytest
 import yaml
 
 from .conftest import SECRETS, decoded
-from .test_cloud_credential import TEMPLATES, downstream
+from .test_cloud_credential import SCHEMAS, TEMPLATES, downstream
 from .test_compatibility import exchanges
-from .test_least_privilege import MANAGE, VIEW, _documented, grant  # noqa: F401
+from .test_least_privilege import MANAGE, VIEW, _documented
 from .test_node_template import template
 from .test_rotation_playbooks import NO_TERMINAL, changed
 
@@ -152,8 +152,7 @@ def crowded(cluster, place):
     for identifier, name, credential in (("kept", "team-a kept", "one"), ("gone", "team-a gone", "let-go"), ("other", "other", "one")):
         template(cluster, f"nt-{identifier}", "amazonec2", display_name=name, cloudCredentialName=f"cattle-global-data:cc-{credential}")
     place.write("declared", cloud_credentials_exclusive=True, cloud_credentials_exclusive_scope=SCOPE,
-                cloud_credentials_list=[{"name": "team-a one", "driver": "amazonec2"}, {"name": "team-a new", "driver": "amazonec2", "owner": "alice", "config": {
-                    "accessKey": "N"}, "secrets": {"secretKey": "{{ vault_cloud_credentials.one.secretKey }}"}}],
+                cloud_credentials_list=[{"name": "team-a one", "driver": "amazonec2"}, {**aws("one"), "name": "team-a new"}],
                 cloud_credentials_node_templates=[{"name": "team-a kept", "driver": "amazonec2"}])
     return cluster
 
@@ -170,7 +169,7 @@ def test_exclusive(crowded, place):
         " Cluster fleet-default/prod (spec.cloudCredentialSecretName)", "cloud credential team-a {{ 1 }} free cattle-global-data:cc-free amazonec2 goes",
     ], shown
     assert changed(foretold) == 3
-    for arguments in ((), ("-e", "confirm=y"), ("-e", '{"confirm": true}')):
+    for arguments in ((), ("-e", '{"confirm": true}')):
         output = place.run(crowded, "apply", *arguments)
         assert "as nobody said yes" in output and changed(output) == (0 if arguments else 1), output
         assert names(crowded) == sorted([*all_there, "team-a new"]) and len(names(crowded, TEMPLATES)) == 3
@@ -207,8 +206,9 @@ def test_what_comes_while_the_question_is_open_stays(crowded, place):
 
 
 HOSTILE = [
-    "{{ lookup('ansible.builtin.pipe', 'touch owned') }}", "{% raw %}", "it's \"quoted\" \\ %}", "two\nlines: x\n- y", "yes", "1.10", "# no comment", "!vault |",
-    "#jinja2: variable_start_string:'[%', variable_end_string:'%]'\n[% lookup('ansible.builtin.pipe', 'touch owned') %]", "Überwachung ☁ 𝕏", "&a *a", "'] }}", "cc-twin1",
+    "{{ lookup('ansible.builtin.pipe', 'touch owned') }}", "{% raw %}", "it's \"quoted\" \\ %}", "two\nlines: x\n- y", "yes", "1.10", "# no comment",
+    "#jinja2: variable_start_string:'[%', variable_end_string:'%]'\n[% lookup('ansible.builtin.pipe', 'touch owned') %]", "Überwachung ☁ 𝕏", "!vault |",
+    "&a *a", "'] }}", "cc-twin1",
 ]
 
 
@@ -228,6 +228,10 @@ def recorded(request):
         cluster.secret(f"cc-twin{number}", "amazonec2", {"accessKey": str(number), "secretKey": CANARY}, "twin")
     cluster.secret("cc-blank", "amazonec2", {"accessKey": " A ", "secretKey": CANARY}, " blank ")
     cluster.secret("cc-gone", "amazonec2", {"accessKey": "A", "secretKey": CANARY}, "of one who is gone", owner="u-gone")
+    cluster.api.post(SCHEMAS, {  # a leftover: the schema that names all drivers does not have it
+        "apiVersion": "management.cattle.io/v3", "kind": "DynamicSchema", "metadata": {"name": "offcredentialconfig"},
+        "spec": {"resourceFields": {"zone": {"type": "string"}}}})
+    cluster.secret("cc-off", "off", {"zone": "b"}, "of a driver that was deactivated")
     cluster.secret("cc-custom", "nosuch", {"a.b": CANARY}, "of a driver that is gone")
     cluster.secret("cc-nobody", "amazonec2", {"accessKey": "A", "secretKey": CANARY}, "{{ nobody's }}\nx: y", owner="")
     if request.param == "2.10.0":
@@ -238,7 +242,8 @@ def recorded(request):
         template(cluster, "nt-own", "digitalocean", {"region": "fra1", "accessToken": CANARY}, "own")
         template(cluster, "nt-theirs", "amazonec2", {"region": "a"}, "theirs", owner="user-8knjc", cloudCredentialName="cattle-global-data:cc-twin1")
         template(cluster, "nt-lost", "amazonec2", {"region": "a"}, "lost", cloudCredentialName="cattle-global-data:cc-lost")
-    return cluster
+    yield cluster
+    cluster.api.delete(f"{SCHEMAS}/offcredentialconfig")
 
 
 def test_export(recorded, place):
@@ -272,7 +277,8 @@ def test_drift(cluster, place):
 
     ids = {one["metadata"]["annotations"]["field.cattle.io/name"]: one["metadata"]["name"] for one in cluster.secrets()}
     for name in ("one", "three"):  # the secret of three is not looked at
-        cluster.api.patch(f"{SECRETS}/{ids[name]}", {"stringData": {"amazonec2credentialConfig-secretKey": "somebody's", "amazonec2credentialConfig-accessKey": "B"}})
+        cluster.api.patch(f"{SECRETS}/{ids[name]}", {
+            "stringData": {"amazonec2credentialConfig-secretKey": "somebody's", "amazonec2credentialConfig-accessKey": "B"}})
     cluster.secret("cc-new", "azure", {"clientId": "x"}, "{{ new }}")
     template(cluster, "nt-new", "amazonec2", display_name="new")
     place.write("more", cloud_credentials_node_templates=[small("one"), {"name": "other", "state": "absent"}], cloud_credentials_list=[
@@ -289,7 +295,7 @@ def test_drift(cluster, place):
     assert "config.nosuch is unknown" in place.run(cluster, "drift", code=2, files=("wrong",))
 
 
-def test_least_rights(cluster, place, grant):  # noqa: F811
+def test_least_rights(cluster, place, grant):
     """Those that the documentation names are enough: to apply, with removals, and the lesser ones to compare and to export."""
     manager = {"K8S_AUTH_KUBECONFIG": grant("declarer", _documented(MANAGE) + _documented("ranchhand-node-templates"))}
     viewer = {"K8S_AUTH_KUBECONFIG": grant("reader", _documented(VIEW))}
@@ -303,7 +309,6 @@ def test_least_rights(cluster, place, grant):  # noqa: F811
     place.run(cluster, "drift", **viewer)
     place.run(cluster, "export", "-e", f"cloud_credentials_export_file={place.folder}/exported.yml", files=(), **viewer)
     assert "name: small" in (place.folder / "exported.yml").read_text()
-    assert "may not" in place.run(cluster, "apply", "-e", "cloud_credentials_state=absent", code=2, **viewer)
 
 
 FLEET = Path(__file__).parents[2] / "docs" / "examples" / "fleet"
@@ -322,7 +327,8 @@ def test_the_example_of_a_fleet(cluster, cluster_215, tmp_path):
     done = subprocess.run(["bash", "-euo", "pipefail", "-c", "".join(told)], cwd=tmp_path / "fleet", env=environment, stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=180, check=False)
     assert done.returncode == 0 and "WARNING" not in done.stdout and "throw-away-secret" not in done.stdout, done.stdout
-    assert re.findall(r"rancher-([ab]) .* changed=(\d+)", done.stdout) == [("a", "2"), ("b", "1"), ("a", "2"), ("b", "1"), ("a", "0"), ("b", "0"), ("a", "1"), ("b", "1")]
+    assert re.findall(r"rancher-([ab]) .* changed=(\d+)", done.stdout) == [
+        ("a", "2"), ("b", "1"), ("a", "2"), ("b", "1"), ("a", "0"), ("b", "0"), ("a", "1"), ("b", "1")]
     assert names(cluster) == ["platform aws", "platform snapshots"] and names(cluster, TEMPLATES) == ["platform small"]
     assert names(cluster_215) == ["platform azure", "platform snapshots"]
     assert "throw-away-secret-of-azure" in [value for one in cluster_215.secrets() for value in decoded(one).values()]

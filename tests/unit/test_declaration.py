@@ -93,6 +93,8 @@ ITEMS = {
     "a field that would be trimmed": ([], {"config": {"accessKey": "A ", "defaultRegion": "eu"}}, {"config": {"defaultRegion": "eu"}}),
     "no field that is known": ([], {"config": {}, "secret_fields": ["a.b", "items"]}, {"config": None, "secrets": {
         "a.b": "{{ vault_cloud_credentials['aws']['a.b'] | default('') }}", "items": "{{ vault_cloud_credentials['aws']['items'] | default('') }}"}}),
+    "an inactive driver": ([], {"problems": [{"code": "unused"}, {"code": "driver_inactive"}]}, {"validate_config": False}),
+    "an active one": ([], {"problems": [{"code": "unused"}]}, {"validate_config": None}),
     "a name that is no literal": ([], {"name": "it's"}, {"secrets": {"secretKey": "{{ vault_cloud_credentials['cc-a']['secretKey'] | default('') }}"}}),
     "a name that is another's id": ([credential(id="cattle-global-data:cc-b", name="b")], {"name": "cc-b"}, {
         "secrets": {"secretKey": "{{ vault_cloud_credentials['cc-a']['secretKey'] | default('') }}"}}),
