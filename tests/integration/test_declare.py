@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -26,6 +27,7 @@ from .test_node_template import template
 from .test_rotation_playbooks import NO_TERMINAL, changed
 
 CANARY = "canary-of-a-vault"
+ENCODED = base64.b64encode(CANARY[:15].encode()).decode()  # whatever follows
 
 
 def ansible_playbook():
@@ -51,7 +53,7 @@ class Place:
                               stderr=subprocess.STDOUT, text=True, timeout=120, check=False)
         assert done.returncode == code, done.stdout
         assert "WARNING" not in done.stdout.replace(NO_TERMINAL, ""), done.stdout
-        assert CANARY not in done.stdout
+        assert CANARY not in done.stdout and ENCODED not in done.stdout
         return done.stdout
 
     def check(self, cluster, *arguments, **options):
@@ -252,7 +254,7 @@ def test_export(recorded, place):
     assert changed(place.run(recorded, *export, "--check", files=())) == 1 and not file.exists()
     place.run(recorded, *export, files=())
     text = file.read_text()
-    assert CANARY not in text
+    assert CANARY not in text and ENCODED not in text
     assert changed(place.run(recorded, *export, "--diff", files=())) == 0
     # as it is, without any vault; a key that was rotated since does not come back
     recorded.api.patch(f"{SECRETS}/cc-hostile1", {"stringData": {"amazonec2credentialConfig-accessKey": "rotated"}})
@@ -260,6 +262,12 @@ def test_export(recorded, place):
     assert table(output)[1:] == [f"{text.count('    update_secrets: on_create')} unchanged"]
     assert "All is as it is declared." in place.run(recorded, "drift", files=("declared",))
     assert not (place.folder / "owned").exists()
+    # to create one anew takes its secret
+    mark = recorded.control_plane.audit_mark()
+    gone, = (one["metadata"]["name"] for one in recorded.secrets() if one["metadata"]["annotations"].get("field.cattle.io/name") == "azure prod")
+    recorded.api.delete(f"{SECRETS}/{gone}")
+    assert "(azure prod): secrets.clientSecret is required and must not be empty" in place.run(recorded, "apply", code=2, files=("declared",))
+    assert not recorded.writes(mark)
 
 
 def test_drift(cluster, place):
