@@ -85,6 +85,11 @@ def _mapping(text: str, what: str) -> dict[str, t.Any]:
     return value
 
 
+def is_path(kubeconfig: t.Any) -> bool:
+    """Whether this says where a kubeconfig is; else it is one, as a mapping or as text, or nothing."""
+    return isinstance(kubeconfig, str) and "\n" not in kubeconfig.strip() and not kubeconfig.lstrip().startswith("{")
+
+
 def _load_pair(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
     """A client certificate from memory: ssl takes files only, and a private key does not belong in one."""
     ends = []
@@ -148,7 +153,7 @@ class _Configuration:
     def _load(self, options: Mapping[str, t.Any]) -> None:
         kubeconfig, context = options["kubeconfig"], options["context"]
         try:
-            if isinstance(kubeconfig, str) and ("\n" in kubeconfig.strip() or kubeconfig.lstrip().startswith("{")):
+            if isinstance(kubeconfig, str) and not is_path(kubeconfig):
                 kubeconfig = _yaml(kubeconfig)
             if isinstance(kubeconfig, Mapping):
                 self._load_kubeconfig(copy.deepcopy(dict(kubeconfig)), context, "")

@@ -1,0 +1,225 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The inventory plugin cloud_credentials, through ansible-inventory and ansible-playbook."""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from .test_least_privilege import VIEW, _documented, grant  # noqa: F401  pylint: disable=unused-import
+from .test_rotation_playbooks import Fleet
+
+PLUGIN = "ranchhand.rancher.cloud_credentials"
+CLUSTERS = "/apis/provisioning.cattle.io/v1/namespaces/fleet-default/clusters"
+HOSTILE = "{{ lookup('ansible.builtin.pipe', 'touch pwned') }}"
+
+
+class Inventory:
+    """A file for the plugin in a folder of its own, and Ansible's programs that read it."""
+
+    def __init__(self, cluster, directory):
+        self.cluster, self.directory = cluster, directory
+        self.canary = f"canary-{secrets.token_hex(8)}"
+        self.file = directory / "cloud_credentials.yml"
+
+    def write(self, **options):
+        self.file.write_text(yaml.safe_dump({"plugin": PLUGIN, **options}))
+
+    def run(self, program, *arguments, source=None, kubeconfig=None, code=0, **environment):
+        """What it prints to stdout and to stderr."""
+        command = [str(Path(sys.executable).with_name(program)), "-i", str(source or self.file), *arguments]
+        done = subprocess.run(
+            command, cwd=self.directory, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False,
+            env={**self.cluster.environment(kubeconfig), "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true", **environment})
+        said = done.stdout + done.stderr
+        assert done.returncode == code, said
+        assert self.canary not in said and base64.b64encode(self.canary.encode()).decode() not in said
+        return done.stdout, done.stderr
+
+    def listed(self, *arguments, **options):
+        """The hosts' variables, and the hosts of each group."""
+        out, err = self.run("ansible-inventory", "--list", *arguments, **options)
+        assert "WARNING" not in err, err
+        everything = json.loads(out)
+        groups = {name: sorted(group["hosts"]) for name, group in everything.items() if "hosts" in group}
+        return everything["_meta"]["hostvars"], groups
+
+
+@pytest.fixture
+def inventory(cluster, tmp_path):
+    return Inventory(cluster, tmp_path)
+
+
+def plain(value):
+    """Without the marks of ansible-inventory for what is not to be templated."""
+    if isinstance(value, dict):
+        return value["__ansible_unsafe"] if "__ansible_unsafe" in value else {key: plain(one) for key, one in value.items()}
+    return [plain(one) for one in value] if isinstance(value, list) else value
+
+
+def test_hosts_and_groups_of_two_ranchers(inventory, cluster, cluster_215):
+    cluster.secret("cc-used", "amazonec2", {"accessKey": "AKIAUSED", "secretKey": inventory.canary, "defaultRegion": "eu-central-1"}, "aws prod")
+    cluster.secret("cc-free", "digitalocean", {"accessToken": inventory.canary}, HOSTILE, owner="user-8knjc", annotations={
+        "field.cattle.io/description": HOSTILE})
+    cluster_215.secret("cc-free", "digitalocean", {"accessToken": inventory.canary}, "other")
+    cluster.api.post(CLUSTERS, {
+        "apiVersion": "provisioning.cattle.io/v1", "kind": "Cluster", "metadata": {"name": "prod"}, "spec": {"cloudCredentialSecretName": "x:cc-used"},
+    })
+    inventory.write(
+        kubeconfig=str(cluster.control_plane.kubeconfig), max_age="{{ days }}d",
+        ranchers=[
+            {"name": "prod"},
+            {"name": "lab-2", "kubeconfig": Path(cluster_215.control_plane.kubeconfig).read_text(), "validate_certs": True},
+        ],
+        keyed_groups=[{"prefix": "region", "key": "cloud_credential.config.defaultRegion | default('none')"}],
+        groups={"named": "cloud_credential.name is match('aws')"},
+        compose={"title": "cloud_credential.name", "shouted": "cloud_credential.description | upper", "rotate_max_age": "'30d'"},
+    )
+    marks = [(one, one.control_plane.audit_mark()) for one in (cluster, cluster_215)]
+    inventory.run("ansible-inventory", "--list", "-vvvv", "-e", "days=0")
+    variables, groups = inventory.listed("-e", "days=0")
+    assert [one.writes(mark) for one, mark in marks] == [[], []]
+    assert groups == {
+        "cloud_credentials": ["lab-2_cc-free", "prod_cc-free", "prod_cc-used"], "rancher_prod": ["prod_cc-free", "prod_cc-used"],
+        "rancher_lab_2": ["lab-2_cc-free"], "driver_amazonec2": ["prod_cc-used"], "driver_digitalocean": ["lab-2_cc-free", "prod_cc-free"],
+        "owner_u_wt94n": ["lab-2_cc-free", "prod_cc-used"], "owner_user_8knjc": ["prod_cc-free"],
+        "phase_idle": ["lab-2_cc-free", "prod_cc-free", "prod_cc-used"], "due": ["lab-2_cc-free", "prod_cc-free", "prod_cc-used"], "in_use": ["prod_cc-used"],
+        "unused": ["lab-2_cc-free", "prod_cc-free"], "problem_unused": ["lab-2_cc-free", "prod_cc-free"],
+        "problem_owner_gone": ["lab-2_cc-free"], "problem_overdue": ["lab-2_cc-free", "prod_cc-free", "prod_cc-used"], "named": ["prod_cc-used"], "region_eu_central_1": ["prod_cc-used"],
+        "region_none": ["lab-2_cc-free", "prod_cc-free"],
+    }
+    used, free, lab = (plain(variables[name]) for name in ("prod_cc-used", "prod_cc-free", "lab-2_cc-free"))
+    assert {key: used[key] for key in used if key not in ("cloud_credential", "days")} == {
+        "ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}", "rancher": "prod",
+        "rancher_kubeconfig": str(cluster.control_plane.kubeconfig), "cloud_credential_id": "cattle-global-data:cc-used",
+        "title": "aws prod", "shouted": "", "rotate_max_age": "30d",
+    }
+    shown = used["cloud_credential"]
+    assert (shown["name"], shown["config"]["accessKey"], shown["secret_fields"]) == ("aws prod", "AKIAUSED", ["secretKey"])
+    assert [one["name"] for one in shown["references"]] == ["prod"] and shown["rotation"]["phase"] == "Idle" and shown["due"] is True
+    assert "rancher_kubeconfig" not in lab and lab["rancher_validate_certs"] is True
+    assert free["title"] == HOSTILE and free["shouted"] == HOSTILE.upper()
+
+    # AWX keeps what ansible-inventory prints, and hands it to Ansible as a script does.
+    out, _err = inventory.run("ansible-inventory", "--list", "--export", "-e", "days=0")
+    stored, script, playbook = (inventory.directory / name for name in ("stored.json", "stored.sh", "show.yml"))
+    stored.write_text(out)
+    script.write_text(f"#!/bin/sh\ncat {stored}\n")
+    script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    playbook.write_text(yaml.safe_dump([{"hosts": "driver_digitalocean", "gather_facts": False, "tasks": [
+        {"ansible.builtin.debug": {"msg": "{{ title }} {{ shouted }} {{ cloud_credential.description }} {{ hostvars['prod_cc-free'].cloud_credential.name }}"}},
+        {"ansible.builtin.assert": {"that": ["ansible_python_interpreter == ansible_playbook_python"]}},
+        {"ansible.builtin.command": "true", "changed_when": False},
+    ]}]))
+    for source in (inventory.file, script):
+        out, err = inventory.run("ansible-playbook", str(playbook), "-e", "days=0", source=source)
+        assert "WARNING" not in err and out.count(HOSTILE) >= 4 and "failed=0" in out and "PLAY RECAP" in out, out + err
+    assert not (inventory.directory / "pwned").exists()
+
+
+def test_cache(inventory, cluster):
+    cluster.secret("cc-one", "digitalocean", {"accessToken": inventory.canary}, HOSTILE)
+
+    playbook = inventory.directory / "show.yml"
+    playbook.write_text(yaml.safe_dump([{"hosts": "local_cc-one", "gather_facts": False, "tasks": [{"ansible.builtin.debug": {"var": "cloud_credential"}}]}]))
+
+    def asked(*arguments, **options):
+        """Whether anything was."""
+        mark = cluster.control_plane.audit_mark()
+        out, err = inventory.run("ansible-playbook", str(playbook), *arguments, **options)
+        assert HOSTILE in out and "WARNING" not in err, out + err
+        return bool(cluster.requests(mark))
+
+    cache = {"cache": True, "cache_plugin": "ansible.builtin.jsonfile", "cache_connection": str(inventory.directory / "cache")}
+    kubeconfig = yaml.safe_load(Path(cluster.control_plane.kubeconfig).read_text())
+    inventory.write(**cache, kubeconfig=kubeconfig)
+    assert [asked(), asked(), asked("--flush-cache"), asked()] == [True, False, True, False]
+    inventory.write(**cache, kubeconfig=kubeconfig, max_age="1d")
+    assert [asked(), asked()] == [True, False]
+    files = list((inventory.directory / "cache").iterdir())
+    assert len(files) == 2
+    for file in files:
+        text = file.read_text()
+        assert "cc-one" in text and not [one for one in (inventory.canary, *kubeconfig["users"][0]["user"].values()) if one in text]
+
+
+def test_a_rancher_that_cannot_be_read_yields_nothing(inventory, cluster, cluster_215):
+    cluster.secret("cc-one")
+    good = str(cluster.control_plane.kubeconfig)
+    cases = [
+        ({"ranchers": [{"name": "prod", "kubeconfig": good}, {"name": "lab", "kubeconfig": "/no/where"}]},
+         "cannot read the cloud credentials of Rancher lab: there is no kubeconfig at /no/where"),
+        ({"kubeconfig": str(cluster_215.control_plane.user("nobody"))}, "Rancher local: this connection may not"),
+        ({"max_agee": "90d", "ranchers": [{"name": "a", "kubeconfg": good}, {"name": "{{ 'b' }}:"}, {"name": "a"}], "filters": {"drivr": "x"}},
+         "ranchers[0] (a): unknown option kubeconfg; allowed are api_key"),
+        ({"max_age": "90"}, "max_age"),
+        ({"ranchers": [{"name": "a.b"}, {"name": "a_b"}]}, "ranchers: two have the same name"),
+        ({"api_key": "{{ nowhere }}"}, "'nowhere' is undefined"),
+    ]
+    for options, expected in cases:
+        inventory.write(**options)
+        _out, err = inventory.run("ansible-inventory", "--list", code=1)
+        assert expected in " ".join(err.split()), err
+        assert "Traceback" not in err
+    inventory.write(**cases[0][0])
+    out, err = inventory.run("ansible-inventory", "--list", ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED="false")
+    assert json.loads(out) == {"_meta": {"hostvars": {}, **({"profile": "inventory_legacy"} if "profile" in out else {})}, "all": {"children": ["ungrouped"]}}
+    assert "Unable to parse" in err
+
+
+def test_of_two_sources_no_host_is_mixed(inventory, cluster):
+    cluster.secret("cc-one")
+    inventory.write()
+    again = inventory.directory / "again.cloud_credentials.yaml"
+    again.write_text(inventory.file.read_text())
+    _out, err = inventory.run("ansible-inventory", "-i", str(again), "--list", code=1)
+    assert "local_cc-one comes from another inventory source already" in err
+    inventory.run("ansible-inventory", "-i", "localhost,", "--list")
+
+
+def test_what_may_not_be_found_out_is_told(inventory, cluster, grant):  # noqa: F811
+    cluster.secret("cc-one", "digitalocean", {"accessToken": inventory.canary})
+    inventory.write()
+    out, err = inventory.run("ansible-inventory", "--list", kubeconfig=grant("sees-little", _documented(VIEW)))
+    groups = json.loads(out)
+    assert groups["owner_u_wt94n"]["hosts"] == ["local_cc-one"] and "unused" not in groups and "in_use" not in groups
+    assert "[WARNING]: Rancher local: unused: " in err, err
+
+
+def test_rotation_host_by_host(inventory, cluster, aws, tmp_path):
+    fleet = Fleet(cluster, aws, tmp_path)
+    fleet.add(3)
+    first, second, third = fleet.members
+    inventory.canary = first.key["secretKey"]
+    inventory.write(kubeconfig=str(cluster.control_plane.kubeconfig), namespace=fleet.namespace, max_age="0s")
+    host = {one: f"local_{one.id}" for one in fleet.members}
+    (tmp_path / "group_vars").mkdir()
+    (tmp_path / "group_vars" / "cloud_credentials.yml").write_text(yaml.safe_dump({
+        "rotate_kubeconfig": "{{ rancher_kubeconfig }}", "rotate_namespace": fleet.namespace, "rotate_credentials": [{"id": "{{ cloud_credential_id }}"}],
+        "rotate_rotation_id": "first", "rotate_issuer_options": {"endpoint_url": aws.url, "propagation": 0},
+    }))
+    playbook = tmp_path / "rotate.yml"
+    playbook.write_text(yaml.safe_dump([{"hosts": "due", "gather_facts": False, "serial": 2, "roles": ["ranchhand.rancher.rotate"]}]))
+    retry = {"ANSIBLE_RETRY_FILES_ENABLED": "true", "ANSIBLE_RETRY_FILES_SAVE_PATH": str(tmp_path), "K8S_AUTH_KUBECONFIG": "/nowhere"}
+
+    more = aws.add_key(first.user)
+    out, _err = inventory.run("ansible-playbook", str(playbook), "--limit", f"{host[first]},{host[second]}", code=2, **retry)
+    assert "there are 2 keys already, of 2" in out and host[third] not in out
+    assert fleet.original(third) and second.live != second.key and second.works()
+    assert (tmp_path / "rotate.retry").read_text().split() == [host[first]]
+
+    aws.delete_key(more["accessKey"])
+    out, _err = inventory.run("ansible-playbook", str(playbook), "--limit", f"@{tmp_path}/rotate.retry", **retry)
+    assert first.live != first.key and first.works() and fleet.original(third)
+    _variables, groups = inventory.listed()
+    assert (groups["due"], groups["phase_grace"]) == ([host[third]], sorted([host[first], host[second]]))
