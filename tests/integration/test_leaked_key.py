@@ -1,0 +1,82 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The playbook leaked_key."""
+
+from __future__ import annotations
+
+import pytest
+
+from .test_rotation import INFO
+from .test_rotation_playbooks import Fleet, changed
+
+
+class Leak(Fleet):
+    """Some credentials, and the playbook as it is run when a key of theirs has leaked."""
+
+    def leaked(self, key, *arguments, **options):
+        issuer_options = {"endpoint_url": self.aws.url, "propagation": 0}
+        return self.run("leaked_key", *arguments, leaked_key_id=key, rotate_namespace=self.namespace, retire_namespace=self.namespace,
+                        rotate_issuer_options=issuer_options, **options)
+
+    def status(self, member):
+        (found,) = self.cluster.play({INFO: {"id": member.id, "namespace": self.namespace}}).result["rotations"]
+        return found
+
+
+@pytest.fixture
+def leak(cluster, aws, tmp_path):
+    return Leak(cluster, aws, tmp_path)
+
+
+def test_a_leaked_key_is_replaced_and_out_of_service_at_once(leak):
+    leak.add(2)
+    first, other = leak.members
+    first.add(f"{first.id}-s3", "s3")
+    key = first.key["accessKey"]
+    mark = leak.cluster.control_plane.audit_mark()
+    plan = leak.leaked(key, "--check")
+    assert f"{key}: in use by cattle-global-data:{first.id}, cattle-global-data:{first.id}-s3" in plan and "would go through" in plan
+    assert not leak.cluster.writes(mark) and leak.original(first)
+
+    output = leak.leaked(key)
+    assert first.works() and first.live["accessKey"] != key and first.keys[key] == "Inactive" and leak.original(other), output
+    status = leak.status(first)
+    assert (status["phase"], status["reason"], len(status["members"])) == ("Disabled", f"compromise: {key} has leaked", 2)
+
+    mark = leak.cluster.control_plane.audit_mark()
+    again = leak.leaked(key)
+    assert f"{key}: no credential uses it; the old key of cattle-global-data:{first.id}" in again
+    assert changed(again) == 0 and not leak.cluster.writes(mark)
+
+
+def test_the_key_that_a_rotation_has_brought(leak):
+    """There is room for two keys: the one before it has to go first."""
+    leak.add(1)
+    (member,) = leak.members
+    leak.run("rotate")
+    key = member.live["accessKey"]
+    assert len(member.keys) == 2
+    output = leak.leaked(key)
+    assert member.works() and member.live["accessKey"] != key, output
+    assert member.keys == {member.live["accessKey"]: "Active", key: "Inactive"}
+
+
+def test_the_old_key_of_a_rotation(leak):
+    leak.add(1)
+    (member,) = leak.members
+    leak.run("rotate")
+    new = member.live
+    leak.leaked(member.key["accessKey"])
+    assert member.live == new and member.keys == {new["accessKey"]: "Active", member.key["accessKey"]: "Inactive"}
+
+
+def test_a_key_that_cannot_be_taken_out_of_service(leak):
+    leak.add(1)
+    (member,) = leak.members
+    leak.run("rotate")
+    leak.spoil(member)
+    output = leak.leaked(member.key["accessKey"], code=2)
+    assert "Fail if one is stuck" in output and "somebody gave" in output and len(member.keys) == 2, output
+    assert "16 to 128 letters" in leak.leaked("{{ 'short' }}", code=2)
+    assert "no credential uses it" in leak.leaked("AKIANOBODYHASTHIS1")
