@@ -179,9 +179,9 @@ def _read(calls: Mapping[str, Mapping[str, t.Any]]) -> dict[str, dict[str, t.Any
 def _groups(rancher: str, credential: Mapping[str, t.Any], every_use_known: bool) -> Iterator[str]:
     yield "cloud_credentials"
     yield f"rancher_{rancher}"
-    yield f"owner_{credential['owner']}"
-    if credential["driver"]:
-        yield f"driver_{credential['driver']}"
+    for what in ("driver", "owner"):
+        if credential[what]:
+            yield f"{what}_{credential[what]}"
     if credential["rotation"]:
         yield f"phase_{credential['rotation']['phase'].lower()}"
     if credential["due"]:

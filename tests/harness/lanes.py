@@ -31,8 +31,12 @@ _BROWSER = (
 )
 # An OpenStack's identity service, which the tests start.
 _KEYSTONE = ("keystone==30.0.0",)
+# What listens to webhooks and starts playbooks; it needs Java 17.
+_RULEBOOK = ("ansible-rulebook==1.3.2",)
 # Read for one test, and measured against: kubernetes.core, which this package brings along.
 _COMMUNITY = ("ansible==14.5.0",)
+# The last that brings awx.awx along, whose modules a test runs.
+_AWX = ("ansible==12.3.0",)
 
 
 class Lane(namedtuple("Lane", "python core kubernetes")):
@@ -109,22 +113,37 @@ def browser_venv():
     return _venv("browser", python, _BROWSER)
 
 
+def rulebook_venv():
+    """The environment of ansible-rulebook, which runs playbooks with what is on PATH."""
+    return _venv("rulebook", interpreters.find(newest_possible().python), _RULEBOOK)
+
+
 def kubernetes_core():
     """Path of the file in which kubernetes.core describes its connection options."""
-    target = LOCAL / "community"
+    return _collections("community", _COMMUNITY) / "kubernetes" / "core" / "plugins" / "module_utils" / "args_common.py"
+
+
+def awx_collection():
+    """Where Ansible finds awx.awx."""
+    return _collections("awx", _AWX).parent
+
+
+def _collections(name, requirements):
+    """The collections of a package, without the ansible-core that it asks for."""
+    target = LOCAL / name
     stamp = target / ".stamp"
     with _lock():
-        if not _is_fresh(stamp, repr(_COMMUNITY)):
-            say("fetching %s, whose connection options a test compares with ours" % _COMMUNITY[0])
+        if not _is_fresh(stamp, repr(requirements)):
+            say("fetching %s, of which tests read or run a collection" % requirements[0])
             shutil.rmtree(target, ignore_errors=True)
             python = next(filter(None, map(interpreters.find, _TOOLS_PYTHONS)), None)
             if not python:
-                raise Failed("%s needs Python 3.12 or newer" % _COMMUNITY[0])
+                raise Failed("%s needs Python 3.12 or newer" % requirements[0])
             quietly(
-                [_uv(), "pip", "install", "--quiet", "--no-deps", "--python", python, "--target", target, *_COMMUNITY],
-                _registry_environment(), "Fetching %s" % _COMMUNITY[0])
-            stamp.write_text(repr(_COMMUNITY))
-    return target / "ansible_collections" / "kubernetes" / "core" / "plugins" / "module_utils" / "args_common.py"
+                [_uv(), "pip", "install", "--quiet", "--no-deps", "--python", python, "--target", target, *requirements],
+                _registry_environment(), "Fetching %s" % requirements[0])
+            stamp.write_text(repr(requirements))
+    return target / "ansible_collections"
 
 
 def link_collection():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import secrets
 import stat
 import subprocess
@@ -21,6 +22,7 @@ from .test_rotation_playbooks import Fleet
 
 PLUGIN = "ranchhand.rancher.cloud_credentials"
 CLUSTERS = "/apis/provisioning.cattle.io/v1/namespaces/fleet-default/clusters"
+DOCUMENTED = Path(__file__).parents[2] / "docs" / "inventory.md"
 HOSTILE = "{{ lookup('ansible.builtin.pipe', 'touch pwned') }}"
 
 
@@ -196,30 +198,35 @@ def test_what_may_not_be_found_out_is_told(inventory, cluster, grant):  # noqa: 
     assert "[WARNING]: Rancher local: unused: " in err, err
 
 
+def _documented_file(name):
+    """A file that docs/inventory.md shows."""
+    return re.search(rf"^`{re.escape(name)}`[^\n]*:\n\n```yaml\n(.*?)^```$", DOCUMENTED.read_text(), re.M | re.S).group(1)
+
+
 def test_rotation_host_by_host(inventory, cluster, aws, tmp_path):
     fleet = Fleet(cluster, aws, tmp_path)
     fleet.add(3)
-    first, second, third = fleet.members
-    inventory.canary = first.key["secretKey"]
+    first, second, third = sorted(fleet.members, key=lambda one: one.name)
+    inventory.canary = second.key["secretKey"]
     inventory.write(kubeconfig=str(cluster.control_plane.kubeconfig), namespace=fleet.namespace, max_age="0s")
     host = {one: f"local_{one.id}" for one in fleet.members}
     (tmp_path / "group_vars").mkdir()
-    (tmp_path / "group_vars" / "cloud_credentials.yml").write_text(yaml.safe_dump({
-        "rotate_kubeconfig": "{{ rancher_kubeconfig }}", "rotate_namespace": fleet.namespace, "rotate_credentials": [{"id": "{{ cloud_credential_id }}"}],
-        "rotate_rotation_id": "first", "rotate_issuer_options": {"endpoint_url": aws.url, "propagation": 0},
-    }))
-    playbook = tmp_path / "rotate.yml"
-    playbook.write_text(yaml.safe_dump([{"hosts": "due", "gather_facts": False, "serial": 2, "roles": ["ranchhand.rancher.rotate"]}]))
-    retry = {"ANSIBLE_RETRY_FILES_ENABLED": "true", "ANSIBLE_RETRY_FILES_SAVE_PATH": str(tmp_path), "K8S_AUTH_KUBECONFIG": "/nowhere"}
+    for name in ("group_vars/cloud_credentials.yml", "rotate.yml"):
+        (tmp_path / name).write_text(_documented_file(name))
+    extra = {"rotate_max_age": "0s", "rotate_namespace": fleet.namespace, "rotate_issuer_options": {"endpoint_url": aws.url, "propagation": 0}}
 
-    more = aws.add_key(first.user)
-    out, _err = inventory.run("ansible-playbook", str(playbook), "--limit", f"{host[first]},{host[second]}", code=2, **retry)
-    assert "there are 2 keys already, of 2" in out and host[third] not in out
-    assert fleet.original(third) and second.live != second.key and second.works()
-    assert (tmp_path / "rotate.retry").read_text().split() == [host[first]]
+    def rotate(limit, code=0):
+        return inventory.run("ansible-playbook", "rotate.yml", "-e", json.dumps(extra), "--limit", limit, code=code, kubeconfig="/nowhere",
+                             ANSIBLE_RETRY_FILES_ENABLED="true")[0]
+
+    more = aws.add_key(second.user)
+    output = rotate(f"driver_amazonec2:!{host[third]}", code=2)
+    assert "there are 2 keys already, of 2" in output and host[third] not in output
+    assert fleet.original(third) and first.live != first.key and first.works()
+    assert (tmp_path / "rotate.retry").read_text().split() == [host[second]]
 
     aws.delete_key(more["accessKey"])
-    out, _err = inventory.run("ansible-playbook", str(playbook), "--limit", f"@{tmp_path}/rotate.retry", **retry)
-    assert first.live != first.key and first.works() and fleet.original(third)
+    rotate("@rotate.retry")
+    assert second.live != second.key and second.works() and fleet.original(third)
     _variables, groups = inventory.listed()
     assert (groups["due"], groups["phase_grace"]) == ([host[third]], sorted([host[first], host[second]]))

@@ -1,0 +1,115 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The rulebook leaked_key as people run it: ansible-rulebook with its own webhook, asked over HTTP."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import urllib3
+import yaml
+from integration.conftest import _aws, aws  # noqa: F401  # pylint: disable=unused-import
+from integration.test_leaked_key import leak  # noqa: F401  # pylint: disable=unused-import
+
+ROOT = Path(__file__).parents[2]
+HOSTILE = "{{ lookup('ansible.builtin.pipe', 'touch %s') }}"
+
+
+class Rulebook:
+    """ansible-rulebook, from the moment in which it listens."""
+
+    def __init__(self, leak, folder):  # noqa: F811
+        self.token = f"canary-{secrets.token_hex(8)}"
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        (folder / "inventory.yml").write_text(json.dumps({"ranchers": {"hosts": {"prod": {
+            "ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}",
+            "rotate_kubeconfig": str(leak.cluster.control_plane.kubeconfig), "retire_kubeconfig": "{{ rotate_kubeconfig }}",
+            "rotate_namespace": leak.namespace, "retire_namespace": leak.namespace, "rotate_issuer_options": {"endpoint_url": leak.aws.url, "propagation": 0},
+        }}}}))
+        (folder / "leaked_key.yml").write_text(json.dumps({"leaked_key_token": self.token, "leaked_key_port": self.port, "leaked_key_hosts": "ranchers"}))
+        self.log = folder / "log"
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [os.environ["RANCHHAND_RULEBOOK"], "--rulebook", "ranchhand.rancher.leaked_key", "--inventory", "inventory.yml", "--vars", "leaked_key.yml"],
+                cwd=folder, env=leak.cluster.environment("/nowhere"), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+        self.until(self.listens)
+
+    def listens(self):
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def until(self, condition):
+        deadline = time.monotonic() + 60
+        while not condition():
+            assert self.process.poll() is None and time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.1)
+
+    def tell(self, message, token=None):
+        """The HTTP status of the answer."""
+        return urllib3.request("POST", f"http://127.0.0.1:{self.port}/", body=json.dumps(message),
+                               headers={"Authorization": f"Bearer {token or self.token}"}, retries=False).status
+
+    def playbook(self, message):
+        """What the playbook prints that a message starts."""
+        before = self.log.read_text()
+        assert self.tell(message) == 200
+        self.until(lambda: self.log.read_text().count("PLAY RECAP") > before.count("PLAY RECAP"))
+        return self.log.read_text()[len(before):]
+
+
+@pytest.fixture
+def rulebook(leak, tmp_path):  # noqa: F811
+    if not shutil.which("java"):
+        assert os.environ.get("CI", "").lower() in ("", "0", "false"), "ansible-rulebook needs Java 17"
+        pytest.skip("ansible-rulebook needs Java 17")
+    leak.add(2)
+    running = Rulebook(leak, tmp_path)
+    yield running
+    running.process.terminate()
+    running.process.wait(timeout=30)
+
+
+def test_a_webhook_starts_the_emergency_rotation(leak, rulebook, tmp_path):  # noqa: F811
+    first, other = leak.members
+    key = first.key["accessKey"]
+    hostile = HOSTILE % (tmp_path / "pwned")
+
+    assert rulebook.tell({"access_key_id": key}, token="guessed") == 401
+    for value in (hostile, f"{key}\n", f"{key}{hostile}", [key], {"id": key}, None, "short", "x" * 129):
+        assert rulebook.tell({"access_key_id": value}) == 200
+    for message in ([key], key, {"key": key}):
+        assert rulebook.tell(message) == 200
+    rulebook.until(lambda: rulebook.log.read_text().count("A message was ignored") == 11)
+    assert "PLAY" not in rulebook.log.read_text() and leak.original(first) and leak.original(other)
+
+    output = rulebook.playbook({"access_key_id": key, "where": hostile, hostile: hostile})
+    assert first.works() and first.live["accessKey"] != key and first.keys[key] == "Inactive" and leak.original(other), output
+    assert leak.status(first)["reason"] == f"compromise: {key} has leaked"
+
+    again = rulebook.playbook({"access_key_id": key})
+    assert "no credential uses it; the old key of" in again and "changed=0" in again, again
+    assert not (tmp_path / "pwned").exists()
+    said = rulebook.log.read_text()
+    assert not [one for one in (rulebook.token, first.key["secretKey"], first.live["secretKey"]) if one in said]
+
+
+def test_the_variant_for_awx_is_a_rulebook():
+    """With the parser of ansible-rulebook; nothing can be started here."""
+    rulebook = yaml.safe_load((ROOT / "extensions" / "eda" / "rulebooks" / "leaked_key.yml").read_text())
+    (variant,) = re.findall(r"^```yaml\n( +action:\n.*?)^```$", (ROOT / "docs" / "leaked-keys.md").read_text(), re.M | re.S)
+    rulebook[0]["rules"][0].update(yaml.safe_load(variant))
+    assert "run_job_template" in rulebook[0]["rules"][0]["action"]
+    check = "import json, sys; from ansible_rulebook.validators import Validate; Validate.rulebook(json.load(sys.stdin))"
+    subprocess.run([Path(os.environ["RANCHHAND_RULEBOOK"]).with_name("python"), "-c", check], input=json.dumps(rulebook), text=True, check=True)
