@@ -67,7 +67,7 @@ def scheduling(tmp_path):
 def test_from_nothing_and_back(scheduling):
     awx = scheduling.awx
     changed, _output = scheduling.run("--check", "--diff")
-    assert changed == 3 and not scheduling.written(), "what nothing is there for yet cannot be checked, and that is said by what is missing"
+    assert changed == 3 and not scheduling.written(), "nothing is there yet that the rest could be checked with"
     _changed, output = scheduling.run("-vvv")
     assert "WARNING" not in output, output
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from .test_least_privilege import VIEW, _documented, grant  # noqa: F401  pylint: disable=unused-import
+from .rights import documented
 from .test_rotation_playbooks import Fleet
 
 PLUGIN = "ranchhand.rancher.cloud_credentials"
@@ -189,13 +189,17 @@ def test_of_two_sources_no_host_is_mixed(inventory, cluster):
     inventory.run("ansible-inventory", "-i", "localhost,", "--list")
 
 
-def test_what_may_not_be_found_out_is_told(inventory, cluster, grant):  # noqa: F811
+def test_the_documented_rights_are_enough_and_what_less_does_not_tell_is_told(inventory, cluster, grant):
     cluster.secret("cc-one", "digitalocean", {"accessToken": inventory.canary})
     inventory.write()
-    out, err = inventory.run("ansible-inventory", "--list", kubeconfig=grant("sees-little", _documented(VIEW)))
+    roles = [one for one in documented("report") if one["kind"] != "Namespace"]
+    _variables, groups = inventory.listed(kubeconfig=grant("reporter", roles))
+    assert groups["unused"] == groups["phase_idle"] == ["local_cc-one"]
+    out, err = inventory.run("ansible-inventory", "--list", kubeconfig=grant("sees-little", roles[:1]))
     groups = json.loads(out)
-    assert groups["owner_u_wt94n"]["hosts"] == ["local_cc-one"] and "unused" not in groups and "in_use" not in groups
-    assert "[WARNING]: Rancher local: unused: " in err, err
+    assert groups["owner_u_wt94n"]["hosts"] == ["local_cc-one"] and not {"unused", "in_use", "phase_idle"} & set(groups)
+    for missing in ("unused: ", "drift, restored, stuck_rotation: "):
+        assert f"[WARNING]: Rancher local: {missing}" in " ".join(err.split()), err
 
 
 def _documented_file(name):
