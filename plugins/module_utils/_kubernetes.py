@@ -339,6 +339,10 @@ class Api:
         """A JSON merge patch; its metadata should carry uid and resourceVersion."""
         return self._request("PATCH", path, body)
 
+    def apply(self, path: str, body: Mapping[str, t.Any]) -> dict[str, t.Any]:
+        """A server-side apply: creates or changes the object, and removes what an earlier one of ours set and this one does not."""
+        return self._request("PATCH", path, body, {"fieldManager": "ranchhand.rancher", "force": "true"}, "application/apply-patch+yaml")
+
     def delete(self, path: str, uid: str, resource_version: str) -> dict[str, t.Any]:
         """Deletes just this version of just this object.
 
@@ -416,12 +420,13 @@ class Api:
         return list(_threads(lambda read: read(), reads))
 
     def _request(
-        self, method: str, path: str, body: Mapping[str, t.Any] | None = None, query: Mapping[str, t.Any] | None = None
+        self, method: str, path: str, body: Mapping[str, t.Any] | None = None, query: Mapping[str, t.Any] | None = None,
+        content_type: str | None = None,
     ) -> dict[str, t.Any]:
         url = self.host + path + (f"?{urlencode(query)}" if query else "")
         headers = urllib3.HTTPHeaderDict(self._configuration.headers(self._options))
         if body is not None:
-            headers["Content-Type"] = "application/merge-patch+json" if method == "PATCH" else "application/json"
+            headers["Content-Type"] = content_type or ("application/merge-patch+json" if method == "PATCH" else "application/json")
         payload = None if body is None else json.dumps(body).encode()
         for attempt in range(1, ATTEMPTS + 1):
             pause = 0.2 * 2 ** attempt * random.uniform(0.5, 1.0)
