@@ -88,7 +88,9 @@ def shell():
     python, tests = venv / "bin" / "python", ROOT / "tests"
     with private_home() as home:
         command = [python, "-m", "control_plane", *aws_for(python, tests), os.environ.get("SHELL", "/bin/sh")]
-        return run(command, environment(venv, home, PYTHONPATH=tests), home)
+        env = environment(venv, home, PYTHONPATH=tests)
+        del env["ANSIBLE_CONFIG"], env["ANSIBLE_INVENTORY"]  # those of a repository that is made there count
+        return run(command, env, home)
 
 
 def test(fast):

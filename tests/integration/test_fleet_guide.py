@@ -1,0 +1,44 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The guide "Keeping a fleet", done as it is written, from an empty folder to the end."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from harness import debian
+
+from .conftest import decoded
+from .guide import Guide, chapters
+
+
+@pytest.fixture
+def systemd():
+    debian.ensure(**{"systemd-analyze": "systemd"})
+
+
+def test_a_fleet_is_kept_as_it_is_written(cluster, aws, systemd, tmp_path):
+    key = aws.create_user("keeper")
+    environment = {
+        **cluster.environment(), "AWS_ENDPOINT_URL": aws.url, "RANCHHAND_AWS_ACCESS_KEY": key["accessKey"], "RANCHHAND_AWS_SECRET_KEY": key["secretKey"],
+    }
+    guide = Guide(tmp_path, environment, [key["secretKey"], "dop_v1_throw_away"]).follow(chapters("fleet", "An empty repository", "Another Rancher"))
+    guide.follow(chapters("fleet", "In CI"))
+    assert len(guide.files) == 11 and guide.shown == 11 and len(guide.runs) > 30
+    assert guide.changed("ranchhand.rancher.apply -e @fleet.yml")[:2] == ["1", "1"]
+    assert guide.changed("-e @exported/practice.yml") == ["0"]
+    assert guide.changed("rotate_max_age=90d") == ["0"]
+    first, *more = guide.changed("schedule-kubernetes.yml")
+    assert int(first) and more[1] == "0"
+    # the world at the end
+    left = {secret["metadata"]["annotations"]["field.cattle.io/name"]: decoded(secret) for secret in cluster.secrets()}
+    assert set(left) == {"team-a aws", "team-a spaces"}
+    live = left["team-a aws"]
+    assert live["amazonec2credentialConfig-accessKey"] != key["accessKey"]
+    assert aws.works(live["amazonec2credentialConfig-accessKey"], live["amazonec2credentialConfig-secretKey"])
+    told = json.loads((tmp_path / "reports" / "credentials.json").read_text(encoding="utf-8"))
+    assert {one["name"] for one in told["credentials"]} == set(left) and (tmp_path / "reports" / "credentials.html").stat().st_size > 100_000
+    committed = (tmp_path / "inventory" / "group_vars" / "all" / "vault.yml").read_text(encoding="utf-8")
+    assert committed.startswith("$ANSIBLE_VAULT;") and "dop_v1_throw_away" not in (tmp_path / "exported" / "practice.yml").read_text(encoding="utf-8")
