@@ -33,6 +33,8 @@ _BROWSER = (
 _KEYSTONE = ("keystone==30.0.0",)
 # What listens to webhooks and starts playbooks; it needs Java 17.
 _RULEBOOK = ("ansible-rulebook==1.3.2",)
+# What makes execution environments.
+_BUILDER = ("ansible-builder==3.2.0",)
 # Read for one test, and measured against: kubernetes.core, which this package brings along.
 _COMMUNITY = ("ansible==14.5.0",)
 # The last that brings awx.awx along, whose modules a test runs.
@@ -116,6 +118,14 @@ def browser_venv():
 def rulebook_venv():
     """The environment of ansible-rulebook, which runs playbooks with what is on PATH."""
     return _venv("rulebook", interpreters.find(newest_possible().python), _RULEBOOK)
+
+
+def builder_venv():
+    """The environment of ansible-builder, of which the tests have an execution environment's files made."""
+    python = next(filter(None, map(interpreters.find, _TOOLS_PYTHONS)), None)
+    if not python:
+        raise Failed("%s needs Python %s, and none was found on PATH or under ~/.pyenv/versions" % (_BUILDER[0], " or ".join(_TOOLS_PYTHONS)))
+    return _venv("builder", python, _BUILDER)
 
 
 def kubernetes_core():
