@@ -66,7 +66,8 @@ def fleet(count, ranchers=("prod-eu", "prod-us", "lab"), unread=True, names=None
         found[ranchers[-1]]["problems_incomplete"] = ["owner_gone: this connection may not list users.management.cattle.io"]
         found[ranchers[-1]]["references_incomplete"] = ["nodepools.management.cattle.io"]
     if unread:
-        found["dr-site"] = {"changed": False, "failed": False, "code": "unreachable", "msg": "https://dr.example.com:6443 cannot be reached: connection refused"}
+        found["dr-site"] = {
+            "changed": False, "failed": False, "code": "unreachable", "msg": "https://dr.example.com:6443 cannot be reached: connection refused"}
     return found
 
 
@@ -116,17 +117,18 @@ def _rotation(chance, age):
     for past in range(generation):
         begun = rotated - datetime.timedelta(days=90 * (generation - past - 1) + 9)
         for index, step in enumerate(_PHASES):
-            transitions.append({"at": _iso(begun + datetime.timedelta(hours=32 * index)), "phase": step, "what": f"{step.lower()} AKIAEXAMPLE{past}", "run": "5f0c1d2e"})
+            at = _iso(begun + datetime.timedelta(hours=32 * index))
+            transitions.append({"at": at, "phase": step, "what": f"{step.lower()} AKIAEXAMPLE{past}", "run": "5f0c1d2e"})
     return {
         "phase": phase, "generation": generation, "next_step": {"Idle": "rotate", "Grace": "disable the old key"}.get(phase, "delete the old key"),
         "issuer": "aws" if generation else None, "rotation_id": None, "reason": None, "key_id": "AKIAEXAMPLE2" if generation else None,
         "old_key_id": None if phase == "Idle" else "AKIAEXAMPLE1", "running": False,
         "waiting_for": [] if phase == "Idle" else ["grace: until 2026-11-25T07:30:00+00:00", "machine_jobs: 2 jobs began before the cutover"],
         "started_at": None, "issued_at": None, "cutover_at": None, "disabled_at": None, "rotated_at": _iso(rotated) if generation else None,
-        "expires_at": None, "retire_not_before": None, "delete_not_before": None, "transitions": transitions[-20:],
+        "expires_at": _iso(rotated + datetime.timedelta(days=365)) if generation == 3 else None,
+        "retire_not_before": None, "delete_not_before": None, "transitions": transitions[-20:],
     }
 
 
 def _iso(time):
     return time.isoformat(timespec="seconds")
-

@@ -108,7 +108,9 @@ figures:
   description: How many Ranchers and credentials there are, and how many credentials are in which state.
   returned: when the options are valid
   type: dict
-  sample: {ranchers: 2, ranchers_unread: 0, credentials: 60, dangling: 0, due: 10, due_soon: 6, rotating: 3, unused: 13, with_errors: 4, with_warnings: 14, with_notices: 13}
+  sample:
+    {ranchers: 2, ranchers_unread: 0, credentials: 60, dangling: 0, due: 10, due_soon: 6, rotating: 3, unused: 13,
+     with_errors: 4, with_warnings: 14, with_notices: 13}
 code:
   description: What kind of failure it is. V(invalid), or V(problems) for what O(fail_on) names and for Ranchers that could not be read.
   returned: failure

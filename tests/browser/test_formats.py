@@ -27,7 +27,8 @@ def model():
 def test_markdown(model):
     tokens = MarkdownIt("commonmark").enable("table").parse(to_markdown(model))
     inline = [child for token in tokens if token.type == "inline" for child in token.children]
-    assert {token.type for token in [*tokens, *inline]}.isdisjoint({"html_block", "html_inline", "image", "softbreak", "hardbreak", "fence", "code_block"})
+    assert {token.type for token in [*tokens, *inline]}.isdisjoint(
+        {"html_block", "html_inline", "image", "softbreak", "hardbreak", "fence", "code_block"})
     assert all(child.attrGet("href").startswith(f"{RUNBOOKS}/credentials.md#") for child in inline if child.type == "link_open")
     assert [token.content for token, before in zip(tokens[1:], tokens) if before.type == "heading_open"] == [
         "Cloud credentials", "Could not be read", "Could not be judged", "Problems", "Credentials"]
@@ -44,7 +45,8 @@ def test_prometheus(model):
     assert len(series) == len(set(series))
     values = {name: [one for one in samples if one.name == f"ranchhand_{name}"] for name in {one.name.removeprefix("ranchhand_") for one in samples}}
     assert {one.labels["rancher"]: one.value for one in values["rancher_up"]} == {one["name"]: one["up"] for one in model["ranchers"]}
-    assert sorted((one.labels["id"], one.labels["name"]) for one in values["credential_info"]) == sorted((one["id"], one["name"]) for one in model["credentials"])
+    named = sorted((one["id"], one["name"]) for one in model["credentials"])
+    assert sorted((one.labels["id"], one.labels["name"]) for one in values["credential_info"]) == named
     due = {one["id"]: one for one in model["credentials"] if one["due_at"]}
     assert {one.labels["id"] for one in values["credential_due_timestamp_seconds"]} == set(due)
     assert all((one.value < NOW.timestamp()) == due[one.labels["id"]]["due"] for one in values["credential_due_timestamp_seconds"])

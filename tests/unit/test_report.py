@@ -58,8 +58,9 @@ def test_figures():
 
 
 def test_what_is_worst_and_due_first_comes_first():
-    model = model_of(credential(name="fine"), credential(name="old", due_at=due(-3), codes=("overdue",)), credential(name="older", due_at=due(-9), codes=("overdue",)),
-                     credential(name="unused", codes=("unused",)), credential(name="broken", codes=("unused", "drift")))
+    model = model_of(
+        credential(name="fine"), credential(name="old", due_at=due(-3), codes=("overdue",)), credential(name="older", due_at=due(-9), codes=("overdue",)),
+        credential(name="unused", codes=("unused",)), credential(name="broken", codes=("unused", "drift")))
     assert [one["name"] for one in model["credentials"]] == ["broken", "older", "old", "unused", "fine"]
     assert [problem["code"] for problem in model["credentials"][0]["problems"]] == ["drift", "unused"]
 

@@ -111,7 +111,8 @@
       title: emptiness(colour, none, "No key to count"),
       tooltip: tooltip(colour, ({dataIndex}) => [shown[dataIndex].share, plural(shown[dataIndex].credentials, "credential")]),
       series: [{
-        type: "bar", barMaxWidth: 46, label: {show: true, position: "top", color: colour("text"), formatter: ({value}) => value ? value.toLocaleString("en") : ""},
+        type: "bar", barMaxWidth: 46,
+        label: {show: true, position: "top", color: colour("text"), formatter: ({value}) => value ? value.toLocaleString("en") : ""},
         data: shown.map((one, index) => ({
           value: one.credentials,
           itemStyle: {color: colour(one.over ? "bad" : index >= shown.length - 2 ? "quiet" : "accent"), borderRadius: [3, 3, 0, 0]},
@@ -267,7 +268,8 @@
     const used = share(one);
     const bar = used === null ? null : make("span", {class: used >= 1 ? "bar over" : "bar", "aria-hidden": "true"}, make("i"));
     if (bar) bar.firstChild.style.width = `${Math.min(100, used * 100)}%`;
-    return make("td", null, one.max_age_days === null ? plural(one.key_age_days, "day") : `${one.key_age_days.toLocaleString("en")} of ${plural(one.max_age_days, "day")}`,
+    const age = one.max_age_days === null ? plural(one.key_age_days, "day") : `${one.key_age_days.toLocaleString("en")} of ${plural(one.max_age_days, "day")}`;
+    return make("td", null, age,
       bar, make("span", {class: "sub"}, one.max_age_days === null ? "no policy; " : "", report.sources[one.key_age_from]));
   }
 
@@ -294,7 +296,8 @@
     make("span", {class: "unseen"}, ` (${problem.level}; opens the runbook)`));
 
   function row(one, index) {
-    const open = make("button", {type: "button", class: "open", "aria-expanded": "false", "aria-controls": `detail-${index}`}, make("span", null, theirs(one.name)));
+    const open = make("button", {type: "button", class: "open", "aria-expanded": "false", "aria-controls": `detail-${index}`},
+      make("span", null, theirs(one.name)));
     const element = make("tr", null,
       make("th", {scope: "row"}, open, make("span", {class: "sub"}, one.id.split(":").pop())),
       make("td", null, theirs(one.rancher)),
@@ -376,8 +379,9 @@
       return rows.get(one);
     }));
     if (!selection.length) {
-      byId("rows").append(make("tr", null, make("td", {class: "empty", colspan: COLUMNS.length},
-        report.credentials.length ? "No credential is like that." : report.figures.ranchers_unread ? "No Rancher could be read." : "There are no cloud credentials.")));
+      const why = report.credentials.length ? "No credential is like that."
+        : report.figures.ranchers_unread ? "No Rancher could be read." : "There are no cloud credentials.";
+      byId("rows").append(make("tr", null, make("td", {class: "empty", colspan: COLUMNS.length}, why)));
     }
     const left = selection.length - limit;
     byId("more").hidden = left <= 0;
