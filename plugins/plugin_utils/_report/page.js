@@ -432,7 +432,14 @@
   byId("all").addEventListener("click", () => { limit = Infinity; show(); });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
   matchMedia("print").addEventListener("change", drawAll);
-  addEventListener("beforeprint", () => { limit = Infinity; show(); });
+  addEventListener("beforeprint", () => {
+    for (const note of document.querySelectorAll("details.note")) note.open = true;
+    /* So that they shrink to the paper; ECharts draws for one size. */
+    for (const svg of document.querySelectorAll(".chart svg")) svg.setAttribute("viewBox", `0 0 ${svg.clientWidth} ${svg.clientHeight}`);
+    limit = Infinity;
+    show();
+  });
+  addEventListener("afterprint", () => { for (const svg of document.querySelectorAll(".chart svg")) svg.removeAttribute("viewBox"); });
   addEventListener("resize", () => { for (const chart of Object.values(charts)) chart.resize(); });
   document.documentElement.dataset.ready = Math.round(performance.now());
 })();
