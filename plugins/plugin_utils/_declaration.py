@@ -140,8 +140,9 @@ def _common(one: Shown) -> Options:
 
 def _item(options: Options, vault: str) -> str:
     """One item of the list; ``secrets`` are names here, and so is what is ``left_out`` already."""
-    secrets = [field for field in options.pop("secrets", ()) if _PLAIN.fullmatch(field)]
-    left_out = [*options.pop("left_out", ())]
+    secrets = options.pop("secrets", [])
+    left_out = [*options.pop("left_out", ()), *(field for field in secrets if not _PLAIN.fullmatch(field))]
+    lookups = {field: _Lookup(f"{{{{ {vault}['{field}'] | default('') }}}}") for field in secrets if _PLAIN.fullmatch(field)}
     item: Options = {}
     for name, value in options.items():
         if name == "config":
@@ -151,8 +152,8 @@ def _item(options: Options, vault: str) -> str:
             left_out.append(name)
         elif value not in ("", {}, []):
             item[name] = value
-    if secrets:
-        item["secrets"] = {field: _Lookup(f"{{{{ {vault}['{field}'] | default('') }}}}") for field in secrets}
+    if lookups:
+        item["secrets"] = lookups
     item["update_secrets"] = "on_create"
     text = yaml.dump([item], Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=140)
     if left_out:
