@@ -257,6 +257,11 @@ def test_export(recorded, place):
     assert not recorded.writes(mark)
 
 
+def test_one_file_for_several_ranchers_is_refused(cluster, place):
+    output = place.run(cluster, "export", "-i", "a,b,", "-e", "cloud_credentials_hosts=all", "-e", "cloud_credentials_export_file=x.yml", code=2, files=())
+    assert "let its name depend on inventory_hostname" in output and not (place.folder / "x.yml").exists()
+
+
 def test_drift(cluster, place):
     place.write("declared", cloud_credentials_list=[aws("one"), aws("two"), aws("three", description="d", update_secrets="on_create")],
                 cloud_credentials_node_templates=[small("one"), small("two", "other")], cloud_credentials_exclusive=True,
