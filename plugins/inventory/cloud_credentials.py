@@ -34,8 +34,8 @@ options:
     choices: [ranchhand.rancher.cloud_credentials]
   ranchers:
     description:
-      - The Ranchers. Each has a C(name) of letters, digits, C(_), C(-) and C(.), and connection options as here. What it leaves out is taken from the options of
-        the file.
+      - The Ranchers. Each has a C(name) of letters, digits, C(_), C(-) and C(.), and connection options as here. What it leaves out is taken from the options
+        of the file.
     type: list
     elements: dict
     default: [{name: local}]
@@ -62,7 +62,7 @@ options:
     type: str
     default: rancher-credential-rotation
 notes:
-  - Connection options and O(filters) may be templates. They know the extra variables, and lookups.
+  - Options may be templates, which know lookups and the extra variables. A connection option that is empty then is an error, not the default.
   - Secrets of a connection come from a template, an inline vault, or the environment; playbooks get them from group variables of C(rancher_NAME).
 seealso:
   - module: ranchhand.rancher.cloud_credential_info
@@ -135,9 +135,13 @@ _FILE = AUTH.merge(HEALTH, Spec({
 }))
 
 
-def _check_names(options: Mapping[str, t.Any]) -> None:
-    names = [rancher["name"] for rancher in options["ranchers"] if rancher and rancher["name"]]
-    mistakes = [
+def _check(options: Mapping[str, t.Any]) -> None:
+    """Raises Mistakes. What a template left empty would be taken from the environment, perhaps of another Rancher."""
+    mistakes = [f"{name} is empty" for name, value in options.items() if value in ("", [])]
+    ranchers = [(index, rancher) for index, rancher in enumerate(options["ranchers"] or ()) if rancher]
+    mistakes += [f"ranchers[{index}]: {name} is empty" for index, rancher in ranchers for name, value in rancher.items() if value == ""]
+    names = [rancher["name"] for _index, rancher in ranchers if rancher["name"]]
+    mistakes += [
         f"ranchers: {name:.60} is no name; letters, digits, _, - and . are allowed, the first is a letter or a digit"
         for name in names if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name)
     ]
@@ -149,7 +153,7 @@ def _check_names(options: Mapping[str, t.Any]) -> None:
 
 def _calls(given: Mapping[str, t.Any]) -> dict[str, dict[str, t.Any]]:
     """The options of cloud_credential_info for each Rancher, by its name. Raises Mistakes."""
-    options = parse(_FILE, given, _check_names)
+    options = parse(_FILE, given, _check)
     common = {**{name: options[name] for name in (*AUTH.options, *HEALTH.options)}, **options["filters"], "problems": True, "references": True}
     return {
         rancher["name"]: parse(CLOUD_CREDENTIAL_INFO, {**common, **{name: value for name, value in rancher.items() if name != "name" and value is not None}})
@@ -174,6 +178,10 @@ def _read(calls: Mapping[str, Mapping[str, t.Any]]) -> dict[str, dict[str, t.Any
     if failures:
         raise AnsibleParserError(f"cannot read the cloud credentials of {'; '.join(failures)}")
     return results
+
+
+def _host(rancher: str, credential: Mapping[str, t.Any]) -> str:
+    return f"{rancher}_{credential['id'].rpartition(':')[2]}"
 
 
 def _groups(rancher: str, credential: Mapping[str, t.Any], every_use_known: bool) -> Iterator[str]:
@@ -211,6 +219,10 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         except Mistakes as error:
             raise AnsibleParserError(error.message) from None
         results = self._results(path, calls, cache)
+        known = {name for name, host in inventory.hosts.items() if "cloud_credential_id" in host.vars}
+        twice = known & {_host(rancher, credential) for rancher, result in results.items() for credential in result["credentials"]}
+        if twice:
+            raise AnsibleParserError(f"{min(twice)} comes from another inventory source already; give the Ranchers of both files names")
         for rancher, result in results.items():
             for incomplete in result.get("problems_incomplete", ()):
                 self.display.warning(f"Rancher {rancher}: {incomplete}")
@@ -229,10 +241,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         return results
 
     def _add(self, rancher: str, credential: Mapping[str, t.Any], connection: Mapping[str, t.Any], every_use_known: bool) -> None:
-        host = f"{rancher}_{credential['id'].rpartition(':')[2]}"
-        known = self.inventory.get_host(host)
-        if known and "cloud_credential_id" in known.vars:
-            raise AnsibleParserError(f"{host} comes from another inventory source already; give the Ranchers of both files names")
+        host = _host(rancher, credential)
         self.inventory.add_host(host)
         self.inventory.set_variable(host, "ansible_connection", "local")
         self.inventory.set_variable(host, "ansible_python_interpreter", trust_as_template("{{ ansible_playbook_python }}"))

