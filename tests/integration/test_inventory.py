@@ -12,10 +12,12 @@ import secrets
 import stat
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
 import yaml
+from ansible.parsing.vault import VaultLib, VaultSecret
 
 from .rights import documented
 from .test_rotation_playbooks import Fleet
@@ -188,6 +190,17 @@ def test_the_example_of_a_fleet(inventory, cluster, cluster_215):
     assert groups["driver_digitalocean"] == ["rancher-a_cc-one", "rancher-b_cc-one"] and "due" not in groups
     assert [plain(one)["rancher_kubeconfig"] for one in variables.values()] == list(kubeconfigs.values())
     assert plain(variables["rancher-a_cc-one"])["cloud_credential"]["max_age"] == 365 * 86400
+
+
+def test_a_vaulted_option(inventory, cluster):
+    cluster.secret("cc-one", "digitalocean", {"accessToken": inventory.canary})
+    password = inventory.directory / "password"
+    password.write_text("open sesame")
+    kubeconfig = Path(cluster.control_plane.kubeconfig).read_text()
+    vaulted = VaultLib([("default", VaultSecret(b"open sesame"))]).encrypt(kubeconfig).decode()
+    inventory.file.write_text(f"plugin: {PLUGIN}\nkubeconfig: !vault |\n{textwrap.indent(vaulted, '  ')}")
+    variables, _groups = inventory.listed("--vault-password-file", str(password), kubeconfig="/nowhere")
+    assert "rancher_kubeconfig" not in variables["local_cc-one"]
 
 
 def test_of_two_sources_no_host_is_mixed(inventory, cluster):
