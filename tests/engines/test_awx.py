@@ -31,13 +31,12 @@ class Scheduling:
     def __init__(self, awx, folder):
         self.awx, self.folder = awx, folder
         self.kubeconfig, self.token = f"kubeconfig-canary-{secrets.token_hex(8)}", f"token-canary-{secrets.token_hex(8)}"
-        (folder / "play.yml").write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": [
-            {"ansible.builtin.include_role": {"name": "ranchhand.rancher.schedule", "tasks_from": "awx.yml"}}]}]))
+        (folder / "play.yml").write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "roles": ["ranchhand.rancher.schedule"]}]))
 
     def run(self, *arguments, code=0, **variables):
         """How many tasks changed something, and all that was said."""
         (self.folder / "variables.json").write_text(json.dumps({
-            "schedule_state": "present", "schedule_jobs": JOBS, "schedule_name_prefix": "ranchhand", "schedule_timezone": "Europe/Berlin",
+            "schedule_with": "awx", "schedule_jobs": JOBS, "schedule_timezone": "Europe/Berlin",
             "schedule_awx_project_url": "https://git.example.com/fleet.git", "schedule_awx_kubeconfig": {"users": [self.kubeconfig]},
             "schedule_awx_credentials": ["aws audit"], "schedule_awx_execution_environment": "ours", "schedule_awx_slices": {"rotate": 4},
             "ansible_python_interpreter": sys.executable, **variables}))
