@@ -14,12 +14,12 @@ from collections import namedtuple
 from control_plane import build
 from control_plane.errors import Unavailable
 
-from . import gates, lanes
+from . import debian, gates, lanes
 from .process import COLLECTIONS, LOCAL, ROOT, Failed, aws_for, environment, private_home, run, say
 
 TESTS = ("unit", "integration", "leaks", "faults")
 # What takes long and depends on no version of Ansible or of the client.
-ONCE = ("rotation", "engines")
+ONCE = ("rotation", "engines", "schedule")
 HEART = ("unit", "integration/test_cloud_credential.py", "integration/test_node_template.py")
 PASSED, FAILED, NOT_RUN = "passed", "FAILED", "not run"
 
@@ -104,6 +104,7 @@ def test(fast):
         results.append(_stage(_describe(lane), lambda lane=lane: _lane(lane, fast, reference)))
     results += [Result(_describe(lane), NOT_RUN, reason, 0) for lane, reason in missing]
     if not fast:
+        results.append(_stage("reports in Chromium", _browser))
         results += _gates()
     return _report(results)
 
@@ -144,10 +145,20 @@ def _lane(lane, fast, reference):
             env["RANCHHAND_KEYSTONE"] = str(lanes.keystone_venv() / "bin" / "python")
             if lane == lanes.newest_possible():
                 env["RANCHHAND_RULEBOOK"] = str(lanes.rulebook_venv() / "bin" / "ansible-rulebook")
+                env["RANCHHAND_BUILDER"] = str(lanes.builder_venv() / "bin" / "ansible-builder")
                 env["RANCHHAND_AWX"] = str(lanes.awx_collection())
         return run(
             [venv / "bin" / "python", "-m", "pytest", "-q", "-n", "2", "-c", ROOT / "tests" / "pytest.ini", "-o", "cache_dir=%s" % (LOCAL / "pytest_cache"),
              *(["-m", "not slow"] if fast else []), *tests], env)
+
+
+def _browser():
+    venv = lanes.browser_venv()
+    debian.ensure(chromium="chromium", chromedriver="chromium-driver")
+    with private_home() as home:
+        return run(
+            [venv / "bin" / "python", "-m", "pytest", "-q", "-c", ROOT / "tests" / "pytest.ini", "-p", "no:cacheprovider", ROOT / "tests" / "browser"],
+            environment(venv, home, PYTHONPATH=os.pathsep.join([str(COLLECTIONS), str(ROOT / "tests")])))
 
 
 def _reference():

@@ -84,11 +84,8 @@ def lane_venv(lane):
 
 def tools_venv():
     """The environment of the gates."""
-    python = next(filter(None, map(interpreters.find, _TOOLS_PYTHONS)), None)
-    if not python:
-        raise Failed("The gates need Python %s, and none was found on PATH or under ~/.pyenv/versions" % " or ".join(_TOOLS_PYTHONS))
     # ansible-test uses pip of the environment it runs in.
-    return _venv("tools", python, _TOOLS + _CLOUDS + _TEST_CLOUDS, seed=True)
+    return _venv("tools", _python("The tools of the gates"), _TOOLS + _CLOUDS + _TEST_CLOUDS, seed=True)
 
 
 def bench_venvs():
@@ -101,18 +98,12 @@ def bench_venvs():
 
 def keystone_venv():
     """The environment of the Keystone that tests sign in to: OpenStack's packages fit no lane."""
-    python = next(filter(None, map(interpreters.find, _KEYSTONE_PYTHONS)), None)
-    if not python:
-        raise Failed("%s needs Python %s, and none was found on PATH or under ~/.pyenv/versions" % (_KEYSTONE[0], " or ".join(_KEYSTONE_PYTHONS)))
-    return _venv("keystone", python, _KEYSTONE)
+    return _venv("keystone", _python("Keystone", _KEYSTONE_PYTHONS), _KEYSTONE)
 
 
 def browser_venv():
     """The environment of tests/browser, which needs neither Ansible nor a client."""
-    python = next(filter(None, map(interpreters.find, _TOOLS_PYTHONS)), None)
-    if not python:
-        raise Failed("The tests in a browser need Python %s, and none was found on PATH or under ~/.pyenv/versions" % " or ".join(_TOOLS_PYTHONS))
-    return _venv("browser", python, _BROWSER)
+    return _venv("browser", _python("A browser's driver"), _BROWSER)
 
 
 def rulebook_venv():
@@ -122,10 +113,7 @@ def rulebook_venv():
 
 def builder_venv():
     """The environment of ansible-builder, of which the tests have an execution environment's files made."""
-    python = next(filter(None, map(interpreters.find, _TOOLS_PYTHONS)), None)
-    if not python:
-        raise Failed("%s needs Python %s, and none was found on PATH or under ~/.pyenv/versions" % (_BUILDER[0], " or ".join(_TOOLS_PYTHONS)))
-    return _venv("builder", python, _BUILDER)
+    return _venv("builder", _python("ansible-builder"), _BUILDER)
 
 
 def kubernetes_core():
@@ -146,11 +134,8 @@ def _collections(name, requirements):
         if not _is_fresh(stamp, repr(requirements)):
             say("fetching %s, of which tests read or run a collection" % requirements[0])
             shutil.rmtree(target, ignore_errors=True)
-            python = next(filter(None, map(interpreters.find, _TOOLS_PYTHONS)), None)
-            if not python:
-                raise Failed("%s needs Python 3.12 or newer" % requirements[0])
             quietly(
-                [_uv(), "pip", "install", "--quiet", "--no-deps", "--python", python, "--target", target, *requirements],
+                [_uv(), "pip", "install", "--quiet", "--no-deps", "--python", _python(requirements[0]), "--target", target, *requirements],
                 _registry_environment(), "Fetching %s" % requirements[0])
             stamp.write_text(repr(requirements))
     return target / "ansible_collections"
@@ -169,6 +154,13 @@ def link_collection():
 def pip():
     """The command of a pip that fetches wheels for this machine."""
     return [str(_uv().with_name("python")), "-m", "pip"]
+
+
+def _python(what, versions=_TOOLS_PYTHONS):
+    python = next(filter(None, map(interpreters.find, versions)), None)
+    if not python:
+        raise Failed("%s needs Python %s, and none was found on PATH or under ~/.pyenv/versions" % (what, " or ".join(versions)))
+    return python
 
 
 def _venv(name, python, requirements, seed=False):
