@@ -19,7 +19,7 @@ from .process import COLLECTIONS, LOCAL, ROOT, Failed, aws_for, environment, pri
 
 TESTS = ("unit", "integration", "leaks", "faults")
 # What takes long and depends on no version of Ansible or of the client.
-ONCE = ("rotation", "engines", "schedule")
+ONCE = ("rotation", "guides", "engines", "schedule")
 HEART = ("unit", "integration/test_cloud_credential.py", "integration/test_node_template.py")
 PASSED, FAILED, NOT_RUN = "passed", "FAILED", "not run"
 
@@ -145,7 +145,6 @@ def _lane(lane, fast, reference):
             env["RANCHHAND_KEYSTONE"] = str(lanes.keystone_venv() / "bin" / "python")
             if lane == lanes.newest_possible():
                 env["RANCHHAND_RULEBOOK"] = str(lanes.rulebook_venv() / "bin" / "ansible-rulebook")
-                env["RANCHHAND_BUILDER"] = str(lanes.builder_venv() / "bin" / "ansible-builder")
                 env["RANCHHAND_AWX"] = str(lanes.awx_collection())
         return run(
             [venv / "bin" / "python", "-m", "pytest", "-q", "-n", "2", "-c", ROOT / "tests" / "pytest.ini", "-o", "cache_dir=%s" % (LOCAL / "pytest_cache"),

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from .guide import Guide, chapters
-from .test_rotation import INFO, Rotating
+from integration.test_rotation import INFO, Rotating
 
 
 def test_the_first_rotation_goes_as_it_is_written(cluster, aws, tmp_path):

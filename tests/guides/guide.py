@@ -20,7 +20,7 @@ _FILE = re.compile(r"`([\w./-]+\.(?:yml|cfg))`")
 def chapters(guide, first, last=None):
     """The text from the heading of a chapter up to another one, or to the next chapter."""
     text = (GUIDES / f"{guide}.md").read_text(encoding="utf-8")
-    end = rf"^## {last}$" if last else r"^## "
+    end = rf"^## {last}$" if last else r"^## |\Z"
     return re.search(rf"^## {first}\n(.*?)(?={end})", text, re.M | re.S).group(1)
 
 
