@@ -156,7 +156,9 @@ def _browser():
     debian.ensure(chromium="chromium", chromedriver="chromium-driver")
     with private_home() as home:
         return run(
-            [venv / "bin" / "python", "-m", "pytest", "-q", "-c", ROOT / "tests" / "pytest.ini", "-p", "no:cacheprovider", ROOT / "tests" / "browser"],
+            # Not with tests/conftest.py, whose control planes need what this environment has not.
+            [venv / "bin" / "python", "-m", "pytest", "-q", "-c", ROOT / "tests" / "pytest.ini", "-p", "no:cacheprovider",
+             "--confcutdir", ROOT / "tests" / "browser", ROOT / "tests" / "browser"],
             environment(venv, home, PYTHONPATH=os.pathsep.join([str(COLLECTIONS), str(ROOT / "tests")])))
 
 
