@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 import urllib3
 import yaml
-from integration.conftest import _aws, aws  # noqa: F401  # pylint: disable=unused-import
 from integration.test_leaked_key import leak  # noqa: F401  # pylint: disable=unused-import
+from rotation.cloud import CloudManager
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = Path(os.environ["RANCHHAND_RULEBOOK"])
@@ -69,6 +69,15 @@ class Rulebook:
         assert self.tell(message) == 200
         self.until(lambda: self.log.read_text().count("PLAY RECAP") > before.count("PLAY RECAP"))
         return self.log.read_text()[len(before):]
+
+
+@pytest.fixture
+def aws():
+    """In a process of its own, as this one may have an AWS already."""
+    with CloudManager() as manager:
+        cloud = manager.Cloud()
+        cloud.url = cloud.address()
+        yield cloud
 
 
 @pytest.fixture

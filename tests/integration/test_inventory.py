@@ -25,7 +25,7 @@ from .test_rotation_playbooks import Fleet
 PLUGIN = "ranchhand.rancher.cloud_credentials"
 CLUSTERS = "/apis/provisioning.cattle.io/v1/namespaces/fleet-default/clusters"
 DOCS = Path(__file__).parents[2] / "docs"
-EXAMPLE = DOCS / "examples" / "fleet" / "inventory" / "cloud_credentials.yml"
+FLEET = DOCS / "examples" / "fleet"
 HOSTILE = "{{ lookup('ansible.builtin.pipe', 'touch pwned') }}"
 
 
@@ -186,7 +186,8 @@ def test_the_example_of_a_fleet(inventory, cluster, cluster_215):
     for one in (cluster, cluster_215):
         one.secret("cc-one", "digitalocean", {"accessToken": inventory.canary})
     kubeconfigs = {"RANCHER_A_KUBECONFIG": str(cluster.control_plane.kubeconfig), "RANCHER_B_KUBECONFIG": str(cluster_215.control_plane.kubeconfig)}
-    variables, groups = inventory.listed(source=EXAMPLE, kubeconfig="/nowhere", **kubeconfigs)
+    variables, groups = inventory.listed(
+        "--vault-password-file", str(FLEET / "vault-password"), source=FLEET / "inventory" / "cloud_credentials.yml", kubeconfig="/nowhere", **kubeconfigs)
     assert groups["driver_digitalocean"] == ["rancher-a_cc-one", "rancher-b_cc-one"] and "due" not in groups
     assert [plain(one)["rancher_kubeconfig"] for one in variables.values()] == list(kubeconfigs.values())
     assert plain(variables["rancher-a_cc-one"])["cloud_credential"]["max_age"] == 365 * 86400
