@@ -110,8 +110,8 @@ class Machine:
     def run(self, *command, check=True, env=None):
         """Run a command there, as root, with a bare environment."""
         done = subprocess.run(
-            ["nsenter", "-t", str(self._init), "--mount", "--pid", *(["--cgroup"] if self._systemd else []), "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/tmp",
-             "LC_ALL=C.UTF-8", *(f"{name}={value}" for name, value in (env or {}).items()), *command],
+            ["nsenter", "-t", str(self._init), "--mount", "--pid", *(["--cgroup"] if self._systemd else []), "env", "-i",
+             "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/tmp", "LC_ALL=C.UTF-8", *(f"{name}={value}" for name, value in (env or {}).items()), *command],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120, check=False)
         assert not check or done.returncode == 0, done.stdout
         return done

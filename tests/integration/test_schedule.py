@@ -26,7 +26,7 @@ NOT_GRANTED = {"retire": {("list", "aks.cattle.io", "aksclusterconfigs", ""), ("
                           ("list", "gke.cattle.io", "gkeclusterconfigs", ""), ("list", "management.cattle.io", "clusters", ""),
                           ("list", "management.cattle.io", "nodetemplates", "")}}
 # To take a rotation back, and where a Lease was removed; and kinds that are not installed here.
-NOT_ASKED = {"rotate": {("delete", "", "secrets", RECORDS)}, "retire": {("create", "coordination.k8s.io", "leases", RECORDS)}}
+NOT_ASKED = {"rotate": {("delete", "", "secrets", RECORDS)}, "retire": {("create", "coordination.k8s.io", "leases", RECORDS)}, "report": set()}
 NOT_INSTALLED = {"aliclusterconfigs", "awsclusterstaticidentities", "capiproviders"}
 
 
@@ -39,7 +39,8 @@ def machine():
 def apply(cluster, *arguments, **variables):
     """Run the role against a cluster; returns whether it changed something, and whether it wrote."""
     mark = cluster.control_plane.audit_mark()
-    played = cluster.play(play={"roles": [ROLE]}, variables={"schedule_with": "kubernetes", "ansible_python_interpreter": sys.executable, **variables}, arguments=arguments)
+    variables = {"schedule_with": "kubernetes", "ansible_python_interpreter": sys.executable, **variables}
+    played = cluster.play(play={"roles": [ROLE]}, variables=variables, arguments=arguments)
     assert played.code == 0 and "[WARNING]" not in played.output, played.output
     return any(one.get("changed") for one in played.results), bool(cluster.writes(mark))
 
@@ -124,10 +125,12 @@ def test_kubernetes_runs_the_jobs_with_just_their_rights(cluster, aws, machine, 
     later.write_text("{{ lookup('ansible.builtin.env', 'ROTATION_ID') }}")
     jobs = {
         "rotate": {"at": "02:30", "weekdays": ["mon", "tue"], "vars": {
-            "rotate_credentials": [{"name": f"aws {rotating.id}", "owner": "alice"}], "rotate_rotation_id": "{{ lookup('ansible.builtin.file', '%s') }}" % later,
+            "rotate_credentials": [{"name": f"aws {rotating.id}", "owner": "alice"}],
+            "rotate_rotation_id": "{{ lookup('ansible.builtin.file', '%s') }}" % later,
             **{f"rotate_{name}": value for name, value in issuer.items()}}},
-        "retire": {"at": "04:30", "vars": {"retire_grace": "0s", "retire_soak": "0s", "retire_audit_file": "/var/lib/ranchhand/audit.jsonl",
-                                          "retire_issuers": {"aws": {**issuer, "drain": "1s"}}}},
+        "retire": {"at": "04:30", "vars": {
+            "retire_grace": "0s", "retire_soak": "0s", "retire_audit_file": "/var/lib/ranchhand/audit.jsonl",
+            "retire_issuers": {"aws": {**issuer, "drain": "1s"}}}},
         "report": {"at": "06:30", "vars": {"report_files": {"html": "/var/lib/ranchhand/report.html"}}},
     }
     variables = {"schedule_image": "registry.example/ranchhand:1", "schedule_jobs": jobs, "schedule_timezone": "Europe/Berlin", "schedule_secret": "jobs",
@@ -153,6 +156,12 @@ def test_kubernetes_runs_the_jobs_with_just_their_rights(cluster, aws, machine, 
     asked, refused = rotate.asked(events)
     assert not refused and rotate.granted() - asked - NOT_ASKED["rotate"] == {one for one in rotate.granted() if one[2] in NOT_INSTALLED}
 
+    assert report.granted() == _rights(role for role in documented("report") if role["kind"] != "Namespace")
+    _output, events = report.run()
+    asked, refused = report.asked(events)
+    assert not refused and {one for one in report.granted() - asked if one[2] not in NOT_INSTALLED} == NOT_ASKED["report"]
+    assert f"aws {rotating.id}" in machine.path("/var/lib/ranchhand/report.html").read_text()
+
     _output, events = retire.run()
     assert sorted(rotating.keys.values()) == ["Active", "Inactive"]
     output, more = retire.run()
@@ -160,8 +169,6 @@ def test_kubernetes_runs_the_jobs_with_just_their_rights(cluster, aws, machine, 
     asked, refused = retire.asked(events + more)
     assert refused == NOT_GRANTED["retire"] and retire.granted() - asked == NOT_ASKED["retire"]
     assert len(machine.path("/var/lib/ranchhand/audit.jsonl").read_text().splitlines()) >= 4
-
-    assert report.granted() == _rights(role for role in documented("report") if role["kind"] != "Namespace")
 
     fewer = {**variables, "schedule_timezone": "", "schedule_jobs": {"rotate": jobs["rotate"]}}
     assert apply(cluster, **fewer) == (True, True)
@@ -179,10 +186,10 @@ def test_mistakes_are_told_before_anything_is_written(cluster, subtests):
     machine = {"schedule_with": "systemd", "schedule_project": "/srv/project"}
     kubernetes = {"schedule_with": "kubernetes", "schedule_image": "ee"}
     cases = {
-        'schedule_jobs.rotate.at must be a time of day in quotes, such as "02:30"': [{**machine, "schedule_jobs": {"rotate": {"at": at}}}
-                                                                                      for at in ("25:00", 150, "2:30", "02:30\n", None)],
-        "schedule_jobs.rotate.weekdays must be a list": [{**machine, "schedule_jobs": {"rotate": {"at": "02:30", "weekdays": days}}}
-                                                         for days in (["monday"], "mon", {"mon": 1})],
+        'schedule_jobs.rotate.at must be a time of day in quotes, such as "02:30"': [
+            {**machine, "schedule_jobs": {"rotate": {"at": at}}} for at in ("25:00", 150, "2:30", "02:30\n", None)],
+        "schedule_jobs.rotate.weekdays must be a list": [
+            {**machine, "schedule_jobs": {"rotate": {"at": "02:30", "weekdays": days}}} for days in (["monday"], "mon", {"mon": 1})],
         "schedule_jobs.??1?0??: the name must be": [{**machine, "schedule_jobs": {"{{1/0}}": {"at": "02:30"}}}],
         "schedule_jobs.rotate must be a mapping": [{**machine, "schedule_jobs": {"rotate": "02:30"}}],
         "schedule_jobs.rotate has an unknown entry": [{**machine, "schedule_jobs": {"rotate": {"at": "02:30", "when": 1}}}],
@@ -200,9 +207,9 @@ def test_mistakes_are_told_before_anything_is_written(cluster, subtests):
     }
     given = [(words, variables) for words, several in cases.items() for variables in several]
     mark = cluster.control_plane.audit_mark()
-    played = cluster.play(*({"ignore_errors": False, "rescue": [{"ansible.builtin.set_fact": {"went_on": True}}], "block": [
-        {"ansible.builtin.include_role": {"name": ROLE}, "vars": variables}]} for _words, variables in given),
-                         variables={"ansible_python_interpreter": sys.executable})
+    tasks = [{"ignore_errors": False, "rescue": [{"ansible.builtin.set_fact": {"went_on": True}}], "block": [
+        {"ansible.builtin.include_role": {"name": ROLE}, "vars": variables}]} for _words, variables in given]
+    played = cluster.play(*tasks, variables={"ansible_python_interpreter": sys.executable})
     refused = [one["result"] for one in played.tasks if one["result"]["failed"]]
     assert len(refused) == len(given), played.output
     for (words, variables), result in zip(given, refused):
@@ -226,8 +233,8 @@ def test_objects_are_applied_and_deleted(cluster, subtests):
         "this connection may not read configmaps settings in namespace default": [settings],
     }
     given = [(words, one) for words, several in wrong.items() for one in several]
-    played = cluster.play(*({MANIFEST: {"objects": [one], "kubeconfig": str(cluster.control_plane.user("nobody") if "may not" in words else
-                                                                           cluster.control_plane.kubeconfig)}} for words, one in given))
+    nobody, everybody = str(cluster.control_plane.user("nobody")), str(cluster.control_plane.kubeconfig)
+    played = cluster.play(*({MANIFEST: {"objects": [one], "kubeconfig": nobody if "may not" in words else everybody}} for words, one in given))
     for (words, _one), result in zip(given, played.results):
         with subtests.test(words):
             assert result["failed"] and words in result["msg"], result

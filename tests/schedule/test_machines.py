@@ -67,8 +67,11 @@ def ready(machine, cluster):
     return {"schedule_executable": PROGRAM, "schedule_project": "/mnt/project", "schedule_kubeconfig_file": "/etc/ranchhand/kubeconfig"}
 
 
-JOBS = {"rotate": {"at": "02:30"}, "status": {"at": "06:30", "weekdays": ["mon", "thu"], "playbook": "ranchhand.rancher.rotation_status",
-                                             "vars": {"rotation_status_name": "test", "note": "{{ 'so be it' }} %d $HOME"}}}
+JOBS = {
+    "rotate": {"at": "02:30"},
+    "status": {"at": "06:30", "weekdays": ["mon", "thu"], "playbook": "ranchhand.rancher.rotation_status",
+               "vars": {"rotation_status_name": "test", "note": "{{ 'so be it' }} %d $HOME"}},
+}
 
 
 def test_a_real_systemd_runs_the_jobs(cluster, systemd_machine):
