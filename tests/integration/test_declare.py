@@ -317,13 +317,14 @@ def test_the_example_of_a_fleet(cluster, cluster_215, tmp_path):
         for name, one in (("A", cluster), ("B", cluster_215)):
             block = re.sub(rf"(?<=RANCHER_{name}_KUBECONFIG=)\S+", str(one.control_plane.kubeconfig), block)
         told.append(block)
-    assert len(told) == 4
+    assert len(told) == 5
     environment = cluster.environment("/nowhere", PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     done = subprocess.run(["bash", "-euo", "pipefail", "-c", "".join(told)], cwd=tmp_path / "fleet", env=environment, stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=180, check=False)
     assert done.returncode == 0 and "WARNING" not in done.stdout and "throw-away-secret" not in done.stdout, done.stdout
     assert re.findall(r"rancher-([ab]) .* changed=(\d+)", done.stdout) == [
-        ("a", "2"), ("b", "1"), ("a", "2"), ("b", "1"), ("a", "0"), ("b", "0"), ("a", "1"), ("b", "1")]
+        ("a", "2"), ("b", "1"), ("a", "2"), ("b", "1"), ("a", "1"), ("b", "0"), ("a", "0"), ("b", "0"), ("a", "1"), ("b", "1")]
+    assert "rancher-b" in (tmp_path / "fleet" / "reports" / "credentials.html").read_text(encoding="utf-8")
     assert names(cluster) == ["platform aws", "platform snapshots"] and names(cluster, TEMPLATES) == ["platform small"]
     assert names(cluster_215) == ["platform azure", "platform snapshots"]
     assert "throw-away-secret-of-azure" in [value for one in cluster_215.secrets() for value in decoded(one).values()]
