@@ -146,6 +146,7 @@ def _lane(lane, fast, reference):
             if lane == lanes.newest_possible():
                 env["RANCHHAND_RULEBOOK"] = str(lanes.rulebook_venv() / "bin" / "ansible-rulebook")
                 env["RANCHHAND_AWX"] = str(lanes.awx_collection())
+                lanes.builder_venv()  # here, as no registry can be reached from within a test where that needs a proxy
         return run(
             [venv / "bin" / "python", "-m", "pytest", "-q", "-n", "2", "-c", ROOT / "tests" / "pytest.ini", "-o", "cache_dir=%s" % (LOCAL / "pytest_cache"),
              *(["-m", "not slow"] if fast else []), *tests], env)
