@@ -377,7 +377,6 @@ def _until_first_request(venv, folder):
     return seconds
 
 
-# in this order, as the namespace grows
 def reports(bench):
     """The role report over 2,000 credentials of which clusters use most, in all formats."""
     count = 2000
@@ -395,4 +394,5 @@ def reports(bench):
                 the_same_without_report=times.wall("info"), peak_MB=times.memory("report"), MB_of_the_page=page)]
 
 
+# in this order, as the namespace grows
 CASES = {"process": process, "tasks": tasks, "call": one_call, "others": others, "loop": loop, "info": info, "references": references, "report": reports}

@@ -340,7 +340,10 @@ class Api:
         return self._request("PATCH", path, body)
 
     def apply(self, path: str, body: Mapping[str, t.Any]) -> dict[str, t.Any]:
-        """A server-side apply: creates or changes the object, and removes what an earlier one of ours set and this one does not."""
+        """A server-side apply: creates or changes the object, and removes what an earlier one of ours set and this one does not.
+
+        Its metadata should carry uid and resourceVersion if the object is there.
+        """
         return self._request("PATCH", path, body, {"fieldManager": "ranchhand.rancher", "force": "true"}, "application/apply-patch+yaml")
 
     def delete(self, path: str, uid: str, resource_version: str) -> dict[str, t.Any]:

@@ -41,10 +41,11 @@ def manage_manifest(params: Mapping[str, t.Any], connect: Connect, mode: Mode) -
     actions = {path: _action(item, stored[path], present) for path, item in (wanted.items() if present else reversed(wanted.items()))}
     actions = {path: action for path, action in actions.items() if action}
     for path in () if mode.check else actions:
+        version = {key: stored[path]["metadata"][key] for key in ("uid", "resourceVersion")} if stored[path] else {}
         if present:
-            api.apply(path, wanted[path])
+            api.apply(path, {**wanted[path], "metadata": {**wanted[path]["metadata"], **version}})
         else:
-            api.delete(path, stored[path]["metadata"]["uid"], stored[path]["metadata"]["resourceVersion"])
+            api.delete(path, version["uid"], version["resourceVersion"])
     result: dict[str, t.Any] = {"changed": bool(actions), "objects": [{**_name(wanted[path]), "action": action} for path, action in actions.items()]}
     if mode.diff:
         result["diff"] = [_diff(wanted[path], stored[path], present) for path in actions]

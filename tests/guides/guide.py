@@ -33,10 +33,13 @@ def _like(expected):
 
 
 class Guide:
-    """What was done: the ``files`` that were made, each command with its output in ``runs``, and how many lines were ``shown``."""
+    """What was done: the ``files`` that were made, each command with its output in ``runs``, and how many lines were ``shown``.
 
-    def __init__(self, folder, environment, secrets):
-        self._folder = folder
+    ``within`` is what each command is started by.
+    """
+
+    def __init__(self, folder, environment, secrets, within=()):
+        self._folder, self._within = folder, within
         self._environment = {**environment, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
         self._secrets = secrets
         self.files, self.runs, self.shown = [], [], 0
@@ -61,7 +64,7 @@ class Guide:
 
     def _run(self, command):
         done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", command], cwd=self._folder, env=self._environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            [*self._within, "bash", "-euo", "pipefail", "-c", command], cwd=self._folder, env=self._environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, timeout=180, check=False)
         assert done.returncode == 0, f"{command}\n{done.stdout}"
         assert "[WARNING]" not in done.stdout, f"{command}\n{re.findall('.*WARNING.*', done.stdout)}"
