@@ -19,7 +19,7 @@ from .process import COLLECTIONS, LOCAL, ROOT, Failed, aws_for, environment, pri
 
 TESTS = ("unit", "integration", "leaks", "faults")
 # What takes long and depends on no version of Ansible or of the client.
-ONCE = ("rotation", "guides", "engines", "schedule")
+ONCE = ("issuers", "rotation", "guides", "engines", "schedule")
 HEART = ("unit", "integration/test_cloud_credential.py", "integration/test_node_template.py")
 PASSED, FAILED, NOT_RUN = "passed", "FAILED", "not run"
 
@@ -141,15 +141,14 @@ def _lane(lane, fast, reference):
         env = environment(venv, home, PYTHONPATH=os.pathsep.join([str(COLLECTIONS), str(ROOT / "tests")]))
         if reference:
             env["RANCHHAND_KUBERNETES_CORE"] = str(reference)
-        if not fast:
+        if not fast and lane == lanes.newest_possible():
             env["RANCHHAND_KEYSTONE"] = str(lanes.keystone_venv() / "bin" / "python")
-            if lane == lanes.newest_possible():
-                env["RANCHHAND_RULEBOOK"] = str(lanes.rulebook_venv() / "bin" / "ansible-rulebook")
-                env["RANCHHAND_AWX"] = str(lanes.awx_collection())
-                lanes.builder_venv()  # here, as no registry can be reached from within a test where that needs a proxy
+            env["RANCHHAND_RULEBOOK"] = str(lanes.rulebook_venv() / "bin" / "ansible-rulebook")
+            env["RANCHHAND_AWX"] = str(lanes.awx_collection())
+            lanes.builder_venv()  # here, as no registry can be reached from within a test where that needs a proxy
         return run(
-            [venv / "bin" / "python", "-m", "pytest", "-q", "-n", "2", "-c", ROOT / "tests" / "pytest.ini", "-o", "cache_dir=%s" % (LOCAL / "pytest_cache"),
-             *(["-m", "not slow"] if fast else []), *tests], env)
+            [venv / "bin" / "python", "-m", "pytest", "-q", "-n", "2", "--durations=15", "-c", ROOT / "tests" / "pytest.ini",
+             "-o", "cache_dir=%s" % (LOCAL / "pytest_cache"), *(["-m", "not slow"] if fast else []), *tests], env)
 
 
 def _browser():

@@ -275,7 +275,7 @@ def grant(cluster):
         api.delete(path)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # a process has one at a time, and other modules may want one of their own
 def _aws():
     with Aws() as cloud:
         yield cloud

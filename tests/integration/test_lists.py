@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 
 import pytest
+from control_plane import ApiError
 
 from .conftest import MODULE, SECRETS, decoded
 
@@ -115,13 +117,16 @@ def test_what_goes_wrong_in_writing_stops_its_own_item(cluster):
     ):
         cluster.api.post(path, {"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {"name": "test-lists"}, "spec": spec})
     try:
-        for _attempt in range(100):  # the API server takes notice of a policy after a while
+        deadline = time.monotonic() + 30
+        while True:  # the API server takes notice of a policy after a while
             try:
                 probe = cluster.secret("cc-probe", display_name="forbidden")
-            except Exception as error:
+            except ApiError as error:
                 assert "not that one" in str(error)
                 break
             cluster.api.delete(f"{SECRETS}/{probe['metadata']['name']}")
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
         result = cluster.play({MODULE: {"credentials": [new("first"), new("forbidden"), new("last")]}}).result
     finally:
         cluster.api.delete(f"{BINDINGS}/test-lists")

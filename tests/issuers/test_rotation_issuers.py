@@ -13,11 +13,11 @@ import pytest
 import yaml
 from clouds.aws import lost_reply
 from control_plane import ApiError
+from integration.conftest import decoded
+from integration.test_rotation import ROTATION, Rotating
 from stand_ins import FaultInjector
 
-from .conftest import decoded
 from .test_issuer_kubernetes import stored, token_of
-from .test_rotation import ROTATION, Rotating
 
 
 def _rotate(cluster, identifier, state="rotated", namespace=None, **options):
