@@ -22,8 +22,9 @@ from kubernetes import client, config
 
 TESTS = Path(__file__).resolve().parents[1]
 STARTS_ONE = """
-import sys, time
+import signal, time
 from control_plane import ControlPlane
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background jobs ignore
 with ControlPlane() as control_plane:
     print(control_plane.directory, *control_plane.pids.values(), flush=True)
     time.sleep(600)
