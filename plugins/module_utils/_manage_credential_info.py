@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from . import _observe as observe
 from ._credential import Credential, show
 from ._errors import Mistakes, RanchhandError
-from ._kubernetes import Api, name_in_path
+from ._kubernetes import Api
 from ._manage_credentials import FILTERS, credentials, describe, listing, wanted_by
 from ._manage_rotation import History, Stored, cloud_date, history, issuer_for
 from ._manage_rotation_info import status
@@ -97,17 +97,27 @@ def list_credentials(params: Mapping[str, t.Any], connect: Connect, mode: Mode) 
         incomplete = around.not_judged() + _judge(api, params, limits, around, past, list(zip(wanted, shown)))
     result = listing("credentials", shown, index)
     if judge:
-        result["dangling"] = _dangling(api, index, found)
+        dangling = _dangling(api, index, found)
+        result["dangling"] = dangling or []
+        if dangling is None:
+            incomplete.append(f"dangling: this connection may not list secrets in namespace {NAMESPACE}")
         if incomplete:
             result["problems_incomplete"] = incomplete
     return result
 
 
-def _dangling(api: Api, index: Index, found: t.Sequence[Credential]) -> list[dict[str, t.Any]]:
-    """Credentials that are gone although something refers to them; who may not list all Secrets has each looked for."""
+def _dangling(api: Api, index: Index, found: t.Sequence[Credential]) -> list[dict[str, t.Any]] | None:
+    """Credentials that are gone although something refers to them; None if this cannot be told.
+
+    The Secrets are listed once more, as one may have come while the rest was read; who may not list them has seen only some.
+    """
     lost = index.dangling({one.id for one in found})
-    gone = api.parallel(lambda name: _unless_forbidden(lambda: observe.one(api, f"{observe.SECRETS}/{name_in_path(name)}") is None), sorted(lost))
-    return [{"id": f"{NAMESPACE}:{name}", "references": [one.show() for one in lost[name]]} for name, absent in zip(sorted(lost), gone) if absent]
+    if lost:
+        listed = _unless_forbidden(lambda: {item["metadata"]["name"] for item in api.list(observe.SECRETS)})
+        if listed is None:
+            return None
+        lost = {name: references for name, references in lost.items() if name not in listed}
+    return [{"id": f"{NAMESPACE}:{name}", "references": [one.show() for one in lost[name]]} for name in sorted(lost)]
 
 
 def _unless_forbidden(read: t.Callable[[], t.Any]) -> t.Any:

@@ -64,8 +64,8 @@ class Guide:
 
     def _run(self, command):
         done = subprocess.run(
-            [*self._within, "bash", "-euo", "pipefail", "-c", command], cwd=self._folder, env=self._environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, timeout=180, check=False)
+            [*self._within, "bash", "-euo", "pipefail", "-c", command], cwd=self._folder, env=self._environment, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=180, check=False)
         assert done.returncode == 0, f"{command}\n{done.stdout}"
         assert "[WARNING]" not in done.stdout, f"{command}\n{re.findall('.*WARNING.*', done.stdout)}"
         assert not [secret for secret in self._secrets if secret in done.stdout], command

@@ -8,6 +8,7 @@ import argparse
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections import namedtuple
 
@@ -137,7 +138,8 @@ def bench(cases):
 def _lane(lane, fast, reference):
     venv = lanes.lane_venv(lane)
     tests = [ROOT / "tests" / name for name in (HEART if fast else TESTS + ONCE if lane == lanes.newest_possible() else TESTS)]
-    with private_home() as home:
+    # A short path: sockets lie below, whose names may have a hundred characters.
+    with private_home() as home, tempfile.TemporaryDirectory(prefix="rh-") as base:
         env = environment(venv, home, PYTHONPATH=os.pathsep.join([str(COLLECTIONS), str(ROOT / "tests")]))
         if reference:
             env["RANCHHAND_KUBERNETES_CORE"] = str(reference)
@@ -147,7 +149,7 @@ def _lane(lane, fast, reference):
             env["RANCHHAND_AWX"] = str(lanes.awx_collection())
             lanes.builder_venv()  # here, as no registry can be reached from within a test where that needs a proxy
         return run(
-            [venv / "bin" / "python", "-m", "pytest", "-q", "-n", "2", "--durations=15", "-c", ROOT / "tests" / "pytest.ini",
+            [venv / "bin" / "python", "-m", "pytest", "-q", "-n", "2", "--durations=15", "--basetemp", base, "-c", ROOT / "tests" / "pytest.ini",
              "-o", "cache_dir=%s" % (LOCAL / "pytest_cache"), *(["-m", "not slow"] if fast else []), *tests], env)
 
 

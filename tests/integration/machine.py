@@ -34,6 +34,7 @@ END
 chmod 755 {program}
 printf '[defaults]\\ncollections_path = /mnt/collections\\n' > /mnt/project/ansible.cfg
 cp -a /etc/. /mnt/etc
+rm -rf /mnt/etc/ranchhand /mnt/etc/cron.d/ranchhand
 mount --bind /mnt/etc /etc
 mount -t tmpfs -o mode=755 tmpfs /run
 mount -t tmpfs -o mode=755 tmpfs /var/lib

@@ -178,6 +178,7 @@ def test_what_may_not_be_looked_at_is_not_judged(cluster, aws, grant):
     rotating.namespace = namespace["metadata"]["name"]
     cluster.api.post(MACHINES, {"apiVersion": "rke-machine.cattle.io/v1", "kind": "Amazonec2Machine", "metadata": {"name": "judged"},
                                 "spec": {"common": {"cloudCredentialSecretName": f"cattle-global-data:{rotating.id}"}}})
+    downstream(cluster, "lost", {"cloudCredentialSecretName": "cattle-global-data:cc-lost"})
     assert rotating.run()["rotation"]["phase"] == "Grace"
     installed = {resource["name"] for group in ("management.cattle.io/v3", "provisioning.cattle.io/v1", "rke.cattle.io/v1", "rke-machine.cattle.io/v1",
                                                 "aks.cattle.io/v1", "eks.cattle.io/v1", "gke.cattle.io/v1")
@@ -189,6 +190,7 @@ def test_what_may_not_be_looked_at_is_not_judged(cluster, aws, grant):
         *({INFO: {"problems": True, "kubeconfig": grant(f"judge-{number}", left)}}
           for number, left in enumerate([roles, *(without(roles, *one[:2], *one[3:]) for one in rights)]))).results
     cluster.api.delete(f"{MACHINES}/judged")
+    assert [one["id"] for one in complete["dangling"]] == ["cattle-global-data:cc-lost"]
     assert "problems_incomplete" not in complete and complete["credentials"][0]["rotation"]["gates"], complete
     assert {gate["state"] for gate in complete["credentials"][0]["rotation"]["gates"]} <= {"open", "waiting"}
     assert len(lacking) == len(rights) > 12
