@@ -196,13 +196,17 @@ def _without_identity(diff):
 
 
 def _empty(api):
-    for path in (SECRETS, "/apis/management.cattle.io/v3/namespaces/cattle-global-nt/nodetemplates",
-                 "/apis/provisioning.cattle.io/v1/namespaces/fleet-default/clusters"):
-        for item in _items_of(api, path):
-            if item["metadata"].get("finalizers"):
-                api.patch(f"{path}/{item['metadata']['name']}", {"metadata": {"finalizers": None}})
-            if not item["metadata"].get("deletionTimestamp"):
-                api.delete(f"{path}/{item['metadata']['name']}")
+    for version, where, resource in (
+        ("/api/v1", "/namespaces/cattle-global-data", "secrets"), ("/apis/management.cattle.io/v3", "", "nodetemplates"),
+        ("/apis/provisioning.cattle.io/v1", "", "clusters"), ("/apis/rke-machine.cattle.io/v1", "", "amazonec2machines"),
+    ):
+        for item in _items_of(api, f"{version}{where}/{resource}"):
+            metadata = item["metadata"]
+            path = f"{version}/namespaces/{metadata['namespace']}/{resource}/{metadata['name']}"
+            if metadata.get("finalizers"):
+                api.patch(path, {"metadata": {"finalizers": None}})
+            if not metadata.get("deletionTimestamp"):
+                api.delete(path)
 
 
 def _items_of(api, path):
