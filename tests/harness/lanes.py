@@ -15,7 +15,7 @@ from . import interpreters
 from .process import COLLECTIONS, LOCAL, ROOT, Failed, environment, quietly, say
 
 UV = "uv==0.13.9"
-_TEST_TOOLS = ("pytest==9.2.0", "pytest-xdist==3.8.0", "PyYAML==6.0.3", "hypothesis==6.170.15", "tqdm==4.70.1")
+_TEST_TOOLS = ("pytest==9.2.0", "pytest-xdist==3.8.0", "pytest-timeout==2.4.0", "PyYAML==6.0.3", "hypothesis==6.170.15", "tqdm==4.70.1")
 # The SDKs of clouds, and a cloud.
 _CLOUDS = ("boto3==1.44.5", "keystoneauth1==5.18.1")
 _TEST_CLOUDS = ("moto[server]==5.2.5",)
@@ -27,7 +27,7 @@ _TOOLS = (
 _BENCH = ("PyYAML==6.0.3", "jsonpatch==1.47", "requests-oauthlib==2.0.0", "matplotlib==3.11.2")
 # What looks at a report: a driver for Debian's Chromium, and well-kept readers of its formats.
 _BROWSER = (
-    "pytest==9.2.0", "selenium==4.51.0", "axe-selenium-python==3.0.0", "markdown-it-py==4.3.0", "prometheus-client==0.26.0",
+    "pytest==9.2.0", "pytest-timeout==2.4.0", "selenium==4.51.0", "axe-selenium-python==3.0.0", "markdown-it-py==4.3.0", "prometheus-client==0.26.0",
 )
 # An OpenStack's identity service, which the tests start.
 _KEYSTONE = ("keystone==30.0.0",)
