@@ -9,6 +9,7 @@ import base64
 import json
 import os
 import re
+import select
 import shutil
 import subprocess
 import sys
@@ -185,12 +186,19 @@ def test_what_comes_while_the_question_is_open_stays(crowded, place):
     at_terminal = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
     command = [sys.executable, "-c", at_terminal, ansible_playbook(), "-i", "inventory.yml", "-e", f"ansible_python_interpreter={sys.executable}",
                "-e@declared.yml", "-e@vault.yml", "-e", "cloud_credentials_hosts=ranchers", "ranchhand.rancher.apply"]
-    with subprocess.Popen(command, cwd=place.folder, env=crowded.environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        output = b""
-        while b"Only yes is yes" not in output and process.poll() is None:
-            output += process.stdout.read1()
-        crowded.secret("cc-new", "azure", {"clientId": "x"}, "new")
-        output += process.communicate(b"yes\r", timeout=60)[0]
+    with subprocess.Popen(command, cwd=place.folder, env=crowded.environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as process:
+        output, answers = b"", 0
+        while True:
+            if select.select([process.stdout], [], [], 1)[0]:
+                more = process.stdout.read(65536)
+                if not more:
+                    break
+                output += more
+            elif b"Only yes is yes" in output:
+                if not answers:
+                    crowded.secret("cc-new", "azure", {"clientId": "x"}, "new")
+                process.stdin.write(b"yes\r")
+                answers += 1  # more than one where Ansible was not listening yet, as it drops what was typed before
     assert process.returncode == 0 and output.count(b"Only yes is yes") == 1 and CANARY.encode() not in output, output
     there = [one["metadata"]["name"] for one in crowded.secrets()]
     assert "cc-new" in there and "cc-azure" not in there and len(there) == 10
