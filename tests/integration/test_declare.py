@@ -112,7 +112,8 @@ def test_apply(cluster, place):
     foretold = place.check(cluster)
     assert len(cluster.secrets()) == 2
     applied = place.run(cluster, "apply")
-    assert changed(applied) == 3 and changed(foretold) == 2, foretold
+    assert changed(applied) == changed(foretold) == 3, foretold
+    assert sorted(line.replace("would be ", "") for line in table(foretold)) == sorted(table(applied))
     assert names(cluster) == ["three"] and names(cluster, TEMPLATES) == ["small"]
     assert table(place.unchanged(cluster))[1:] == ["5 unchanged"]
     place.write("declared", cloud_credentials_list=[aws("three")], cloud_credentials_node_templates=[small("three")], cloud_credentials_state="absent")
@@ -171,7 +172,9 @@ def test_exclusive(crowded, place):
     output = place.run(crowded, "apply")
     assert "as nobody said yes" in output and changed(output) == 1, output
     assert names(crowded) == sorted([*all_there, "team-a new"]) and len(names(crowded, TEMPLATES)) == 3
+    foretold = place.check(crowded, "-e", "confirm=yes")
     removed = place.run(crowded, "apply", "-e", "confirm=yes")
+    assert changed(foretold) == changed(removed) and sorted(line.replace("would be ", "") for line in table(foretold)) == sorted(table(removed))
     assert changed(removed) == 2 and names(crowded) == sorted([*left, "team-a new"]), removed
     assert names(crowded, TEMPLATES) == ["other", "team-a kept"]
     assert sum(line.startswith("not declared") and line.endswith("deleted") for line in table(removed)) == 4
