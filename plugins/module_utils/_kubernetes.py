@@ -41,6 +41,7 @@ except ImportError as import_error:
     KubeConfigLoader = object
     MISSING = import_error
 
+MANAGER = "ranchhand.rancher"  # as which we ask, and whose the fields are that we apply
 CONNECTIONS = 16
 PAGE = 500
 ATTEMPTS = 5
@@ -222,7 +223,7 @@ class _Configuration:
 
     def headers(self, options: Mapping[str, t.Any]) -> list[tuple[str, str]]:
         """What every request carries; asks the client for its token again each time, as it may have been renewed."""
-        fields = [("Accept", "application/json"), ("User-Agent", "ranchhand.rancher")]
+        fields = [("Accept", "application/json"), ("User-Agent", MANAGER)]
         for setting in self.client.auth_settings().values():
             fields.append((setting["key"], setting["value"]))
         if options["username"] and options["password"]:
@@ -339,12 +340,12 @@ class Api:
         """A JSON merge patch; its metadata should carry uid and resourceVersion."""
         return self._request("PATCH", path, body)
 
-    def apply(self, path: str, body: Mapping[str, t.Any]) -> dict[str, t.Any]:
+    def apply(self, path: str, body: Mapping[str, t.Any], **query: t.Any) -> dict[str, t.Any]:
         """A server-side apply: creates or changes the object, and removes what an earlier one of ours set and this one does not.
 
         Its metadata should carry uid and resourceVersion if the object is there.
         """
-        return self._request("PATCH", path, body, {"fieldManager": "ranchhand.rancher", "force": "true"}, "application/apply-patch+yaml")
+        return self._request("PATCH", path, body, {"fieldManager": MANAGER, "force": "true", **query}, "application/apply-patch+yaml")
 
     def delete(self, path: str, uid: str, resource_version: str) -> dict[str, t.Any]:
         """Deletes just this version of just this object.

@@ -9,16 +9,12 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import typing as t
 from collections.abc import Mapping
 
 from . import _observe as observe
 from ._errors import Mistakes, RanchhandError
-from ._guard import differs
-from ._kubernetes import Api, name_in_path
-from ._marks import PREFIX
+from ._kubernetes import MANAGER, Api, name_in_path
 from ._options import AUTH, Spec
 from ._run import Connect, Mode
 
@@ -27,28 +23,26 @@ MANIFEST = AUTH.merge(Spec({
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
 }))
 
-# A digest of all that was applied, so that a field which is not wanted any more is a difference.
-_APPLIED = PREFIX + "manifest"
-
-
 def manage_manifest(params: Mapping[str, t.Any], connect: Connect, mode: Mode) -> dict[str, t.Any]:
     """manifest: applies objects in their order, or deletes them in the reverse one."""
     _check(params["objects"])
     api = connect()
     present = params["state"] == "present"
-    wanted = dict(zip(_paths(api, params["objects"]), map(_marked, params["objects"])))
-    stored = dict(zip(wanted, api.parallel(lambda path: observe.one(api, path), list(wanted))))
-    actions = {path: _action(item, stored[path], present) for path, item in (wanted.items() if present else reversed(wanted.items()))}
-    actions = {path: action for path, action in actions.items() if action}
+    wanted = dict(zip(_paths(api, params["objects"]), params["objects"]))
+    paths = list(wanted if present else reversed(wanted))
+    before = dict(zip(paths, api.parallel(lambda path: observe.one(api, path), paths)))
+    after = dict(zip(paths, api.parallel(lambda path: _outcome(api, path, wanted[path], before[path]) if present else None, paths)))
+    actions = {path: action for path in paths if (action := _action(before[path], after[path]))}
     for path in () if mode.check else actions:
-        version = {key: stored[path]["metadata"][key] for key in ("uid", "resourceVersion")} if stored[path] else {}
+        stored = before[path]
+        version = {key: stored["metadata"][key] for key in ("uid", "resourceVersion")} if stored else {}
         if present:
             api.apply(path, {**wanted[path], "metadata": {**wanted[path]["metadata"], **version}})
         else:
             api.delete(path, version["uid"], version["resourceVersion"])
     result: dict[str, t.Any] = {"changed": bool(actions), "objects": [{**_name(wanted[path]), "action": action} for path, action in actions.items()]}
     if mode.diff:
-        result["diff"] = [_diff(wanted[path], stored[path], present) for path in actions]
+        result["diff"] = [_diff(" ".join(filter(None, _name(wanted[path]).values())), before[path], after[path]) for path in actions]
     return result
 
 
@@ -86,33 +80,31 @@ def _paths(api: Api, objects: t.Sequence[Mapping[str, t.Any]]) -> t.Iterator[str
         yield f"{base}/{resource['name']}/{name_in_path(metadata['name'])}"
 
 
-def _marked(item: Mapping[str, t.Any]) -> dict[str, t.Any]:
-    digest = hashlib.sha256(json.dumps(item, sort_keys=True).encode()).hexdigest()
-    metadata = item["metadata"]
-    return {**item, "metadata": {**metadata, "annotations": {**(metadata.get("annotations") or {}), _APPLIED: digest}}}
+def _outcome(api: Api, path: str, wanted: Mapping[str, t.Any], stored: Mapping[str, t.Any] | None) -> Mapping[str, t.Any]:
+    """What an apply would make of an object. Of one that is not there it is not asked, as its namespace may not be there either."""
+    return api.apply(path, wanted, dryRun="All") if stored else wanted
 
 
-def _action(wanted: Mapping[str, t.Any], stored: Mapping[str, t.Any] | None, present: bool) -> str | None:
-    if not present:
-        return "deleted" if stored else None
-    if stored is None:
-        return "created"
-    return "updated" if differs(wanted, stored) else None
+def _action(before: Mapping[str, t.Any] | None, after: Mapping[str, t.Any] | None) -> str | None:
+    if before is None or after is None:
+        return "created" if after else "deleted" if before else None
+    return "updated" if _own(before) != _own(after) else None
+
+
+def _own(item: Mapping[str, t.Any]) -> tuple[t.Any, ...]:
+    """What an apply changes: the object without its status, and the fields that are ours."""
+    fields = [one["fieldsV1"] for one in item["metadata"].get("managedFields", ()) if (one["manager"], one["operation"]) == (MANAGER, "Apply")]
+    return _shown(item), fields
+
+
+def _shown(item: Mapping[str, t.Any]) -> dict[str, t.Any]:
+    metadata = {name: value for name, value in item["metadata"].items() if name not in ("managedFields", "resourceVersion", "generation")}
+    return {**{name: value for name, value in item.items() if name != "status"}, "metadata": metadata}
 
 
 def _name(item: Mapping[str, t.Any]) -> dict[str, t.Any]:
     return {"kind": item["kind"], "namespace": item["metadata"].get("namespace"), "name": item["metadata"]["name"]}
 
 
-def _diff(wanted: Mapping[str, t.Any], stored: Mapping[str, t.Any] | None, present: bool) -> dict[str, t.Any]:
-    header = " ".join(filter(None, _name(wanted).values()))
-    return {"before": _part(wanted, stored) if stored else {}, "after": wanted if present else {}, "before_header": header, "after_header": header}
-
-
-def _part(wanted: t.Any, stored: t.Any) -> t.Any:
-    """Of what is stored that which is wanted says something about."""
-    if isinstance(wanted, Mapping) and isinstance(stored, Mapping):
-        return {key: _part(value, stored[key]) for key, value in wanted.items() if key in stored}
-    if isinstance(wanted, list) and isinstance(stored, list) and len(wanted) == len(stored):
-        return list(map(_part, wanted, stored))
-    return stored
+def _diff(header: str, before: Mapping[str, t.Any] | None, after: Mapping[str, t.Any] | None) -> dict[str, t.Any]:
+    return {"before": _shown(before) if before else {}, "after": _shown(after) if after else {}, "before_header": header, "after_header": header}

@@ -22,8 +22,7 @@ attributes:
     support: full
 notes:
   - What others set is left alone, unless an object says otherwise.
-  - An object is taken for changed if it lacks anything of what is wanted, or was applied with something that is wanted no more. Write quantities as
-    Kubernetes does, C(1Gi) rather than C(1024Mi), as they are compared as text.
+  - Whether an object would change is asked of the API server by a dry run, in check mode too.
 options:
   objects:
     description:

@@ -139,7 +139,7 @@ class Cluster:
     def requests(self, since=0):
         """Each of the collection's requests since a mark of the audit log."""
         return [
-            Request(event["verb"], event["requestURI"].partition("?")[0],
+            Request("dry run" if "dryRun=All" in event["requestURI"] else event["verb"], event["requestURI"].partition("?")[0],
                     datetime.datetime.fromisoformat(event["requestReceivedTimestamp"].replace("Z", "+00:00")).timestamp())
             for event in self.control_plane.audit(since) if event["userAgent"].startswith("ranchhand.rancher")
         ]

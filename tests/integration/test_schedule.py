@@ -219,12 +219,22 @@ def test_mistakes_are_told_before_anything_is_written(cluster, subtests):
 
 
 def test_objects_are_applied_and_deleted(cluster, subtests):
+    path = "/api/v1/namespaces/default/configmaps/settings"
     settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings", "namespace": "default"}, "data": {"a": "1", "b": "x"}}
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "settings", "namespace": "default"},
+             "spec": {"hard": {"requests.cpu": "0.5", "limits.memory": "1024Mi"}}}  # which the API server writes in its own way
     results = cluster.prove_all([
-        {"objects": [settings]}, {"objects": [{**settings, "data": {"a": "2"}}]}, {"objects": [settings], "state": "absent"},
+        {"objects": [settings, quota]}, {"objects": [{**settings, "data": {"a": "2"}}, quota]}, {"objects": [settings], "state": "absent"},
     ], module=MANIFEST, as_module=True)
     assert not any(result["failed"] for result in results), results
-    assert [[one["action"] for one in result["objects"]] for result in results] == [["created"], ["updated"], ["deleted"]]
+    assert [[one["action"] for one in result["objects"]] for result in results] == [["created", "created"], ["updated"], ["deleted"]]
+    assert results[1]["diff"][0]["before"]["data"] == settings["data"] and results[1]["diff"][0]["after"]["data"] == {"a": "2"}
+
+    cluster.prove({"objects": [settings]}, module=MANIFEST)
+    cluster.api.patch(path, {"data": {"a": "3", "theirs": "stays"}})
+    repaired = cluster.prove({"objects": [settings]}, module=MANIFEST)
+    assert repaired["changed"] and cluster.api.get(path)["data"] == {**settings["data"], "theirs": "stays"}
+    cluster.prove({"objects": [settings, quota], "state": "absent"}, module=MANIFEST)
     wrong = {
         "objects[0] must be a mapping with apiVersion, kind and metadata.name": ["text", {"kind": "ConfigMap"}, {**settings, "metadata": {"name": 1}}],
         "objects[0] is a Secret": [{**settings, "kind": "Secret"}],
