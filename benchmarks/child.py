@@ -25,15 +25,15 @@ def main():
             with concurrent.futures.ThreadPoolExecutor(16) as executor:
                 return list(executor.map(lambda path: len(bare.list_all(path)), paths))
     else:
-        from ansible_collections.ranchhand.rancher.plugins.module_utils import _kubernetes, _manage_credentials, _observe
+        from ansible_collections.ranchhand.rancher.plugins.module_utils import _kubernetes, _manage_credential_info, _observe, _options
         options = {"kubeconfig": kubeconfig}
 
         def read():
             api = _kubernetes.Api(_kubernetes.connection_options(options))
             if what == "references":
                 return len(_observe.references(api).unlisted)
-            parsed = {name: None for name in _manage_credentials.CLOUD_CREDENTIAL_INFO.options}
-            return len(_manage_credentials.list_credentials({**parsed, "references": False}, lambda: api, None)["credentials"])
+            parsed = _options.parse(_manage_credential_info.CLOUD_CREDENTIAL_INFO, {})
+            return len(_manage_credential_info.list_credentials(parsed, lambda: api, None)["credentials"])
 
     begun, cpu = time.perf_counter(), time.process_time()
     read()
