@@ -23,6 +23,7 @@ MANIFEST = AUTH.merge(Spec({
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
 }))
 
+
 def manage_manifest(params: Mapping[str, t.Any], connect: Connect, mode: Mode) -> dict[str, t.Any]:
     """manifest: applies objects in their order, or deletes them in the reverse one."""
     _check(params["objects"])
