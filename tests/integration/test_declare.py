@@ -116,6 +116,13 @@ def test_apply(cluster, place):
     assert sorted(line.replace("would be ", "") for line in table(foretold)) == sorted(table(applied))
     assert names(cluster) == ["three"] and names(cluster, TEMPLATES) == ["small"]
     assert table(place.unchanged(cluster))[1:] == ["5 unchanged"]
+    # what something else uses is refused, and nothing was changed by that
+    downstream(cluster, "prod", {"cloudCredentialSecretName": f"cattle-global-data:{cluster.secrets()[0]['metadata']['name']}"})
+    place.write("declared", cloud_credentials_list=[aws("three", state="absent")], cloud_credentials_node_templates=[{"name": "small", "state": "absent"}])
+    for arguments in ([], ["--check"]):
+        refused = place.run(cluster, "apply", *arguments, code=2)
+        assert '"code": "in_use"' in refused and '"changed": false' in refused.partition("fatal: ")[2], refused
+    cluster.api.delete("/apis/provisioning.cattle.io/v1/namespaces/fleet-default/clusters/prod")
     place.write("declared", cloud_credentials_list=[aws("three")], cloud_credentials_node_templates=[small("three")], cloud_credentials_state="absent")
     place.run(cluster, "apply")
     assert not cluster.secrets() and not names(cluster, TEMPLATES)
