@@ -193,8 +193,10 @@ class Subject:
     def everything(self):
         """The versions of all objects that a run could write, and what was asked of the cloud."""
         found = [self.stand.cluster.stored(self.id)] + [item for resource in ("configmaps", "secrets", "events") for item in self._items(resource)]
-        leases = self.stand.api.get(f"/apis/coordination.k8s.io/v1/namespaces/{self.namespace}/leases")["items"]
-        return [one["metadata"]["uid"] + one["metadata"]["resourceVersion"] for one in found + leases], self.stand.cloud.changes(self.user)
+        return [one["metadata"]["uid"] + one["metadata"]["resourceVersion"] for one in found + self.leases()], self.stand.cloud.changes(self.user)
+
+    def leases(self):
+        return self.stand.api.get(f"/apis/coordination.k8s.io/v1/namespaces/{self.namespace}/leases")["items"]
 
     def edit(self, values):
         """Somebody saves the credential."""

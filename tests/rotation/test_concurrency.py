@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -17,6 +18,7 @@ import pytest
 import yaml
 
 from . import plays
+from .runner import alive
 
 ROTATION = "ranchhand.rancher.cloud_credential_rotation"
 
@@ -48,17 +50,44 @@ def _playbook(subject, folder, name, state, **options):
     return [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "localhost,", "-c", "local", str(path)]
 
 
-def test_ansible_playbook_killed_at_random_times(stand, tmp_path):
-    """The whole process group, as an AWX job or a container ends."""
+def _kill_everything(process):
+    """As systemd ends a service: no process is left."""
+    while pids := [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/cmdline") if process.args[-1].encode() in _read(path)]:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        while any(alive(pid) for pid in pids):
+            time.sleep(0.01)
+
+
+def _read(path):
+    try:
+        return path.read_bytes()
+    except OSError:  # it has just ended
+        return b""
+
+
+def _kill_group(process):
+    """As ansible-runner ends a job. Since ansible-core 2.19 a worker has a process group of its own, and goes on."""
+    os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("kill", [_kill_everything, _kill_group])
+def test_ansible_playbook_killed_at_random_times(stand, tmp_path, kill):
     chance = random.Random(0)
     with stand.subject() as subject:
         for state, options in (("rotated", {}), ("retired", plays.NOW), ("retired", plays.LATER)):
-            command = _playbook(subject, tmp_path, state, state, **options)
-            process = subprocess.Popen(command, env=stand.cluster.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                       stderr=subprocess.DEVNULL, start_new_session=True)
-            time.sleep(chance.uniform(1.2, 2.2))
-            os.killpg(process.pid, signal.SIGKILL)
+            before = subject.leases()
+            process = subprocess.Popen(_playbook(subject, tmp_path, state, state, **options), env=stand.cluster.environment(), stdin=subprocess.DEVNULL,
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+            while subject.leases() == before and process.poll() is None:
+                time.sleep(0.01)
+            time.sleep(chance.uniform(0, 0.5))
+            kill(process)
             process.wait()
+            if kill is _kill_group:
+                while subject.run(state, **options).result.get("code") == "busy":
+                    time.sleep(0.1)
             subject.plain(state, **options)
         subject.check_idle()
 
