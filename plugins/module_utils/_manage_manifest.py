@@ -32,7 +32,7 @@ def manage_manifest(params: Mapping[str, t.Any], connect: Connect, mode: Mode) -
     wanted = dict(zip(_paths(api, params["objects"]), params["objects"]))
     paths = list(wanted if present else reversed(wanted))
     before = dict(zip(paths, api.parallel(lambda path: observe.one(api, path), paths)))
-    after = dict(zip(paths, api.parallel(lambda path: _outcome(api, path, wanted[path], before[path]) if present else None, paths)))
+    after = dict(zip(paths, api.parallel(lambda path: _outcome(api, path, wanted[path], before[path]), paths))) if present else dict.fromkeys(paths)
     actions = {path: action for path in paths if (action := _action(before[path], after[path]))}
     for path in () if mode.check else actions:
         stored = before[path]
