@@ -86,8 +86,9 @@ def test_ansible_playbook_killed_at_random_times(stand, tmp_path, kill):
             kill(process)
             process.wait()
             if kill is _kill_group:
-                while subject.run(state, **options).result.get("code") == "busy":
+                while (code := subject.run(state, **options).result.get("code")) == "busy":
                     time.sleep(0.1)
+                subject.check(code is None, f"when the worker has ended, {state} says {code}")
             subject.plain(state, **options)
         subject.check_idle()
 
