@@ -18,7 +18,7 @@ import sys
 import time
 from collections import defaultdict
 
-from ansible_collections.ranchhand.rancher.plugins.module_utils._references import CREDENTIAL_PLACES
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.references import CREDENTIAL_REFERENCE_FIELDS
 from control_plane import ControlPlane, furnish
 from control_plane.furniture import resources
 
@@ -299,7 +299,7 @@ def references(bench):
     """The reference graph at three sizes: of the largest, 1,000 credentials, 5,000 templates, 500 clusters with 3 pools each, 5,000 machines."""
     served = [item for item in resources() if any(
         (place.group, place.version) == (item.group, item.version) and (item.plural == place.resource or not place.resource and item.kind.endswith(place.kind))
-        for place in CREDENTIAL_PLACES)]
+        for place in CREDENTIAL_REFERENCE_FIELDS)]
     paths = ["/apis/%s/%s/%s" % (item.group, item.version, item.plural) for item in served]
     totals, times = {}, Times()
     with ControlPlane() as plane:

@@ -25,15 +25,19 @@ def main():
             with concurrent.futures.ThreadPoolExecutor(16) as executor:
                 return list(executor.map(lambda path: len(bare.list_all(path)), paths))
     else:
-        from ansible_collections.ranchhand.rancher.plugins.module_utils import _kubernetes, _manage_credential_info, _observe, _options
+        from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import parse_options
+        from ansible_collections.ranchhand.rancher.plugins.module_utils._health.cloud_credential_info import CLOUD_CREDENTIAL_INFO, list_cloud_credential_info
+        from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.client import KubernetesClient
+        from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.connection import connection_options
+        from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.queries import read_references
         options = {"kubeconfig": kubeconfig}
 
         def read():
-            api = _kubernetes.Api(_kubernetes.connection_options(options))
+            api = KubernetesClient(connection_options(options))
             if what == "references":
-                return len(_observe.references(api).unlisted)
-            parsed = _options.parse(_manage_credential_info.CLOUD_CREDENTIAL_INFO, {})
-            return len(_manage_credential_info.list_credentials(parsed, lambda: api, None)["credentials"])
+                return len(read_references(api).unlisted)
+            parsed = parse_options(CLOUD_CREDENTIAL_INFO, {})
+            return len(list_cloud_credential_info(parsed, lambda: api, None)["credentials"])
 
     begun, cpu = time.perf_counter(), time.process_time()
     read()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime
 import random
 
-from ansible_collections.ranchhand.rancher.plugins.module_utils._problems import LEVELS as CODES
+from ansible_collections.ranchhand.rancher.plugins.module_utils._health.problems import LEVELS as CODES
 
 NOW = datetime.datetime(2026, 11, 24, 7, 30, tzinfo=datetime.timezone.utc)
 

@@ -3,12 +3,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-from ansible_collections.ranchhand.rancher.plugins.module_utils._credential import desired_from
-from ansible_collections.ranchhand.rancher.plugins.module_utils._manage_credentials import CLOUD_CREDENTIAL, manage_credentials
+from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.cloud_credential_plan import parse_desired_credentials
+from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.cloud_credential import CLOUD_CREDENTIAL, manage_cloud_credentials
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._action import RanchhandAction
 
 
 class ActionModule(RanchhandAction):
     spec = CLOUD_CREDENTIAL
-    core = manage_credentials
-    check = staticmethod(desired_from)
+    core = manage_cloud_credentials
+    check = staticmethod(parse_desired_credentials)

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-from ansible_collections.ranchhand.rancher.plugins.module_utils._manage_rotation import manage_rotations
-from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation_options import CLOUD_CREDENTIAL_ROTATION, rotations_from
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.executor import manage_rotations
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.options import CLOUD_CREDENTIAL_ROTATION, parse_rotations
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._action import RanchhandAction
 
 
@@ -13,4 +13,4 @@ class ActionModule(RanchhandAction):
     _supports_async = False
     spec = CLOUD_CREDENTIAL_ROTATION
     core = manage_rotations
-    check = staticmethod(rotations_from)
+    check = staticmethod(parse_rotations)

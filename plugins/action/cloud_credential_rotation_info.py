@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-from ansible_collections.ranchhand.rancher.plugins.module_utils._manage_rotation_info import list_rotations
-from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation_options import CLOUD_CREDENTIAL_ROTATION_INFO, check_info
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.info import list_rotation_info
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.options import CLOUD_CREDENTIAL_ROTATION_INFO, check_info
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._action import RanchhandAction
 
 
@@ -12,5 +12,5 @@ class ActionModule(RanchhandAction):
     on_controller = True
     _supports_async = False
     spec = CLOUD_CREDENTIAL_ROTATION_INFO
-    core = list_rotations
+    core = list_rotation_info
     check = staticmethod(check_info)

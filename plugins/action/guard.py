@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-from ansible_collections.ranchhand.rancher.plugins.module_utils._manage_guard import GUARD, manage_guard
+from ansible_collections.ranchhand.rancher.plugins.module_utils._guard.module import GUARD, manage_guard
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._action import RanchhandAction
 
 

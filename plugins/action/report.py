@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.ranchhand.rancher.plugins.module_utils._options import plain
+from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import to_builtin
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._action import RanchhandAction
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._report.write import REPORT, check_report, write_report
 
@@ -24,5 +24,5 @@ class ActionModule(RanchhandAction):
     def _in_process(self, name: str, params: dict[str, t.Any]) -> dict[str, t.Any]:
         """Takes what was registered as it is: through templates it would take seconds, and names of users would be near them."""
         hosts, read = self._variables["ansible_play_hosts_all"], self._variables["hostvars"].raw_get
-        ranchers = {str(host): plain(read(host).get(params["registered"])) for host in hosts}
+        ranchers = {str(host): to_builtin(read(host).get(params["registered"])) for host in hosts}
         return super()._in_process(name, {**params, "ranchers": ranchers})

@@ -45,12 +45,12 @@ _value:
   type: str
 """
 
-from ansible_collections.ranchhand.rancher.plugins.module_utils._options import plain
+from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import to_builtin
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._declaration import declaration
 
 
 def _declaration(credentials, node_templates=()):
-    return declaration(plain(credentials), plain(node_templates))
+    return declaration(to_builtin(credentials), to_builtin(node_templates))
 
 
 class FilterModule:

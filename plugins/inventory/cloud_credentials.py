@@ -113,12 +113,13 @@ from concurrent.futures import ThreadPoolExecutor
 from ansible.errors import AnsibleParserError
 from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
 from ansible.utils.unsafe_proxy import wrap_var
-from ansible_collections.ranchhand.rancher.plugins.module_utils._errors import Mistakes
-from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes import is_path
-from ansible_collections.ranchhand.rancher.plugins.module_utils._manage_credential_info import CLOUD_CREDENTIAL_INFO, HEALTH, list_credentials
-from ansible_collections.ranchhand.rancher.plugins.module_utils._manage_credentials import FILTERS
-from ansible_collections.ranchhand.rancher.plugins.module_utils._options import AUTH, Spec, parse, plain
-from ansible_collections.ranchhand.rancher.plugins.module_utils._run import Mode, execute
+from ansible_collections.ranchhand.rancher.plugins.module_utils._common.errors import ValidationErrors
+from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.connection import is_path
+from ansible_collections.ranchhand.rancher.plugins.module_utils._health.cloud_credential_info import CLOUD_CREDENTIAL_INFO, HEALTH, list_cloud_credential_info
+from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.info import FILTERS
+from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import OptionSpec, parse_options, to_builtin
+from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.connection import CONNECTION
+from ansible_collections.ranchhand.rancher.plugins.module_utils._runtime.execute import RunMode, execute
 
 try:
     from ansible.template import trust_as_template
@@ -129,14 +130,14 @@ _RANCHERS_AT_ONCE = 8
 _PUBLIC = ("context", "host", "ca_cert", "validate_certs")
 
 _FILTERS = {name: FILTERS.options[name] for name in ("name", "driver", "owner")}
-_FILE = AUTH.merge(HEALTH, Spec({
-    "ranchers": {"type": "list", "elements": "dict", "options": {"name": {"type": "str", "required": True}, **AUTH.options}, "default": [{"name": "local"}]},
+_FILE = CONNECTION.merge(HEALTH, OptionSpec({
+    "ranchers": {"type": "list", "elements": "dict", "options": {"name": {"type": "str", "required": True}, **CONNECTION.options}, "default": [{"name": "local"}]},
     "filters": {"type": "dict", "options": _FILTERS, "default": {}},
 }))
 
 
 def _check(options: Mapping[str, t.Any]) -> None:
-    """Raises Mistakes. What a template left empty would be taken from the environment, perhaps of another Rancher."""
+    """Raises ValidationErrors. What a template left empty would be taken from the environment, perhaps of another Rancher."""
     mistakes = [f"{name} is empty" for name, value in options.items() if value in ("", [])]
     ranchers = [(index, rancher) for index, rancher in enumerate(options["ranchers"] or ()) if rancher]
     mistakes += [f"ranchers[{index}]: {name} is empty" for index, rancher in ranchers for name, value in rancher.items() if value == ""]
@@ -148,15 +149,15 @@ def _check(options: Mapping[str, t.Any]) -> None:
     if len({re.sub(r"\W", "_", name) for name in names}) < len(names):
         mistakes.append("ranchers: two have the same name, or names that give the same group")
     if mistakes:
-        raise Mistakes(mistakes)
+        raise ValidationErrors(mistakes)
 
 
 def _calls(given: Mapping[str, t.Any]) -> dict[str, dict[str, t.Any]]:
-    """The options of cloud_credential_info for each Rancher, by its name. Raises Mistakes."""
-    options = parse(_FILE, given, _check)
-    common = {**{name: options[name] for name in (*AUTH.options, *HEALTH.options)}, **options["filters"], "problems": True, "references": True}
+    """The options of cloud_credential_info for each Rancher, by its name. Raises ValidationErrors."""
+    options = parse_options(_FILE, given, _check)
+    common = {**{name: options[name] for name in (*CONNECTION.options, *HEALTH.options)}, **options["filters"], "problems": True, "references": True}
     return {
-        rancher["name"]: parse(CLOUD_CREDENTIAL_INFO, {**common, **{name: value for name, value in rancher.items() if name != "name" and value is not None}})
+        rancher["name"]: parse_options(CLOUD_CREDENTIAL_INFO, {**common, **{name: value for name, value in rancher.items() if name != "name" and value is not None}})
         for rancher in options["ranchers"]
     }
 
@@ -173,7 +174,7 @@ def _read(calls: Mapping[str, Mapping[str, t.Any]]) -> dict[str, dict[str, t.Any
     """What cloud_credential_info says of each Rancher. Raises AnsibleParserError if it fails for one."""
     with warnings.catch_warnings(), ThreadPoolExecutor(_RANCHERS_AT_ONCE) as pool:
         warnings.simplefilter("ignore")
-        results = dict(zip(calls, pool.map(lambda call: execute(list_credentials, call, Mode(check=True)), calls.values())))
+        results = dict(zip(calls, pool.map(lambda call: execute(list_cloud_credential_info, call, RunMode(check=True)), calls.values())))
     failures = [f"Rancher {name}: {result['msg']}" for name, result in results.items() if result.get("failed")]
     if failures:
         raise AnsibleParserError(f"cannot read the cloud credentials of {'; '.join(failures)}")
@@ -208,15 +209,15 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
     def verify_file(self, path: str) -> bool:
         return super().verify_file(path) and path.endswith(("cloud_credentials.yml", "cloud_credentials.yaml"))
 
-    def parse(self, inventory: t.Any, loader: t.Any, path: str, cache: bool = True) -> None:
+    def parse_options(self, inventory: t.Any, loader: t.Any, path: str, cache: bool = True) -> None:
         super().parse(inventory, loader, path, cache)
         config = self._read_config_data(path)
         theirs = self.get_options().keys() - _FILE.options.keys()
         self.templar.available_variables = self._vars
         given = self.templar.template({name: value for name, value in config.items() if name not in theirs})
         try:
-            calls = _calls(plain(given))
-        except Mistakes as error:
+            calls = _calls(to_builtin(given))
+        except ValidationErrors as error:
             raise AnsibleParserError(error.message) from None
         results = self._results(path, calls, cache)
         known = {name for name, host in inventory.hosts.items() if "cloud_credential_id" in host.vars}

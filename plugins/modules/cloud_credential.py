@@ -260,12 +260,12 @@ references:
       sample: spec.cloudCredentialName
 """
 
-from ansible_collections.ranchhand.rancher.plugins.module_utils._module import main as run_module
-from ansible_collections.ranchhand.rancher.plugins.module_utils._manage_credentials import CLOUD_CREDENTIAL, manage_credentials
+from ansible_collections.ranchhand.rancher.plugins.module_utils._runtime.module import main as run_module
+from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.cloud_credential import CLOUD_CREDENTIAL, manage_cloud_credentials
 
 
 def main() -> None:
-    run_module(CLOUD_CREDENTIAL, manage_credentials)
+    run_module(CLOUD_CREDENTIAL, manage_cloud_credentials)
 
 
 if __name__ == "__main__":

@@ -243,12 +243,12 @@ code:
   sample: forbidden
 """
 
-from ansible_collections.ranchhand.rancher.plugins.module_utils._module import main as run_module
-from ansible_collections.ranchhand.rancher.plugins.module_utils._manage_credential_info import CLOUD_CREDENTIAL_INFO, list_credentials
+from ansible_collections.ranchhand.rancher.plugins.module_utils._runtime.module import main as run_module
+from ansible_collections.ranchhand.rancher.plugins.module_utils._health.cloud_credential_info import CLOUD_CREDENTIAL_INFO, list_cloud_credential_info
 
 
 def main() -> None:
-    run_module(CLOUD_CREDENTIAL_INFO, list_credentials)
+    run_module(CLOUD_CREDENTIAL_INFO, list_cloud_credential_info)
 
 
 if __name__ == "__main__":

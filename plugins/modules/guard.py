@@ -95,8 +95,8 @@ code:
   sample: unsupported
 """
 
-from ansible_collections.ranchhand.rancher.plugins.module_utils._manage_guard import GUARD, manage_guard
-from ansible_collections.ranchhand.rancher.plugins.module_utils._module import main as run_module
+from ansible_collections.ranchhand.rancher.plugins.module_utils._guard.module import GUARD, manage_guard
+from ansible_collections.ranchhand.rancher.plugins.module_utils._runtime.module import main as run_module
 
 
 def main() -> None:

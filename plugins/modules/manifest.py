@@ -58,8 +58,8 @@ code:
   sample: forbidden
 """
 
-from ansible_collections.ranchhand.rancher.plugins.module_utils._manage_manifest import MANIFEST, manage_manifest
-from ansible_collections.ranchhand.rancher.plugins.module_utils._module import main as run_module
+from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.manifest import MANIFEST, manage_manifest
+from ansible_collections.ranchhand.rancher.plugins.module_utils._runtime.module import main as run_module
 
 
 def main() -> None:

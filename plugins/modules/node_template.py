@@ -422,8 +422,8 @@ references:
       sample: spec.nodeTemplateName
 """
 
-from ansible_collections.ranchhand.rancher.plugins.module_utils._manage_node_templates import NODE_TEMPLATE, manage_node_templates
-from ansible_collections.ranchhand.rancher.plugins.module_utils._module import main as run_module
+from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.node_template import NODE_TEMPLATE, manage_node_templates
+from ansible_collections.ranchhand.rancher.plugins.module_utils._runtime.module import main as run_module
 
 
 def main() -> None:

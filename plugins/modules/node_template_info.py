@@ -121,8 +121,8 @@ code:
   sample: forbidden
 """
 
-from ansible_collections.ranchhand.rancher.plugins.module_utils._manage_node_templates import NODE_TEMPLATE_INFO, list_node_templates
-from ansible_collections.ranchhand.rancher.plugins.module_utils._module import main as run_module
+from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.info import NODE_TEMPLATE_INFO, list_node_templates
+from ansible_collections.ranchhand.rancher.plugins.module_utils._runtime.module import main as run_module
 
 
 def main() -> None:

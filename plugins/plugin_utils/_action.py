@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The action plugins' one way: parse on the controller, then run in process where that is possible, else as a module.
+"""The action plugins' one way: parse_options on the controller, then run in process where that is possible, else as a module.
 
 PRIVATE to the collection.
 """
@@ -16,17 +16,18 @@ import warnings
 
 from ansible.plugins.action import ActionBase
 
-from ..module_utils import _kubernetes
-from ..module_utils._errors import RanchhandError
-from ..module_utils._options import Spec, parse, plain
-from ..module_utils._run import Mode, Run, execute
+from ..module_utils._kubernetes.client import KubernetesClient
+from ..module_utils._kubernetes.libraries import MISSING
+from ..module_utils._common.errors import RanchhandError
+from ..module_utils._common.options import OptionSpec, parse_options, to_builtin
+from ..module_utils._runtime.execute import ModuleCore, RunMode, execute
 from ._progress import Progress
 
 
-_APIS: dict[tuple[t.Any, ...], _kubernetes.Api] = {}
+_CLIENTS: dict[tuple[t.Any, ...], KubernetesClient] = {}
 
 
-def _shared_api(options: t.Mapping[str, t.Any]) -> _kubernetes.Api:
+def _shared_client(options: t.Mapping[str, t.Any]) -> KubernetesClient:
     """One Api for all items of a loop that connect alike.
 
     ansible-core forks a worker for each task on each host, so nothing is shared beyond that.
@@ -34,9 +35,9 @@ def _shared_api(options: t.Mapping[str, t.Any]) -> _kubernetes.Api:
     kubeconfig = options["kubeconfig"]
     changed = os.stat(kubeconfig).st_mtime_ns if isinstance(kubeconfig, str) and os.path.exists(kubeconfig) else None
     key = (os.getpid(), changed, os.environ.get("KUBECONFIG"), json.dumps(options, sort_keys=True))
-    if key not in _APIS:
-        _APIS[key] = _kubernetes.Api(options)
-    return _APIS[key]
+    if key not in _CLIENTS:
+        _CLIENTS[key] = KubernetesClient(options)
+    return _CLIENTS[key]
 
 
 class RanchhandAction(ActionBase):
@@ -46,8 +47,8 @@ class RanchhandAction(ActionBase):
     _supports_check_mode = True
     _supports_async = True
     on_controller = False  # it runs there and nowhere else
-    spec: Spec
-    core: Run
+    spec: OptionSpec
+    core: ModuleCore
 
     @staticmethod
     def check(params: t.Mapping[str, t.Any]) -> t.Any:
@@ -55,12 +56,12 @@ class RanchhandAction(ActionBase):
 
     def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         super().run(tmp, task_vars)
-        given = plain(self._task.args)
+        given = to_builtin(self._task.args)
         try:
             if self.on_controller and any(self._task.environment or ()):
                 raise RanchhandError("invalid", "this runs in the controller's own process, where the keyword environment has no effect; use options, "
                                                 "or set the variables where ansible-playbook starts")
-            params = parse(self.spec, given, self.check)
+            params = parse_options(self.spec, given, self.check)
         except RanchhandError as error:
             return {"failed": True, "changed": False, "msg": error.message, "code": error.code}
         name = self._task.action.rpartition(".")[2]
@@ -80,8 +81,8 @@ class RanchhandAction(ActionBase):
     def _in_process(self, name: str, params: dict[str, t.Any]) -> dict[str, t.Any]:
         progress = Progress(self._display, name)
 
-        def connect(options: t.Mapping[str, t.Any]) -> _kubernetes.Api:
-            api = _shared_api(options)
+        def connect(options: t.Mapping[str, t.Any]) -> KubernetesClient:
+            api = _shared_client(options)
             api.progress = progress
             return api
 
@@ -89,7 +90,7 @@ class RanchhandAction(ActionBase):
             with warnings.catch_warnings():
                 # ansible-core shows Python's warnings under a lock that a forked worker's threads never get: they would hang
                 warnings.simplefilter("ignore")
-                return execute(type(self).core, params, Mode(self._task.check_mode, self._task.diff), connect)
+                return execute(type(self).core, params, RunMode(self._task.check_mode, self._task.diff), connect)
         finally:
             progress.end()
 
@@ -112,6 +113,6 @@ class RanchhandAction(ActionBase):
             interpreter = str(self._templar.template(interpreter))
             if os.path.abspath(interpreter) != os.path.abspath(sys.executable):
                 return f"ansible_python_interpreter {interpreter}"
-        if _kubernetes.MISSING:
+        if MISSING:
             return "the kubernetes client missing on the controller"
         return None

@@ -17,9 +17,9 @@ from collections.abc import Mapping
 
 import yaml
 
-from ..module_utils._driver_schema import trim
-from ..module_utils._node_template import SPEC_OPTIONS
-from ..module_utils._references import TEMPLATES_NAMESPACE, credential_id
+from ..module_utils._common.text import trim
+from ..module_utils._rancher.node_template import SPEC_OPTIONS
+from ..module_utils._rancher.references import TEMPLATE_NAMESPACE, referenced_name
 
 Shown = t.Mapping[str, t.Any]
 Options = t.Dict[str, t.Any]
@@ -63,7 +63,7 @@ def declaration(credentials: t.Sequence[Shown], node_templates: t.Sequence[Shown
     words = Counter(word for one in credentials for word in (one["name"], _name(one)))
 
     def template_options(one: Shown) -> Options:
-        identifier = credential_id(one["cloud_credential"], TEMPLATES_NAMESPACE)
+        identifier = referenced_name(one["cloud_credential"], TEMPLATE_NAMESPACE)
         return _template_options(one, stored[identifier] if identifier else None, words)
 
     text = _HEADER + _section("cloud_credentials_list", "vault_cloud_credentials", credentials, lambda one: one.get("problem"), _credential_options)
@@ -108,7 +108,7 @@ def _credential_options(one: Shown) -> Options:
 
 
 def _template_problem(one: Shown, credentials: t.Mapping[str, Shown]) -> str | None:
-    identifier = credential_id(one["cloud_credential"], TEMPLATES_NAMESPACE)
+    identifier = referenced_name(one["cloud_credential"], TEMPLATE_NAMESPACE)
     credential = credentials.get(identifier or "")
     if one.get("problem") or not one["cloud_credential"]:
         return one.get("problem")

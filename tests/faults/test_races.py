@@ -20,13 +20,13 @@ import threading
 import time
 
 import pytest
-from ansible_collections.ranchhand.rancher.plugins.module_utils import _guard
-from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes import Api
-from ansible_collections.ranchhand.rancher.plugins.module_utils._manage_credentials import CLOUD_CREDENTIAL, manage_credentials
-from ansible_collections.ranchhand.rancher.plugins.module_utils._manage_guard import GUARD, manage_guard
-from ansible_collections.ranchhand.rancher.plugins.module_utils._manage_node_templates import NODE_TEMPLATE, manage_node_templates
-from ansible_collections.ranchhand.rancher.plugins.module_utils._options import parse
-from ansible_collections.ranchhand.rancher.plugins.module_utils._run import Mode, execute
+from ansible_collections.ranchhand.rancher.plugins.module_utils._guard.policies import CONFIG_MAPS, DELETION_LIST
+from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.client import KubernetesClient
+from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.cloud_credential import CLOUD_CREDENTIAL, manage_cloud_credentials
+from ansible_collections.ranchhand.rancher.plugins.module_utils._guard.module import GUARD, manage_guard
+from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.node_template import NODE_TEMPLATE, manage_node_templates
+from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import parse_options
+from ansible_collections.ranchhand.rancher.plugins.module_utils._runtime.execute import RunMode, execute
 from control_plane import ApiError
 from control_plane.certificates import Authority
 from integration.conftest import SECRETS
@@ -44,7 +44,7 @@ DELAY = 0.6
 
 def task(core, spec, kubeconfig, args):
     """What a task of a playbook with these options returns."""
-    return execute(core, parse(spec, {**args, "kubeconfig": str(kubeconfig)}), Mode(), _api)
+    return execute(core, parse_options(spec, {**args, "kubeconfig": str(kubeconfig)}), RunMode(), _api)
 
 
 _APIS: dict = {}
@@ -54,7 +54,7 @@ def _api(options):
     """One connection for each process."""
     key = os.getpid(), options["kubeconfig"]
     if key not in _APIS:
-        _APIS[key] = Api(options)
+        _APIS[key] = KubernetesClient(options)
     return _APIS[key]
 
 
@@ -158,7 +158,7 @@ def attack(cluster, number, size):
     threads = [threading.Thread(target=use, args=(user,)) for user in range(USERS)]
     for thread in threads:
         thread.start()
-    result = task(manage_credentials, CLOUD_CREDENTIAL, cluster.control_plane.kubeconfig, {"state": "absent", "credentials": [{"id": name} for name in names]})
+    result = task(manage_cloud_credentials, CLOUD_CREDENTIAL, cluster.control_plane.kubeconfig, {"state": "absent", "credentials": [{"id": name} for name in names]})
     time.sleep(DELAY)
     done.set()
     for thread in threads:
@@ -183,7 +183,7 @@ def test_anybody_against_a_delete_with_the_guard(guarded, capsys):
             if item["action"] == "refused":  # and says why, and lets go
                 assert item["references"] and {one["name"] for one in item["references"]} <= users and item["references"][0]["name"] in item["msg"]
                 assert not [key for key in stored[name] if key.startswith("ranchhand")]
-        condemned = set(guarded.api.get(f"{_guard.CONFIG_MAPS}/{_guard.CONDEMNED}")["data"])
+        condemned = set(guarded.api.get(f"{CONFIG_MAPS}/{DELETION_LIST}")["data"])
         assert not condemned & set(stored)
         for message in said:
             counts["creation denied" if message else "creation stored"] += 1
@@ -218,7 +218,7 @@ def _create(kubeconfig, names):
 
 def _delete(kubeconfig, names):
     time.sleep(random.uniform(0, 0.6))
-    return [task(manage_credentials, CLOUD_CREDENTIAL, kubeconfig, {"state": "absent", "credentials": [{"id": name} for name in names]})]
+    return [task(manage_cloud_credentials, CLOUD_CREDENTIAL, kubeconfig, {"state": "absent", "credentials": [{"id": name} for name in names]})]
 
 
 def test_two_runs_of_ours_without_a_guard(slow, capsys):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing
 
-from ansible_collections.ranchhand.rancher.plugins.module_utils._references import CREDENTIAL_PLACES, Place
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.references import CREDENTIAL_REFERENCE_FIELDS, ReferenceField
 from control_plane.furniture import Resource, resources
 
 DATA = "cattle-global-data"
@@ -16,7 +16,7 @@ DATA = "cattle-global-data"
 class Spot(typing.NamedTuple):
     """A place on one kind that a furniture has."""
 
-    place: Place
+    place: ReferenceField
     resource: Resource
 
     def __str__(self):
@@ -57,7 +57,7 @@ def nested(path, value):
 def spots(rancher):
     """All places of the table on all kinds that a Rancher of this version has."""
     return [
-        Spot(place, resource) for place in CREDENTIAL_PLACES for resource in resources(rancher)
+        Spot(place, resource) for place in CREDENTIAL_REFERENCE_FIELDS for resource in resources(rancher)
         if (resource.group, resource.version) == (place.group, place.version)
         and (resource.plural == place.resource or place.resource is None and resource.kind.endswith(place.kind))
     ]

@@ -18,9 +18,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.ranchhand.rancher.plugins.module_utils import _kubernetes as kubernetes
-from ansible_collections.ranchhand.rancher.plugins.module_utils._errors import RanchhandError
-from ansible_collections.ranchhand.rancher.plugins.module_utils._options import AUTH
+from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes import client as client_module
+from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.client import KubernetesClient
+from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.connection import connection_options
+from ansible_collections.ranchhand.rancher.plugins.module_utils._common.errors import RanchhandError
+from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.connection import CONNECTION
 from control_plane import ControlPlane
 from stand_ins import ConnectProxy, FaultInjector, basic, reply
 
@@ -169,7 +171,7 @@ def test_environment_variables(cluster, monkeypatch):
     }
     for name, value in variables.items():
         monkeypatch.setenv(f"K8S_AUTH_{name}", value)
-    assert kubernetes.connection_options({"context": "given"}) == {
+    assert connection_options({"context": "given"}) == {
         "kubeconfig": "/a", "context": "given", "host": "https://c", "api_key": "d", "username": "e", "password": "f", "validate_certs": False,
         "ca_cert": "/g", "client_cert": "/h", "client_key": "/i", "proxy": "http://j", "no_proxy": "k,l", "impersonate_user": "m",
         "impersonate_groups": ["n", "o"], "proxy_headers": {"proxy_basic_auth": "p:q", "basic_auth": None, "user_agent": None},
@@ -193,15 +195,15 @@ def test_parity_with_kubernetes_core(monkeypatch):
             for name, option in spec.items()
         }
 
-    assert comparable(AUTH.options) == comparable(options)
+    assert comparable(CONNECTION.options) == comparable(options)
     for variable, name in {**{name: name for name in options}, **theirs["AUTH_ARG_MAP"]}.items():
         if name in options and name != "proxy_headers":
             monkeypatch.setenv(f"K8S_AUTH_{variable.upper()}", "1")
-            assert kubernetes.connection_options({})[name] in ("1", True, ["1"]), variable
+            assert connection_options({})[name] in ("1", True, ["1"]), variable
             monkeypatch.delenv(f"K8S_AUTH_{variable.upper()}")
     for name in options["proxy_headers"]["options"]:
         monkeypatch.setenv(f"K8S_AUTH_PROXY_HEADERS_{name.upper()}", "1")
-        assert kubernetes.connection_options({})["proxy_headers"][name] == "1"
+        assert connection_options({})["proxy_headers"][name] == "1"
 
 
 def test_proxies(cluster):
@@ -238,13 +240,13 @@ def test_in_a_pod(cluster, monkeypatch, tmp_path):
     host, _colon, port = cluster.control_plane.url.partition("://")[2].rpartition(":")
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", host)
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", port)
-    assert kubernetes.Api(kubernetes.connection_options({})).get(SECRETS)["items"] == []
-    by_path = kubernetes.Api(kubernetes.connection_options({"kubeconfig": str(cluster.control_plane.user("nobody"))}))
+    assert KubernetesClient(connection_options({})).get(SECRETS)["items"] == []
+    by_path = KubernetesClient(connection_options({"kubeconfig": str(cluster.control_plane.user("nobody"))}))
     with pytest.raises(RanchhandError, match="nobody"):
         by_path.get(SECRETS)
     (tmp_path / "token").unlink()
     with pytest.raises(RanchhandError) as refused:
-        kubernetes.Api(kubernetes.connection_options({}))
+        KubernetesClient(connection_options({}))
     assert refused.value.code == "invalid"
 
 
@@ -302,12 +304,12 @@ def test_what_is_said_when_there_is_no_way_in(cluster, tmp_path):
 
 def test_a_server_that_never_answers(cluster, monkeypatch):
     """With shorter patience and fewer attempts; in this process."""
-    monkeypatch.setattr(kubernetes, "READ_TIMEOUT", 0.2)
-    monkeypatch.setattr(kubernetes, "ATTEMPTS", 2)
+    monkeypatch.setattr(client_module, "READ_TIMEOUT", 0.2)
+    monkeypatch.setattr(client_module, "ATTEMPTS", 2)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        api = kubernetes.Api(kubernetes.connection_options({"host": f"http://127.0.0.1:{listener.getsockname()[1]}", "api_key": "x"}))
+        api = KubernetesClient(connection_options({"host": f"http://127.0.0.1:{listener.getsockname()[1]}", "api_key": "x"}))
         started = time.monotonic()
         with pytest.raises(RanchhandError) as refused:
             api.get(SECRETS)

@@ -9,12 +9,13 @@ import datetime
 import time
 
 import pytest
-from ansible_collections.ranchhand.rancher.plugins.module_utils import _guard as guard
-from ansible_collections.ranchhand.rancher.plugins.module_utils import _guarding
-from ansible_collections.ranchhand.rancher.plugins.module_utils._errors import RanchhandError
-from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes import Api, connection_options
-from ansible_collections.ranchhand.rancher.plugins.module_utils._manage_guard import manage_guard
-from ansible_collections.ranchhand.rancher.plugins.module_utils._run import Mode
+from ansible_collections.ranchhand.rancher.plugins.module_utils._guard import client as guard_client
+from ansible_collections.ranchhand.rancher.plugins.module_utils._guard.policies import BINDINGS, CONFIG_MAPS, DELETION_LIST, POLICIES, PROBE, guard_objects, guard_paths
+from ansible_collections.ranchhand.rancher.plugins.module_utils._common.errors import RanchhandError
+from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.client import KubernetesClient
+from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.connection import connection_options
+from ansible_collections.ranchhand.rancher.plugins.module_utils._guard.module import manage_guard
+from ansible_collections.ranchhand.rancher.plugins.module_utils._runtime.execute import RunMode
 from control_plane import ApiError
 from stand_ins import FaultInjector, reply
 
@@ -22,13 +23,13 @@ from .conftest import MODULE, SECRETS
 from .places import DATA, nested, others, spellings, spots
 
 GUARD = "ranchhand.rancher.guard"
-NAMES = f"{guard.CONFIG_MAPS}/{guard.CONDEMNED}"
-IN_USE = f"{guard.CONFIG_MAPS}/{guard.IN_USE}"
+NAMES = f"{CONFIG_MAPS}/{DELETION_LIST}"
+IN_USE = f"{CONFIG_MAPS}/ranchhand-in-use"
 ESCAPE = {"metadata": {"annotations": {"ranchhand.cattle.io/allow-delete": "true"}}}
 
 
 def remove(cluster):
-    for path in guard.paths():
+    for path in guard_paths():
         try:
             cluster.api.delete(path)
         except ApiError as error:
@@ -41,13 +42,13 @@ def keep_watching(cluster):
 
     See https://github.com/kubernetes/kubernetes/issues/130887. Tests install and remove it all the time.
     """
-    _names, policy, binding = guard.objects(False, 0).values()
+    _names, policy, binding = guard_objects(False, 0).values()
     policy = {**policy, "metadata": {"name": "others"}, "spec": {
         "paramKind": policy["spec"]["paramKind"], "validations": [{"expression": "true"}],
         "matchConstraints": {"resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["podtemplates"]}]},
     }}
     binding = {**binding, "metadata": {"name": "others"}, "spec": {**binding["spec"], "policyName": "others"}}
-    for path, item in ((guard.POLICIES, policy), (guard.BINDINGS, binding)):
+    for path, item in ((POLICIES, policy), (BINDINGS, binding)):
         try:
             cluster.api.post(path, item)
         except ApiError as error:
@@ -76,7 +77,7 @@ def guarded(cluster):
 
 
 def install(cluster, **options):
-    for path, item in guard.objects(options.pop("protect_in_use", False), options.pop("settle", 0)).items():
+    for path, item in guard_objects(options.pop("protect_in_use", False), options.pop("settle", 0)).items():
         cluster.api.post(path.rpartition("/")[0], item)
 
 
@@ -101,12 +102,12 @@ def condemn(cluster, name, of="digitalocean/some name", ago=datetime.timedelta()
     """Put a name on the list as a run of the collection would, and wait until that counts."""
     since = (datetime.datetime.now(datetime.timezone.utc) - ago).strftime("%Y-%m-%dT%H:%M:%SZ")
     cluster.api.patch(NAMES, {"data": {name: f"{since} somerun {of}"}})
-    probe = {"metadata": {"name": guard.PROBE}, "data": {"credential": f"{DATA}:{name}"}}
-    until(lambda: refusal(cluster.api.post, f"{guard.CONFIG_MAPS}?dryRun=All", probe))
+    probe = {"metadata": {"name": PROBE}, "data": {"credential": f"{DATA}:{name}"}}
+    until(lambda: refusal(cluster.api.post, f"{CONFIG_MAPS}?dryRun=All", probe))
 
 
 def test_installed_verified_updated_and_removed(guarded, subtests):
-    everything = [path.rpartition("/")[2] for path in reversed(guard.paths())]
+    everything = [path.rpartition("/")[2] for path in reversed(guard_paths())]
     tasks = {
         "install": ({"settle": 1}, everything[:3], "created"), "update": ({"settle": 2}, everything[2:3], "updated"),
         "protect": ({"settle": 2, "protect_in_use": True}, everything[3:], "created"), "protect no more": ({"settle": 2}, everything[:2:-1], "deleted"),
@@ -122,9 +123,9 @@ def test_installed_verified_updated_and_removed(guarded, subtests):
 def test_what_somebody_changed_is_found_and_repaired(guarded, subtests):
     install(guarded)
     damage = {
-        "the policy warns only": lambda: guarded.api.patch(f"{guard.BINDINGS}/{guard.CONDEMNED}", {"spec": {"validationActions": ["Warn"]}}),
-        "the policy is empty": lambda: guarded.api.patch(f"{guard.POLICIES}/{guard.CONDEMNED}", {"spec": {"validations": [{"expression": "true"}]}}),
-        "a kind is missing": lambda: guarded.api.patch(f"{guard.POLICIES}/{guard.CONDEMNED}", {"spec": {"matchConstraints": {"resourceRules": [
+        "the policy warns only": lambda: guarded.api.patch(f"{BINDINGS}/{DELETION_LIST}", {"spec": {"validationActions": ["Warn"]}}),
+        "the policy is empty": lambda: guarded.api.patch(f"{POLICIES}/{DELETION_LIST}", {"spec": {"validations": [{"expression": "true"}]}}),
+        "a kind is missing": lambda: guarded.api.patch(f"{POLICIES}/{DELETION_LIST}", {"spec": {"matchConstraints": {"resourceRules": [
             {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}]}}}),
         "the list of names is gone": lambda: guarded.api.delete(NAMES),
     }
@@ -271,11 +272,11 @@ def test_a_guard_that_may_not_be_read_is_reported(guarded):
 
 
 def test_an_api_server_that_does_not_see_the_list_is_told(guarded, monkeypatch):
-    monkeypatch.setattr(_guarding, "PROBE_TIMEOUT", 0.5)
+    monkeypatch.setattr(guard_client, "PROBE_TIMEOUT", 0.5)
     with FaultInjector(guarded.control_plane) as blind:
         blind.rule("POST", reply(201, "created"), path="/configmaps\\?dryRun=All", times=99)
         with pytest.raises(RanchhandError, match="until kube-apiserver is restarted"):
-            manage_guard({"state": "present", "protect_in_use": False, "settle": 0}, lambda: Api(connection_options(blind.options)), Mode())
+            manage_guard({"state": "present", "protect_in_use": False, "settle": 0}, lambda: KubernetesClient(connection_options(blind.options)), RunMode())
 
 
 def test_an_api_server_that_is_too_old_is_told(cluster):

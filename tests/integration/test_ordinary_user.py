@@ -9,10 +9,10 @@ As recorded from Rancher 2.10; its proxy and its controller are played by stand-
 from __future__ import annotations
 
 import pytest
-from ansible_collections.ranchhand.rancher.plugins.module_utils import _manage_credentials
-from ansible_collections.ranchhand.rancher.plugins.module_utils._manage_credentials import CLOUD_CREDENTIAL, manage_credentials
-from ansible_collections.ranchhand.rancher.plugins.module_utils._options import parse
-from ansible_collections.ranchhand.rancher.plugins.module_utils._run import Mode, execute
+from ansible_collections.ranchhand.rancher.plugins.module_utils._resources import cloud_credential
+from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.cloud_credential import CLOUD_CREDENTIAL, manage_cloud_credentials
+from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import parse_options
+from ansible_collections.ranchhand.rancher.plugins.module_utils._runtime.execute import RunMode, execute
 from stand_ins import RancherController, RancherProxy
 
 from .conftest import INFO, MODULE, decoded
@@ -96,8 +96,8 @@ def test_what_belongs_to_others(cluster, alice):
 def test_rancher_takes_its_time(cluster, alice, controller, monkeypatch):
     """Where its controller gives the creator no right, the wait ends, and a warning says what that means; in this process."""
     controller.stop()
-    monkeypatch.setattr(_manage_credentials, "_RULE_TIMEOUT", 1.0)
+    monkeypatch.setattr(cloud_credential, "_RULE_TIMEOUT", 1.0)
     options = {"host": alice["K8S_AUTH_HOST"], "api_key": alice["K8S_AUTH_API_KEY"]}
-    result = execute(manage_credentials, parse(CLOUD_CREDENTIAL, {**_new("slow"), **options}), Mode())
+    result = execute(manage_cloud_credentials, parse_options(CLOUD_CREDENTIAL, {**_new("slow"), **options}), RunMode())
     assert result["changed"] and result["credential"]["action"] == "created", result
     assert result["credential"]["id"].partition(":")[2] in result["warnings"][0] and "not yet" in result["warnings"][0]

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 import pytest
-from ansible_collections.ranchhand.rancher.plugins.module_utils._references import CREDENTIAL_PLACES, MIRROR, TEMPLATE_PLACES
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.references import CREDENTIAL_REFERENCE_FIELDS, MIRROR, TEMPLATE_REFERENCE_FIELDS
 from control_plane.furniture import RESOURCES
 
 from .conftest import INFO, MODULE
@@ -46,7 +46,7 @@ def reference(spot, name, namespace):
 
 
 def test_the_furniture_has_every_place():
-    assert {spot.place for version in VERSIONS for spot in spots(version)} == set(CREDENTIAL_PLACES)
+    assert {spot.place for version in VERSIONS for spot in spots(version)} == set(CREDENTIAL_REFERENCE_FIELDS)
 
 
 def test_every_place_in_every_spelling(rancher, version, left, subtests):
@@ -146,6 +146,6 @@ def test_the_document_has_the_table():
     forms = {"id": "id", "bare": "bare name", "display name": "display name"}
     table = [
         (("…" if place.resource is None else "") + place.kind, place.api_version, place.field, forms[place.form], place.rancher)
-        for place in CREDENTIAL_PLACES + TEMPLATE_PLACES
+        for place in CREDENTIAL_REFERENCE_FIELDS + TEMPLATE_REFERENCE_FIELDS
     ]
     assert documented == table

@@ -9,7 +9,7 @@ import datetime
 from collections import Counter
 
 import pytest
-from ansible_collections.ranchhand.rancher.plugins.module_utils._manage import READ_LIFE
+from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.reconciler import CACHE_SECONDS
 
 from .conftest import INFO, MODULE
 from .places import spots
@@ -91,7 +91,7 @@ def test_a_loop_reads_once(cluster):
     task = {MODULE: item, "loop": items, "loop_control": {"label": "{{ item.name }}"}}
     for written in ({"create secrets": 20}, {}):
         seen = play(cluster, task)
-        reads = 1 + int(seen.seconds / READ_LIFE)  # one, unless the machine is very slow
+        reads = 1 + int(seen.seconds / CACHE_SECONDS)  # one, unless the machine is very slow
         assert seen.take("list secrets") <= reads and seen.take("list users") <= reads
         assert seen.take("watch secrets") <= (reads if written else 0)
         assert seen.counts == {"list dynamicschemas": 1, **written}

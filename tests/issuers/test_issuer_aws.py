@@ -16,8 +16,8 @@ import time
 from pathlib import Path
 
 import pytest
-from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers import aws as issuer_module
-from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.aws import Aws as AwsIssuer
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.issuers import aws as issuer_module
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.issuers.aws import Aws as AwsIssuer
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import CALL_TIMEOUT, IssuerError
 from clouds import aws as clouds_aws
 from clouds.aws import Aws, before, call_after, call_before, delay, error, lost_reply

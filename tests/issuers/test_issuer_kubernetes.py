@@ -13,7 +13,7 @@ import time
 
 import pytest
 import yaml
-from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.kubernetes import LABEL, Kubernetes
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.issuers.kubernetes import Kubernetes, LABEL
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import CALL_TIMEOUT, IssuerError
 from stand_ins import FaultInjector, reply
 

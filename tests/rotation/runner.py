@@ -4,7 +4,7 @@
 """Runs of cloud_credential_rotation, each in a process of its own that breaks at a chosen call.
 
 A warm process of one thread forks one for each job, which is what an action of ansible-playbook is too, and a tenth of its time. The
-faults are put around the methods of World in that process: the product knows of none.
+faults are put around the methods of ClusterBackend in that process: the product knows of none.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ class Runner:
 
 
 class _Broken:
-    """Counts the calls of a World, and breaks one of them."""
+    """Counts the calls of a ClusterBackend, and breaks one of them."""
 
     def __init__(self, world, fault, lines):
         self.made = []
@@ -162,7 +162,7 @@ class _Broken:
         return call
 
     def _strike(self, name):
-        from ansible_collections.ranchhand.rancher.plugins.module_utils._errors import RanchhandError
+        from ansible_collections.ranchhand.rancher.plugins.module_utils._common.errors import RanchhandError
         from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import IssuerError
         if self._fault.kind == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
@@ -182,22 +182,22 @@ class _Broken:
 
 def _play(end):
     """The job of one process."""
-    from ansible_collections.ranchhand.rancher.plugins.module_utils import _kubernetes
-    from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers import aws
-    from ansible_collections.ranchhand.rancher.plugins.module_utils._manage_rotation import manage_rotations
-    from ansible_collections.ranchhand.rancher.plugins.module_utils._options import parse
-    from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation_options import CLOUD_CREDENTIAL_ROTATION, rotations_from
-    from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation_world import World
-    from ansible_collections.ranchhand.rancher.plugins.module_utils._run import Mode, execute
+    from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes import client
+    from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.issuers import aws
+    from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.executor import manage_rotations
+    from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import parse_options
+    from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.options import CLOUD_CREDENTIAL_ROTATION, parse_rotations
+    from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.backend import ClusterBackend
+    from ansible_collections.ranchhand.rancher.plugins.module_utils._runtime.execute import RunMode, execute
 
     lines = end.makefile("rw", encoding="utf-8")
     given, fault = json.loads(lines.readline())
     fault = fault and Fault(*fault)
     if fault and fault.moment == "lost":
-        _kubernetes.READ_TIMEOUT = aws.READ_TIMEOUT = PATIENCE
-    broken = _Broken(World, fault, lines)
+        client.READ_TIMEOUT = aws.READ_TIMEOUT = PATIENCE
+    broken = _Broken(ClusterBackend, fault, lines)
     with contextlib.suppress(KeyboardInterrupt):
-        result = execute(manage_rotations, parse(CLOUD_CREDENTIAL_ROTATION, given, rotations_from), Mode())
+        result = execute(manage_rotations, parse_options(CLOUD_CREDENTIAL_ROTATION, given, parse_rotations), RunMode())
         broken.say("ended", result, broken.made)
 
 
@@ -205,8 +205,9 @@ def main():
     # What a run needs is imported once.
     import botocore.session
     import botocore.signers  # noqa: F401  pylint: disable=unused-import
-    from ansible_collections.ranchhand.rancher.plugins.module_utils import _kubernetes, _manage_rotation  # noqa: F401  pylint: disable=unused-import
-    from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers import aws  # noqa: F401  pylint: disable=unused-import
+    from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes import client  # noqa: F401  pylint: disable=unused-import
+    from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation import executor  # noqa: F401  pylint: disable=unused-import
+    from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.issuers import aws  # noqa: F401  pylint: disable=unused-import
     from botocore import loaders
 
     loaders.create_loader = functools.lru_cache(None)(loaders.create_loader)

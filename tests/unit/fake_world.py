@@ -12,7 +12,9 @@ from __future__ import annotations
 import datetime
 from dataclasses import dataclass, replace
 
-from ansible_collections.ranchhand.rancher.plugins.module_utils import _rotation as rotation
+from ansible_collections.ranchhand.rancher.plugins.module_utils._common.errors import RanchhandError
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.protocol import Conflict, RotationProtocol, RotationRequest, Snapshot
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.record import CredentialSnapshot, RotationRecord, StoredGeneration
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import Issuer, IssuerError, Key
 
 START = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
@@ -53,12 +55,12 @@ class Shared:
         self.record, self.record_version = None, 0
         self.time = START
         self.lives = [
-            rotation.Live(f"cc-{number}", f"uid-{number}", "1", None, pair(1), pair(1)) for number in range(self.members)
+            CredentialSnapshot(f"cc-{number}", f"uid-{number}", "1", None, pair(1), pair(1)) for number in range(self.members)
         ]
 
     @property
     def blank(self):
-        return rotation.Record("rotation", tuple((one.id, one.uid) for one in self.lives), "fake", "fake", self.issuer.fields)
+        return RotationRecord("rotation", tuple((one.id, one.uid) for one in self.lives), "fake", "fake", self.issuer.fields)
 
     def works(self, key):
         if self.issuer is Single:
@@ -86,7 +88,7 @@ class Participant:
     def __init__(self, shared, state, token, **goal):
         self.shared = shared
         settings = {"rotation_id": "r1", "default_grace": 0, "default_soak": 0, **goal}
-        self.protocol = rotation.Protocol(rotation.Goal(state, token, **settings), shared.issuer({}), shared.blank)
+        self.protocol = RotationProtocol(RotationRequest(state, token, **settings), shared.issuer({}), shared.blank)
         self.steps = self.protocol.go()
         self.call = next(self.steps)
         self.outcome = self.error = None
@@ -106,18 +108,18 @@ class Participant:
             if self.call.name in IN_CLOUD:
                 error = IssuerError("unreachable", "lost")
             elif self.call.name in ("mark", "put"):
-                error = rotation.Conflict()  # the repeat of a write that had arrived
+                error = Conflict()  # the repeat of a write that had arrived
         try:
             self.call = self.steps.throw(error) if error else self.steps.send(answer)
         except StopIteration as end:
             self.call, self.outcome = None, end.value
-        except (rotation.RanchhandError, IssuerError) as problem:
+        except (RanchhandError, IssuerError) as problem:
             self.call, self.error = None, problem
 
     # the calls
 
     def _look(self):
-        return rotation.Seen(self.shared.record, self.shared.record_version, tuple(self.shared.lives))
+        return Snapshot(self.shared.record, self.shared.record_version, tuple(self.shared.lives))
 
     def _now(self):
         self.shared.time += datetime.timedelta(seconds=1)
@@ -128,7 +130,7 @@ class Participant:
 
     def _preflight(self, lives):
         if not self.shared.works(lives[0].values["id"]):
-            raise rotation.RanchhandError("unusable", "the current key does not work")
+            raise RanchhandError("unusable", "the current key does not work")
 
     def _lease(self):
         return False  # it may expire at any moment, so it stops nobody here
@@ -136,7 +138,7 @@ class Participant:
     def _mark(self, live, token, values):
         number = int(live.id.rpartition("-")[2])
         if self.shared.lives[number].resource_version != live.resource_version:
-            raise rotation.Conflict
+            raise Conflict
         fresh = values or live.values
         self.shared.lives[number] = replace(
             live, token=token, values=fresh, digests=fresh, resource_version=str(int(live.resource_version) + 1))
@@ -144,13 +146,13 @@ class Participant:
 
     def _put(self, record, stored):
         if stored != self.shared.record_version:
-            raise rotation.Conflict
-        self.shared.record = rotation.Record.from_json(record.to_json())
+            raise Conflict
+        self.shared.record = RotationRecord.from_json(record.to_json())
         self.shared.record_version += 1
         return self.shared.record_version
 
     def _keep(self, name, record, epoch, values):
-        return self.shared.versions.setdefault(name, rotation.Version(name, name, epoch, dict(values), dict(values)))
+        return self.shared.versions.setdefault(name, StoredGeneration(name, name, epoch, dict(values), dict(values)))
 
     def _versions(self, record):
         return list(self.shared.versions.values())

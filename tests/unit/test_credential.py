@@ -9,16 +9,17 @@ import base64
 import copy
 
 import pytest
-from ansible_collections.ranchhand.rancher.plugins.module_utils import _credential
-from ansible_collections.ranchhand.rancher.plugins.module_utils._driver_schema import Schemas
-from ansible_collections.ranchhand.rancher.plugins.module_utils._errors import Mistakes
-from ansible_collections.ranchhand.rancher.plugins.module_utils._metadata import User, Users
-from ansible_collections.ranchhand.rancher.plugins.module_utils._planning import PER_CALL
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.cloud_credential import parse_cloud_credential, show_cloud_credential
+from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.cloud_credential_plan import NO_CREDENTIALS, ObservedCredentials, parse_desired_credentials, plan_cloud_credentials
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.driver_schema import DriverSchemas
+from ansible_collections.ranchhand.rancher.plugins.module_utils._common.errors import ValidationErrors
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.users import User, Users
+from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.planning import CALL_OPTIONS
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 DEFAULT = {"stringValue": ""}
-SCHEMAS = Schemas([
+SCHEMAS = DriverSchemas([
     {"metadata": {"name": "credentialconfig"}, "spec": {"resourceFields": {"azurecredentialConfig": {}}}},
     {"metadata": {"name": "azurecredentialconfig"}, "spec": {"resourceFields": {
         "clientId": {"required": True, "default": DEFAULT}, "clientSecret": {"type": "password", "required": True, "default": DEFAULT},
@@ -66,14 +67,14 @@ WANTED = st.fixed_dictionaries(
 
 def wanted(**options):
     defaults = {"state": "present", "force": False, "update_secrets": "always", "validate_config": True, "wait": False, "wait_timeout": 1, "wait_sleep": 1}
-    assert set(defaults) == set(PER_CALL)
+    assert set(defaults) == set(CALL_OPTIONS)
     names = ("name", "id", "driver", "owner", "description", "labels", "annotations", "config", "secrets")
-    return _credential.desired_from({**dict.fromkeys(names), **defaults, **options})
+    return parse_desired_credentials({**dict.fromkeys(names), **defaults, **options})
 
 
 def plan(desired, *secrets, me=None):
-    stored = _credential.EMPTY.of([_credential.from_secret(secret) for secret in secrets])
-    return _credential.plan(desired, _credential.Observed(stored, SCHEMAS, USERS, me))
+    stored = NO_CREDENTIALS.of([parse_cloud_credential(secret) for secret in secrets])
+    return plan_cloud_credentials(desired, ObservedCredentials(stored, SCHEMAS, USERS, me))
 
 
 def merge_patch(target, patch):
@@ -95,7 +96,7 @@ def test_an_update_leaves_nothing_to_do(secret, options):
     try:
         desired = wanted(id="cc-a", **options)
         change, = plan(desired, secret)
-    except Mistakes:
+    except ValidationErrors:
         assume(False)
     assert secret == before
     if not change.writes:
@@ -106,7 +107,7 @@ def test_an_update_leaves_nothing_to_do(secret, options):
     patched = merge_patch(secret, change.body)
     again, = plan(desired, patched)
     assert again.action == "unchanged"
-    assert _credential.show(change.after, SCHEMAS) == _credential.show(_credential.from_secret(patched), SCHEMAS)
+    assert show_cloud_credential(change.after, SCHEMAS) == show_cloud_credential(parse_cloud_credential(patched), SCHEMAS)
     # nothing else has changed
     given_fields = {*options["config"], *options["secrets"]}
     assert set(change.changed_fields) <= given_fields | {"description", "owner", "labels", "annotations"}
@@ -129,9 +130,9 @@ def test_a_creation_leaves_nothing_to_do(options, value):
     stored = {**change.body, "metadata": {**change.body["metadata"], "name": "cc-x", "uid": "1", "resourceVersion": "1"}}
     again, = plan(desired, stored, me="u-a")
     assert again.action == "unchanged"
-    created = _credential.from_secret(stored)
+    created = parse_cloud_credential(stored)
     assert created.problem is None
-    assert {**_credential.show(change.after, SCHEMAS), "id": created.full_id} == _credential.show(created, SCHEMAS)
+    assert {**show_cloud_credential(change.after, SCHEMAS), "id": created.full_id} == show_cloud_credential(created, SCHEMAS)
 
 
 def secret(name="cc-a", **more):
@@ -147,7 +148,7 @@ def secret(name="cc-a", **more):
     None, {}, {"a": "eA=="}, {"Config": "eA=="}, {"azurecredentialConfig-a-b": "eA=="}, {"azurecredentialConfigs-a": "eA=="}, {"a-b": "eA=="},
 ])
 def test_what_is_no_credential(data):
-    assert _credential.from_secret({**secret(), "data": data}) is None
+    assert parse_cloud_credential({**secret(), "data": data}) is None
 
 
 @pytest.mark.parametrize(("keys", "driver", "problem"), [
@@ -158,19 +159,19 @@ def test_what_is_no_credential(data):
     (["Config-a"], None, "Config"),
 ])
 def test_which_driver_it_is_of(keys, driver, problem):
-    credential = _credential.from_secret({**secret(), "data": dict.fromkeys(keys, "eA==")})
+    credential = parse_cloud_credential({**secret(), "data": dict.fromkeys(keys, "eA==")})
     assert credential.driver == driver
     assert problem in credential.problem if problem else credential.problem is None
 
 
 def test_no_secret_in_what_is_shown_or_logged():
     value = texts(clientSecret="canary-one")["clientSecret"]
-    credential = _credential.from_secret({**secret(), "data": {"azurecredentialConfig-clientSecret": value, "azurecredentialConfig-unknown": value}})
+    credential = parse_cloud_credential({**secret(), "data": {"azurecredentialConfig-clientSecret": value, "azurecredentialConfig-unknown": value}})
     desired = wanted(id="cc-a", secrets={"clientSecret": "canary-two"})
     change, = plan(desired, secret())
-    shown = _credential.show(credential, SCHEMAS)
+    shown = show_cloud_credential(credential, SCHEMAS)
     assert (shown["config"], shown["secret_fields"]) == ({}, ["clientSecret", "unknown"])
-    assert _credential.show(credential, None)["secret_fields"] == ["clientSecret", "unknown"]
+    assert show_cloud_credential(credential, None)["secret_fields"] == ["clientSecret", "unknown"]
     text = repr([credential, desired, change, shown])
     assert not [form for form in ("canary", value, texts(clientSecret="canary-two")["clientSecret"]) if form in text]
 
@@ -179,6 +180,6 @@ def test_no_secret_in_what_is_shown_or_logged():
 def test_a_deletion_under_way_is_done(change):
     planned, = plan(wanted(id="cc-a", state="absent"), secret(**change))
     assert planned.action == "unchanged"
-    with pytest.raises(Mistakes) as caught:
+    with pytest.raises(ValidationErrors) as caught:
         plan(wanted(id="cc-a", description="x"), secret(**change))
     assert caught.value.code == "conflict"

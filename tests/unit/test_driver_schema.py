@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.ranchhand.rancher.plugins.module_utils._driver_schema import Schemas, as_text, check_config, missing_fields, same_json, text_of, trim
-from ansible_collections.ranchhand.rancher.plugins.module_utils._errors import RanchhandError
+from ansible_collections.ranchhand.rancher.plugins.module_utils._common.text import same_json, to_text, trim
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.driver_schema import DriverSchemas, check_config, missing_fields, to_stored_text
+from ansible_collections.ranchhand.rancher.plugins.module_utils._common.errors import RanchhandError
 
 
 def schema(name, fields):
@@ -18,7 +19,7 @@ def default(**value):
     return {"stringValue": "", "intValue": 0, "boolValue": False, "stringSliceValue": None, **value}
 
 
-SCHEMAS = Schemas([
+SCHEMAS = DriverSchemas([
     schema("credentialconfig", {"cloudcredentialConfig": {}, "emptycredentialConfig": {}, "other": {}}),
     schema("cloudcredentialconfig", {
         "key": {"type": "password", "required": True, "default": default()}, "user": {"required": True, "default": default()},
@@ -35,13 +36,13 @@ FIELDS = SCHEMAS.credential_fields("cloud")
     ({"b": [1, None, "ü"], "a": {}}, '{"b":[1,null,"ü"],"a":{}}'),
 ])
 def test_text_of(value, text):
-    assert text_of(value) == text
+    assert to_text(value) == text
 
 
 @pytest.mark.parametrize("value", [1.10, 1.0, ["canary"], object()])
 def test_what_has_no_text(value):
     with pytest.raises(ValueError, match="^must be ") as caught:
-        text_of(value)
+        to_text(value)
     assert "canary" not in str(caught.value) and "1.1" not in str(caught.value)
 
 
@@ -68,7 +69,7 @@ def test_fields():
 
 
 def check(public, secret, creating=True, fields=FIELDS):
-    config, mistakes = check_config(fields, public, secret, as_text)
+    config, mistakes = check_config(fields, public, secret, to_stored_text)
     return config, mistakes + missing_fields(fields, config, creating)
 
 

@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.ranchhand.rancher.plugins.module_utils._errors import Mistakes
-from ansible_collections.ranchhand.rancher.plugins.module_utils._options import Spec, call_and_item, parse, plain
+from ansible_collections.ranchhand.rancher.plugins.module_utils._common.errors import ValidationErrors
+from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import OptionSpec, parse_options, single_or_list, to_builtin
 from hypothesis import given
 from hypothesis import strategies as st
 
-ITEM = Spec({
+ITEM = OptionSpec({
     "name": {"type": "str", "required": True},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "config": {"type": "dict"},
@@ -20,17 +20,17 @@ ITEM = Spec({
     "groups": {"type": "list", "elements": "str"},
     "inner": {"type": "dict", "options": {"deep": {"type": "bool"}}},
 })
-CALL = call_and_item(Spec({"host": {"type": "str"}}), Spec({**ITEM.options, "name": {"type": "str"}}), "items", ("state", "wait"))
+CALL = single_or_list(OptionSpec({"host": {"type": "str"}}), OptionSpec({**ITEM.options, "name": {"type": "str"}}), "items", ("state", "wait"))
 
 
 def mistakes(spec, given_options, **more):
-    with pytest.raises(Mistakes) as caught:
-        parse(spec, given_options, **more)
-    return caught.value.sentences
+    with pytest.raises(ValidationErrors) as caught:
+        parse_options(spec, given_options, **more)
+    return caught.value.messages
 
 
 def test_typed_with_defaults():
-    assert parse(ITEM, {"name": 5, "hold": "Yes", "timeout": " 7 ", "groups": "a, b", "config": None, "inner": {"deep": "no"}}) == {
+    assert parse_options(ITEM, {"name": 5, "hold": "Yes", "timeout": " 7 ", "groups": "a, b", "config": None, "inner": {"deep": "no"}}) == {
         "name": "5", "state": "present", "config": None, "wait": True, "timeout": 7, "groups": ["a", "b"], "inner": {"deep": False},
     }
 
@@ -64,13 +64,13 @@ def test_items_are_told_by_index_and_name():
 
 
 def test_what_stands_on_the_call_shows_through():
-    parsed = parse(CALL, {"state": "absent", "items": [{"name": "a"}, {"name": "b", "state": "present", "wait": False}]})
+    parsed = parse_options(CALL, {"state": "absent", "items": [{"name": "a"}, {"name": "b", "state": "present", "wait": False}]})
     assert [(item["state"], item["wait"], item["timeout"]) for item in parsed["items"]] == [(None, None, 120), ("present", False, 120)]
 
 
 def test_what_a_check_finds_is_told_with_the_rest():
     def check(parsed):
-        raise Mistakes([f"saw {parsed['timeout']}"])
+        raise ValidationErrors([f"saw {parsed['timeout']}"])
 
     assert mistakes(ITEM, {"timeout": 3}, check=check) == ["name is required", "saw 3"]
 
@@ -84,8 +84,8 @@ VALUES = st.recursive(
 @given(st.dictionaries(st.sampled_from(["state", "config", "wait", "timeout", "groups", "inner", "host", "items"]), VALUES), VALUES)
 def test_no_value_is_echoed(options, item):
     try:
-        parse(CALL, {**options, "items": [item, {"config": item, "wait": item, "inner": {"deep": item}}]})
-    except Mistakes as error:
+        parse_options(CALL, {**options, "items": [item, {"config": item, "wait": item, "inner": {"deep": item}}]})
+    except ValidationErrors as error:
         assert "4711" not in error.message
 
 
@@ -96,6 +96,6 @@ def test_plain_values():
     class Number(int):
         pass
 
-    converted = plain({Text("a"): [Text("b"), Number(5), True, None, 1.5, (Text("c"),)]})
+    converted = to_builtin({Text("a"): [Text("b"), Number(5), True, None, 1.5, (Text("c"),)]})
     assert converted == {"a": ["b", 5, True, None, 1.5, ["c"]]}
     assert {type(one) for one in converted["a"][:2]} == {str, int}

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.ranchhand.rancher.plugins.module_utils._references import credential_id, values_at
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.references import referenced_name, values_at
 
 
 @pytest.mark.parametrize(("value", "namespace", "expected"), [
@@ -24,7 +24,7 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._references impo
     (["cc-a"], "cattle-global-data", None),
 ])
 def test_credential_id(value, namespace, expected):
-    assert credential_id(value, namespace) == expected
+    assert referenced_name(value, namespace) == expected
 
 
 @pytest.mark.parametrize(("item", "path", "expected"), [

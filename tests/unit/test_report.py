@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.ranchhand.rancher.plugins.module_utils._errors import Mistakes, RanchhandError
-from ansible_collections.ranchhand.rancher.plugins.module_utils._options import parse
-from ansible_collections.ranchhand.rancher.plugins.module_utils._run import Failed, Mode
+from ansible_collections.ranchhand.rancher.plugins.module_utils._common.errors import RanchhandError, ValidationErrors
+from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import parse_options
+from ansible_collections.ranchhand.rancher.plugins.module_utils._common.errors import FailureWithResult
+from ansible_collections.ranchhand.rancher.plugins.module_utils._runtime.execute import RunMode
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._report import write
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._report.formats import to_csv, to_json
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._report.model import CODES, LEVELS, SOURCES, build, findings, visible
@@ -141,7 +142,7 @@ def test_nothing_ends_the_element_that_data_stands_in():
 def wanted(tmp_path, *names, **options):
     """Parsed options for files of these formats."""
     files = {name: str(tmp_path / f"report.{name}") for name in names or write.WRITERS}
-    return {**parse(write.REPORT, {"registered": "found", "files": files, **options}, write.check_report), "ranchers": fleet(30, unread=False)}
+    return {**parse_options(write.REPORT, {"registered": "found", "files": files, **options}, write.check_report), "ranchers": fleet(30, unread=False)}
 
 
 def test_files_are_written_at_once_for_all_to_read(tmp_path):
@@ -149,7 +150,7 @@ def test_files_are_written_at_once_for_all_to_read(tmp_path):
     (tmp_path / "report.json").symlink_to(tmp_path / "elsewhere")
     before = os.umask(0o077)
     try:
-        result = write.write_report(options, None, Mode())
+        result = write.write_report(options, None, RunMode())
     finally:
         os.umask(before)
     assert result["changed"] and (tmp_path / "report.json").is_symlink() and (tmp_path / "elsewhere").read_bytes().startswith(b"{")
@@ -166,24 +167,24 @@ def test_only_another_time_is_no_change(tmp_path, monkeypatch):
         def now(cls, tz=None):
             return clock[0]
     monkeypatch.setattr(write.datetime, "datetime", Clock)
-    assert write.write_report(options, None, Mode(check=True))["changed"] and not list(tmp_path.iterdir())
-    assert write.write_report(options, None, Mode())["changed"]
+    assert write.write_report(options, None, RunMode(check=True))["changed"] and not list(tmp_path.iterdir())
+    assert write.write_report(options, None, RunMode())["changed"]
     before = {one: one.read_bytes() for one in tmp_path.iterdir()}
     clock[0] += datetime.timedelta(minutes=10)
-    assert not write.write_report(options, None, Mode(check=True))["changed"]
+    assert not write.write_report(options, None, RunMode(check=True))["changed"]
     assert {one: one.read_bytes() for one in tmp_path.iterdir()} == before
-    assert not write.write_report(options, None, Mode())["changed"]
+    assert not write.write_report(options, None, RunMode())["changed"]
     assert {one.name for one, text in before.items() if one.read_bytes() == text} == {"report.csv"}  # which has no time
     for name in write.WRITERS:
         options["ranchers"]["lab"]["credentials"][0]["name"] += "!"
         one = {**options, "files": {name: options["files"][name]}}
-        assert write.write_report(one, None, Mode(check=True))["changed"], name
+        assert write.write_report(one, None, RunMode(check=True))["changed"], name
 
 
 def test_it_fails_after_it_has_written(tmp_path):
     options = {**wanted(tmp_path, "json"), "ranchers": {"prod": {"msg": "connection refused"}}}
-    with pytest.raises(Failed, match=r"^prod could not be read \(connection refused\)$") as failure:
-        write.write_report(options, None, Mode())
+    with pytest.raises(FailureWithResult, match=r"^prod could not be read \(connection refused\)$") as failure:
+        write.write_report(options, None, RunMode())
     assert failure.value.code == "problems" and failure.value.result["figures"]["ranchers_unread"] == 1
     assert json.loads((tmp_path / "report.json").read_text())["ranchers"][0]["error"] == "connection refused"
 
@@ -201,8 +202,8 @@ def test_it_fails_after_it_has_written(tmp_path):
 def test_mistakes(tmp_path, options, sentence):
     (tmp_path / "y").mkdir()
     given = json.loads(json.dumps({"registered": "found", "files": {"html": "{tmp}/x"}, **options}).replace("{tmp}", str(tmp_path)))
-    with pytest.raises(Mistakes) as failure:
-        parse(write.REPORT, given, write.check_report)
+    with pytest.raises(ValidationErrors) as failure:
+        parse_options(write.REPORT, given, write.check_report)
     assert sentence.replace("{tmp}", str(tmp_path)) in failure.value.message
 
 
@@ -213,7 +214,7 @@ def test_mistakes(tmp_path, options, sentence):
 ])
 def test_what_was_registered_is_no_such_thing(tmp_path, ranchers, sentence):
     with pytest.raises(RanchhandError) as failure:
-        write.write_report({**wanted(tmp_path), "ranchers": ranchers}, None, Mode())
+        write.write_report({**wanted(tmp_path), "ranchers": ranchers}, None, RunMode())
     assert failure.value.message == sentence and not list(tmp_path.iterdir())
 
 

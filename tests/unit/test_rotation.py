@@ -10,14 +10,15 @@ import random
 
 import hypothesis
 import pytest
-from ansible_collections.ranchhand.rancher.plugins.module_utils import _rotation as rotation
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.protocol import ABORTED, Call, Conflict, RETIRED, ROLLED_BACK, ROTATED, RotationProtocol, Snapshot
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.record import DISABLED, DISABLING, GRACE, IDLE, ISSUED, ROLLING_BACK
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import IssuerError
 from hypothesis import strategies
 
 from .fake_world import IN_CLOUD, PERSON, Listed, Participant, Shared, Single, finish
 
 DRAINS = 60
-ROTATE, RETIRE, BACK, ABORT = rotation.ROTATED, rotation.RETIRED, rotation.ROLLED_BACK, rotation.ABORTED
+ROTATE, RETIRE, BACK, ABORT = ROTATED, RETIRED, ROLLED_BACK, ABORTED
 
 
 class Violation(AssertionError):
@@ -33,7 +34,7 @@ def check(shared, before):
     if any(one.values["id"] == PERSON and now.values["id"] != PERSON for one, now in zip(before, shared.lives)):
         if not (record and record.old and record.old.key == PERSON):
             raise Violation("somebody's edit was overwritten")
-    if record and record.phase in (rotation.GRACE, rotation.DISABLING, rotation.DISABLED, rotation.ROLLING_BACK):
+    if record and record.phase in (GRACE, DISABLING, DISABLED, ROLLING_BACK):
         if record.old.version not in shared.versions:
             raise Violation("the old value is lost")
         if shared.issuer is Listed and record.old.key != PERSON and record.old.key not in shared.cloud:
@@ -119,7 +120,7 @@ class Schedule:
             self.settings["rotation_id"] = wanted
             for goal in (ROTATE, ROTATE, RETIRE, RETIRE, RETIRE):
                 run = self.fresh(goal)
-                seen = rotation.Seen(shared.record, shared.record_version, tuple(shared.lives))
+                seen = Snapshot(shared.record, shared.record_version, tuple(shared.lives))
                 foretold = () if run.protocol.decide(seen) else run.protocol.path(seen)
                 finish(run)
                 if run.outcome and run.outcome.steps != foretold:
@@ -128,7 +129,7 @@ class Schedule:
                 if run.error:
                     raise Violation(f"the next run is stuck: {run.error}")
         live = {one.values["id"] for one in shared.lives}
-        if shared.record.phase != rotation.IDLE or len(live) != 1:
+        if shared.record.phase != IDLE or len(live) != 1:
             raise Violation(f"left in {shared.record.phase} with {live}")
         if shared.issuer is Listed and set(shared.cloud) != live or not shared.works(*live):
             raise Violation(f"keys left behind: {sorted(shared.cloud)}, live {live}")
@@ -202,20 +203,20 @@ def test_without_waiting_after_a_takeover_a_call_under_way_does_harm():
 def test_without_the_token_a_superseded_run_does_harm(monkeypatch):
     """The model's variant no_token: only the record tells who is at it."""
     def held(self, *allowed):
-        seen = yield rotation.Call("look")
+        seen = yield Call("look")
         if any(self.record.holds(live) not in allowed for live in seen.lives):
-            raise rotation.Conflict
+            raise Conflict
         self.lives = seen.lives
         return seen.lives[0].values
 
-    monkeypatch.setattr(rotation.Protocol, "_held", held)
+    monkeypatch.setattr(RotationProtocol, "_held", held)
     assert _violations(4000, {**CASTS["retire and roll back"], "goals": (RETIRE, BACK, RETIRE)})
 
 
 @pytest.mark.slow
 def test_without_a_snapshot_a_lost_key_blocks_for_ever(monkeypatch):
     """The model's variant no_snapshot."""
-    monkeypatch.setattr(rotation.Protocol, "_delete_orphans", lambda self, keys: iter(()))
+    monkeypatch.setattr(RotationProtocol, "_delete_orphans", lambda self, keys: iter(()))
     found = _violations(600, CASTS["two rotate"])
     assert any("two keys" in violation for violation in found), found
 
@@ -246,7 +247,7 @@ def test_a_password_that_the_cloud_refuses_is_given_up(monkeypatch, refuses):
 
     monkeypatch.setattr(run, f"_{refuses}", refuse)
     finish(run)
-    assert run.error.code == "verify_failed" and shared.record.phase == rotation.IDLE
+    assert run.error.code == "verify_failed" and shared.record.phase == IDLE
     assert shared.accepted == shared.lives[0].values["id"] == "k1" and len(shared.versions) == 1
 
 
@@ -255,8 +256,8 @@ def test_of_two_that_begin_at_once_the_later_is_busy():
     shared = Shared()
     late, early = Participant(shared, ROTATE, "run1"), Participant(shared, ROTATE, "run2")
     late.advance()
-    while early.call.name != "mark" or early.protocol.record.phase != rotation.ISSUED:
+    while early.call.name != "mark" or early.protocol.record.phase != ISSUED:
         early.advance()
     finish(late)
     assert late.error.code == "busy", late.error
-    assert finish(early).outcome.record.phase == rotation.GRACE
+    assert finish(early).outcome.record.phase == GRACE

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import base64
 
-from ansible_collections.ranchhand.rancher.plugins.module_utils._secret_text import HIDDEN, encode, forms, leaves, mask
+from ansible_collections.ranchhand.rancher.plugins.module_utils._common.masking import HIDDEN, mask, secret_forms, secret_leaves
+from ansible_collections.ranchhand.rancher.plugins.module_utils._common.text import base64_encode
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,7 +17,7 @@ SECRETS = st.lists(st.text(min_size=8, max_size=400).filter(str.strip), min_size
 
 @given(SECRETS, st.text(max_size=20), st.text(max_size=20))
 def test_nothing_is_left_of_a_secret(secrets, before, after):
-    shown = mask({"a": [before + secret + after for secret in secrets], "b": {"c": [encode(secret) for secret in secrets]}}, forms(secrets))
+    shown = mask({"a": [before + secret + after for secret in secrets], "b": {"c": [base64_encode(secret) for secret in secrets]}}, secret_forms(secrets))
     for secret in secrets:
         for form in (secret, secret.strip(), base64.b64encode(secret.encode()).decode(), base64.b64encode(secret.strip().encode()).decode()):
             assert form in HIDDEN or form not in "\n".join(shown["a"] + shown["b"]["c"])
@@ -24,7 +25,7 @@ def test_nothing_is_left_of_a_secret(secrets, before, after):
 
 def test_keys_and_other_values_stay():
     result = {"secretKey": "x secretKey y", "size": 5, "whole": 12345678, "yes": True, "none": None, "list": ("a", 1.5)}
-    assert mask(result, forms(["secretKey", "12345678", "True"])) == {
+    assert mask(result, secret_forms(["secretKey", "12345678", "True"])) == {
         "secretKey": f"x {HIDDEN} y", "size": 5, "whole": HIDDEN, "yes": True, "none": None, "list": ["a", 1.5],
     }
 
@@ -32,20 +33,20 @@ def test_keys_and_other_values_stay():
 def test_the_longer_of_two_secrets_goes_whole():
     for size in (1, 300):
         short, long = "abc" * size, "xx" + "abc" * size + "yy"
-        assert mask(long, forms([short, long])) == HIDDEN
+        assert mask(long, secret_forms([short, long])) == HIDDEN
 
 
 def test_without_secrets_a_result_is_as_it_was():
     result = {"a": ["b"]}
-    assert forms([""]) == set()
-    assert mask(result, ["", *forms(["nothing of it"])]) == result
+    assert secret_forms([""]) == set()
+    assert mask(result, ["", *secret_forms(["nothing of it"])]) == result
 
 
 def test_leaves_of_any_value():
-    assert list(leaves({"a": "b", "c": {"d": [1, 2.5, None, True, "e"]}, "f": {}})) == ["b", "1", "2.5", "e"]
-    assert list(leaves("x")) == ["x"]
+    assert list(secret_leaves({"a": "b", "c": {"d": [1, 2.5, None, True, "e"]}, "f": {}})) == ["b", "1", "2.5", "e"]
+    assert list(secret_leaves("x")) == ["x"]
 
 
 def test_short_secrets_do_not_tear_holes_into_words():
     result = {"action": "updated", "id": "cattle-global-data:cc-tpass", "note": "the pass is pass, not bypass"}
-    assert mask(result, forms(["p", "up", "dat", "pass"])) == {**result, "note": f"the {HIDDEN} is {HIDDEN}, not bypass"}
+    assert mask(result, secret_forms(["p", "up", "dat", "pass"])) == {**result, "note": f"the {HIDDEN} is {HIDDEN}, not bypass"}

@@ -14,7 +14,7 @@ import typing as t
 from collections import Counter
 from collections.abc import Mapping
 
-from ...module_utils._problems import LEVELS as CREDENTIAL_CODES
+from ...module_utils._health.problems import LEVELS as CREDENTIAL_CODES
 
 LEVELS = ("error", "warning", "notice")
 # Each problem and how bad it is.

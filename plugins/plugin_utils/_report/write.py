@@ -15,9 +15,10 @@ import tempfile
 import typing as t
 from collections.abc import Mapping
 
-from ...module_utils._errors import Mistakes, RanchhandError
-from ...module_utils._options import Spec
-from ...module_utils._run import Connect, Failed, Mode
+from ...module_utils._common.errors import RanchhandError, ValidationErrors
+from ...module_utils._common.options import OptionSpec
+from ...module_utils._common.errors import FailureWithResult
+from ...module_utils._runtime.execute import Connect, RunMode
 from . import formats, page
 from .model import CODES, LEVELS, build, findings, mistakes
 
@@ -27,7 +28,7 @@ WRITERS: dict[str, t.Callable[[Mapping[str, t.Any]], str]] = {
 WORDS = (*LEVELS, *CODES)
 RUNBOOKS = "https://github.com/ranchhand/ranchhand.rancher/blob/main/docs/runbooks"
 
-REPORT = Spec({
+REPORT = OptionSpec({
     "registered": {"type": "str", "required": True},
     "files": {"type": "dict", "required": True, "options": {name: {"type": "path"} for name in WRITERS}},
     "fail_on": {"type": "list", "elements": "str", "default": []},
@@ -39,7 +40,7 @@ _WHEN = re.compile(r"([Gg]enerated(?:_at\W+| at |_timestamp_seconds ))[\d:TZ-]+"
 
 
 def check_report(params: Mapping[str, t.Any]) -> None:
-    """Raises Mistakes if no report can be made of these options."""
+    """Raises ValidationErrors if no report can be made of these options."""
     wrong = [f"fail_on: there is no {word:.60}; allowed are {', '.join(WORDS)}" for word in params["fail_on"] or () if word and word not in WORDS]
     if params["files"] is not None:
         paths = _paths(params["files"])
@@ -51,14 +52,14 @@ def check_report(params: Mapping[str, t.Any]) -> None:
     if params["runbook_url"] and not re.match("https?://[^/]", params["runbook_url"]):
         wrong.append("runbook_url must begin with https:// or http://")
     if wrong:
-        raise Mistakes(wrong)
+        raise ValidationErrors(wrong)
 
 
-def write_report(params: Mapping[str, t.Any], connect: Connect, mode: Mode) -> dict[str, t.Any]:
+def write_report(params: Mapping[str, t.Any], connect: Connect, mode: RunMode) -> dict[str, t.Any]:
     """The core of the module, to whose options ``ranchers`` is added: what was registered on each host. It connects to nothing."""
     wrong = mistakes(params["ranchers"], params["registered"])
     if wrong:
-        raise Mistakes(wrong)
+        raise ValidationErrors(wrong)
     model = build(params["ranchers"], datetime.datetime.now(datetime.timezone.utc), params["runbook_url"])
     paths = _paths(params["files"])
     texts = {path: WRITERS[name](model).encode("utf-8", "backslashreplace") for name, path in paths.items()}
@@ -68,10 +69,10 @@ def write_report(params: Mapping[str, t.Any], connect: Connect, mode: Mode) -> d
             try:
                 _write(path, text)
             except OSError as error:
-                raise Failed("invalid", f"{path} cannot be written: {error.strerror}", result) from None
+                raise FailureWithResult("invalid", f"{path} cannot be written: {error.strerror}", result) from None
     found = findings(model, params["fail_on"])
     if found:
-        raise Failed("problems", "; ".join(found), result)
+        raise FailureWithResult("problems", "; ".join(found), result)
     return result
 
 

@@ -1,0 +1,9 @@
+# Copyright (c) 2026 ranchhand contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""Rotates the keys of cloud credentials: protocol, records, gates, and issuers, which talk to cloud providers.
+
+The protocol is pure. Everything else here executes what the protocol decides.
+
+PRIVATE to the collection.
+"""

@@ -1,0 +1,259 @@
+# Copyright (c) 2026 ranchhand contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Tokens of a ServiceAccount, for Harvester clusters that are reached directly.
+
+PRIVATE to the collection. A new token is bound to an empty Secret of its own, and revoked by deleting that Secret. API servers keep
+accepting a token that they saw a moment ago for up to ten seconds.
+
+Who signs in needs, in the namespace of the ServiceAccount: create on serviceaccounts/token of it, and get, list, create and delete
+on secrets.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import datetime
+import hashlib
+import json
+import secrets
+import typing as t
+from collections.abc import Mapping
+
+from ..._common.errors import ApiError, RanchhandError
+from ..._kubernetes.client import KubernetesClient, name_in_path
+from ..._kubernetes.connection import CONNECTION, parse_yaml
+from ...issuer import CALL_TIMEOUT, Issuer, IssuerError, Key, Values
+
+FIELD = "kubeconfigContent"
+LABEL = "ranchhand.cattle.io/rotation-key"
+OPTIONS = ("namespace", "service_account", "expiration", "sign_in", "kubeconfig")
+EXPIRATION = 90 * 24 * 3600
+SHORTEST = 600  # seconds, as Kubernetes has it
+_PREFIX = "system:serviceaccount:"
+_LEGACY = "kubernetes.io/serviceaccount/secret.name"
+_LEGACY_TYPE = "kubernetes.io/service-account-token"
+_WHO = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+_WHAT = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
+_CODES = {"forbidden": "refused", "conflict": "refused", "unreachable": "unreachable", "unsupported": "unsupported"}
+
+
+class Token:
+    """What a ServiceAccount's token says of itself. Nothing is verified here: that is for the API server to do."""
+
+    def __init__(self, text: str) -> None:
+        try:
+            payload = text.split(".")[1]
+            claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+            self.username: str = claims["sub"]
+            if not self.username.startswith(_PREFIX):
+                raise ValueError
+            self.namespace, self.account = self.username[len(_PREFIX):].split(":")
+            self.secret: str | None = (claims.get("kubernetes.io") or {}).get("secret", {}).get("name") or claims.get(_LEGACY)
+            self.issued_at, self.expires_at = (
+                None if claims.get(name) is None else datetime.datetime.fromtimestamp(claims[name], datetime.timezone.utc) for name in ("iat", "exp")
+            )
+            self.digest = claims.get("jti") or hashlib.sha256(text.encode()).hexdigest()[:12]
+        except (IndexError, KeyError, ValueError, TypeError, AttributeError, OverflowError, OSError):
+            raise IssuerError("unsupported", f"{FIELD} has no token of a ServiceAccount, as a Harvester cluster that is reached directly takes it; "
+                                             "a token of Rancher's or a certificate cannot be rotated this way") from None
+
+    @property
+    def key_id(self) -> str:
+        """The name of the Secret that it is bound to; something that cannot be such a name if there is none."""
+        until = f" until {self.expires_at.strftime(_TIME)}" if self.expires_at else ""
+        return self.secret or f"serviceaccount {self.namespace}/{self.account}, token {self.digest}{until}"
+
+
+class Kubeconfig:
+    """The active cluster and user of the kubeconfig in a credential's fields."""
+
+    def __init__(self, values: Values) -> None:
+        text = values.get(FIELD) or ""
+        try:
+            self._content = parse_yaml(text)
+            names = [one["name"] for one in self._content["contexts"]]
+            context = _named(self._content, "context", self._content.get("current-context") or names[0])
+            self._cluster = _named(self._content, "cluster", context["cluster"])
+            self._user = _named(self._content, "user", context["user"])
+            token = self._user.get("token")
+        except Exception:  # whatever malformed text makes YAML trip over; what it says may quote it
+            raise IssuerError("invalid", f"{FIELD} is not a kubeconfig with a context, a cluster and a user") from None
+        if "certificate-authority" in self._cluster:
+            raise IssuerError("invalid", f"{FIELD} names a file for certificate-authority; it has to hold the certificates themselves")
+        self.token = Token(token if isinstance(token, str) else "")
+        self._is_json = text.lstrip().startswith("{")
+
+    def connection(self) -> dict[str, t.Any]:
+        """A kubeconfig of nothing but the cluster and the token: what else a user may have, such as programs to run, is left out."""
+        return {
+            "current-context": "it", "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
+            "clusters": [{"name": "it", "cluster": self._cluster}], "users": [{"name": "it", "user": {"token": self._user["token"]}}],
+        }
+
+    def with_token(self, token: str) -> str:
+        """The same with another token."""
+        self._user["token"] = token
+        if self._is_json:
+            return json.dumps(self._content)
+        import yaml
+        return t.cast(str, yaml.safe_dump(self._content, sort_keys=False))
+
+
+def _named(content: Mapping[str, t.Any], section: str, name: str) -> dict[str, t.Any]:
+    found = next(one for one in content[f"{section}s"] if one["name"] == name)[section]
+    if not isinstance(found, dict):
+        raise TypeError
+    return found
+
+
+class Kubernetes(Issuer):
+    """The tokens of one ServiceAccount.
+
+    Options: ``namespace`` and ``service_account`` are what the token's own have to be, where they are given. ``expiration`` is how
+    long a token lasts, in seconds; the API server may shorten it. ``sign_in`` is ``rotating``, with the token that the credential
+    holds, or ``given``, with ``kubeconfig`` (as content or path) of somebody else.
+    """
+
+    drivers = ("harvester",)
+    fields = (FIELD,)
+    disables = False
+
+    def __init__(self, options: t.Mapping[str, t.Any]) -> None:
+        super().__init__(options)
+        given = {name for name, value in options.items() if value is not None}
+        unknown = sorted(set(options).difference(OPTIONS))
+        if unknown:
+            raise IssuerError("invalid", f"unknown option {', '.join(unknown)}; there are {', '.join(OPTIONS)}")
+        self._sign_in = options.get("sign_in") or "rotating"
+        if self._sign_in not in ("rotating", "given"):
+            raise IssuerError("invalid", "sign_in has to be rotating or given")
+        if (self._sign_in == "given") != ("kubeconfig" in given):
+            raise IssuerError("invalid", "kubeconfig and sign_in: given belong together")
+        expiration = options.get("expiration")
+        try:
+            self._expiration = EXPIRATION if expiration is None else int(expiration)
+        except (TypeError, ValueError):
+            self._expiration = 0
+        if self._expiration < SHORTEST:
+            raise IssuerError("invalid", f"expiration has to be a number of seconds, {SHORTEST} at least")
+
+    def key_id(self, values: Values) -> str:
+        return Kubeconfig(values).token.key_id
+
+    def keys(self, by: Values) -> list[Key]:
+        token = self._token(by)
+        client = self._client(by)
+        with _translated():
+            found = list(client.list_objects(_secrets(token), labelSelector=f"{LABEL}={_label(token)}"))
+        keys = [Key(one["metadata"]["name"], created_at=_time(one["metadata"]["creationTimestamp"])) for one in found]
+        return keys + ([] if any(one.id == token.key_id for one in keys) else [Key(token.key_id, created_at=token.issued_at)])
+
+    def issue(self, by: Values) -> dict[str, str]:
+        kubeconfig = Kubeconfig(by)
+        token = self._token(by)
+        name = f"{token.account}-ranchhand-{secrets.token_hex(3)[:5]}"
+        body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "labels": {LABEL: _label(token)}}, "type": "Opaque"}
+        client = self._client(by)
+        with _translated():
+            try:
+                secret = client.post(_secrets(token), body)
+            except ApiError as error:
+                if error.reason != "AlreadyExists":  # the reply to the first attempt was lost
+                    raise
+                secret = client.get(_secrets(token, name))
+            answer = client.post(f"/api/v1/namespaces/{name_in_path(token.namespace)}/serviceaccounts/{name_in_path(token.account)}/token", {
+                "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
+                "spec": {
+                    "expirationSeconds": self._expiration,
+                    "boundObjectRef": {"apiVersion": "v1", "kind": "Secret", "name": name, "uid": secret["metadata"]["uid"]},
+                },
+            })
+            return {FIELD: kubeconfig.with_token(answer["status"]["token"])}
+
+    def verify(self, values: Values, by: Values) -> None:
+        kubeconfig = Kubeconfig(values)
+        client = _connect(kubeconfig.connection())
+        with _translated():
+            try:
+                found = client.post(_WHO, {})["status"]["userInfo"]["username"]
+            except ApiError as error:
+                if error.status != 404:
+                    raise
+                # Before Kubernetes 1.28 it does not tell who signed in, but that the token is what it says of itself.
+                if not client.post(_WHAT, {"spec": {"namespace": "default"}})["status"]["resourceRules"]:
+                    raise
+                found = kubeconfig.token.username
+        expected = self._token(by).username
+        if found != expected:
+            raise IssuerError("invalid", f"the token is of {found}, not of {expected}")
+
+    def delete(self, key_id: str, by: Values) -> None:
+        token = self._token(by)
+        unbound, _until, end = key_id.partition(" until ")
+        if end and _time(end) < datetime.datetime.now(datetime.timezone.utc):
+            return
+        if " " in unbound:
+            raise IssuerError("unsupported", f"{key_id} is bound to no Secret, so it cannot be revoked alone: let it expire, or delete and "
+                                             "make again the ServiceAccount, which revokes all its tokens")
+        path = _secrets(token, key_id)
+        client = self._client(by)
+        with _translated():
+            try:
+                secret = client.get(path)
+                metadata = secret["metadata"]
+                if secret.get("data") and secret.get("type") != _LEGACY_TYPE:
+                    raise IssuerError("unsupported", f"Secret {key_id} in namespace {token.namespace} holds data of its own, so it is not deleted; "
+                                                     "delete it when nothing else needs it, which revokes the token")
+                client.delete(path, metadata["uid"], metadata["resourceVersion"])
+            except ApiError as error:
+                if error.status != 404:
+                    raise
+
+    def expires_at(self, values: Values) -> datetime.datetime | None:
+        return Kubeconfig(values).token.expires_at
+
+    def _token(self, by: Values) -> Token:
+        token = Kubeconfig(by).token
+        for option, found in (("namespace", token.namespace), ("service_account", token.account)):
+            if self.options.get(option) not in (None, found):
+                raise IssuerError("invalid", f"the token is of ServiceAccount {token.namespace}/{token.account}, not of the {option} {self.options[option]}")
+        return token
+
+    def _client(self, by: Values) -> KubernetesClient:
+        return _connect(self.options["kubeconfig"] if self._sign_in == "given" else Kubeconfig(by).connection())
+
+
+@contextlib.contextmanager
+def _translated() -> t.Iterator[None]:
+    """What goes wrong at the cluster, as the contract has it."""
+    try:
+        yield
+    except RanchhandError as error:
+        lost = isinstance(error, ApiError) and (error.status == 429 or error.status >= 500)
+        raise IssuerError("unreachable" if lost else _CODES.get(error.code, "invalid"), error.message) from None
+    except (LookupError, TypeError, ValueError, AttributeError):
+        raise IssuerError("unreachable", "the cluster does not answer like a Kubernetes API server") from None
+
+
+def _connect(kubeconfig: t.Any) -> KubernetesClient:
+    # Nothing of K8S_AUTH_*: that is the cluster of Rancher.
+    with _translated():
+        return KubernetesClient({**dict.fromkeys(CONNECTION.options), "kubeconfig": kubeconfig}, patience=CALL_TIMEOUT - 1)
+
+
+def _label(token: Token) -> str:
+    if len(token.account) > 63:
+        raise IssuerError("unsupported", f"the name of ServiceAccount {token.namespace}/{token.account} is longer than the 63 characters of a label")
+    return token.account
+
+
+def _secrets(token: Token, name: str | None = None) -> str:
+    return f"/api/v1/namespaces/{name_in_path(token.namespace)}/secrets" + (f"/{name_in_path(name)}" if name else "")
+
+
+def _time(text: str) -> datetime.datetime:
+    return datetime.datetime.strptime(text, _TIME).replace(tzinfo=datetime.timezone.utc)
