@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from ..._common.errors import RanchhandError
 from ..._rancher.cloud_credential import CloudCredential
 from ...issuer import Issuer
-from ..executor import Time
+from ..._common.times import Time
 from ..store import decoded_values
 
 ISSUERS = {"aws": ("aws", "Aws"), "kubernetes": ("kubernetes", "Kubernetes"), "openstack": ("openstack", "OpenStack"), "supplied": ("supplied", "Supplied")}
@@ -28,7 +28,7 @@ def load_issuer(name: str, options: Mapping[str, t.Any]) -> Issuer:
     """An issuer by its name, ours or another collection's. Raises RanchhandError."""
     if name in ISSUERS:
         module, title = ISSUERS[name]
-        return getattr(importlib.import_module(f"{__package__}._issuers.{module}"), title)(options)
+        return getattr(importlib.import_module(f"{__package__}.{module}"), title)(options)
     namespace, collection, short = name.split(".")
     path = f"ansible_collections.{namespace}.{collection}.plugins.plugin_utils.{short}"
     try:
