@@ -18,8 +18,9 @@ from collections.abc import Mapping
 from .._common.errors import ApiError, RanchhandError
 from .._common.times import format_time, now
 from .._kubernetes.client import CONFLICT_ATTEMPTS, KubernetesClient
+from .._rancher.annotations import GUARD_SETTLE
 from .._rancher.queries import get_or_none
-from .policies import BINDINGS, CONFIG_MAPS, DELETION_LIST, IN_USE, PROBE, SETTLE, deletion_entry, expired_entries
+from .policies import BINDINGS, CONFIG_MAPS, DELETION_LIST, IN_USE, PROBE, deletion_entry, expired_entries
 
 PROBE_TIMEOUT = 30.0  # seconds for the policy to see its parameter
 
@@ -44,7 +45,7 @@ class GuardClient:
             return None
         if binding is None:
             return None
-        settle = (binding["metadata"].get("annotations") or {}).get(SETTLE, "60")
+        settle = (binding["metadata"].get("annotations") or {}).get(GUARD_SETTLE, "60")
         return cls(client, float(settle), protecting is not None)
 
     def condemn(self, condemned: t.Sequence[t.Any], run: str) -> None:

@@ -14,13 +14,12 @@ import typing as t
 from collections.abc import Mapping
 
 from .._common.times import Time, mark_time
-from .._rancher.annotations import ALLOW_DELETE, MARK_LIFETIME, PREFIX
+from .._rancher.annotations import ALLOW_DELETE, ANNOTATION_LIFETIME, GUARD_SETTLE
 from .._rancher.references import CREDENTIAL_NAMESPACE, CREDENTIAL_REFERENCE_FIELDS, ReferenceField, TURTLES_PROVIDERS
 
 DELETION_LIST = "ranchhand-condemned"
 IN_USE = "ranchhand-in-use"
 PROBE = "ranchhand-probe"
-SETTLE = PREFIX + "settle"
 
 # How long a deleted name stays condemned: a form of the UI may have been opened before.
 RETAIN = datetime.timedelta(hours=24)
@@ -33,7 +32,7 @@ CONFIG_MAPS = f"/api/v1/namespaces/{CREDENTIAL_NAMESPACE}/configmaps"
 def guard_objects(protect_in_use: bool, settle: int) -> dict[str, dict[str, t.Any]]:
     """What has to be there, by the path of each, in the order of their creation."""
     found = {f"{CONFIG_MAPS}/{DELETION_LIST}": _config_map(DELETION_LIST), f"{POLICIES}/{DELETION_LIST}": _deletion_policy(),
-             f"{BINDINGS}/{DELETION_LIST}": _binding(DELETION_LIST, {SETTLE: str(settle)})}
+             f"{BINDINGS}/{DELETION_LIST}": _binding(DELETION_LIST, {GUARD_SETTLE: str(settle)})}
     if protect_in_use:
         found.update({f"{CONFIG_MAPS}/{IN_USE}": _config_map(IN_USE), f"{POLICIES}/{IN_USE}": _in_use_policy(), f"{BINDINGS}/{IN_USE}": _binding(IN_USE, {})})
     return found
@@ -159,7 +158,7 @@ def expired_entries(condemned: Mapping[str, str], at: Time) -> dict[str, None]:
 
 def stale_entries(condemned: Mapping[str, str], there: t.Collection[str], at: Time) -> list[str]:
     """Credentials that are condemned and still there although the run that condemned them has to be over."""
-    return sorted(name for name, entry in condemned.items() if name in there and at - mark_time(entry) > MARK_LIFETIME)
+    return sorted(name for name, entry in condemned.items() if name in there and at - mark_time(entry) > ANNOTATION_LIFETIME)
 
 
 def differs(wanted: t.Any, stored: t.Any) -> bool:

@@ -16,6 +16,7 @@ import json
 import re
 import typing as t
 
+from .._rancher.annotations import TOKEN_EXPIRES_AT
 from .._rancher.cloud_credential import CloudCredential
 from .problems import Time
 
@@ -24,8 +25,6 @@ try:
 except ImportError:  # it comes with ansible-core, but modules may run elsewhere
     x509 = None
 
-# Norman's note of when the token in a kubeconfig ends, in ms since 1970 (Rancher 2.9.3 to 2.11, pkg/api/norman/customization/cred/store.go).
-_TOKEN_ENDS = "rancher.io/expiration-timestamp"
 _JWT = re.compile(r"\beyJ[\w-]+\.(eyJ[\w-]+)\.[\w-]+")
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----")
 _PEM_IN_BASE64 = re.compile(r"LS0tLS1CRUdJTiBDRVJU[A-Za-z0-9+/]+=*")
@@ -38,7 +37,7 @@ def find_expiries(one: CloudCredential) -> list[tuple[Time, str]]:
     def note(what: str, at: Time) -> None:
         found[what] = min(at, found.get(what, at))
 
-    stamp = one.annotations.get(_TOKEN_ENDS, "")
+    stamp = one.annotations.get(TOKEN_EXPIRES_AT, "")
     if stamp.isdigit() and int(stamp):
         note("the token in its kubeconfig", datetime.datetime.fromtimestamp(int(stamp) / 1000, datetime.timezone.utc))
     for name in one.data:

@@ -14,7 +14,7 @@ import typing as t
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from .._rancher.cloud_credential import CloudCredential, harvester_token
+from .._rancher.cloud_credential import CloudCredential, harvester_token_id
 from .._rancher.driver_schema import DriverSchemas
 from .._rancher.node_template import NodeTemplate
 from .._rancher.references import ReferenceIndex, TEMPLATE_NAMESPACE, referenced_name
@@ -91,7 +91,7 @@ class HealthChecker:
 
     def _keys(self, one: CloudCredential) -> t.Iterator[t.Any]:
         """What tells that two credentials sign in as the same: the id of an AWS key or of a Harvester token, or all that is secret."""
-        public = one.data.get("accessKey") if one.driver in ("amazonec2", "s3") else harvester_token(one)
+        public = one.data.get("accessKey") if one.driver in ("amazonec2", "s3") else harvester_token_id(one)
         if public:
             yield public
             return

@@ -2,13 +2,13 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""The marks by which runs of this collection tell each other what they are about to do with a credential.
+"""The annotation and label keys of this collection and of Rancher, and the deletion protocol that is kept in annotations.
 
-PRIVATE to the collection. Pure.
+Pure. All keys are defined here, so that two parts of the collection cannot use one key with different meanings.
 
-Who makes something refer to a credential announces that on its Secret first; who deletes it condemns it first. Both are
-compare-and-swap on the Secret, so one of the two sees the other, and a delete that carries the resourceVersion of its own
-mark fails if anything was announced after it. The keys contain ``cattle.io/``, as Rancher's UI drops other annotations.
+A run that creates an object that refers to a credential first announces this on the credential's Secret. A run that deletes
+a credential first marks the Secret for deletion. Both are compare-and-swap updates, so one of the two runs sees the other,
+and a delete request with the resourceVersion of its own mark fails if anything was announced after the mark.
 """
 
 from __future__ import annotations
@@ -19,32 +19,74 @@ from collections.abc import Mapping
 
 from .._common.times import Time, mark_time
 
+# Keys of this collection. They contain "cattle.io/" because Rancher's UI drops other unknown annotations when it saves.
 PREFIX = "ranchhand.cattle.io/"
-MARKED_FOR_DELETION = PREFIX + "condemned"
+
+MARKED_FOR_DELETION = PREFIX + "marked-for-deletion"
+FORMERLY_MARKED_FOR_DELETION = PREFIX + "condemned"  # up to 0.1; only removed, never written
 INTENT = PREFIX + "intent."
 ALLOW_DELETE = PREFIX + "allow-delete"
+GUARD_SETTLE = PREFIX + "settle"
 
-# On a credential whose key is rotated: by whom right now, since when it has the key that it has, and which fields that is.
+# On a credential whose key is rotated: the token of the rotation in progress, the time of the last rotation, and the rotated fields.
 ROTATION_TOKEN = PREFIX + "rotation-token"
 ROTATED_AT = PREFIX + "rotated-at"
 ROTATED_FIELDS = PREFIX + "rotated-fields"
 
-# How long a mark of a run that was killed counts. A delete does not depend on it: what is announced meanwhile moves the
-# resourceVersion. A creation has to be stored within this time, of which an API server's request takes 60 seconds at most.
-MARK_LIFETIME = datetime.timedelta(minutes=15)
+# On the objects that belong to a rotation record.
+ROTATION_LABEL = PREFIX + "rotation"
+ROTATION_PHASE_LABEL = PREFIX + "phase"
+ROTATION_EPOCH = PREFIX + "epoch"
+ROTATION_KEY_LABEL = PREFIX + "rotation-key"
+
+# Keys of Rancher.
+CREATOR_ID = "field.cattle.io/creatorId"
+DISPLAY_NAME = "field.cattle.io/name"
+DESCRIPTION = "field.cattle.io/description"
+UI_DRIVER = "provisioning.cattle.io/driver"
+CREATOR_LABEL_KEY = "cattle.io/creator"
+CREATOR_LABEL = {CREATOR_LABEL_KEY: "norman"}
+
+# Without this annotation, Rancher recreates the owner's Role and RoleBinding (pkg/controllers/management/nodetemplate/nodetemplate.go).
+BINDINGS_CREATED = "ownerBindingsCreated"
+
+# Cached by the AKS operator, which does not notice a changed subscription (aks-operator pkg/aks/client.go).
+AZURE_TENANT_ANNOTATIONS = (
+    "cluster.management.cattle.io/azure-tenant-id", "cluster.management.cattle.io/azure-tenant-id-created-at",
+)
+
+# When the token in a kubeconfig expires, in ms since 1970 (Rancher 2.9.3 to 2.11, pkg/api/norman/customization/cred/store.go).
+TOKEN_EXPIRES_AT = "rancher.io/expiration-timestamp"
+
+# The AWSClusterStaticIdentity that Turtles creates for an AWS credential, and deletes (turtles internal/controllers/aws_translator.go).
+TURTLES_IDENTITY = "cluster-api.cattle.io/capi-static-identity-ref"
+
+# Keys that the options labels and annotations refuse, with the option that sets each of them.
+RESERVED = {
+    CREATOR_ID: "owner", DISPLAY_NAME: "name", DESCRIPTION: "description", UI_DRIVER: "driver", CREATOR_LABEL_KEY: "driver",
+}
+
+# How long an annotation of a killed run counts. Deletion does not depend on it: a later announcement changes the
+# resourceVersion. A creation has to be stored within this time, and an API server ends a request after 60 seconds.
+ANNOTATION_LIFETIME = datetime.timedelta(minutes=15)
 
 
 def deleting_run(annotations: Mapping[str, str], at: Time) -> str | None:
-    """The run that is deleting a credential; None if none is."""
+    """Return the run that is deleting a credential; None if there is none."""
     mark = annotations.get(MARKED_FOR_DELETION)
-    return mark.partition(" ")[2] if mark and at - mark_time(mark) < MARK_LIFETIME else None
+    return mark.partition(" ")[2] if mark and at - mark_time(mark) < ANNOTATION_LIFETIME else None
 
 
 def announced_runs(annotations: Mapping[str, str], at: Time) -> list[str]:
-    """The runs that are about to make something refer to a credential."""
-    return sorted(key[len(INTENT):] for key, mark in annotations.items() if key.startswith(INTENT) and at - mark_time(mark) < MARK_LIFETIME)
+    """Return the runs that are creating an object that refers to a credential."""
+    return sorted(
+        key[len(INTENT):] for key, mark in annotations.items()
+        if key.startswith(INTENT) and at - mark_time(mark) < ANNOTATION_LIFETIME
+    )
 
 
 def annotation_patch(stored: t.Any, annotations: Mapping[str, str | None]) -> dict[str, t.Any]:
-    """A merge patch that changes annotations of just this version of just this object."""
-    return {"metadata": {"uid": stored.uid, "resourceVersion": stored.resource_version, "annotations": dict(annotations)}}
+    """Return a merge patch that changes annotations of this version of this object only."""
+    return {
+        "metadata": {"uid": stored.uid, "resourceVersion": stored.resource_version, "annotations": dict(annotations)},
+    }

@@ -15,17 +15,15 @@ import typing as t
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from .annotations import CREATOR_ID, DESCRIPTION, DISPLAY_NAME
 from .driver_schema import DriverSchemas
-from .metadata import CREATOR_ID, DESCRIPTION, DISPLAY_NAME
 from .references import CREDENTIAL_NAMESPACE
 
-KIND_NAME = "cloud credential"
+CREDENTIAL_KIND = "cloud credential"
 
 # Rancher's UI names some credential drivers otherwise than node drivers (dashboard shell/store/plugins.js driverMap).
 UI_DRIVER_NAMES = {"amazonec2": "aws", "google": "gcp", "oci": "oracle"}
 
-# Cached by the AKS operator without regard to a changed subscription (aks-operator pkg/aks/client.go).
-AZURE_TENANT_ANNOTATIONS = ("cluster.management.cattle.io/azure-tenant-id", "cluster.management.cattle.io/azure-tenant-id-created-at")
 SECRET_LIMIT = 1024 * 1024  # bytes of all values of a Secret together (k8s.io/api core/v1 MaxSecretSize)
 
 
@@ -108,7 +106,7 @@ def show_cloud_credential(credential: CloudCredential, schemas: DriverSchemas | 
     }
 
 
-def harvester_token(credential: CloudCredential) -> str | None:
+def harvester_token_id(credential: CloudCredential) -> str | None:
     """The id of the token in a Harvester's kubeconfig."""
     if credential.driver != "harvester" or not credential.data.get("kubeconfigContent"):
         return None

@@ -14,18 +14,10 @@ import typing as t
 from collections.abc import Mapping
 
 from .._common.text import to_text, trim
-
-CREATOR_ID = "field.cattle.io/creatorId"
-DISPLAY_NAME = "field.cattle.io/name"
-DESCRIPTION = "field.cattle.io/description"
-UI_DRIVER = "provisioning.cattle.io/driver"
-CREATOR_LABEL = {"cattle.io/creator": "norman"}
+from .annotations import RESERVED
 
 # Kubernetes' limit for all annotations of an object, keys and values together (apimachinery api/validation/objectmeta.go).
 ANNOTATIONS_LIMIT = 256 * 1024
-_RESERVED = {
-    CREATOR_ID: "owner", DISPLAY_NAME: "name", DESCRIPTION: "description", UI_DRIVER: "driver", "cattle.io/creator": "driver",
-}
 _KEY = re.compile(r"(?:[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _LABEL = re.compile(r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 Entries = t.Mapping[str, t.Optional[str]]
@@ -36,8 +28,8 @@ def parse_entries(option: str, given: Mapping[str, t.Any] | None) -> tuple[dict[
     entries: dict[str, str | None] = {}
     mistakes = []
     for key, value in (given or {}).items():
-        if key in _RESERVED:
-            mistakes.append(f"{option}: {key} belongs to Rancher; the option for it is {_RESERVED[key]}")
+        if key in RESERVED:
+            mistakes.append(f"{option}: {key} belongs to Rancher; the option for it is {RESERVED[key]}")
         elif not _KEY.fullmatch(key):
             mistakes.append(f"{option}: {key:.80} is no valid key (an optional DNS prefix and a slash, then up to 63 letters, digits, - _ .)")
         else:

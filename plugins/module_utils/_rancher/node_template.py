@@ -13,14 +13,11 @@ import typing as t
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from .annotations import CREATOR_ID
 from .driver_schema import DriverSchemas
-from .metadata import CREATOR_ID
 from .references import TEMPLATE_NAMESPACE
 
-KIND_NAME = "node template"
-
-# Without it Rancher makes the owner's Role and RoleBinding anew (pkg/controllers/management/nodetemplate/nodetemplate.go).
-BINDINGS_CREATED = "ownerBindingsCreated"
+TEMPLATE_KIND = "node template"
 
 # Option and field of spec, with the form of the value (pkg/apis/management.cattle.io/v3/machine_types.go).
 SPEC_OPTIONS = {

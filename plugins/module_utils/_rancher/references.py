@@ -14,11 +14,10 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from .annotations import TURTLES_IDENTITY
+
 CREDENTIAL_NAMESPACE = "cattle-global-data"
 TEMPLATE_NAMESPACE = "cattle-global-nt"
-
-# The mirror of an AWS credential that Turtles makes and removes itself (turtles internal/controllers/aws_translator.go).
-MIRROR = "cluster-api.cattle.io/capi-static-identity-ref"
 
 # Turtles' word for a provider, by driver where it is another one (turtles internal/sync/secret_mapper_sync.go).
 TURTLES_PROVIDERS = {"amazonec2": "aws", "google": "gcp", "vmwarevsphere": "vsphere"}
@@ -183,7 +182,7 @@ class ReferenceIndex:
 
         The mirror that Turtles makes of a credential is no user of it: it goes with the credential.
         """
-        mirror = stored.annotations.get(MIRROR)
+        mirror = stored.annotations.get(TURTLES_IDENTITY)
         provider = TURTLES_PROVIDERS.get(stored.driver, stored.driver)
         found = self._by_key.get(stored.id, []) + self._by_key.get(("display name", provider, stored.name), [])
         return tuple(sorted((one for one in found if not (mirror and one.kind == "AWSClusterStaticIdentity" and one.name == mirror)), key=str))

@@ -22,7 +22,7 @@ from .._guard.client import GuardClient
 from .._kubernetes.client import CONFLICT_ATTEMPTS
 from .._kubernetes.connection import CONNECTION
 from .._rancher.annotations import ALLOW_DELETE, MARKED_FOR_DELETION, announced_runs, deleting_run
-from .._rancher.cloud_credential import CloudCredential, KIND_NAME, parse_cloud_credential, show_cloud_credential
+from .._rancher.cloud_credential import CREDENTIAL_KIND, CloudCredential, parse_cloud_credential, show_cloud_credential
 from .._rancher.queries import (
     SECRETS_PATH,
     list_cloud_credentials,
@@ -156,7 +156,7 @@ class CloudCredentialReconciler(Reconciler):
         current: CloudCredential = change.before
         for _try in range(CONFLICT_ATTEMPTS):
             if not change.desired.force:
-                again = plan_removal(change.desired, current, references.references_to(current), references.unlisted, KIND_NAME)
+                again = plan_removal(change.desired, current, references.references_to(current), references.unlisted, CREDENTIAL_KIND)
                 if again.action != "deleted":
                     return again
                 change = again

@@ -15,14 +15,22 @@ from dataclasses import dataclass, replace
 
 from .._common.errors import RanchhandError, ValidationErrors
 from .._common.text import base64_encode, same_json
-from .._rancher.annotations import ROTATED_AT, ROTATED_FIELDS
-from .._rancher.cloud_credential import (
+from .._rancher.annotations import (
     AZURE_TENANT_ANNOTATIONS,
+    CREATOR_ID,
+    CREATOR_LABEL,
+    DESCRIPTION,
+    DISPLAY_NAME,
+    ROTATED_AT,
+    ROTATED_FIELDS,
+    UI_DRIVER,
+)
+from .._rancher.cloud_credential import (
+    CREDENTIAL_KIND,
     CloudCredential,
-    KIND_NAME,
     SECRET_LIMIT,
     UI_DRIVER_NAMES,
-    harvester_token,
+    harvester_token_id,
 )
 from .._rancher.driver_schema import (
     CheckedConfig,
@@ -34,11 +42,6 @@ from .._rancher.driver_schema import (
 )
 from .._rancher.metadata import (
     ANNOTATIONS_LIMIT,
-    CREATOR_ID,
-    CREATOR_LABEL,
-    DESCRIPTION,
-    DISPLAY_NAME,
-    UI_DRIVER,
     changed_entries,
     merge_entries,
 )
@@ -74,7 +77,7 @@ def parse_desired_credentials(params: Mapping[str, t.Any]) -> list[DesiredObject
     return result
 
 
-NO_CREDENTIALS = Catalog(KIND_NAME, CREDENTIAL_NAMESPACE)
+NO_CREDENTIALS = Catalog(CREDENTIAL_KIND, CREDENTIAL_NAMESPACE)
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ def plan_cloud_credentials(desired: t.Sequence[DesiredObject], observed: Observe
         current = observed.stored.match(one, observed.users)
         if one.state == "absent":
             used_by = references.references_to(current) if references and current else None
-            return plan_removal(one, current, used_by, references.unlisted if references else (), KIND_NAME)
+            return plan_removal(one, current, used_by, references.unlisted if references else (), CREDENTIAL_KIND)
         return _plan_update(one, current, observed) if current else _plan_creation(one, observed)
 
     changes, errors = plan_each(desired, plan_one)
@@ -123,7 +126,7 @@ def _checked(fields: Fields | None, public: Mapping[str, t.Any], secret: Mapping
 
 
 def _plan_creation(desired: DesiredObject, observed: ObservedCredentials) -> Change:
-    owner = new_owner(desired, observed.users, observed.me, KIND_NAME, [] if desired.config or desired.secrets else ["config and secrets are required"])
+    owner = new_owner(desired, observed.users, observed.me, CREDENTIAL_KIND, [] if desired.config or desired.secrets else ["config and secrets are required"])
     fields = _fields_for(desired, desired.driver, observed)
     config = _checked(fields, desired.config, desired.secrets, creating=True)
     # Norman stores the default of every field that has one, "" included (norman parse/builder/builder.go); static types have none
@@ -157,7 +160,7 @@ def _key(driver: str, name: str) -> str:
 
 def _plan_update(desired: DesiredObject, current: CloudCredential, observed: ObservedCredentials) -> Change:
     refuse_deleting(current)
-    refuse_other_driver(desired, current, KIND_NAME)
+    refuse_other_driver(desired, current, CREDENTIAL_KIND)
     if current.driver is None:
         raise RanchhandError("invalid", f"{current.full_id} {current.problem}; repair or delete it first")
 
@@ -244,9 +247,9 @@ def _shared_tokens(changes: t.Sequence[Change], observed: ObservedCredentials) -
     if not new_tokens:
         return []
     renewed = {change.before.id for change in new_tokens if change.before}  # but none that is deleted: its token goes with it
-    tokens = {harvester_token(one): one.full_id for one in observed.stored.by_id.values() if one.id not in renewed}
+    tokens = {harvester_token_id(one): one.full_id for one in observed.stored.by_id.values() if one.id not in renewed}
     for change in new_tokens:
-        token = harvester_token(change.after) if change.after else None
+        token = harvester_token_id(change.after) if change.after else None
         if token and token in tokens:
             errors.append((change.desired.where, RanchhandError(
                 "invalid", f"secrets.kubeconfigContent has the same Harvester token as {tokens[token]}; each credential needs one of its own, "

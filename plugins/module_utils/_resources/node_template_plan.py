@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from .._common.errors import RanchhandError, ValidationErrors
 from .._common.text import same_json, to_text
+from .._rancher.annotations import BINDINGS_CREATED, CREATOR_ID, CREATOR_LABEL
 from .._rancher.cloud_credential import CloudCredential
 from .._rancher.driver_schema import (
     CheckedConfig,
@@ -24,13 +25,12 @@ from .._rancher.driver_schema import (
     missing_fields,
     to_typed_value,
 )
-from .._rancher.metadata import CREATOR_ID, CREATOR_LABEL, changed_entries, merge_entries
+from .._rancher.metadata import changed_entries, merge_entries
 from .._rancher.node_template import (
-    BINDINGS_CREATED,
-    KIND_NAME,
     LAST_RANCHER_VERSION,
     NodeTemplate,
     SPEC_OPTIONS,
+    TEMPLATE_KIND,
     parse_node_template,
 )
 from .._rancher.references import CREDENTIAL_NAMESPACE, ReferenceIndex, TEMPLATE_NAMESPACE, referenced_name
@@ -102,7 +102,7 @@ def _spec_value(form: str, value: t.Any) -> t.Any:
 class ObservedNodeTemplates:
     """What a cluster holds; ``version`` is Rancher's major and minor, None where it is not known."""
 
-    stored: Catalog = Catalog(KIND_NAME, TEMPLATE_NAMESPACE)
+    stored: Catalog = Catalog(TEMPLATE_KIND, TEMPLATE_NAMESPACE)
     credentials: Catalog = NO_CREDENTIALS
     schemas: DriverSchemas | None = None
     users: Users = Users(())
@@ -118,7 +118,7 @@ def plan_node_templates(desired: t.Sequence[DesiredNodeTemplate], observed: Obse
         current = observed.stored.match(one, observed.users)
         if one.state == "absent":
             used_by = references.references_to(current) if references and current else None
-            return plan_removal(one, current, used_by, references.unlisted if references else (), KIND_NAME)
+            return plan_removal(one, current, used_by, references.unlisted if references else (), TEMPLATE_KIND)
         return _plan_update(one, current, observed) if current else _plan_creation(one, observed)
 
     changes, errors = plan_each(desired, plan_one)
@@ -183,7 +183,7 @@ def _checked(
 
 
 def _plan_creation(desired: DesiredNodeTemplate, observed: ObservedNodeTemplates) -> Change:
-    owner = new_owner(desired, observed.users, observed.me, KIND_NAME, [] if desired.config or desired.secrets or desired.cloud_credential
+    owner = new_owner(desired, observed.users, observed.me, TEMPLATE_KIND, [] if desired.config or desired.secrets or desired.cloud_credential
                       else ["config or cloud_credential is required"])
     driver = desired.driver or ""
     credential = _credential(desired, driver, owner, observed) if desired.cloud_credential else None
@@ -215,7 +215,7 @@ def _plan_creation(desired: DesiredNodeTemplate, observed: ObservedNodeTemplates
 
 def _plan_update(desired: DesiredNodeTemplate, current: NodeTemplate, observed: ObservedNodeTemplates) -> Change:
     refuse_deleting(current)
-    refuse_other_driver(desired, current, KIND_NAME)
+    refuse_other_driver(desired, current, TEMPLATE_KIND)
     if current.driver is None:
         raise RanchhandError("invalid", f"{current.full_id} {current.problem}; repair or delete it first")
     annotations: dict[str, str | None] = dict(changed_entries(desired.annotations, current.annotations))

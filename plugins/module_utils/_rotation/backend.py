@@ -24,7 +24,14 @@ from .._common.errors import ApiError, RanchhandError
 from .._common.text import base64_encode
 from .._common.times import format_time
 from .._kubernetes.client import name_in_path
-from .._rancher.annotations import PREFIX, ROTATED_AT, ROTATED_FIELDS, ROTATION_TOKEN
+from .._rancher.annotations import (
+    ROTATED_AT,
+    ROTATED_FIELDS,
+    ROTATION_EPOCH,
+    ROTATION_LABEL,
+    ROTATION_PHASE_LABEL,
+    ROTATION_TOKEN,
+)
 from .._rancher.queries import SECRETS_PATH, get_or_none
 from ..issuer import Issuer, IssuerError, Key
 from .lease import Lease, RENEW_SECONDS
@@ -33,8 +40,6 @@ from .record import CredentialSnapshot, RotationRecord, StoredGeneration
 from .store import (
     RotationNamespace,
     Values,
-    EPOCH_ANNOTATION,
-    ROTATION_LABEL,
     compute_digests,
     parse_record,
     take_snapshot,
@@ -115,7 +120,7 @@ class ClusterBackend:
     def put(self, record: RotationRecord, stored: t.Any) -> dict[str, t.Any]:
         self._lease.renew()
         data = {"record": record.to_json()}
-        labels = {ROTATION_LABEL: "record", "app.kubernetes.io/managed-by": "ranchhand.rancher", PREFIX + "phase": record.phase}
+        labels = {ROTATION_LABEL: "record", "app.kubernetes.io/managed-by": "ranchhand.rancher", ROTATION_PHASE_LABEL: record.phase}
         if stored is None:
             written = self._checked(lambda: self._client.post(self._space.config_maps, {
                 "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": record.name, "labels": labels}, "data": data}))
@@ -130,7 +135,7 @@ class ClusterBackend:
         self._lease.renew()
         body = {
             "apiVersion": "v1", "kind": "Secret", "type": "Opaque", "immutable": True,
-            "metadata": {"name": name, "labels": {ROTATION_LABEL: record.name}, "annotations": {EPOCH_ANNOTATION: str(epoch)}},
+            "metadata": {"name": name, "labels": {ROTATION_LABEL: record.name}, "annotations": {ROTATION_EPOCH: str(epoch)}},
             "data": {"payload": base64_encode(json.dumps(dict(values)))},
         }
         try:
@@ -147,7 +152,7 @@ class ClusterBackend:
         metadata = item["metadata"]
         try:
             values = json.loads(base64.b64decode(item["data"]["payload"]))
-            epoch = int(metadata["annotations"][EPOCH_ANNOTATION])
+            epoch = int(metadata["annotations"][ROTATION_EPOCH])
         except (KeyError, TypeError, ValueError):
             raise RanchhandError("conflict", f"Secret {self._space.name}/{metadata['name']} is no kept value; nothing was touched") from None
         return StoredGeneration(metadata["name"], f"{metadata['uid']} {metadata['resourceVersion']}", epoch, values, compute_digests(self._space.key(make=True), values))

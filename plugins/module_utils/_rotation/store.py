@@ -19,14 +19,12 @@ from collections.abc import Mapping
 
 from .._common.errors import ApiError, RanchhandError
 from .._kubernetes.client import KubernetesClient, name_in_path
-from .._rancher.annotations import PREFIX, ROTATION_TOKEN
+from .._rancher.annotations import ROTATION_LABEL, ROTATION_TOKEN
 from .._rancher.cloud_credential import CloudCredential, parse_cloud_credential
 from .._rancher.queries import get_or_none
 from .._resources.cloud_credential_plan import NO_CREDENTIALS
 from .record import CredentialSnapshot, IDLE, RotationRecord
 
-ROTATION_LABEL = PREFIX + "rotation"  # label of all that belongs to a record
-EPOCH_ANNOTATION = PREFIX + "epoch"
 Values = t.Mapping[str, str]
 
 

@@ -25,10 +25,10 @@ from collections.abc import Mapping
 from ..._common.errors import ApiError, RanchhandError
 from ..._kubernetes.client import KubernetesClient, name_in_path
 from ..._kubernetes.connection import CONNECTION, parse_yaml
+from ..._rancher.annotations import ROTATION_KEY_LABEL
 from ...issuer import CALL_TIMEOUT, Issuer, IssuerError, Key, Values
 
 FIELD = "kubeconfigContent"
-LABEL = "ranchhand.cattle.io/rotation-key"
 OPTIONS = ("namespace", "service_account", "expiration", "sign_in", "kubeconfig")
 EXPIRATION = 90 * 24 * 3600
 SHORTEST = 600  # seconds, as Kubernetes has it
@@ -148,7 +148,7 @@ class Kubernetes(Issuer):
         token = self._token(by)
         client = self._client(by)
         with _translated():
-            found = list(client.list_objects(_secrets(token), labelSelector=f"{LABEL}={_label(token)}"))
+            found = list(client.list_objects(_secrets(token), labelSelector=f"{ROTATION_KEY_LABEL}={_label(token)}"))
         keys = [Key(one["metadata"]["name"], created_at=_time(one["metadata"]["creationTimestamp"])) for one in found]
         return keys + ([] if any(one.id == token.key_id for one in keys) else [Key(token.key_id, created_at=token.issued_at)])
 
@@ -156,7 +156,7 @@ class Kubernetes(Issuer):
         kubeconfig = Kubeconfig(by)
         token = self._token(by)
         name = f"{token.account}-ranchhand-{secrets.token_hex(3)[:5]}"
-        body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "labels": {LABEL: _label(token)}}, "type": "Opaque"}
+        body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "labels": {ROTATION_KEY_LABEL: _label(token)}}, "type": "Opaque"}
         client = self._client(by)
         with _translated():
             try:
