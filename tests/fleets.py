@@ -51,7 +51,7 @@ _MESSAGES = {
     "restored": "holds a retired key again, as after a restore", "stuck_rotation": "its rotation did not come on for 9 days",
     "expired": "the certificate in its kubeconfig has ended", "expires_soon": "the token in its kubeconfig ends in 12 days",
 }
-_PHASES = ("Preparing", "Issued", "Grace", "Disabling", "Disabled", "Deleting", "Idle")
+_PHASES = ("preparing", "issued", "grace", "disabling", "disabled", "deleting", "idle")
 
 
 def fleet(count, ranchers=("prod-eu", "prod-us", "lab"), unread=True, names=None, seed=7):
@@ -111,7 +111,7 @@ def _reference(chance, identifier):
 
 def _rotation(chance, age):
     generation = chance.randrange(4)
-    phase = chance.choice(("Grace", "Disabled", "Issued", "RollingBack")) if generation and chance.random() < 0.12 else "Idle"
+    phase = chance.choice(("grace", "disabled", "issued", "rolling_back")) if generation and chance.random() < 0.12 else "idle"
     rotated = NOW - datetime.timedelta(days=age)
     transitions = []
     for past in range(generation):
@@ -120,10 +120,10 @@ def _rotation(chance, age):
             at = _iso(begun + datetime.timedelta(hours=32 * index))
             transitions.append({"at": at, "phase": step, "what": f"{step.lower()} AKIAEXAMPLE{past}", "run": "5f0c1d2e"})
     return {
-        "phase": phase, "generation": generation, "next_step": {"Idle": "rotate", "Grace": "disable the old key"}.get(phase, "delete the old key"),
+        "phase": phase, "generation": generation, "next_step": {"idle": "rotate", "grace": "disable the old key"}.get(phase, "delete the old key"),
         "issuer": "aws" if generation else None, "rotation_id": None, "reason": None, "key_id": "AKIAEXAMPLE2" if generation else None,
-        "old_key_id": None if phase == "Idle" else "AKIAEXAMPLE1", "running": False,
-        "waiting_for": [] if phase == "Idle" else ["grace: until 2026-11-25T07:30:00+00:00", "machine_jobs: 2 jobs began before the cutover"],
+        "old_key_id": None if phase == "idle" else "AKIAEXAMPLE1", "running": False,
+        "waiting_for": [] if phase == "idle" else ["grace: until 2026-11-25T07:30:00+00:00", "machine_jobs: 2 jobs began before the cutover"],
         "started_at": None, "issued_at": None, "cutover_at": None, "disabled_at": None, "rotated_at": _iso(rotated) if generation else None,
         "expires_at": _iso(rotated + datetime.timedelta(days=365)) if generation == 3 else None,
         "retire_not_before": None, "delete_not_before": None, "transitions": transitions[-20:],

@@ -192,7 +192,7 @@ def _groups(rancher: str, credential: Mapping[str, t.Any], every_use_known: bool
         if credential[what]:
             yield f"{what}_{credential[what]}"
     if credential["rotation"]:
-        yield f"phase_{credential['rotation']['phase'].lower()}"
+        yield f"phase_{credential['rotation']['phase']}"
     if credential["due"]:
         yield "due"
     if credential["references"]:

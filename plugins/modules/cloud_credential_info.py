@@ -195,7 +195,7 @@ credentials:
         - Null where the records of rotations may not be read.
       returned: with O(problems=true)
       type: dict
-      sample: {phase: Grace, next_step: disable the old key, generation: 3, waiting_for: ["grace: 2026-11-25T02:00:19+00:00"], running: false}
+      sample: {phase: grace, next_step: disable the old key, generation: 3, waiting_for: ["grace: 2026-11-25T02:00:19+00:00"], running: false}
     problems:
       description: What is wrong with it, as far as could be judged.
       returned: with O(problems=true)

@@ -307,9 +307,9 @@ rotation:
       type: str
       sample: aws
     phase:
-      description: One of V(Idle), V(Preparing), V(Issued), V(Grace), V(Disabling), V(Disabled), V(Deleting), V(RollingBack) and V(Aborting).
+      description: One of V(idle), V(preparing), V(issued), V(grace), V(disabling), V(disabled), V(deleting), V(rolling_back) and V(aborting).
       type: str
-      sample: Grace
+      sample: grace
     generation:
       description: How often a rotation was begun.
       type: int
@@ -372,7 +372,7 @@ rotation:
       elements: dict
       sample:
         - at: "2026-11-24T02:00:19+00:00"
-          phase: Grace
+          phase: grace
           what: cut over to AKIAIOSFODNN7EXAMPLE
           run: 5d41402a
     action:
@@ -385,7 +385,7 @@ rotation:
       description: The phases that this run went through; in check mode, that it would go through.
       type: list
       elements: str
-      sample: [Preparing, Issued, Grace]
+      sample: [preparing, issued, grace]
     waiting_for:
       description: Why it went no further.
       type: list

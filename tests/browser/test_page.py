@@ -155,7 +155,7 @@ def test_it_says_what_the_model_says(chromium, page):
 
 def test_a_row_shows_more(chromium, page):
     model = page(fleet(60, unread=False))
-    rotating = next(one for one in model["credentials"] if one["rotation"] and one["rotation"]["phase"] != "Idle" and one["references"])
+    rotating = next(one for one in model["credentials"] if one["rotation"] and one["rotation"]["phase"] != "idle" and one["references"])
     search(chromium, rotating["id"])
     button = chromium.one(".open")
     button.click()
@@ -195,8 +195,8 @@ def test_it_filters_and_searches(chromium, page):
         ("rancher", "lab", lambda one: one["rancher"] == "lab"),
         ("driver", "azure", lambda one: one["driver"] == "azure"),
         ("owner", "alice", lambda one: one["owner_name"] == "alice"),
-        ("phase", "in rotation", lambda one: one["rotation"] and one["rotation"]["phase"] != "Idle"),
-        ("phase", "Idle", lambda one: one["rotation"] and one["rotation"]["phase"] == "Idle"),
+        ("phase", "in rotation", lambda one: one["rotation"] and one["rotation"]["phase"] != "idle"),
+        ("phase", "idle", lambda one: one["rotation"] and one["rotation"]["phase"] == "idle"),
         ("problem", codes[0], lambda one: codes[0] in [problem["code"] for problem in one["problems"]]),
         ("problem", "with warnings", lambda one: "warning" in [problem["level"] for problem in one["problems"]]),
         ("problem", "without any", lambda one: not one["problems"]),

@@ -23,7 +23,7 @@ def test_the_first_rotation_goes_as_it_is_written(cluster, aws, tmp_path):
     rotating = Rotating.__new__(Rotating)
     rotating.cluster, rotating.aws, rotating.user = cluster, aws, "reader"
     told = cluster.play({INFO: {"name": "aws prod"}}).result["rotations"]
-    assert [(one["phase"], one["reason"], one["generation"]) for one in told] == [("Idle", "trying it out", 1)], told
+    assert [(one["phase"], one["reason"], one["generation"]) for one in told] == [("idle", "trying it out", 1)], told
     rotating.id = told[0]["id"].rpartition(":")[2]
     assert rotating.keys == {rotating.live["accessKey"]: "Active"} and rotating.live["accessKey"] not in ("", key["accessKey"])
     assert rotating.works() and not aws.works(key["accessKey"], key["secretKey"])

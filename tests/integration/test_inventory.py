@@ -109,7 +109,7 @@ def test_hosts_and_groups_of_two_ranchers(inventory, cluster, cluster_215):
     }
     shown = used["cloud_credential"]
     assert (shown["name"], shown["config"]["accessKey"], shown["secret_fields"]) == ("aws prod", "AKIAUSED", ["secretKey"])
-    assert [one["name"] for one in shown["references"]] == ["prod"] and shown["rotation"]["phase"] == "Idle" and shown["due"] is True
+    assert [one["name"] for one in shown["references"]] == ["prod"] and shown["rotation"]["phase"] == "idle" and shown["due"] is True
     assert "rancher_kubeconfig" not in lab and lab["rancher_validate_certs"] is True
     assert free["title"] == HOSTILE and free["shouted"] == HOSTILE.upper()
 

@@ -42,7 +42,7 @@ def test_a_leaked_key_is_replaced_and_out_of_service_at_once(leak):
     output = leak.leaked(key)
     assert first.works() and first.live["accessKey"] != key and first.keys[key] == "Inactive" and leak.original(other), output
     status = leak.status(first)
-    assert (status["phase"], status["reason"], len(status["members"])) == ("Disabled", f"compromise: {key} has leaked", 2)
+    assert (status["phase"], status["reason"], len(status["members"])) == ("disabled", f"compromise: {key} has leaked", 2)
 
     mark = leak.cluster.control_plane.audit_mark()
     again = leak.leaked(key)

@@ -102,7 +102,7 @@ def test_what_is_wrong(cluster):
     assert {problem["level"] for one in result["credentials"] for problem in one["problems"] if problem["code"] == "expired"} == {"error"}
     assert (told["cc-good"]["owner_name"], told["cc-gone"]["owner_name"], told["cc-good"]["key_age_from"]) == ("alice", None, "secret")
     assert (told["cc-good"]["due"], told["cc-good"]["due_at"], told["cc-good"]["max_age"]) == (False, None, None)
-    assert told["cc-good"]["rotation"]["phase"] == "Idle" and told["cc-good"]["rotation"]["running"] is False
+    assert told["cc-good"]["rotation"]["phase"] == "idle" and told["cc-good"]["rotation"]["running"] is False
     assert dangling(result)["cc-lost"] == ["prod"] and "cc-good" not in dangling(result)
     assert "problems_incomplete" not in result and not cluster.writes(mark)
     assert [(one["id"], {problem["code"] for problem in one["problems"]}) for one in narrowed["credentials"]] == [
@@ -151,23 +151,23 @@ def _aged(rotating, **changes):
     rotating.cluster.api.patch(path, {"data": {"record": json.dumps(record)}})
 
 
-@pytest.mark.parametrize("phase", ["Grace", "Issued"])
+@pytest.mark.parametrize("phase", ["grace", "issued"])
 def test_rotations(cluster, aws, phase):
     rotating = Rotating(cluster, aws)
     info = {INFO: {"problems": True, "namespace": rotating.namespace, "max_age": "90d"}}
     ask = {INFO: {**info[INFO], "ask_clouds": True}}
     environment = {"environment": {"AWS_ENDPOINT_URL": aws.url}}
     asked, = cluster.play(ask, **environment).result["credentials"]
-    assert asked["key_age_from"] == "cloud" and abs(asked["key_age"] - asked["age"]) < 60 and asked["rotation"]["phase"] == "Idle"
-    assert rotating.run(pause_before_cutover=phase == "Issued")["rotation"]["phase"] == phase
+    assert asked["key_age_from"] == "cloud" and abs(asked["key_age"] - asked["age"]) < 60 and asked["rotation"]["phase"] == "idle"
+    assert rotating.run(pause_before_cutover=phase == "issued")["rotation"]["phase"] == phase
     fresh, = cluster.play(info).result["credentials"]
-    assert {problem["code"] for problem in fresh["problems"]} == {"unused"} and fresh["due"] is (phase == "Issued")
-    assert fresh["key_age_from"] == ("record" if phase == "Grace" else "secret")
+    assert {problem["code"] for problem in fresh["problems"]} == {"unused"} and fresh["due"] is (phase == "issued")
+    assert fresh["key_age_from"] == ("record" if phase == "grace" else "secret")
     _aged(rotating)
     aged, = cluster.play(info).result["credentials"]
     stuck = [one["message"] for one in aged["problems"] if one["code"] == "stuck_rotation"]
     assert len(stuck) == 1 and phase in stuck[0] and aged["rotation"]["phase"] == phase and aged["rotation"]["transitions"], aged
-    if phase == "Grace":
+    if phase == "grace":
         rotating.cluster.api.patch(f"/api/v1/namespaces/cattle-global-data/secrets/{rotating.id}", {"stringData": {
             "amazonec2credentialConfig-secretKey": "canary-typed"}})
         drifted = cluster.play(info).result
@@ -184,7 +184,7 @@ def test_what_may_not_be_looked_at_is_not_judged(cluster, aws, grant):
     cluster.api.post(MACHINES, {"apiVersion": "rke-machine.cattle.io/v1", "kind": "Amazonec2Machine", "metadata": {"name": "judged"},
                                 "spec": {"common": {"cloudCredentialSecretName": f"cattle-global-data:{rotating.id}"}}})
     downstream(cluster, "lost", {"cloudCredentialSecretName": "cattle-global-data:cc-lost"})
-    assert rotating.run()["rotation"]["phase"] == "Grace"
+    assert rotating.run()["rotation"]["phase"] == "grace"
     installed = {resource["name"] for group in ("management.cattle.io/v3", "provisioning.cattle.io/v1", "rke.cattle.io/v1", "rke-machine.cattle.io/v1",
                                                 "aks.cattle.io/v1", "eks.cattle.io/v1", "gke.cattle.io/v1")
                  for resource in cluster.api.get(f"/apis/{group}")["resources"]}

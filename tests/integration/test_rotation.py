@@ -77,12 +77,12 @@ def test_a_key_is_rotated_and_retired(rotating):
     )
     assert not any(result["failed"] for result in played.results), played.output
     check, rotated, again, waiting, disabled, deleted, idle, last = [result.get("rotation", result) for result in played.results]
-    assert check["steps"] == ["Preparing", "Issued", "Grace"] and check["action"] == "rotated", played.output
-    assert rotated["action"] == "rotated" and rotated["phase"] == "Grace" and rotated["old_key_id"] == rotating.key["accessKey"], rotated
+    assert check["steps"] == ["preparing", "issued", "grace"] and check["action"] == "rotated", played.output
+    assert rotated["action"] == "rotated" and rotated["phase"] == "grace" and rotated["old_key_id"] == rotating.key["accessKey"], rotated
     assert again["action"] == "unchanged" and again["waiting_for"] == ["state: retired, to retire the old key"]
     assert waiting["action"] == "unchanged" and waiting["waiting_for"][0].startswith("grace: ")
-    assert disabled["phase"] == "Disabled" and disabled["steps"] == ["Disabling", "Disabled"]
-    assert deleted["phase"] == "Idle" and deleted["action"] == "retired", deleted
+    assert disabled["phase"] == "disabled" and disabled["steps"] == ["disabling", "disabled"]
+    assert deleted["phase"] == "idle" and deleted["action"] == "retired", deleted
     assert idle["action"] == "unchanged" and last["action"] == "unchanged"
     assert [result["changed"] for result in played.results] == [True, True, False, False, True, True, False, False]
     after = rotating.cluster.stored(rotating.id)
@@ -95,19 +95,19 @@ def test_a_key_is_rotated_and_retired(rotating):
 
 def _rotated(rotating):
     result = rotating.run()
-    assert result["rotation"]["phase"] == "Grace", result
+    assert result["rotation"]["phase"] == "grace", result
     return rotating.live
 
 
 def test_a_rollback_puts_the_old_key_in_again(rotating):
     new = _rotated(rotating)
     result = rotating.run("rolled_back")["rotation"]
-    assert (result["action"], result["phase"], result["steps"]) == ("rolled_back", "Idle", ["RollingBack", "Idle"]), result
+    assert (result["action"], result["phase"], result["steps"]) == ("rolled_back", "idle", ["rolling_back", "idle"]), result
     assert rotating.live == rotating.key and rotating.keys == {rotating.key["accessKey"]: "Active"}
     assert new != rotating.key and list(rotating.kept().values()) == [rotating.key]
     assert rotating.run("rolled_back")["changed"] is False
     assert rotating.run()["changed"] is False, "the same rotation_id begins no other rotation"
-    assert rotating.run(rotation_id="second")["rotation"]["phase"] == "Grace"
+    assert rotating.run(rotation_id="second")["rotation"]["phase"] == "grace"
 
 
 def test_a_rollback_enables_the_old_key_again(rotating):
@@ -129,7 +129,7 @@ def test_no_rollback_once_the_old_key_is_gone(rotating):
 
 def test_a_rotation_is_given_up_before_its_cutover(rotating):
     paused = rotating.run(pause_before_cutover=True)["rotation"]
-    assert paused["phase"] == "Issued" and len(rotating.keys) == 2 and rotating.live == rotating.key
+    assert paused["phase"] == "issued" and len(rotating.keys) == 2 and rotating.live == rotating.key
     assert paused["waiting_for"] == ["the cutover, with pause_before_cutover: false"]
     assert rotating.run(pause_before_cutover=True)["changed"] is False
     assert rotating.run("rolled_back")["code"] == "not_cut_over"
@@ -137,7 +137,7 @@ def test_a_rotation_is_given_up_before_its_cutover(rotating):
     aborted = rotating.run("aborted")["rotation"]
     assert aborted["action"] == "aborted" and rotating.keys == {rotating.key["accessKey"]: "Active"} and rotating.live == rotating.key
     assert rotating.run("aborted")["changed"] is False
-    assert rotating.run(rotation_id="second")["rotation"]["phase"] == "Grace"
+    assert rotating.run(rotation_id="second")["rotation"]["phase"] == "grace"
     assert rotating.run("aborted")["code"] == "too_late"
 
 
@@ -181,7 +181,7 @@ def test_an_old_key_that_comes_back_in_grace_is_somebodys_decision(rotating):
     assert "state: rolled_back accepts that" in rotating.run("retired", grace="0s")["msg"]
     assert rotating.run(repair=True)["changed"] and rotating.live == new
     _edit(rotating, **rotating.key)
-    assert rotating.run("rolled_back")["rotation"]["phase"] == "Idle" and rotating.live == rotating.key and len(rotating.keys) == 1
+    assert rotating.run("rolled_back")["rotation"]["phase"] == "idle" and rotating.live == rotating.key and len(rotating.keys) == 1
 
 
 @pytest.mark.parametrize("done", ["disabled", "deleted"])
@@ -222,7 +222,7 @@ def test_a_key_whose_secret_was_lost_on_the_way_is_replaced(rotating):
     orphan = (set(rotating.keys) - {rotating.key["accessKey"]}).pop()
     stopped = rotating.run(orphan_policy="never")
     assert stopped["code"] == "orphan" and orphan in stopped["msg"], stopped
-    assert rotating.run()["rotation"]["phase"] == "Grace"
+    assert rotating.run()["rotation"]["phase"] == "grace"
     assert orphan not in rotating.keys and len(rotating.keys) == 2 and rotating.works()
 
 
@@ -233,7 +233,7 @@ def test_a_new_key_that_does_not_work_is_not_used(rotating, policy):
     assert result["code"] == "verify_failed" and rotating.live == rotating.key, result
     assert len(rotating.keys) == (1 if policy == "rollback" else 2)
     rotating.aws.propagation_delay = 0
-    assert rotating.run(rotation_id="second")["rotation"]["phase"] == "Grace" and rotating.works()
+    assert rotating.run(rotation_id="second")["rotation"]["phase"] == "grace" and rotating.works()
 
 
 def test_a_new_key_is_tried_until_the_cloud_knows_it(rotating):
@@ -248,14 +248,14 @@ def test_credentials_with_one_key_go_together(rotating):
     assert refused["code"] == "shared_key" and f"{rotating.id}-s3" in refused["msg"], refused
     both = {**rotating.task(credentials=[{"id": rotating.id}, {"id": f"{rotating.id}-s3"}], id=None)}
     results = rotating.play(both, both).results
-    assert [one["phase"] for one in results[0]["rotations"]] == ["Grace", "Grace"] and results[1]["changed"] is False, results
+    assert [one["phase"] for one in results[0]["rotations"]] == ["grace", "grace"] and results[1]["changed"] is False, results
     other = decoded(rotating.cluster.stored(f"{rotating.id}-s3"))
     assert {name: other[f"s3credentialConfig-{name}"] for name in rotating.live} == rotating.live
     assert len(rotating.keys) == 2 and results[0]["rotations"][0]["retire_not_before"] == results[0]["rotations"][1]["retire_not_before"]
     assert rotating.run("rolled_back")["rotation"]["members"] == [f"cattle-global-data:{rotating.id}", f"cattle-global-data:{rotating.id}-s3"]
     other = decoded(rotating.cluster.stored(f"{rotating.id}-s3"))
     assert other["s3credentialConfig-accessKey"] == rotating.key["accessKey"] == rotating.live["accessKey"]
-    assert rotating.run(rotation_id="second", shared_key="together")["rotation"]["phase"] == "Grace"
+    assert rotating.run(rotation_id="second", shared_key="together")["rotation"]["phase"] == "grace"
 
 
 @pytest.mark.parametrize("metadata", [
@@ -265,7 +265,7 @@ def test_credentials_with_one_key_go_together(rotating):
 def test_who_has_another_source_is_not_rotated(rotating, metadata):
     rotating.cluster.api.patch(f"/api/v1/namespaces/cattle-global-data/secrets/{rotating.id}", {"metadata": metadata})
     assert rotating.run()["code"] == "other_writer"
-    assert rotating.run(override_gates=["other_writer"])["rotation"]["phase"] == "Grace"
+    assert rotating.run(override_gates=["other_writer"])["rotation"]["phase"] == "grace"
 
 
 def test_by_age(rotating):
@@ -310,9 +310,9 @@ def test_the_playbook_supplies_the_value(cluster, aws):
         {**retire, "vars": {"removed": False}}, {**retire, "vars": {"removed": True}}, {**retire, "vars": {"removed": True}},
         variables={"token": "the-new-token"})
     paused, rotated, again, asking, retired, idle = played.results
-    assert paused["rotation"]["phase"] == "Issued" and rotated["rotation"]["phase"] == "Grace" and again["changed"] is False, played.output
+    assert paused["rotation"]["phase"] == "issued" and rotated["rotation"]["phase"] == "grace" and again["changed"] is False, played.output
     assert asking["changed"] is False and "old_key_removed: true" in asking["rotation"]["waiting_for"][0]
-    assert retired["rotation"]["phase"] == "Idle" and idle["changed"] is False, retired
+    assert retired["rotation"]["phase"] == "idle" and idle["changed"] is False, retired
     assert decoded(cluster.stored("cc-do")) == {"digitaloceancredentialConfig-accessToken": "the-new-token"}
 
 
@@ -349,14 +349,14 @@ def test_an_issuer_of_another_collection(cluster, aws, tmp_path):
     task = rotating.task(id="cc-do", issuer="my.clouds.water", issuer_options={"suffix": "here"})
     paths = f"{tmp_path}:{rotating.cluster.environment()['ANSIBLE_COLLECTIONS_PATH']}"
     result = rotating.play(task, environment={"ANSIBLE_COLLECTIONS_PATH": paths}).result
-    assert result["rotation"]["phase"] == "Grace", result
+    assert result["rotation"]["phase"] == "grace", result
     assert decoded(cluster.stored("cc-do")) == {"digitaloceancredentialConfig-accessToken": "made-here"}
 
 
 def test_audit(rotating, tmp_path):
     rotating.run(audit_file=str(tmp_path / "audit"), reason="quarterly")
     lines = [json.loads(line) for line in (tmp_path / "audit").read_text().splitlines()]
-    assert [line["phase"] for line in lines] == ["Preparing", "Issued", "Grace"] and {line["reason"] for line in lines} == {"quarterly"}
+    assert [line["phase"] for line in lines] == ["preparing", "issued", "grace"] and {line["reason"] for line in lines} == {"quarterly"}
     assert (tmp_path / "audit").stat().st_mode & 0o777 == 0o600
     events = rotating.cluster.api.get(f"/api/v1/namespaces/{rotating.namespace}/events")["items"]
     assert sorted(event["reason"] for event in events) == ["Grace", "Issued", "Preparing"]
@@ -381,7 +381,7 @@ def test_who_uses_what_is_listed_once_for_all_that_is_retired(cluster, aws):
     task = {"id": None, "credentials": [{"id": one.id} for one in many]}
     assert many[0].run(**task)["changed"]
     mark = cluster.control_plane.audit_mark()
-    assert [one["phase"] for one in many[0].run("retired", grace="0s", **task)["rotations"]] == ["Disabled"] * 4
+    assert [one["phase"] for one in many[0].run("retired", grace="0s", **task)["rotations"]] == ["disabled"] * 4
     assert len([one for one in cluster.requests(mark) if one.path == "/apis/provisioning.cattle.io/v1/clusters"]) == 1
 
 
@@ -411,7 +411,7 @@ def test_an_old_key_that_is_gone_cannot_be_rolled_back_to(rotating):
     rotating.aws.delete_key(rotating.key["accessKey"])
     result = rotating.run("rolled_back", verify_timeout="1s")
     assert result["failed"] and rotating.live == new and rotating.works(), result
-    assert result["code"] == "old_unusable" and result["rotation"]["phase"] == "Grace", result
+    assert result["code"] == "old_unusable" and result["rotation"]["phase"] == "grace", result
     retired = rotating.run("retired", grace="0s", soak="0s")
     assert retired["failed"] is False, retired
 
@@ -428,7 +428,7 @@ def test_a_forgotten_record_leaves_nothing_that_is_taken_for_new(rotating):
     rotating.cluster.api.delete(f"/api/v1/namespaces/{rotating.namespace}/configmaps/rotation-{rotating.id}")
     assert rotating.run()["code"] == "slot_taken"
     rotating.aws.delete_key(left)
-    assert rotating.run()["rotation"]["phase"] == "Grace" and left != rotating.live["accessKey"] and rotating.works()
+    assert rotating.run()["rotation"]["phase"] == "grace" and left != rotating.live["accessKey"] and rotating.works()
     rotating.run("retired", grace="0s")
     rotating.run("retired", soak="0s")
     assert list(rotating.kept().values()) == [rotating.live]

@@ -29,7 +29,7 @@ def rotated(cluster, aws):
     version = api.get(VERSION)["value"]
     api.post(MACHINES, {"apiVersion": "rke-machine.cattle.io/v1", "kind": "Amazonec2Machine", "metadata": {"name": "prod-1"},
                         "spec": {"common": {"cloudCredentialSecretName": f"cattle-global-data:{rotating.id}"}}})
-    assert rotating.run()["rotation"]["phase"] == "Grace"
+    assert rotating.run()["rotation"]["phase"] == "grace"
     yield rotating
     for path in (f"{MACHINES}/prod-1", f"{JOBS}/create-prod-1", f"{PLANS}/prod-1-plan"):
         with contextlib.suppress(ApiError):
@@ -61,7 +61,7 @@ def test_a_machine_job_from_before_the_cutover(rotated):
     api.patch(f"{JOBS}/create-prod-1/status", {"status": {"startTime": "2026-01-01T00:00:00Z", "active": 1}})
     assert "fleet-default/create-prod-1" in _closed(rotated, "machine_jobs")
     overridden = rotated.run("retired", grace="0s", override_gates=["machine_jobs"])
-    assert overridden["rotation"]["phase"] == "Disabled"
+    assert overridden["rotation"]["phase"] == "disabled"
     assert _gate(overridden, "machine_jobs")["detail"].startswith("overridden: the end of fleet-default/create-prod-1")
 
 
@@ -74,7 +74,7 @@ def test_the_plan_of_an_etcd_node_still_carries_the_old_key(rotated):
     api.post(PLANS, {"metadata": {"name": "prod-1-plan"}, "type": "rke.cattle.io/machine-plan", "stringData": {"plan": plan}})
     assert "fleet-default/prod-1-plan" in _closed(rotated, "etcd_s3")
     api.patch(f"{PLANS}/prod-1-plan", {"stringData": {"plan": plan.replace(base64.b64encode(content).decode(), "")}})
-    assert rotated.run("retired", grace="0s")["rotation"]["phase"] == "Disabled"
+    assert rotated.run("retired", grace="0s")["rotation"]["phase"] == "disabled"
 
 
 @pytest.mark.parametrize(("version", "state"), [("v2.7.11", "waiting"), ("dev", "unknown")])
@@ -82,11 +82,11 @@ def test_a_rancher_that_deletes_machines_with_the_key_they_were_made_with(rotate
     rotated.cluster.api.patch(VERSION, {"value": version})
     assert "fleet-default/prod-1" in _closed(rotated, "rancher_version")
     assert _gate(rotated.run("retired", grace="0s"), "rancher_version")["state"] == state
-    assert rotated.run("retired", grace="0s", override_gates=["rancher_version"])["rotation"]["phase"] == "Disabled"
+    assert rotated.run("retired", grace="0s", override_gates=["rancher_version"])["rotation"]["phase"] == "disabled"
 
 
 def test_the_old_key_was_used_a_moment_ago(rotated):
     result = rotated.run("retired", grace="1h", override_gates=["grace"])
     assert [one.partition(":")[0] for one in result["rotation"]["waiting_for"]] == ["last_used"], "the rotation itself signed in with it"
     assert "unused for 3600 s" in _gate(result, "last_used")["detail"]
-    assert rotated.run("retired", grace="0s")["rotation"]["phase"] == "Disabled"
+    assert rotated.run("retired", grace="0s")["rotation"]["phase"] == "disabled"

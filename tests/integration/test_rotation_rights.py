@@ -43,10 +43,10 @@ def test_with_the_documented_rights_keys_are_rotated_and_retired(rotating, grant
         kubeconfig=grant(f"rotator-{etcd_s3}", roles))
     rotated, listed, disabled, deleted = played.results
     assert [one.get("code") for one in played.results] == [None] * 4 and "WARNING" not in played.output, played.output
-    assert rotated["rotation"]["phase"] == "Grace" and disabled["rotation"]["phase"] == "Disabled"
-    assert [one["phase"] for one in listed["rotations"]] == ["Grace"]
+    assert rotated["rotation"]["phase"] == "grace" and disabled["rotation"]["phase"] == "disabled"
+    assert [one["phase"] for one in listed["rotations"]] == ["grace"]
     assert {gate["state"] for gate in disabled["rotation"]["gates"]} == {"open"}
-    assert deleted["rotation"]["phase"] == "Idle" and rotating.keys == {rotating.live["accessKey"]: "Active"} and rotating.works()
+    assert deleted["rotation"]["phase"] == "idle" and rotating.keys == {rotating.live["accessKey"]: "Active"} and rotating.works()
 
 
 def test_without_a_right_nothing_is_begun(rotating, grant):
@@ -100,7 +100,7 @@ def test_without_a_right_a_gate_is_unknown(rotating, grant):
         told = result["rotations"][0]
         assert {gate["name"] for gate in told["gates"] if gate["state"] == "unknown"} == names, (resource, told)
         assert told["action"] == "unchanged" and all("unknown, as" in one for one in told["waiting_for"]), (resource, told)
-    assert allowed["rotations"][0]["steps"] == ["Disabling", "Disabled"], "snapshots are stored with no such credential, which can be told without its plans"
+    assert allowed["rotations"][0]["steps"] == ["disabling", "disabled"], "snapshots are stored with no such credential, which can be told without its plans"
 
 
 def test_who_stores_snapshots_has_to_let_plans_be_read(rotating, grant):
@@ -113,4 +113,4 @@ def test_who_stores_snapshots_has_to_let_plans_be_read(rotating, grant):
     (module, options), = rotating.task("retired", grace="0s").items()
     without, with_it = rotating.play(*({module: {**options, "kubeconfig": grant(f"plans-{count}", roles[:count])}} for count in (3, 4))).results
     assert without["rotation"]["waiting_for"] == ["etcd_s3: unknown, as this connection may not list secrets in all namespaces"], without
-    assert with_it["rotation"]["phase"] == "Disabled", with_it
+    assert with_it["rotation"]["phase"] == "disabled", with_it

@@ -88,11 +88,11 @@ def test_a_rotation_that_works(rotating):
     played = rotating.play(
         {**rotating.task(), "check_mode": True}, {**rotating.task(reason="quarterly"), "register": "done"}, _shown("done"), told, _shown("told"),
         {**rotating.task("retired", grace="0s"), "register": "done"}, _shown("done"))
-    assert _codes(played)[1:] == ["Grace", "Disabled"], played.output
+    assert _codes(played)[1:] == ["grace", "disabled"], played.output
     rotating.look_back()
     assert sum(name.startswith("kept") for name in rotating.canaries.values) == 2, "the old value and the new one"
     played = rotating.play(rotating.task("retired", soak="0s"), rotating.task(rotation_id="second"), rotating.task("rolled_back"))
-    assert _codes(played) == ["Idle", "Grace", "Idle"], played.output
+    assert _codes(played) == ["idle", "grace", "idle"], played.output
     rotating.look_back()
     assert (rotating.folder / "audit").read_text().count("\n") == 12
 
@@ -102,10 +102,10 @@ def test_rotations_that_fail(rotating):
     cloud = rotating.cloud
     cloud.lose(rotating.user, "CreateAccessKey")
     lost = rotating.play(rotating.task(), rotating.task("aborted"))
-    assert _codes(lost) == ["unreachable", "Idle"], lost.output
+    assert _codes(lost) == ["unreachable", "idle"], lost.output
     theirs = cloud.create_user(f"{rotating.user}-theirs")
     rotating.canaries.values["typed in"] = theirs["secretKey"]
-    assert _codes(rotating.play(rotating.task(rotation_id="second", pause_before_cutover=True))) == ["Issued"]
+    assert _codes(rotating.play(rotating.task(rotation_id="second", pause_before_cutover=True))) == ["issued"]
     rotating.look_back()
     rotating.cluster.api.patch(f"/api/v1/namespaces/cattle-global-data/secrets/{rotating.id}", {
         "stringData": {f"amazonec2credentialConfig-{name}": value for name, value in theirs.items()}})
@@ -166,5 +166,5 @@ def test_values_that_a_playbook_supplies(rotating):
         rotating.task(**common, config={"accessToken": "{{ canary.new }}"}, rotation_id="{{ canary.third }}", grace=["{{ canary.third }}"]),
         {**rotating.task(**common, **secret), "register": "done"}, _shown("done"), rotating.task("retired", **common, grace="0s"),
         rotating.task("retired", **common, grace="0s", old_key_removed=True))
-    assert _codes(played)[-3:] == ["Grace", "Grace", "Idle"], played.output
+    assert _codes(played)[-3:] == ["grace", "grace", "idle"], played.output
     rotating.look_back()

@@ -29,20 +29,20 @@ class Scenario(typing.NamedTuple):
 
 # The rows of the crash table are the places between two writes of these.
 SCENARIOS = {
-    "rotate": Scenario((), ("rotated", {}), "Grace"),
-    "rotate after a key was lost": Scenario((("rotated", {}, "issue"),), ("rotated", {}), "Grace"),
-    "cut over": Scenario((("rotated", PAUSED),), ("rotated", {}), "Grace"),
-    "disable": Scenario((("rotated", {}),), ("retired", NOW), "Disabled"),
-    "delete": Scenario((("rotated", {}), ("retired", NOW)), ("retired", LATER), "Idle"),
-    "roll back": Scenario((("rotated", {}),), ("rolled_back", {}), "Idle", True),
-    "roll back a disabled key": Scenario((("rotated", {}), ("retired", NOW)), ("rolled_back", {}), "Idle", True),
-    "abort": Scenario((("rotated", PAUSED),), ("aborted", {}), "Idle", True),
-    "abort after a key was lost": Scenario((("rotated", {}, "issue"),), ("aborted", {}), "Idle", True),
+    "rotate": Scenario((), ("rotated", {}), "grace"),
+    "rotate after a key was lost": Scenario((("rotated", {}, "issue"),), ("rotated", {}), "grace"),
+    "cut over": Scenario((("rotated", PAUSED),), ("rotated", {}), "grace"),
+    "disable": Scenario((("rotated", {}),), ("retired", NOW), "disabled"),
+    "delete": Scenario((("rotated", {}), ("retired", NOW)), ("retired", LATER), "idle"),
+    "roll back": Scenario((("rotated", {}),), ("rolled_back", {}), "idle", True),
+    "roll back a disabled key": Scenario((("rotated", {}), ("retired", NOW)), ("rolled_back", {}), "idle", True),
+    "abort": Scenario((("rotated", PAUSED),), ("aborted", {}), "idle", True),
+    "abort after a key was lost": Scenario((("rotated", {}, "issue"),), ("aborted", {}), "idle", True),
 }
 # Where to begin what is left to chance.
 BEGINNINGS = {
-    "Idle": (), "Preparing": (("rotated", {}, "issue"),), "Issued": (("rotated", PAUSED),), "Grace": (("rotated", {}),),
-    "Disabled": (("rotated", {}), ("retired", NOW)),
+    "idle": (), "preparing": (("rotated", {}, "issue"),), "issued": (("rotated", PAUSED),), "grace": (("rotated", {}),),
+    "disabled": (("rotated", {}), ("retired", NOW)),
 }
 GOALS = (("rotated", {}), ("retired", {**NOW, **LATER}), ("rolled_back", {}), ("aborted", {}))
 
@@ -104,7 +104,7 @@ def _go_on(subject, scenario):
     new = subject.live
     subject.check(new != subject.key, "the old key is still there")
     for options in (NOW, LATER):
-        if subject.phase != "Idle":
+        if subject.phase != "idle":
             subject.plain("retired", **options)
     subject.check_idle(new)
 
@@ -205,7 +205,7 @@ def edit(stand, seed):
         run.wait()
         codes = [(subject.run(*goal[:1], **goal[1]).result or {}).get("code") for goal in GOALS[:1] + GOALS[2:]]
         record = subject.record
-        if record and record["phase"] != "Idle" and (record["old"] or {}).get("key") != theirs["accessKey"]:
+        if record and record["phase"] != "idle" and (record["old"] or {}).get("key") != theirs["accessKey"]:
             subject.check(set(codes) == {"drift"}, f"the runs after it say {codes}")
             stand.counts["edits that stopped a rotation"] += 1
         else:  # it came before the rotation began, or when it was over

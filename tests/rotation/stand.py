@@ -182,7 +182,7 @@ class Subject:
     @property
     def phase(self):
         record = self.record
-        return record["phase"] if record else "Idle"
+        return record["phase"] if record else "idle"
 
     def kept(self):
         return [kept_value(item) for item in self._items("secrets") if LABEL in (item["metadata"].get("labels") or {})]
@@ -223,7 +223,7 @@ class Subject:
     def check_idle(self, live=None):
         """Nothing is in progress or left behind, and another run has nothing to do."""
         record, keys, found = self.record, self.keys, self.live
-        self.check(record and record["phase"] == "Idle", f"the record is {record and record['phase']}")
+        self.check(record and record["phase"] == "idle", f"the record is {record and record['phase']}")
         self.check(not record["owner"], "the record has an owner")
         self.check(TOKEN not in self.stand.cluster.stored(self.id)["metadata"]["annotations"], "the token is left")
         self.check(live is None or found == live, f"the credential names {found['accessKey']}")
@@ -237,7 +237,7 @@ class Subject:
 
     def settle(self, **options):
         """The plain commands of a night and a morning lead to the end of whatever was begun."""
-        if self.phase == "Idle":
+        if self.phase == "idle":
             self.precious = self.live
         self.plain("rotated", **options)
         self.plain("retired", grace="0s", soak="0s")
@@ -327,5 +327,5 @@ class Reader:
                 lost = subject.live != precious and precious not in subject.kept()
                 lost |= precious is not subject.typed_in and precious["accessKey"] not in keys
                 self._stand.counts["old values looked for"] += 1
-                if lost and subject.phase not in ("Deleting", "Idle") and subject.precious is precious and subject.id in self._subjects:
+                if lost and subject.phase not in ("deleting", "idle") and subject.precious is precious and subject.id in self._subjects:
                     subject.seen_wrong.append(f"the old value was lost in {subject.phase}")

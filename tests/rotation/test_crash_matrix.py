@@ -33,7 +33,7 @@ def test_the_reader_notices(stand):
 
 
 def test_a_lost_value_is_noticed(stand):
-    with pytest.raises(Violation, match="the old value was lost in Grace"), stand.subject() as subject:
+    with pytest.raises(Violation, match="the old value was lost in grace"), stand.subject() as subject:
         subject.plain("rotated")
         version = subject.record["old"]["version"]
         stand.api.delete(f"/api/v1/namespaces/{subject.namespace}/secrets/{version}")

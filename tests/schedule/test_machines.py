@@ -97,7 +97,7 @@ def test_a_real_systemd_runs_the_jobs(cluster, systemd_machine):
     done = machine.run("systemctl", "start", "ranchhand-status.service", check=False)
     output = machine.path("/run/status").read_text()
     assert done.returncode == 0, output
-    assert re.search(r"test +digitalocean +Idle", output) and "[WARNING]" not in output, output
+    assert re.search(r"test +digitalocean +idle", output) and "[WARNING]" not in output, output
     assert any(one.path.endswith("/secrets") for one in cluster.requests(mark))
     assert "secret of the vault" not in output
 
@@ -131,7 +131,7 @@ def test_cron_runs_the_jobs(cluster, machine):
     machine.run("sh", "-c", command, env={"PATH": "/mnt/bin:/usr/bin:/bin"})
     output = machine.path("/run/log").read_text()
     assert machine.path("/run/tag").read_text() == "-t ranchhand-status\n"
-    assert re.search(r"test +digitalocean +Idle", output) and "[WARNING]" not in output, output
+    assert re.search(r"test +digitalocean +idle", output) and "[WARNING]" not in output, output
     held = machine.run("flock", "/etc/ranchhand/status.yml", "sh", "-c", command, env={"PATH": "/mnt/bin:/usr/bin:/bin"})
     assert held.stdout == "" and machine.path("/run/log").read_text() == "", "a second one at the same time does nothing"
 

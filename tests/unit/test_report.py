@@ -35,7 +35,7 @@ def credential(**values):
     codes = values.pop("codes", ())
     return {
         "id": "cattle-global-data:cc-1", "name": "one", "driver": "amazonec2", "owner": "u-1", "owner_name": "alice", "description": "", "created_at": None,
-        "references": [], "key_age": 0, "key_age_from": "secret", "max_age": None, "due_at": None, "due": False, "rotation": {"phase": "Idle"},
+        "references": [], "key_age": 0, "key_age_from": "secret", "max_age": None, "due_at": None, "due": False, "rotation": {"phase": "idle"},
         "problems": [{"code": code, "level": CODES[code], "message": "so it is"} for code in codes], **values,
     }
 
@@ -51,7 +51,7 @@ def due(days):
 def test_figures():
     model = model_of(
         credential(due=True, due_at=due(-3), codes=("overdue", "unused")), credential(due_at=due(29)), credential(due_at=due(31), codes=("drift", "expired")),
-        credential(rotation={"phase": "Grace"}, codes=("drift",)), credential(rotation=None),
+        credential(rotation={"phase": "grace"}, codes=("drift",)), credential(rotation=None),
         dangling=[{"id": "cattle-global-data:cc-gone", "references": []}])
     assert model["figures"] == {
         "ranchers": 1, "ranchers_unread": 0, "credentials": 5, "dangling": 1, "due": 1, "due_soon": 1, "rotating": 1, "unused": 1,
@@ -80,13 +80,13 @@ def test_age_against_policy(age, allowed, share):
 def test_rotations_by_week():
     def steps(*phases, start="2026-11-17T23:30:00+00:00"):
         return [{"at": start, "phase": phase, "what": "it went on", "run": "1"} for phase in phases]
-    whole = steps("Preparing", "Issued", "Grace", "Disabling", "Disabled", "Deleting", "Idle")
-    old = steps("Grace", "Idle", start="2020-01-01T00:00:00+00:00")
-    rolled_back = steps("Preparing", "Issued", "Grace", "RollingBack", "Idle", start="2026-11-23T00:00:00+00:00")
-    stays = steps("Grace", "RollingBack", "Grace", start="2026-11-22T23:59:59+00:00")
-    abroad = steps("Grace", start="2026-11-23T01:00:00+02:00")  # still Sunday in UTC
-    model = model_of(*(credential(rotation={"phase": "Idle", "transitions": one}) for one in (whole, old, rolled_back, stays, abroad)),
-                     credential(rotation={"phase": "Idle", "transitions": steps("Preparing", "Aborting", "Idle")}))
+    whole = steps("preparing", "issued", "grace", "disabling", "disabled", "deleting", "idle")
+    old = steps("grace", "idle", start="2020-01-01T00:00:00+00:00")
+    rolled_back = steps("preparing", "issued", "grace", "rolling_back", "idle", start="2026-11-23T00:00:00+00:00")
+    stays = steps("grace", "rolling_back", "grace", start="2026-11-22T23:59:59+00:00")
+    abroad = steps("grace", start="2026-11-23T01:00:00+02:00")  # still Sunday in UTC
+    model = model_of(*(credential(rotation={"phase": "idle", "transitions": one}) for one in (whole, old, rolled_back, stays, abroad)),
+                     credential(rotation={"phase": "idle", "transitions": steps("preparing", "aborting", "idle")}))
     assert len(model["rotations"]) == 26 and model["rotations"][-1]["week"] == "2026-11-23"
     assert [one for one in model["rotations"] if one["rotated"] + one["retired"] + one["given_up"]] == [
         {"week": "2026-11-16", "rotated": 3, "retired": 1, "given_up": 1}, {"week": "2026-11-23", "rotated": 1, "retired": 0, "given_up": 1}]

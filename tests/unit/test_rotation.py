@@ -11,7 +11,7 @@ import random
 import hypothesis
 import pytest
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.protocol import ABORTED, Call, Conflict, RETIRED, ROLLED_BACK, ROTATED, RotationProtocol, Snapshot
-from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.record import DISABLED, DISABLING, GRACE, IDLE, ISSUED, ROLLING_BACK
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.record import DISABLED, DISABLING, GRACE, IDLE, ISSUED, ROLLING_BACK, RotationRecord
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import IssuerError
 from hypothesis import strategies
 
@@ -261,3 +261,12 @@ def test_of_two_that_begin_at_once_the_later_is_busy():
     finish(late)
     assert late.error.code == "busy", late.error
     assert finish(early).outcome.record.phase == GRACE
+
+
+def test_a_record_with_the_former_names_of_phases_is_read():
+    text = RotationRecord("rotation-cc-1", (("cc-1", "uid"),), "amazonec2", "aws", ("accessKey",), phase=ROLLING_BACK, transitions=(
+        {"at": "2026-01-01T00:00:00Z", "phase": GRACE, "what": "cut over to k2", "run": "1"},)).to_json()
+    former = text.replace('"rolling_back"', '"RollingBack"').replace('"phase": "grace"', '"phase": "Grace"')
+    assert former != text and RotationRecord.from_json(former) == RotationRecord.from_json(text)
+    with pytest.raises(ValueError, match="unknown phase Resting"):
+        RotationRecord.from_json(text.replace('"rolling_back"', '"Resting"'))

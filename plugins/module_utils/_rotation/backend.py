@@ -195,7 +195,7 @@ class ClusterBackend:
             self._client.post(self._space.events, {
                 "apiVersion": "v1", "kind": "Event", "metadata": {"name": f"{record.name}.{random_source.token_hex(8)}"}, "type": "Normal",
                 "involvedObject": {"apiVersion": "v1", "kind": "ConfigMap", "namespace": self._space.name, "name": record.name, "uid": metadata["uid"]},
-                "reason": latest["phase"], "message": f"{', '.join(name for name, _uid in record.members)}: {latest['what']}, by {self._who}",
+                "reason": latest["phase"].title().replace("_", ""), "message": f"{', '.join(name for name, _uid in record.members)}: {latest['what']}, by {self._who}",
                 "source": {"component": "ranchhand.rancher"}, "firstTimestamp": latest["at"], "lastTimestamp": latest["at"], "count": 1,
             })
         except RanchhandError as error:  # the record itself has it

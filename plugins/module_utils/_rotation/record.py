@@ -21,8 +21,13 @@ import typing as t
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 
-IDLE, PREPARING, ISSUED, GRACE, DISABLING, DISABLED, DELETING = "Idle", "Preparing", "Issued", "Grace", "Disabling", "Disabled", "Deleting"
-ROLLING_BACK, ABORTING = "RollingBack", "Aborting"
+IDLE, PREPARING, ISSUED, GRACE, DISABLING, DISABLED, DELETING = "idle", "preparing", "issued", "grace", "disabling", "disabled", "deleting"
+ROLLING_BACK, ABORTING = "rolling_back", "aborting"
+# The names in records that version 0.1.0 wrote.
+_FORMER_PHASES = {
+    "Idle": IDLE, "Preparing": PREPARING, "Issued": ISSUED, "Grace": GRACE, "Disabling": DISABLING, "Disabled": DISABLED, "Deleting": DELETING,
+    "RollingBack": ROLLING_BACK, "Aborting": ABORTING,
+}
 PHASES = (IDLE, PREPARING, ISSUED, GRACE, DISABLING, DISABLED, DELETING, ROLLING_BACK, ABORTING)
 
 # What a credential holds, compared with a record.
@@ -124,6 +129,8 @@ class RotationRecord:
             for name in _TIMES:
                 raw[name] = raw[name] and datetime.datetime.fromisoformat(raw[name])
             raw["members"] = tuple((one, uid) for one, uid in raw["members"])
+            raw["phase"] = _FORMER_PHASES.get(raw["phase"], raw["phase"])
+            raw["transitions"] = [{**entry, "phase": _FORMER_PHASES.get(entry["phase"], entry["phase"])} for entry in raw["transitions"]]
             for name in ("fields", "snapshot", "past", "transitions"):
                 raw[name] = tuple(raw[name])
             record = cls(**raw)

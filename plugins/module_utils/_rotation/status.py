@@ -35,7 +35,7 @@ from .record import (
 Time = datetime.datetime
 _NEXT = {
     IDLE: "rotate", PREPARING: "issue", ISSUED: "cut over", GRACE: "disable the old key", DISABLING: "disable the old key", DISABLED: "delete the old key",
-    DELETING: "delete the old key", "RollingBack": "finish rolling back", "Aborting": "finish aborting",
+    DELETING: "delete the old key", "rolling_back": "finish rolling back", "aborting": "finish aborting",
 }
 
 

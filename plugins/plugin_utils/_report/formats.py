@@ -159,4 +159,4 @@ def _rotation(one: Mapping[str, t.Any]) -> str:
     if not one["rotation"]:
         return "" if one["gone"] else "unknown"
     phase = one["rotation"]["phase"]
-    return phase if phase == "Idle" else f"{phase}, next: {one['rotation']['next_step']}"
+    return phase if phase == "idle" else f"{phase}, next: {one['rotation']['next_step']}"

@@ -186,15 +186,15 @@ def _rotations(credentials: list[dict[str, t.Any]], now: datetime.datetime) -> l
 
 
 def _kind(before: str | None, phase: str) -> str | None:
-    if phase == "Grace" and before != "RollingBack":  # from there it means that the old key no longer works
+    if phase == "grace" and before != "rolling_back":  # from there it means that the old key no longer works
         return "rotated"
-    if phase == "Idle":
-        return "given_up" if before in ("RollingBack", "Aborting") else "retired"
+    if phase == "idle":
+        return "given_up" if before in ("rolling_back", "aborting") else "retired"
     return None
 
 
 def _rotating(one: Mapping[str, t.Any]) -> bool:
-    return bool(one["rotation"]) and one["rotation"]["phase"] != "Idle"
+    return bool(one["rotation"]) and one["rotation"]["phase"] != "idle"
 
 
 def _rank(one: Mapping[str, t.Any]) -> int:

@@ -254,7 +254,7 @@
     rancher: (one, value) => "=" + one.rancher === value,
     driver: (one, value) => "=" + driverOf(one) === value,
     owner: (one, value) => "=" + ownerOf(one) === value,
-    phase: (one, value) => value === "rotating" ? !["Idle", "unknown", "gone"].includes(phaseOf(one)) : "=" + phaseOf(one) === value,
+    phase: (one, value) => value === "rotating" ? !["idle", "unknown", "gone"].includes(phaseOf(one)) : "=" + phaseOf(one) === value,
     problem: (one, value) => value === "none" ? !one.problems.length : one.problems.some((problem) => problem.level === value || "=" + problem.code === value),
     due: (one, value) => ({due: one.due, soon: soon(one), never: !one.due && one.due_in_days === null})[value],
   };
@@ -289,7 +289,7 @@
     if (one.gone) return make("td");
     if (!rotation) return make("td", null, "unknown", make("span", {class: "sub"}, "the records may not be read"));
     return make("td", null, rotation.phase, rotation.running ? " (a run is at it)" : null,
-      rotation.phase === "Idle" ? null : make("span", {class: "sub"}, `next: ${rotation.next_step}`));
+      rotation.phase === "idle" ? null : make("span", {class: "sub"}, `next: ${rotation.next_step}`));
   }
 
   const badge = (problem) => outside(runbook("credentials", problem.code), {class: "badge " + problem.level, title: problem.message}, problem.code,
