@@ -32,7 +32,7 @@ def test_a_fleet_is_kept_as_it_is_written(cluster, aws, machine, tmp_path):
     folder = tmp_path / "repository"
     folder.mkdir()
     guide = Guide(folder, environment, [key["secretKey"], "dop_v1_throw_away"], machine)
-    guide.follow(chapters("fleet", "An empty repository", "Another Rancher")).follow(chapters("fleet", "In CI"))
+    guide.follow(chapters("fleet", "Create an empty repository", "Add a Rancher")).follow(chapters("fleet", "Use CI"))
     assert (len(guide.files), guide.shown, len(guide.runs)) == (9, 11, 35)
     assert guide.changed("ranchhand.rancher.apply -e @fleet.yml")[:3] == ["1", "1", "0"]
     assert guide.changed("-e @exported/practice.yml") == ["0"]
