@@ -98,6 +98,12 @@ options:
       - Can also be given with E(K8S_AUTH_IMPERSONATE_GROUPS), separated by commas.
     type: list
     elements: str
+  use_environment:
+    description:
+      - Whether connection options that are not set are taken from the C(K8S_AUTH_*) environment variables.
+      - P(ranchhand.rancher.connection#lookup) sets V(false) for hosts that name their own Rancher.
+    type: bool
+    default: true
 requirements:
   - python >= 3.9
   - kubernetes >= 24.2.0

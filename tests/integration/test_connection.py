@@ -179,7 +179,7 @@ def test_environment_variables(cluster, monkeypatch):
 
 
 def test_parity_with_kubernetes_core(monkeypatch):
-    """Names, aliases, types, variables; all but persist_config, which writes files."""
+    """Names, aliases, types, variables; without persist_config, which writes files, and use_environment, which is ours."""
     path = os.environ.get("RANCHHAND_KUBERNETES_CORE")
     if not path:
         assert os.environ.get("CI", "").lower() in ("", "0", "false"), "RANCHHAND_KUBERNETES_CORE must name kubernetes.core's args_common.py"
@@ -195,7 +195,8 @@ def test_parity_with_kubernetes_core(monkeypatch):
             for name, option in spec.items()
         }
 
-    assert comparable(CONNECTION.options) == comparable(options)
+    ours = {name: option for name, option in CONNECTION.options.items() if name != "use_environment"}
+    assert comparable(ours) == comparable(options)
     for variable, name in {**{name: name for name in options}, **theirs["AUTH_ARG_MAP"]}.items():
         if name in options and name != "proxy_headers":
             monkeypatch.setenv(f"K8S_AUTH_{variable.upper()}", "1")

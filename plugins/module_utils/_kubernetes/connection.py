@@ -23,7 +23,7 @@ from .._common.errors import RanchhandError
 from .._common.options import OptionSpec
 from .libraries import Configuration, ConfigException, ExecProvider, KubeConfigLoader, KubeConfigMerger, RESTClientObject, load_incluster_config, parse_rfc3339, urllib3
 
-# The names, aliases and types of kubernetes.core 6.6.0, less persist_config, which writes files.
+# The names, aliases and types of kubernetes.core 6.6.0, without persist_config, which writes files; use_environment is ours.
 CONNECTION = OptionSpec({
     "kubeconfig": {"type": "raw"},
     "context": {"type": "str"},
@@ -44,6 +44,7 @@ CONNECTION = OptionSpec({
     }},
     "impersonate_user": {"type": "str"},
     "impersonate_groups": {"type": "list", "elements": "str"},
+    "use_environment": {"type": "bool", "default": True},
 })
 FIELD_MANAGER = "ranchhand.rancher"  # as which we ask, and whose the fields are that we apply
 CONNECTIONS = 16
@@ -53,13 +54,16 @@ _DATA_KEYS = ("certificate-authority-data", "client-certificate-data", "client-k
 def connection_options(params: Mapping[str, t.Any]) -> dict[str, t.Any]:
     """The connection options of a module, completed from K8S_AUTH_* variables as kubernetes.core does.
 
-    Raises RanchhandError (``invalid``).
+    With ``use_environment`` false, no K8S_AUTH_* variable is read. Raises RanchhandError (``invalid``).
     """
+    environment = {} if params.get("use_environment") is False else os.environ
     found = {}
     for name, option in CONNECTION.options.items():
+        if name == "use_environment":
+            continue
         value = params.get(name)
         for alias in (name, *option.get("aliases", ())):
-            value = os.environ.get(f"K8S_AUTH_{alias.upper()}") or None if value is None else value
+            value = environment.get(f"K8S_AUTH_{alias.upper()}") or None if value is None else value
         if isinstance(value, str):
             if option["type"] == "bool":
                 value = value.strip().lower() not in ("0", "false", "f", "no", "n", "off", "")
@@ -68,7 +72,7 @@ def connection_options(params: Mapping[str, t.Any]) -> dict[str, t.Any]:
             elif option["type"] == "dict":
                 value = _mapping(value, f"K8S_AUTH_{name.upper()}")
         if value is None and "options" in option:
-            value = {one: os.environ.get(f"K8S_AUTH_{name.upper()}_{one.upper()}") for one in option["options"]}
+            value = {one: environment.get(f"K8S_AUTH_{name.upper()}_{one.upper()}") for one in option["options"]}
         found[name] = value
     return found
 

@@ -8,7 +8,7 @@ name: collect
 type: notification
 short_description: Writes the result of every task to a file, for tests
 description:
-  - One JSON object a line, with the task's name, its status and its result, in the file named by E(RANCHHAND_RESULTS).
+  - One JSON object a line, with the names of the task and the host, its status and its result, in the file named by E(RANCHHAND_RESULTS).
 author:
   - ranchhand contributors (@ranchhand)
 """
@@ -30,8 +30,10 @@ class CallbackModule(CallbackBase):
     def _write(self, status, result):
         content = getattr(result, "result", None) or result._result
         task = getattr(result, "task", None) or result._task
+        host = getattr(result, "host", None) or result._host
         with open(os.environ["RANCHHAND_RESULTS"], "a", encoding="utf-8") as file:
-            file.write(json.dumps({"task": task.get_name(), "status": status, "result": content, "ended": time.time()}, cls=AnsibleJSONEncoder) + "\n")
+            record = {"task": task.get_name(), "host": host.get_name(), "status": status, "result": content, "ended": time.time()}
+            file.write(json.dumps(record, cls=AnsibleJSONEncoder) + "\n")
 
     def v2_runner_on_ok(self, result):
         self._write("ok", result)

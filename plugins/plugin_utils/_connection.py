@@ -1,0 +1,43 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Connection options of the modules from the connection variables of a host. Pure."""
+
+from __future__ import annotations
+
+import typing as t
+from collections.abc import Mapping
+
+from ..module_utils._common.errors import ValidationErrors
+from ..module_utils._common.options import OptionSpec, parse_options
+
+_SPEC = OptionSpec({
+    "rancher_kubeconfig": {"type": "raw"},
+    "rancher_context": {"type": "str"},
+    "rancher_host": {"type": "str"},
+    "rancher_api_key": {"type": "str", "no_log": True},
+    "rancher_ca_cert": {"type": "path"},
+    "rancher_validate_certs": {"type": "bool"},
+    "rancher_proxy": {"type": "str"},
+})
+VARIABLES = tuple(_SPEC.options)
+# Each of these selects a server.
+SERVER_VARIABLES = ("rancher_kubeconfig", "rancher_host", "rancher_context")
+
+
+def connection_defaults(variables: Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Return the ``module_defaults`` for a host with these variables, already templated.
+
+    Raises ValidationErrors; the messages do not contain values.
+    """
+    given = {name: variables[name] for name in VARIABLES if variables.get(name) not in (None, "")}
+    parsed = parse_options(_SPEC, given, _check)
+    options = {name.removeprefix("rancher_"): value for name, value in parsed.items()}
+    if any(parsed[name] is not None for name in SERVER_VARIABLES):
+        return {**options, "use_environment": False}
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _check(parsed: Mapping[str, t.Any]) -> None:
+    if not isinstance(parsed["rancher_kubeconfig"], (str, Mapping, type(None))):
+        raise ValidationErrors(["rancher_kubeconfig must be a path, a mapping or YAML text"])
