@@ -19,8 +19,9 @@ import time
 from collections import defaultdict
 
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.references import CREDENTIAL_REFERENCE_FIELDS
-from control_plane import ControlPlane, furnish
-from control_plane.furniture import resources
+
+from control_plane import ControlPlane, install_fixtures
+from control_plane.fixtures import resources
 
 from . import objects
 from .bare import Bare
@@ -87,7 +88,7 @@ class Bench:
         """A control plane with the furniture of a Rancher, the same for all cases."""
         if not self._plane:
             self._plane = self._planes.enter_context(ControlPlane())
-            furnish(self._plane)
+            install_fixtures(self._plane)
             self.bare = Bare(self._plane.url, self._plane.ca_file, self._plane.token)
             env = {**os.environ, "K8S_AUTH_KUBECONFIG": str(self._plane.kubeconfig), "KUBECONFIG": str(self._plane.kubeconfig)}
             self._plays = Plays(self.settings.venv, self.folder, env)
@@ -303,7 +304,7 @@ def references(bench):
     paths = ["/apis/%s/%s/%s" % (item.group, item.version, item.plural) for item in served]
     totals, times = {}, Times()
     with ControlPlane() as plane:
-        furnish(plane)
+        install_fixtures(plane)
         api = Bare(plane.url, plane.ca_file, plane.token)
         done = 0
         for percent in (20, 50, 100):

@@ -26,7 +26,10 @@ def main():
                 return list(executor.map(lambda path: len(bare.list_all(path)), paths))
     else:
         from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import parse_options
-        from ansible_collections.ranchhand.rancher.plugins.module_utils._health.cloud_credential_info import CLOUD_CREDENTIAL_INFO, list_cloud_credential_info
+        from ansible_collections.ranchhand.rancher.plugins.module_utils._health.cloud_credential_info import (
+            CLOUD_CREDENTIAL_INFO,
+            list_cloud_credential_info,
+        )
         from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.client import KubernetesClient
         from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.connection import connection_options
         from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.queries import read_references

@@ -1,8 +1,12 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The control planes of tests/integration, for the other folders too."""
+"""Loads the fixtures that several folders share. They import what they need when they are used."""
 
 from __future__ import annotations
 
-from integration.conftest import _rancher_210, cluster  # noqa: F401  # pylint: disable=unused-import
+import pytest
+
+pytest.register_assert_rewrite("support")
+
+pytest_plugins = ("support.fixtures_clusters", "support.fixtures_providers", "support.fixtures_rotations")

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._report.model import build
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._report.page import to_html
-from fleets import NOW, fleet
+
+from support.fleets import NOW, fleet
 
 from .chromium import Chromium
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import pytest
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._report.model import build
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._report.page import to_html
-from fleets import NOW
+
+from support.fleets import NOW
 
 from .chromium import Chromium
 

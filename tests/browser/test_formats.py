@@ -8,9 +8,10 @@ from __future__ import annotations
 import pytest
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._report.formats import to_markdown, to_prometheus
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._report.model import build, visible
-from fleets import HOSTILE, NOW, fleet
 from markdown_it import MarkdownIt
 from prometheus_client.parser import text_string_to_metric_families
+
+from support.fleets import HOSTILE, NOW, fleet
 
 RUNBOOKS = "https://runbooks.example/docs"
 

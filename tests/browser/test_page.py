@@ -13,10 +13,11 @@ from pathlib import Path
 import axe_selenium_python
 import pytest
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._report.model import SOURCES, visible
-from fleets import HOSTILE, fleet
 from selenium.webdriver import ActionChains
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.select import Select
+
+from support.fleets import HOSTILE, fleet
 
 from .conftest import RUNBOOKS
 

@@ -1,12 +1,12 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A real Kubernetes control plane for tests and the demo, with a Rancher's furniture on it.
+"""A real Kubernetes control plane for tests and the demo, with the objects of a Rancher on it.
 
     with ControlPlane() as control_plane:
-        furnish(control_plane, rancher="2.10.0")
+        install_fixtures(control_plane, rancher="2.10.0")
 
-Building it (build.py) takes a bare Python; running it takes what a lane's environment has, so the names below are imported when first used.
+Building it (build.py) takes a bare Python; running it takes what a test environment has, so the names below are imported when first used.
 """
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HOME = {
     "Authority": "certificates",
     "ControlPlane": "server",
     "Unavailable": "errors",
-    "furnish": "furniture",
+    "install_fixtures": "fixtures",
 }
 
 __all__ = sorted(_HOME)

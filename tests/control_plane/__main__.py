@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 
 from .errors import Unavailable
-from .furniture import VERSIONS, furnish, place
+from .fixtures import VERSIONS, create_objects, install_fixtures
 from .server import ControlPlane
 
 
@@ -28,7 +28,7 @@ def _stop(signum, frame):
 
 def main():
     parser = argparse.ArgumentParser(prog="control_plane", description="Run a command with a Kubernetes control plane of its own.")
-    parser.add_argument("--rancher", default=VERSIONS[0], choices=VERSIONS, help="whose furniture it gets (default: %(default)s)")
+    parser.add_argument("--rancher", default=VERSIONS[0], choices=VERSIONS, help="Rancher version whose objects it gets (default: %(default)s)")
     parser.add_argument("--objects", metavar="FILE", type=Path, help="more objects to create first, as a JSON list")
     parser.add_argument("--keep", action="store_true", help="leave it running until Enter or Ctrl-C")
     parser.add_argument("command", nargs=argparse.REMAINDER, help="the command and its arguments")
@@ -37,9 +37,9 @@ def main():
     code = 0
     try:
         with ControlPlane() as control_plane:
-            furnish(control_plane, arguments.rancher)
+            install_fixtures(control_plane, arguments.rancher)
             if arguments.objects:
-                place(control_plane, json.loads(arguments.objects.read_text(encoding="utf-8")))
+                create_objects(control_plane, json.loads(arguments.objects.read_text(encoding="utf-8")))
             if arguments.command:
                 code = _run(arguments.command, control_plane)
             if arguments.keep or not arguments.command:

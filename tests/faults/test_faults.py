@@ -10,8 +10,9 @@ import threading
 import time
 
 import pytest
-from integration.conftest import INFO, MODULE, SECRETS, decoded
-from stand_ins import FaultInjector, after, cut, reply
+
+from support.cluster import INFO, MODULE, SECRETS, decoded
+from support.fakes import FaultInjector, after, cut, reply
 
 KEY = "digitaloceancredentialConfig-accessToken"
 

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Somebody begins to use credentials while they are being deleted: nothing ever refers to one that is gone.
 
-The invariants are those of tests/models/delete_model.py. RANCHHAND_SOAK=1 makes thousands of attempts and prints what became of them.
+The invariants are those of tests/unit/delete_model.py. RANCHHAND_SOAK=1 makes thousands of attempts and prints what became of them.
 """
 
 from __future__ import annotations
@@ -20,18 +20,25 @@ import threading
 import time
 
 import pytest
+from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import parse_options
+from ansible_collections.ranchhand.rancher.plugins.module_utils._guard.module import GUARD, manage_guard
 from ansible_collections.ranchhand.rancher.plugins.module_utils._guard.policies import CONFIG_MAPS, DELETION_LIST
 from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.client import KubernetesClient
-from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.cloud_credential import CLOUD_CREDENTIAL, manage_cloud_credentials
-from ansible_collections.ranchhand.rancher.plugins.module_utils._guard.module import GUARD, manage_guard
-from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.node_template import NODE_TEMPLATE, manage_node_templates
-from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import parse_options
+from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.cloud_credential import (
+    CLOUD_CREDENTIAL,
+    manage_cloud_credentials,
+)
+from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.node_template import (
+    NODE_TEMPLATE,
+    manage_node_templates,
+)
 from ansible_collections.ranchhand.rancher.plugins.module_utils._runtime.execute import RunMode, execute
+
 from control_plane import ApiError
 from control_plane.certificates import Authority
-from integration.conftest import SECRETS
-from integration.test_guard import keep_watching, remove
-from stand_ins import Proxy
+from support.cluster import SECRETS
+from support.fakes import Proxy
+from support.guard import keep_watching, remove_guard
 
 SOAK = bool(os.environ.get("RANCHHAND_SOAK"))
 TEMPLATES = "/apis/management.cattle.io/v3/namespaces/cattle-global-nt/nodetemplates"
@@ -97,7 +104,7 @@ def slow(cluster, tmp_path):
 def guarded(slow):
     keep_watching(slow)
     yield slow
-    remove(slow)
+    remove_guard(slow)
 
 
 def install(cluster, settle):

@@ -9,9 +9,10 @@ import json
 import subprocess
 
 import pytest
-from harness import debian
 
-from integration.conftest import decoded
+from harness import debian
+from support.cluster import decoded
+
 from .guide import Guide, chapters
 
 

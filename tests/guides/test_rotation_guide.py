@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+from support.rotations import ROTATION_INFO as INFO
+from support.rotations import RotatingCredential
+
 from .guide import Guide, chapters
-from integration.test_rotation import INFO, Rotating
 
 
 def test_the_first_rotation_goes_as_it_is_written(cluster, aws, tmp_path):
@@ -20,7 +22,7 @@ def test_the_first_rotation_goes_as_it_is_written(cluster, aws, tmp_path):
     assert (len(guide.runs), guide.files, guide.shown) == (10, ["credential.yml", "rotation.yml"], 8)
     assert guide.changed("ranchhand.rancher.rotate ")[-1] == guide.changed("credential.yml")[-1] == "0"
     # the world at the end
-    rotating = Rotating.__new__(Rotating)
+    rotating = RotatingCredential.__new__(RotatingCredential)
     rotating.cluster, rotating.aws, rotating.user = cluster, aws, "reader"
     told = cluster.play({INFO: {"name": "aws prod"}}).result["rotations"]
     assert [(one["phase"], one["reason"], one["generation"]) for one in told] == [("idle", "trying it out", 1)], told

@@ -15,12 +15,12 @@ from collections import namedtuple
 from control_plane import build
 from control_plane.errors import Unavailable
 
-from . import debian, gates, lanes
+from . import debian, environments, gates
 from .process import COLLECTIONS, LOCAL, ROOT, Failed, aws_for, environment, private_home, run, say
 
 TESTS = ("unit", "integration", "leaks", "faults")
 # What takes long and depends on no version of Ansible or of the client.
-ONCE = ("issuers", "rotation", "guides", "engines", "schedule")
+ONCE = ("issuers", "crash_safety", "guides", "automation_platforms", "schedule")
 HEART = ("unit", "integration/test_cloud_credential.py", "integration/test_node_template.py")
 PASSED, FAILED, NOT_RUN = "passed", "FAILED", "not run"
 
@@ -66,24 +66,24 @@ def main():
 
 def demo(keep):
     """Run playbooks/demo.yml in the newest lane that this machine can have."""
-    lane = lanes.newest_possible()
-    venv = lanes.lane_venv(lane)
-    lanes.link_collection()
+    lane = environments.newest_possible()
+    venv = environments.lane_venv(lane)
+    environments.link_collection()
     _ensure_control_plane()
-    say("starting etcd, kube-apiserver and an AWS on loopback, with the furniture of a Rancher (%s)\n" % _describe(lane))
+    say("starting etcd, kube-apiserver and an AWS on loopback, with the objects of a Rancher (%s)\n" % _describe(lane))
     with private_home() as home:
         return run(
             [venv / "bin" / "python", "-m", "control_plane", *(["--keep"] if keep else []),
-             "--objects", ROOT / "tests" / "control_plane" / "furniture" / "demo.json",
+             "--objects", ROOT / "tests" / "control_plane" / "fixtures" / "demo.json",
              *aws_for(venv / "bin" / "python", ROOT / "tests"), venv / "bin" / "ansible-playbook", "ranchhand.rancher.demo"],
             environment(venv, home, PYTHONPATH=ROOT / "tests", ANSIBLE_CALLBACK_RESULT_FORMAT="yaml"))
 
 
 def shell():
     """Open a shell in an empty folder, from which ansible-playbook finds a Rancher's API server and an AWS, in the lane of the demo."""
-    lane = lanes.newest_possible()
-    venv = lanes.lane_venv(lane)
-    lanes.link_collection()
+    lane = environments.newest_possible()
+    venv = environments.lane_venv(lane)
+    environments.link_collection()
     _ensure_control_plane()
     say("starting a Rancher's API server and an AWS on loopback; `exit` stops them and removes this folder (%s)\n" % _describe(lane))
     python, tests = venv / "bin" / "python", ROOT / "tests"
@@ -97,8 +97,8 @@ def shell():
 def test(fast):
     """Run the tests in each lane, then the gates; a failure does not keep the others from running."""
     results = []
-    here, missing = ([lanes.newest_possible()], []) if fast else lanes.possible()
-    lanes.link_collection()
+    here, missing = ([environments.newest_possible()], []) if fast else environments.possible()
+    environments.link_collection()
     _ensure_control_plane()
     reference = _reference()
     for lane in here:
@@ -111,23 +111,23 @@ def test(fast):
 
 
 def soak():
-    """Prove in full, in the newest lane, that rotations survive; tests/rotation proves a part of it."""
-    venv = lanes.lane_venv(lanes.newest_possible())
-    lanes.link_collection()
+    """Prove in full, in the newest lane, that rotations survive; tests/crash_safety proves a part of it."""
+    venv = environments.lane_venv(environments.newest_possible())
+    environments.link_collection()
     _ensure_control_plane()
     with private_home() as home:
         return run(
-            [venv / "bin" / "python", "-m", "rotation"],
+            [venv / "bin" / "python", "-m", "crash_safety"],
             environment(venv, home, PYTHONPATH=os.pathsep.join(map(str, (COLLECTIONS, ROOT / "tests")))))
 
 
 def bench(cases):
     """Measure in environments of its own, with kubectl from the same Go module as kube-apiserver."""
-    lanes.link_collection()
-    community = lanes.kubernetes_core().parents[5]
-    venv, older = lanes.bench_venvs()
+    environments.link_collection()
+    community = environments.kubernetes_core().parents[5]
+    venv, older = environments.bench_venvs()
     _ensure_control_plane()
-    kubectl = build.ensure_kubectl(say=say, pip=lanes.pip)
+    kubectl = build.ensure_kubectl(say=say, pip=environments.pip)
     with private_home() as home:
         return run(
             [venv / "bin" / "python", "-m", "benchmarks", "--venv", venv, "--venv-31", older, "--community", community,
@@ -136,37 +136,36 @@ def bench(cases):
 
 
 def _lane(lane, fast, reference):
-    venv = lanes.lane_venv(lane)
-    tests = [ROOT / "tests" / name for name in (HEART if fast else TESTS + ONCE if lane == lanes.newest_possible() else TESTS)]
+    venv = environments.lane_venv(lane)
+    tests = [ROOT / "tests" / name for name in (HEART if fast else TESTS + ONCE if lane == environments.newest_possible() else TESTS)]
     # A short path: sockets lie below, whose names may have a hundred characters.
     with private_home() as home, tempfile.TemporaryDirectory(prefix="rh-") as base:
         env = environment(venv, home, PYTHONPATH=os.pathsep.join([str(COLLECTIONS), str(ROOT / "tests")]))
         if reference:
             env["RANCHHAND_KUBERNETES_CORE"] = str(reference)
-        if not fast and lane == lanes.newest_possible():
-            env["RANCHHAND_KEYSTONE"] = str(lanes.keystone_venv() / "bin" / "python")
-            env["RANCHHAND_RULEBOOK"] = str(lanes.rulebook_venv() / "bin" / "ansible-rulebook")
-            env["RANCHHAND_AWX"] = str(lanes.awx_collection())
-            lanes.builder_venv()  # here, as no registry can be reached from within a test where that needs a proxy
+        if not fast and lane == environments.newest_possible():
+            env["RANCHHAND_KEYSTONE"] = str(environments.keystone_venv() / "bin" / "python")
+            env["RANCHHAND_RULEBOOK"] = str(environments.rulebook_venv() / "bin" / "ansible-rulebook")
+            env["RANCHHAND_AWX"] = str(environments.awx_collection())
+            environments.builder_venv()  # here, as no registry can be reached from within a test where that needs a proxy
         return run(
             [venv / "bin" / "python", "-m", "pytest", "-q", "-n", "2", "--durations=15", "--basetemp", base, "-c", ROOT / "tests" / "pytest.ini",
              "-o", "cache_dir=%s" % (LOCAL / "pytest_cache"), *(["-m", "not slow"] if fast else []), *tests], env)
 
 
 def _browser():
-    venv = lanes.browser_venv()
+    venv = environments.browser_venv()
     debian.ensure(chromium="chromium", chromedriver="chromium-driver")
     with private_home() as home:
         return run(
-            # Not with tests/conftest.py, whose control planes need what this environment has not.
             [venv / "bin" / "python", "-m", "pytest", "-q", "-c", ROOT / "tests" / "pytest.ini", "-p", "no:cacheprovider",
-             "--confcutdir", ROOT / "tests" / "browser", ROOT / "tests" / "browser"],
+             ROOT / "tests" / "browser"],
             environment(venv, home, PYTHONPATH=os.pathsep.join([str(COLLECTIONS), str(ROOT / "tests")])))
 
 
 def _reference():
     try:
-        return lanes.kubernetes_core()
+        return environments.kubernetes_core()
     except Failed as problem:
         say("%s; the test that compares our connection options with those of kubernetes.core is skipped" % problem)
         return None
@@ -182,7 +181,7 @@ def _gates():
 
 def _ensure_control_plane():
     # Without Go its toolchain is fetched by pip; the one of our own is only installed where it is needed.
-    build.ensure(say=say, pip=lanes.pip)
+    build.ensure(say=say, pip=environments.pip)
     return 0
 
 

@@ -11,7 +11,7 @@ import os
 import shutil
 import subprocess
 
-from . import interpreters, lanes
+from . import environments, interpreters
 from .process import HOME, LOCAL, ROOT, Failed, aws_for, environment, quietly, run, say
 
 TREE = LOCAL / "sanity"
@@ -40,7 +40,7 @@ class NotYet(Exception):
 
 def prepare():
     """Make the copy and return the environment that all gates run in."""
-    venv = lanes.tools_venv()
+    venv = environments.tools_venv()
     files = quietly(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], environment(), "Listing the files with git").split("\0")
     # A cached file may be deleted in the work tree.
     files = sorted({name for name in files if name and (ROOT / name).is_file()})
@@ -87,11 +87,11 @@ def sanity(env):
     cache.mkdir(parents=True, exist_ok=True)
     if not (cache / ("pip-%s-py3-none-any.whl" % _PIP)).exists():
         quietly(
-            [*lanes.pip(), "download", "--quiet", "--no-deps", "--only-binary", ":all:", "--dest", cache, "pip==" + _PIP],
+            [*environments.pip(), "download", "--quiet", "--no-deps", "--only-binary", ":all:", "--dest", cache, "pip==" + _PIP],
             env, "Fetching pip %s for ansible-test" % _PIP)
     (cache / ("get_pip_%s.py" % _PIP.replace(".", "_"))).write_text(_GET_PIP % {"version": _PIP})
     # ansible-test looks for each Python on PATH and forgets which version pyenv was to run: name the real programs.
-    folders = [str(lanes.tools_venv() / "bin")] + interpreters.path_without_shims() + interpreters.pyenv_folders()
+    folders = [str(environments.tools_venv() / "bin")] + interpreters.path_without_shims() + interpreters.pyenv_folders()
     return _run(["ansible-test", "sanity", "--color", "no"], dict(env, PATH=os.pathsep.join(folders), PYTHONPATH=""))
 
 

@@ -83,7 +83,7 @@ def environment(venv=None, home=HOME, proxies=False, **more):
 
 def aws_for(python, tests):
     """What to put before a command that the control plane runs, so that it finds an AWS too; the control plane drops PYTHONPATH."""
-    return ["env", "PYTHONPATH=%s" % tests, python, "-m", "clouds.aws", "--"]
+    return ["env", "PYTHONPATH=%s" % tests, python, "-m", "support.providers.aws", "--"]
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import SECRETS
+from support.cluster import SECRETS
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,20 +7,17 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
 import time
 from contextlib import contextmanager
 
 import pytest
 import yaml
 
-from .conftest import MODULE, SECRETS, decoded
+from support.cluster import MODULE, SECRETS, decoded
+from support.objects import ADMIN, ALICE, CREATOR, SCHEMAS, TEMPLATES, downstream, later, namespaced
 
-ALICE, ADMIN = "u-wt94n", "user-8knjc"
-CREATOR, NAME, DESCRIPTION, UI_DRIVER = "field.cattle.io/creatorId", "field.cattle.io/name", "field.cattle.io/description", "provisioning.cattle.io/driver"
+NAME, DESCRIPTION, UI_DRIVER = "field.cattle.io/name", "field.cattle.io/description", "provisioning.cattle.io/driver"
 TENANT, TENANT_SINCE = "cluster.management.cattle.io/azure-tenant-id", "cluster.management.cattle.io/azure-tenant-id-created-at"
-SCHEMAS = "/apis/management.cattle.io/v3/dynamicschemas"
-TEMPLATES = "/apis/management.cattle.io/v3/namespaces/cattle-global-nt/nodetemplates"
 MIB = 1024 * 1024
 
 AWS = {
@@ -43,16 +40,6 @@ def fields(secret):
     return {key.partition("-")[2]: value for key, value in data.items()}
 
 
-def namespaced(namespace):
-    return f"/apis/provisioning.cattle.io/v1/namespaces/{namespace}/clusters"
-
-
-def downstream(cluster, name, spec, namespace="fleet-default"):
-    return cluster.api.post(namespaced(namespace), {
-        "apiVersion": "provisioning.cattle.io/v1", "kind": "Cluster", "metadata": {"name": name, "namespace": namespace}, "spec": spec,
-    })
-
-
 @contextmanager
 def custom_driver(cluster, name, resource_fields):
     """A driver of the user's own, as Rancher offers it."""
@@ -67,18 +54,6 @@ def custom_driver(cluster, name, resource_fields):
     finally:
         cluster.api.patch(f"{SCHEMAS}/credentialconfig", {"spec": {"resourceFields": {f"{name}credentialConfig": None}}})
         cluster.api.delete(f"{SCHEMAS}/{name}credentialconfig")
-
-
-@contextmanager
-def later(seconds, action):
-    """Something that somebody else does while a playbook runs."""
-    timer = threading.Timer(seconds, action)
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        timer.join()
 
 
 # What is stored, where it is not just what is given. Per case: options, fields, and annotations or labels that differ from what AWS has.

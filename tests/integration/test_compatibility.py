@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is stored equals what a Rancher stored for the same request, as recorded in data/exchanges-*.yaml.
+"""What is stored equals what a Rancher stored for the same request, as recorded in support/recordings.
 
 Differences are named: provisioning.cattle.io/driver, which Rancher's UI adds and its API does not; requests that are refused here and
 pass there, and the other way round.
@@ -9,14 +9,12 @@ pass there, and the other way round.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-import yaml
 
-from .conftest import INFO, MODULE, SECRETS
+from support.cluster import INFO, MODULE, SECRETS
+from support.objects import TEMPLATES
+from support.recorded import credential_exchanges
 
-TEMPLATES = "/apis/management.cattle.io/v3/namespaces/cattle-global-nt/nodetemplates"
 VERSIONS = ("2.10.0", "2.15.0")
 ADDED = "provisioning.cattle.io/driver"
 UI_WORDS = {"amazonec2": "aws", "google": "gcp"}
@@ -43,12 +41,6 @@ ALLOWED = {
     "update: rename": {"field.cattle.io/name": "aws renamed"},
     "update: drop annotations": {},
 }
-
-
-def exchanges(version):
-    """Those that concern credentials."""
-    recorded = yaml.safe_load((Path(__file__).parent / "data" / f"exchanges-{version}.yaml").read_text())
-    return [one for one in recorded if one["request"]["path"].startswith("/v3/cloudcredentials")]
 
 
 def options(request, passwords):
@@ -93,7 +85,7 @@ def rancher(version, request):
 
 
 def test_created(rancher, version, subtests):
-    creations = [one for one in exchanges(version) if one["request"]["method"] == "POST"]
+    creations = [one for one in credential_exchanges(version) if one["request"]["method"] == "POST"]
     passwords = recorded_passwords(rancher)
     owner = creations[0]["stored"]["metadata"]["annotations"]["field.cattle.io/creatorId"]
     # the second of a name belongs to somebody else here, as a name, driver and owner mean one credential
@@ -126,7 +118,7 @@ def test_created(rancher, version, subtests):
 
 def test_changed_and_deleted(rancher, version, subtests):
     """Each on an object of its own, which is as the recorded one was before."""
-    recorded = exchanges(version)
+    recorded = credential_exchanges(version)
     passwords = recorded_passwords(rancher)
     changes, tasks = [], []
     for number, exchange in enumerate(recorded):

@@ -18,15 +18,17 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible_collections.ranchhand.rancher.plugins.module_utils._common.errors import RanchhandError
 from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes import client as client_module
 from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.client import KubernetesClient
-from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.connection import connection_options
-from ansible_collections.ranchhand.rancher.plugins.module_utils._common.errors import RanchhandError
-from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.connection import CONNECTION
-from control_plane import ControlPlane
-from stand_ins import ConnectProxy, FaultInjector, basic, reply
+from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.connection import (
+    CONNECTION,
+    connection_options,
+)
 
-from .conftest import INFO, MODULE, SECRETS, Cluster
+from control_plane import ControlPlane
+from support.cluster import INFO, MODULE, SECRETS, Cluster
+from support.fakes import ConnectProxy, FaultInjector, basic, reply
 
 MASTERS = ["system:masters"]
 WAYS = pytest.mark.parametrize("as_module", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["in process", "as a module"])

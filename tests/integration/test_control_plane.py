@@ -16,9 +16,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from control_plane import ApiClient, ApiError, ControlPlane, Unavailable, furnish
-from control_plane.furniture import NAMESPACES, objects, resources
 from kubernetes import client, config
+
+from control_plane import ApiClient, ApiError, ControlPlane, Unavailable, install_fixtures
+from control_plane.fixtures import NAMESPACES, objects, resources
 
 TESTS = Path(__file__).resolve().parents[1]
 STARTS_ONE = """
@@ -114,8 +115,8 @@ def test_the_api_server_comes_back_with_what_was_written(control_plane):
 @pytest.mark.parametrize("rancher", ["2.10.0", pytest.param("2.15.0", marks=pytest.mark.slow)])
 def test_the_furniture_is_complete(rancher):
     with ControlPlane() as control_plane:
-        furnish(control_plane, rancher)
-        furnish(control_plane, rancher)
+        install_fixtures(control_plane, rancher)
+        install_fixtures(control_plane, rancher)
         api = control_plane.api
         assert set(NAMESPACES) <= {item["metadata"]["name"] for item in api.get("/api/v1/namespaces")["items"]}
         for item in resources(rancher):

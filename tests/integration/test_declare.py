@@ -18,12 +18,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from .conftest import SECRETS, decoded
-from .test_cloud_credential import SCHEMAS, TEMPLATES, downstream
-from .test_compatibility import exchanges
-from .test_least_privilege import MANAGE, VIEW, _documented
-from .test_node_template import template
-from .test_rotation_playbooks import NO_TERMINAL, changed
+from support.cluster import SECRETS, decoded
+from support.objects import SCHEMAS, TEMPLATES, downstream, template
+from support.recorded import credential_exchanges
+from support.rights import MANAGE, VIEW, credential_roles
+from support.rotations import NO_TERMINAL, changed
 
 CANARY = "canary-of-a-vault"
 ENCODED = base64.b64encode(CANARY[:15].encode()).decode()  # whatever follows
@@ -225,7 +224,7 @@ HOSTILE = [
 def recorded(request):
     """All that a Rancher wrote when it was recorded, of each driver, and what people may have made of it since; no field of it is empty."""
     cluster = request.getfixturevalue("cluster" if request.param == "2.10.0" else "cluster_215")
-    for number, exchange in enumerate(exchanges(request.param)):
+    for number, exchange in enumerate(credential_exchanges(request.param)):
         stored = exchange.get("stored") or {}
         if stored.get("kind") == "Secret":
             cluster.api.post(SECRETS, {**stored, "metadata": {
@@ -310,8 +309,8 @@ def test_drift(cluster, place):
 
 def test_least_rights(cluster, place, grant):
     """Those that the documentation names are enough: to apply, with removals, and the lesser ones to compare and to export."""
-    manager = {"K8S_AUTH_KUBECONFIG": grant("declarer", _documented(MANAGE) + _documented("ranchhand-node-templates"))}
-    viewer = {"K8S_AUTH_KUBECONFIG": grant("reader", _documented(VIEW))}
+    manager = {"K8S_AUTH_KUBECONFIG": grant("declarer", credential_roles(MANAGE) + credential_roles("ranchhand-node-templates"))}
+    viewer = {"K8S_AUTH_KUBECONFIG": grant("reader", credential_roles(VIEW))}
     cluster.secret("cc-undeclared", "amazonec2", {"accessKey": "A"}, "undeclared")
     template(cluster, "nt-undeclared", "amazonec2", display_name="undeclared", cloudCredentialName="cattle-global-data:cc-undeclared")
     place.write("declared", cloud_credentials_list=[aws("one")], cloud_credentials_node_templates=[small("one")], cloud_credentials_exclusive=True,

@@ -9,51 +9,31 @@ import datetime
 import time
 
 import pytest
-from ansible_collections.ranchhand.rancher.plugins.module_utils._guard import client as guard_client
-from ansible_collections.ranchhand.rancher.plugins.module_utils._guard.policies import BINDINGS, CONFIG_MAPS, DELETION_LIST, POLICIES, PROBE, guard_objects, guard_paths
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.errors import RanchhandError
+from ansible_collections.ranchhand.rancher.plugins.module_utils._guard import client as guard_client
+from ansible_collections.ranchhand.rancher.plugins.module_utils._guard.module import manage_guard
+from ansible_collections.ranchhand.rancher.plugins.module_utils._guard.policies import (
+    BINDINGS,
+    CONFIG_MAPS,
+    DELETION_LIST,
+    POLICIES,
+    PROBE,
+    guard_objects,
+    guard_paths,
+)
 from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.client import KubernetesClient
 from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.connection import connection_options
-from ansible_collections.ranchhand.rancher.plugins.module_utils._guard.module import manage_guard
 from ansible_collections.ranchhand.rancher.plugins.module_utils._runtime.execute import RunMode
-from control_plane import ApiError
-from stand_ins import FaultInjector, reply
 
-from .conftest import MODULE, SECRETS
-from .places import DATA, nested, others, spellings, spots
+from control_plane import ApiError
+from support.cluster import MODULE, SECRETS
+from support.fakes import FaultInjector, reply
+from support.guard import NAMES, keep_watching, remove_guard
+from support.reference_fields import DATA, nested, others, spellings, spots
 
 GUARD = "ranchhand.rancher.guard"
-NAMES = f"{CONFIG_MAPS}/{DELETION_LIST}"
 IN_USE = f"{CONFIG_MAPS}/ranchhand-in-use"
 ESCAPE = {"metadata": {"annotations": {"ranchhand.cattle.io/allow-delete": "true"}}}
-
-
-def remove(cluster):
-    for path in guard_paths():
-        try:
-            cluster.api.delete(path)
-        except ApiError as error:
-            if error.status != 404:
-                raise
-
-
-def keep_watching(cluster):
-    """A policy of somebody else's with a ConfigMap: without one, an API server never sees a guard again that was removed once.
-
-    See https://github.com/kubernetes/kubernetes/issues/130887. Tests install and remove it all the time.
-    """
-    _names, policy, binding = guard_objects(False, 0).values()
-    policy = {**policy, "metadata": {"name": "others"}, "spec": {
-        "paramKind": policy["spec"]["paramKind"], "validations": [{"expression": "true"}],
-        "matchConstraints": {"resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["podtemplates"]}]},
-    }}
-    binding = {**binding, "metadata": {"name": "others"}, "spec": {**binding["spec"], "policyName": "others"}}
-    for path, item in ((POLICIES, policy), (BINDINGS, binding)):
-        try:
-            cluster.api.post(path, item)
-        except ApiError as error:
-            if error.reason != "AlreadyExists":
-                raise
 
 
 @pytest.fixture(params=("2.10.0", "2.15.0"))
@@ -66,14 +46,14 @@ def rancher(version, request):
     found = request.getfixturevalue("cluster" if version == "2.10.0" else "cluster_215")
     keep_watching(found)
     yield found
-    remove(found)
+    remove_guard(found)
 
 
 @pytest.fixture
 def guarded(cluster):
     keep_watching(cluster)
     yield cluster
-    remove(cluster)
+    remove_guard(cluster)
 
 
 def install(cluster, **options):

@@ -15,9 +15,9 @@ import time
 from pathlib import Path
 
 import pytest
-from stand_ins import ConnectProxy, FaultInjector, after
 
-from .conftest import INFO, MODULE, other_interpreter
+from support.cluster import INFO, MODULE, other_interpreter
+from support.fakes import ConnectProxy, FaultInjector, after
 
 BUSY = {"name": "busy", "driver": "digitalocean", "owner": "alice", "secrets": {"accessToken": "a token, of which nothing shows"}}
 

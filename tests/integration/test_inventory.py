@@ -19,8 +19,8 @@ import pytest
 import yaml
 from ansible.parsing.vault import VaultLib, VaultSecret
 
-from .rights import documented
-from .test_rotation_playbooks import Fleet
+from support.rights import documented
+from support.rotations import RotationFleet
 
 PLUGIN = "ranchhand.rancher.cloud_credentials"
 CLUSTERS = "/apis/provisioning.cattle.io/v1/namespaces/fleet-default/clusters"
@@ -233,7 +233,7 @@ def _documented_file(name):
 
 
 def test_rotation_host_by_host(inventory, cluster, aws, tmp_path):
-    fleet = Fleet(cluster, aws, tmp_path)
+    fleet = RotationFleet(cluster, aws, tmp_path)
     fleet.add(3)
     first, second, third = sorted(fleet.members, key=lambda one: one.name)
     inventory.canary = second.key["secretKey"]

@@ -5,28 +5,7 @@
 
 from __future__ import annotations
 
-import pytest
-
-from .test_rotation import INFO
-from .test_rotation_playbooks import Fleet, changed
-
-
-class Leak(Fleet):
-    """Some credentials, and the playbook as it is run when a key of theirs has leaked."""
-
-    def leaked(self, key, *arguments, **options):
-        issuer_options = {"endpoint_url": self.aws.url, "propagation": 0}
-        return self.run("leaked_key", *arguments, leaked_key_id=key, rotate_namespace=self.namespace, retire_namespace=self.namespace,
-                        rotate_issuer_options=issuer_options, **options)
-
-    def status(self, member):
-        (found,) = self.cluster.play({INFO: {"id": member.id, "namespace": self.namespace}}).result["rotations"]
-        return found
-
-
-@pytest.fixture
-def leak(cluster, aws, tmp_path):
-    return Leak(cluster, aws, tmp_path)
+from support.rotations import changed
 
 
 def test_a_leaked_key_is_replaced_and_out_of_service_at_once(leak):

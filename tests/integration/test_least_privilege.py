@@ -5,24 +5,15 @@
 
 from __future__ import annotations
 
-from .conftest import INFO, MODULE, SECRETS
-from .rights import documented, single_rights, without
-
-MANAGE, VIEW = "ranchhand-cloud-credentials", "ranchhand-cloud-credentials-view"
-
-
-def _documented(name):
-    roles = [role for role in documented("cloud-credentials") if role["metadata"]["name"] == name]
-    assert [role["kind"] for role in roles] == ["Role", "ClusterRole"]
-    return roles
-
+from support.cluster import INFO, MODULE, SECRETS
+from support.rights import MANAGE, VIEW, credential_roles, single_rights, without
 
 AWS = {"driver": "amazonec2", "owner": "alice", "config": {"accessKey": "A"}, "secrets": {"secretKey": "S"}}
 
 
 def test_with_the_documented_rights_everything_works(cluster, grant):
     # a Rancher user by certificate: its name is the user's id
-    manager, viewer = grant("user-8knjc", _documented(MANAGE)), grant("viewer", _documented(VIEW))
+    manager, viewer = grant("user-8knjc", credential_roles(MANAGE)), grant("viewer", credential_roles(VIEW))
     create, update, info, delete, own = cluster.play(
         {MODULE: {"credentials": [{**AWS, "name": "one"}, {**AWS, "name": "two"}]}}, {MODULE: {"name": "one", "secrets": {"secretKey": "T"}}},
         {INFO: {"owner": "alice", "references": True}}, {MODULE: {"name": "one", "state": "absent"}}, {MODULE: {**AWS, "name": "mine", "owner": None}},
@@ -44,7 +35,7 @@ def test_with_the_documented_rights_everything_works(cluster, grant):
 
 def test_each_right_is_needed_and_missed_by_name(cluster, grant):
     """Every right is taken away alone; the task that needs it names it. A kind that is not installed is not missed."""
-    roles = _documented(MANAGE)
+    roles = credential_roles(MANAGE)
     installed = {
         resource["name"] for group in ("management.cattle.io/v3", "provisioning.cattle.io/v1", "rke.cattle.io/v1", "rke-machine.cattle.io/v1",
                                        "aks.cattle.io/v1", "eks.cattle.io/v1", "gke.cattle.io/v1")

@@ -9,9 +9,9 @@ import time
 from collections import Counter
 
 import pytest
-from control_plane import ApiError
 
-from .conftest import MODULE, SECRETS, decoded
+from control_plane import ApiError
+from support.cluster import MODULE, SECRETS, decoded
 
 CLUSTERS = "/apis/provisioning.cattle.io/v1/namespaces/fleet-default/clusters"
 POLICIES = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"

@@ -9,14 +9,13 @@ import time
 
 import pytest
 
-from .conftest import MODULE as CREDENTIAL
-from .test_cloud_credential import ADMIN, ALICE, CREATOR, SCHEMAS, TEMPLATES, later
+from support.cluster import MODULE as CREDENTIAL
+from support.objects import ADMIN, ALICE, BINDINGS, CREATOR, SCHEMAS, TEMPLATES, later, template
 
 MODULE = "ranchhand.rancher.node_template"
 INFO = "ranchhand.rancher.node_template_info"
 MANAGEMENT = "/apis/management.cattle.io/v3"
 VERSION = f"{MANAGEMENT}/settings/server-version"
-BINDINGS = "ownerBindingsCreated"
 
 AWS = {"driver": "amazonec2", "owner": "alice", "cloud_credential": "aws"}
 DO = {"driver": "digitalocean", "owner": "alice"}
@@ -30,19 +29,6 @@ def prepare(cluster):
     cluster.secret("cc-do", "digitalocean", {"accessToken": "v"}, "do")
     cluster.secret("cc-twin1", "amazonec2", {"accessKey": "D", "secretKey": "w"}, "twin")
     cluster.secret("cc-twin2", "amazonec2", {"accessKey": "D", "secretKey": "w"}, "twin")
-
-
-def template(cluster, name="nt-one", driver="digitalocean", config=None, display_name="test", owner=ALICE, **spec):
-    """Put a node template there as Rancher would."""
-    metadata = {
-        "name": name, "generateName": "nt-", "labels": {"cattle.io/creator": "norman", "team": "a", "theirs": "x"},
-        "annotations": {CREATOR: owner, BINDINGS: "true", "example.com/theirs": "1", "example.com/mine": "1"},
-    }
-    return cluster.api.post(TEMPLATES, {
-        "apiVersion": "management.cattle.io/v3", "kind": "NodeTemplate", "metadata": metadata,
-        f"{driver}Config": config or {"region": "fra1", "tags": "a", "sshPort": "22", "backups": False},
-        "spec": {"driver": driver, "displayName": display_name, "useInternalIpAddress": True, **spec},
-    })
 
 
 def stored(cluster, identifier):

@@ -8,12 +8,9 @@ The one named difference is ownerBindingsCreated, which a controller adds later.
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import yaml
-
-from .conftest import SECRETS
-from .test_cloud_credential import CREATOR, SCHEMAS, TEMPLATES
+from support.cluster import SECRETS
+from support.objects import CREATOR, SCHEMAS, TEMPLATES
+from support.recorded import exchanges as recorded_exchanges
 
 MODULE = "ranchhand.rancher.node_template"
 OPTIONS = {
@@ -59,7 +56,7 @@ def essence(item):
 
 
 def test_stored_as_rancher_stores_them(cluster, subtests):
-    recorded = yaml.safe_load((Path(__file__).parent / "data" / "exchanges-2.10.0.yaml").read_text())
+    recorded = recorded_exchanges("2.10.0")
     latest = {}
     for one in recorded:
         if (one.get("stored") or {}).get("kind") == "Secret":

@@ -9,13 +9,16 @@ As recorded from Rancher 2.10; its proxy and its controller are played by stand-
 from __future__ import annotations
 
 import pytest
-from ansible_collections.ranchhand.rancher.plugins.module_utils._resources import cloud_credential
-from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.cloud_credential import CLOUD_CREDENTIAL, manage_cloud_credentials
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import parse_options
+from ansible_collections.ranchhand.rancher.plugins.module_utils._resources import cloud_credential
+from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.cloud_credential import (
+    CLOUD_CREDENTIAL,
+    manage_cloud_credentials,
+)
 from ansible_collections.ranchhand.rancher.plugins.module_utils._runtime.execute import RunMode, execute
-from stand_ins import RancherController, RancherProxy
 
-from .conftest import INFO, MODULE, decoded
+from support.cluster import INFO, MODULE, decoded
+from support.fakes import RancherController, RancherProxy
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1/namespaces/cattle-global-data"
 ALICE, TOKEN = "u-wt94n", "token-of-alice"

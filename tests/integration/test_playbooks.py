@@ -11,11 +11,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from control_plane import ApiError
 
-from .conftest import MODULE
-from .test_cloud_credential import TEMPLATES, downstream
-from .test_guard import NAMES, keep_watching, remove
+from control_plane import ApiError
+from support.cluster import MODULE
+from support.guard import NAMES, keep_watching, remove_guard
+from support.objects import TEMPLATES, downstream
 
 
 def run(cluster, playbook, *arguments, **variables):
@@ -87,7 +87,7 @@ def test_the_role_guard(cluster):
             for options, arguments in ((role, ["--check"]), (role, []), (role, ["--check"]), (absent, []))
         ]
     finally:
-        remove(cluster)
+        remove_guard(cluster)
     assert [one["changed"] for one in (verified, installed, again, gone)] == [True, True, False, True]
     with pytest.raises(ApiError):
         cluster.api.get(NAMES)

@@ -14,12 +14,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from .conftest import INFO
-from .rights import documented, single_rights, without
-from .test_cloud_credential import TEMPLATES, downstream
-from .test_rotation import Rotating
+from support.cluster import INFO
+from support.objects import MACHINES, TEMPLATES, downstream
+from support.rights import documented, single_rights, without
+from support.rotations import RotatingCredential
 
-MACHINES = "/apis/rke-machine.cattle.io/v1/namespaces/fleet-default/amazonec2machines"
 NOW = datetime.datetime.now(datetime.timezone.utc)
 
 
@@ -153,7 +152,7 @@ def _aged(rotating, **changes):
 
 @pytest.mark.parametrize("phase", ["grace", "issued"])
 def test_rotations(cluster, aws, phase):
-    rotating = Rotating(cluster, aws)
+    rotating = RotatingCredential(cluster, aws)
     info = {INFO: {"problems": True, "namespace": rotating.namespace, "max_age": "90d"}}
     ask = {INFO: {**info[INFO], "ask_clouds": True}}
     environment = {"environment": {"AWS_ENDPOINT_URL": aws.url}}
@@ -179,7 +178,7 @@ def test_what_may_not_be_looked_at_is_not_judged(cluster, aws, grant):
     namespace, *roles = documented("report")
     assert [(role["kind"], role["metadata"].get("namespace")) for role in roles] == [
         ("Role", "cattle-global-data"), ("Role", namespace["metadata"]["name"]), ("ClusterRole", None)]
-    rotating = Rotating(cluster, aws)
+    rotating = RotatingCredential(cluster, aws)
     rotating.namespace = namespace["metadata"]["name"]
     cluster.api.post(MACHINES, {"apiVersion": "rke-machine.cattle.io/v1", "kind": "Amazonec2Machine", "metadata": {"name": "judged"},
                                 "spec": {"common": {"cloudCredentialSecretName": f"cattle-global-data:{rotating.id}"}}})

@@ -9,11 +9,15 @@ import re
 from pathlib import Path
 
 import pytest
-from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.references import CREDENTIAL_REFERENCE_FIELDS, MIRROR, TEMPLATE_REFERENCE_FIELDS
-from control_plane.furniture import RESOURCES
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.references import (
+    CREDENTIAL_REFERENCE_FIELDS,
+    MIRROR,
+    TEMPLATE_REFERENCE_FIELDS,
+)
 
-from .conftest import INFO, MODULE
-from .places import others, spellings, spots
+from control_plane.fixtures import RESOURCES
+from support.cluster import INFO, MODULE
+from support.reference_fields import others, spellings, spots
 
 VERSIONS = ("2.10.0", "2.15.0")
 DOCUMENT = Path(__file__).parents[2] / "docs" / "references.md"

@@ -15,7 +15,8 @@ from base64 import b64encode
 from pathlib import Path
 
 import pytest
-from fleets import HOSTILE
+
+from support.fleets import HOSTILE
 
 SAY = "ranchhand.rancher.report : Say what there is"
 FORMATS = ("html", "json", "csv", "markdown", "prometheus")

@@ -11,8 +11,8 @@ from collections import Counter
 import pytest
 from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.reconciler import CACHE_SECONDS
 
-from .conftest import INFO, MODULE
-from .places import spots
+from support.cluster import INFO, MODULE
+from support.reference_fields import spots
 
 READS = {"list secrets": 1, "list dynamicschemas": 1}
 # Lists of what can refer to a credential, and what is asked about which of these kinds there are.

@@ -6,67 +6,13 @@
 from __future__ import annotations
 
 import json
-import secrets
 
 import pytest
-from clouds.aws import lost_reply
 
-from .conftest import MODULE, decoded
-
-ROTATION = "ranchhand.rancher.cloud_credential_rotation"
-INFO = "ranchhand.rancher.cloud_credential_rotation_info"
-
-
-class Rotating:
-    """A credential with a key of a user of its own, and tasks that rotate it into a namespace of its own."""
-
-    def __init__(self, cluster, aws, driver="amazonec2"):
-        self.cluster, self.aws = cluster, aws
-        self.user = f"user-{secrets.token_hex(4)}"
-        self.key = aws.create_user(self.user)
-        self.id = f"cc-{secrets.token_hex(4)}"
-        self.namespace = f"rotation-{secrets.token_hex(4)}"
-        self.add(self.id, driver)
-
-    def add(self, identifier, driver="amazonec2", key=None):
-        self.cluster.secret(identifier, driver, {**(key or self.key), "defaultRegion": "eu-central-1"}, f"aws {identifier}")
-
-    def task(self, state="rotated", **options):
-        common = {"id": self.id, "state": state, "namespace": self.namespace, "drain": "1s", "verify_timeout": "5s",
-                  "issuer_options": {"endpoint_url": self.aws.url, "propagation": 0}}
-        if state == "rotated" and "max_age" not in options:
-            common["rotation_id"] = "first"
-        return {ROTATION: {key: value for key, value in {**common, **options}.items() if value is not None}}
-
-    def play(self, *tasks, **options):
-        return self.cluster.play(*tasks, **options)
-
-    def run(self, state="rotated", **options):
-        """The result of one task."""
-        return self.play(self.task(state, **options)).result
-
-    @property
-    def live(self):
-        stored = decoded(self.cluster.stored(self.id))
-        return {name: stored[f"amazonec2credentialConfig-{name}"] for name in ("accessKey", "secretKey")}
-
-    @property
-    def keys(self):
-        return dict(self.aws.keys(self.user))
-
-    def works(self):
-        live = self.live
-        return self.aws.works(live["accessKey"], live["secretKey"])
-
-    def kept(self):
-        """The values that are kept, by the name of their Secret."""
-        items = self.cluster.api.get(f"/api/v1/namespaces/{self.namespace}/secrets")["items"]
-        return {item["metadata"]["name"]: json.loads(decoded(item)["payload"]) for item in items if item["metadata"]["name"] != "rotation-digests"}
-
-
-@pytest.fixture
-def rotating(cluster, aws):
-    return Rotating(cluster, aws)
+from support.cluster import MODULE, decoded
+from support.providers.aws import lost_reply
+from support.rotations import ROTATION, RotatingCredential
+from support.rotations import ROTATION_INFO as INFO
 
 
 def test_a_key_is_rotated_and_retired(rotating):
@@ -280,7 +226,7 @@ def test_by_age(rotating):
 
 
 def test_what_fails_with_one_stops_no_other(rotating, cluster, aws):
-    other = Rotating(cluster, aws)
+    other = RotatingCredential(cluster, aws)
     aws.set_status(rotating.key["accessKey"], "Inactive")
     result = rotating.run(id=None, credentials=[{"id": rotating.id}, {"id": other.id}])
     assert result["code"] == "partial" and [one["action"] for one in result["rotations"]] == ["failed", "rotated"], result
@@ -301,7 +247,7 @@ def test_mistakes_are_told_together_before_anything_is_read(rotating):
 
 
 def test_the_playbook_supplies_the_value(cluster, aws):
-    rotating = Rotating(cluster, aws)
+    rotating = RotatingCredential(cluster, aws)
     cluster.secret("cc-do", "digitalocean", {"accessToken": "stored-token"}, "do")
     task = rotating.task(id="cc-do", issuer="supplied", issuer_options=None, secrets={"accessToken": "{{ token }}"}, pause_before_cutover="{{ pause }}")
     retire = rotating.task("retired", id="cc-do", issuer_options=None, grace="0s", old_key_removed="{{ removed }}")
@@ -344,7 +290,7 @@ def test_an_issuer_of_another_collection(cluster, aws, tmp_path):
     folder = tmp_path / "ansible_collections" / "my" / "clouds" / "plugins" / "plugin_utils"
     folder.mkdir(parents=True)
     (folder / "water.py").write_text(ISSUER)
-    rotating = Rotating(cluster, aws)
+    rotating = RotatingCredential(cluster, aws)
     cluster.secret("cc-do", "digitalocean", {"accessToken": "stored-token"}, "do")
     task = rotating.task(id="cc-do", issuer="my.clouds.water", issuer_options={"suffix": "here"})
     paths = f"{tmp_path}:{rotating.cluster.environment()['ANSIBLE_COLLECTIONS_PATH']}"
@@ -377,7 +323,7 @@ def test_a_declaration_does_not_bring_the_old_key_back(rotating):
 
 
 def test_who_uses_what_is_listed_once_for_all_that_is_retired(cluster, aws):
-    many = [Rotating(cluster, aws) for _number in range(4)]
+    many = [RotatingCredential(cluster, aws) for _number in range(4)]
     task = {"id": None, "credentials": [{"id": one.id} for one in many]}
     assert many[0].run(**task)["changed"]
     mark = cluster.control_plane.audit_mark()
@@ -386,7 +332,7 @@ def test_who_uses_what_is_listed_once_for_all_that_is_retired(cluster, aws):
 
 
 def test_the_same_again_for_many_asks_little(cluster, aws):
-    many = [Rotating(cluster, aws) for _number in range(3)]
+    many = [RotatingCredential(cluster, aws) for _number in range(3)]
     task = many[0].task(id=None, credentials=[{"id": one.id} for one in many], max_age="90d")
     for one in many:
         aws.set_created(one.key["accessKey"], days=100)

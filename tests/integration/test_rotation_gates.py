@@ -10,9 +10,10 @@ import contextlib
 import json
 
 import pytest
-from control_plane import ApiError
 
-from .test_rotation import INFO, Rotating
+from control_plane import ApiError
+from support.rotations import ROTATION_INFO as INFO
+from support.rotations import RotatingCredential
 
 MACHINES = "/apis/rke-machine.cattle.io/v1/namespaces/fleet-default/amazonec2machines"
 JOBS = "/apis/batch/v1/namespaces/fleet-default/jobs"
@@ -24,7 +25,7 @@ VERSION = "/apis/management.cattle.io/v3/settings/server-version"
 @pytest.fixture
 def rotated(cluster, aws):
     """A credential after its cutover, that a machine uses; what a test leaves is removed."""
-    rotating = Rotating(cluster, aws)
+    rotating = RotatingCredential(cluster, aws)
     api = cluster.api
     version = api.get(VERSION)["value"]
     api.post(MACHINES, {"apiVersion": "rke-machine.cattle.io/v1", "kind": "Amazonec2Machine", "metadata": {"name": "prod-1"},

@@ -8,83 +8,13 @@ from __future__ import annotations
 import json
 import re
 import secrets
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from .conftest import SECRETS
-from .test_rotation import Rotating
+from support.rotations import RotationFleet, changed
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples" / "rotation"
-
-
-NO_TERMINAL = "[WARNING]: Not waiting for response to prompt as stdin is not interactive"
-
-
-class Fleet:
-    """Credentials, each with a key of its own, and playbooks that rotate them into a namespace of their own."""
-
-    def __init__(self, cluster, aws, directory):
-        self.cluster, self.aws, self.directory = cluster, aws, directory
-        self.namespace = f"rotation-{secrets.token_hex(4)}"
-        self.told = directory / "told"
-        self.members = []
-
-    def add(self, count):
-        """More credentials, and their names in the order of the list."""
-        for _one in range(count):
-            member = Rotating(self.cluster, self.aws)
-            member.namespace, member.name = self.namespace, f"aws {member.id}"
-            self.members.append(member)
-        return [one.name for one in self.members[-count:]]
-
-    def run(self, playbook, *arguments, code=0, **variables):
-        """All that ansible-playbook prints."""
-        common = {f"{playbook}_namespace": self.namespace, "ansible_python_interpreter": sys.executable}
-        options = {"endpoint_url": self.aws.url, "propagation": 0}
-        if playbook == "rotate":
-            common.update(rotate_credentials=[{"name": one.name} for one in self.members], rotate_rotation_id="first")
-        if playbook in ("rotate", "rollback"):
-            common[f"{playbook}_issuer_options"] = options
-        if playbook == "retire":
-            common["retire_issuers"] = {"aws": {"issuer_options": options, "drain": "1s"}}
-        command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "localhost,", "-c", "local", f"ranchhand.rancher.{playbook}",
-                   "-e", json.dumps({**common, **variables}), *arguments]
-        done = subprocess.run(command, env=self.cluster.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              text=True, timeout=120, check=False)
-        assert done.returncode == code, done.stdout
-        assert self.members[0].key["secretKey"] not in done.stdout
-        assert "WARNING" not in done.stdout.replace(NO_TERMINAL, ""), done.stdout
-        return done.stdout
-
-    def spoil(self, member):
-        """Somebody changes the secret part of its key."""
-        self.cluster.api.patch(f"{SECRETS}/{member.id}", {"stringData": {"amazonec2credentialConfig-secretKey": "somebody's"}})
-
-    def hook(self, name, *tasks):
-        """The path of a file of tasks."""
-        file = self.directory / f"{name}.yml"
-        file.write_text(json.dumps(tasks))
-        return str(file)
-
-    def notify(self, prefix="rotate"):
-        command = f"echo '{{{{ {prefix}_event }}}} {{{{ {prefix}_rotation.name }}}}' >> {self.told}"
-        return self.hook("notify", {"name": "Tell", "ansible.builtin.shell": command})
-
-    def events(self):
-        """What the hook was told since it was last asked."""
-        told = self.told.read_text().splitlines() if self.told.exists() else []
-        self.told.unlink(missing_ok=True)
-        return told
-
-    def asked(self, action):
-        return [one for one in self.aws.requests if one.action == action]
-
-    def original(self, member):
-        """Whether it has the key that it began with, which works, and no other."""
-        return member.keys == {member.key["accessKey"]: "Active"} and member.live == member.key and member.works()
 
 
 def lines(output, task):
@@ -92,13 +22,9 @@ def lines(output, task):
     return json.loads("{" + output.partition(f"TASK [{task}]")[2].partition("=> {")[2].partition("\n}")[0] + "}")["msg"]
 
 
-def changed(output):
-    return int(re.search(r"changed=(\d+)", output).group(1))
-
-
 @pytest.fixture
 def fleet(cluster, aws, tmp_path):
-    return Fleet(cluster, aws, tmp_path)
+    return RotationFleet(cluster, aws, tmp_path)
 
 
 SAY = "ranchhand.rancher.rotate : Say what happened"

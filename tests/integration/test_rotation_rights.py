@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import pytest
 
-from .rights import documented, single_rights, without
-from .test_problems import MACHINES
-from .test_rotation import INFO, Rotating
+from support.objects import MACHINES
+from support.rights import documented, single_rights, without
+from support.rotations import ROTATION_INFO as INFO
+from support.rotations import RotatingCredential
 
 RECORDS, CREDENTIALS = "rancher-credential-rotation", "cattle-global-data"
 ETCD_S3 = "ranchhand-rotation-etcd-s3"
@@ -27,7 +28,7 @@ def _documented():
 @pytest.fixture
 def rotating(cluster, aws):
     """An EC2 credential that a machine uses, in the documented namespace."""
-    rotating = Rotating(cluster, aws)
+    rotating = RotatingCredential(cluster, aws)
     rotating.namespace = RECORDS
     cluster.api.post(MACHINES, {"apiVersion": "rke-machine.cattle.io/v1", "kind": "Amazonec2Machine", "metadata": {"name": "rights-1"},
                                 "spec": {"common": {"cloudCredentialSecretName": f"cattle-global-data:{rotating.id}"}}})

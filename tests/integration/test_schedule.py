@@ -9,12 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from control_plane import ApiError
 
-from .conftest import decoded
-from .machine import Machine
-from .rights import RBAC, documented
-from .test_rotation import Rotating
+from control_plane import ApiError
+from support.cluster import decoded
+from support.machine import Machine
+from support.rights import RBAC, documented
+from support.rotations import RotatingCredential
 
 ROLE = "ranchhand.rancher.schedule"
 MANIFEST = "ranchhand.rancher.manifest"
@@ -117,7 +117,7 @@ def _rights(roles):
 
 
 def test_kubernetes_runs_the_jobs_with_just_their_rights(cluster, aws, machine, tmp_path):
-    rotating = Rotating(cluster, aws)
+    rotating = RotatingCredential(cluster, aws)
     rotating.namespace = RECORDS
     issuer = {"issuer_options": {"endpoint_url": aws.url, "propagation": 0}}
     # Variables of these tests come from a file of YAML without tags; what is read there by a lookup is not templated again.

@@ -19,8 +19,9 @@ import pytest
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.issuers import aws as issuer_module
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.issuers.aws import Aws as AwsIssuer
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import CALL_TIMEOUT, IssuerError
-from clouds import aws as clouds_aws
-from clouds.aws import Aws, before, call_after, call_before, delay, error, lost_reply
+
+from support.providers import aws as aws_provider
+from support.providers.aws import Aws, before, call_after, call_before, delay, error, lost_reply
 
 TESTS = Path(__file__).resolve().parents[1]
 
@@ -340,7 +341,7 @@ def test_a_command_gets_a_stand_and_a_key(tmp_path):
     script = ("import os, json; print(json.dumps({name: os.environ[name] for name in ('AWS_ENDPOINT_URL', 'RANCHHAND_AWS_ACCESS_KEY', "
               "'RANCHHAND_AWS_SECRET_KEY')})); raise SystemExit(7)")
     done = subprocess.run(
-        [sys.executable, "-m", "clouds.aws", "--", sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": str(TESTS)}, cwd=tmp_path,
+        [sys.executable, "-m", "support.providers.aws", "--", sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": str(TESTS)}, cwd=tmp_path,
         stdout=subprocess.PIPE, text=True, timeout=60, check=False)
     assert done.returncode == 7
     told = json.loads(done.stdout)
@@ -349,14 +350,14 @@ def test_a_command_gets_a_stand_and_a_key(tmp_path):
 
 def test_without_a_command_the_key_is_in_a_private_file(tmp_path):
     process = subprocess.Popen(
-        [sys.executable, "-m", "clouds.aws"], env={**os.environ, "PYTHONPATH": str(TESTS)}, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+        [sys.executable, "-m", "support.providers.aws"], env={**os.environ, "PYTHONPATH": str(TESTS)}, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
     try:
         lines = iter(process.stdout.readline, "")
         url = next(line.strip() for line in lines if line.strip().startswith("http"))
         file = Path(next(line.strip() for line in lines if line.strip().endswith(".json")))
         assert file.stat().st_mode & 0o077 == 0 and file.parent.stat().st_mode & 0o077 == 0
         key = json.loads(file.read_text(encoding="utf-8"))
-        assert clouds_aws.works(url, key["accessKey"], key["secretKey"])
+        assert aws_provider.works(url, key["accessKey"], key["secretKey"])
     finally:
         process.terminate()
         process.wait(10)

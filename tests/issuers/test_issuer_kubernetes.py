@@ -13,13 +13,13 @@ import time
 
 import pytest
 import yaml
-from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.issuers.kubernetes import Kubernetes, LABEL
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.issuers.kubernetes import LABEL, Kubernetes
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import CALL_TIMEOUT, IssuerError
-from stand_ins import FaultInjector, reply
 
-NAMESPACE = "machines"
+from support.fakes import FaultInjector, reply
+from support.service_accounts import ACCOUNTS, NAMESPACE, stored, token_of
+
 SECRETS = f"/api/v1/namespaces/{NAMESPACE}/secrets"
-ACCOUNTS = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts"
 CACHE = 20  # seconds; an API server keeps accepting a token for 10 after it saw it
 
 
@@ -29,17 +29,6 @@ def _environment_of_rancher(monkeypatch):
     monkeypatch.setenv("K8S_AUTH_HOST", "https://rancher.invalid")
     monkeypatch.setenv("K8S_AUTH_API_KEY", "of-rancher")
     monkeypatch.setenv("K8S_AUTH_VERIFY_SSL", "false")
-
-
-def token_of(harvester, account="rancher", **spec):
-    return harvester.api.post(f"{ACCOUNTS}/{account}/token", {"spec": spec})["status"]["token"]
-
-
-def stored(harvester, token, **user):
-    """What a credential of this token holds, with things that have to be kept."""
-    content = json.loads(harvester.kubeconfig.read_text())
-    content["users"] = [{"name": "kubernetes-admin", "user": {**user, "token": token}}]
-    return {"kubeconfigContent": yaml.safe_dump({**content, "preferences": {"colors": True}}), "clusterType": "imported"}
 
 
 def inside(values):

@@ -12,11 +12,12 @@ import sys
 import time
 
 import pytest
-from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.issuers.openstack import OpenStack, SYMBOLS
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.issuers.openstack import SYMBOLS, OpenStack
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import CALL_TIMEOUT, IssuerError
-from clouds.keystone import Keystone
+
 from control_plane import Authority
-from stand_ins import FaultInjector, reply
+from support.fakes import FaultInjector, reply
+from support.providers.keystone import Keystone
 
 LONG = "long enough for the rules of a strict Keystone"
 # Of a user who has to show more than a password.

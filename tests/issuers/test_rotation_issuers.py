@@ -11,13 +11,13 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
-from clouds.aws import lost_reply
-from control_plane import ApiError
-from integration.conftest import decoded
-from integration.test_rotation import ROTATION, Rotating
-from stand_ins import FaultInjector
 
-from .test_issuer_kubernetes import stored, token_of
+from control_plane import ApiError
+from support.cluster import decoded
+from support.fakes import FaultInjector
+from support.providers.aws import lost_reply
+from support.rotations import ROTATION, RotatingCredential
+from support.service_accounts import stored, token_of
 
 
 def _rotate(cluster, identifier, state="rotated", namespace=None, **options):
@@ -161,7 +161,7 @@ def test_every_driver_can_be_supplied(cluster):
 
 def test_lost_replies_at_every_turn(cluster, aws):
     """A rotation in which the cloud's reply to each write is lost once ends well by the same commands."""
-    rotating = Rotating(cluster, aws)
+    rotating = RotatingCredential(cluster, aws)
     aws.faults.rule("CreateAccessKey", lost_reply)
     aws.faults.rule("UpdateAccessKey", lost_reply)
     aws.faults.rule("DeleteAccessKey", lost_reply, times=2)

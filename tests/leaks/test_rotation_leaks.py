@@ -9,11 +9,11 @@ import json
 import secrets
 
 import pytest
-from integration.conftest import decoded
-from rotation.cloud import CloudManager
-from stand_ins import FaultInjector, reply
 
-from .test_leaks import Canaries, Run
+from support.canaries import Canaries, Run
+from support.cluster import decoded
+from support.fakes import FaultInjector, reply
+from support.providers.aws_process import CloudManager
 
 ROTATION = "ranchhand.rancher.cloud_credential_rotation"
 INFO = "ranchhand.rancher.cloud_credential_rotation_info"
@@ -25,7 +25,7 @@ def cloud():
         yield manager.Cloud()
 
 
-class Rotating(Run):
+class RotatingCredential(Run):
     """A credential with a key of a user of its own, and all that is said of its rotation."""
 
     def __init__(self, cluster, folder, cloud):
@@ -72,7 +72,7 @@ class Rotating(Run):
 
 @pytest.fixture
 def rotating(cluster, tmp_path, cloud):
-    return Rotating(cluster, tmp_path, cloud)
+    return RotatingCredential(cluster, tmp_path, cloud)
 
 
 def _shown(name):

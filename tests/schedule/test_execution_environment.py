@@ -11,15 +11,16 @@ from pathlib import Path
 
 import pytest
 import yaml
-from harness import lanes
-from integration.machine import ROOT
+
+from harness import environments
+from support.machine import ROOT
 
 DEFINITION = ROOT / "docs" / "examples" / "execution-environment" / "execution-environment.yml"
 
 
 @pytest.fixture(scope="module")
 def builder():
-    program = lanes.builder_venv() / "bin" / "ansible-builder"
+    program = environments.builder_venv() / "bin" / "ansible-builder"
 
     def run(*arguments):
         done = subprocess.run([program, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)

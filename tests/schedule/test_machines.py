@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from harness import debian
-from integration.machine import PROGRAM, Machine
+from support.machine import PROGRAM, Machine
 
 PLAY = [{"hosts": "localhost", "connection": "local", "gather_facts": False,
          "vars": {"ansible_python_interpreter": "{{ ansible_playbook_python }}"}, "roles": ["ranchhand.rancher.schedule"]}]

@@ -13,8 +13,17 @@ import datetime
 from dataclasses import dataclass, replace
 
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.errors import RanchhandError
-from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.protocol import Conflict, RotationProtocol, RotationRequest, Snapshot
-from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.record import CredentialSnapshot, RotationRecord, StoredGeneration
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.protocol import (
+    Conflict,
+    RotationProtocol,
+    RotationRequest,
+    Snapshot,
+)
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.record import (
+    CredentialSnapshot,
+    RotationRecord,
+    StoredGeneration,
+)
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import Issuer, IssuerError, Key
 
 START = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)

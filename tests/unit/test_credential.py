@@ -9,11 +9,19 @@ import base64
 import copy
 
 import pytest
-from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.cloud_credential import parse_cloud_credential, show_cloud_credential
-from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.cloud_credential_plan import NO_CREDENTIALS, ObservedCredentials, parse_desired_credentials, plan_cloud_credentials
-from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.driver_schema import DriverSchemas
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.errors import ValidationErrors
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.cloud_credential import (
+    parse_cloud_credential,
+    show_cloud_credential,
+)
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.driver_schema import DriverSchemas
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.users import User, Users
+from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.cloud_credential_plan import (
+    NO_CREDENTIALS,
+    ObservedCredentials,
+    parse_desired_credentials,
+    plan_cloud_credentials,
+)
 from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.planning import CALL_OPTIONS
 from hypothesis import assume, given
 from hypothesis import strategies as st

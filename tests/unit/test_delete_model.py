@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import pytest
-from models.delete_model import DANGLING, SAFE, UNSAFE, explore
+
+from .delete_model import DANGLING, SAFE, UNSAFE, explore
 
 
 @pytest.mark.parametrize("what", SAFE)

@@ -6,9 +6,14 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.ranchhand.rancher.plugins.module_utils._common.text import same_json, to_text, trim
-from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.driver_schema import DriverSchemas, check_config, missing_fields, to_stored_text
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.errors import RanchhandError
+from ansible_collections.ranchhand.rancher.plugins.module_utils._common.text import same_json, to_text, trim
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.driver_schema import (
+    DriverSchemas,
+    check_config,
+    missing_fields,
+    to_stored_text,
+)
 
 
 def schema(name, fields):

@@ -11,8 +11,8 @@ import gzip
 import json
 
 import pytest
-from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation import gates
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.references import Reference
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation import gates
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import Key
 
 CUTOVER = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)

@@ -7,7 +7,12 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.errors import ValidationErrors
-from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import OptionSpec, parse_options, single_or_list, to_builtin
+from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import (
+    OptionSpec,
+    parse_options,
+    single_or_list,
+    to_builtin,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -15,15 +15,26 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.ranchhand.rancher.plugins.module_utils._common.errors import RanchhandError, ValidationErrors
+from ansible_collections.ranchhand.rancher.plugins.module_utils._common.errors import (
+    FailureWithResult,
+    RanchhandError,
+    ValidationErrors,
+)
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import parse_options
-from ansible_collections.ranchhand.rancher.plugins.module_utils._common.errors import FailureWithResult
 from ansible_collections.ranchhand.rancher.plugins.module_utils._runtime.execute import RunMode
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._report import write
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._report.formats import to_csv, to_json
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._report.model import CODES, LEVELS, SOURCES, build, findings, visible
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._report.model import (
+    CODES,
+    LEVELS,
+    SOURCES,
+    build,
+    findings,
+    visible,
+)
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._report.page import to_html
-from fleets import HOSTILE, NOW, fleet
+
+from support.fleets import HOSTILE, NOW, fleet
 
 ROOT = Path(__file__).parents[2]
 RUNBOOKS = "https://runbooks.example/docs"

@@ -10,8 +10,25 @@ import random
 
 import hypothesis
 import pytest
-from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.protocol import ABORTED, Call, Conflict, RETIRED, ROLLED_BACK, ROTATED, RotationProtocol, Snapshot
-from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.record import DISABLED, DISABLING, GRACE, IDLE, ISSUED, ROLLING_BACK, RotationRecord
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.protocol import (
+    ABORTED,
+    RETIRED,
+    ROLLED_BACK,
+    ROTATED,
+    Call,
+    Conflict,
+    RotationProtocol,
+    Snapshot,
+)
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.record import (
+    DISABLED,
+    DISABLING,
+    GRACE,
+    IDLE,
+    ISSUED,
+    ROLLING_BACK,
+    RotationRecord,
+)
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import IssuerError
 from hypothesis import strategies
 

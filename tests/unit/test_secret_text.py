@@ -7,7 +7,12 @@ from __future__ import annotations
 
 import base64
 
-from ansible_collections.ranchhand.rancher.plugins.module_utils._common.masking import HIDDEN, mask, secret_forms, secret_leaves
+from ansible_collections.ranchhand.rancher.plugins.module_utils._common.masking import (
+    HIDDEN,
+    mask,
+    secret_forms,
+    secret_leaves,
+)
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.text import base64_encode
 from hypothesis import given
 from hypothesis import strategies as st

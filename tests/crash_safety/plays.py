@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is done to rotations: each play takes a stand and a case, and raises Violation. A case says all that there is to repeat it."""
+"""What is done to rotations: each play takes a bench and a case, and raises Violation. A case says all that there is to repeat it."""
 
 from __future__ import annotations
 
@@ -50,16 +50,16 @@ GOALS = (("rotated", {}), ("retired", {**NOW, **LATER}), ("rolled_back", {}), ("
 def _begin(subject, commands):
     for state, options, *lost in commands:
         if lost:
-            subject.stand.cloud.lose(subject.user, "CreateAccessKey")
+            subject.bench.cloud.lose(subject.user, "CreateAccessKey")
             subject.check((subject.run(state, **options).result or {}).get("code") == "unreachable", "the key was not lost")
         else:
             subject.plain(state, **options)
 
 
-def calls_of(stand, name):
+def calls_of(bench, name):
     """The calls of a scenario's command when nothing disturbs it."""
     scenario = SCENARIOS[name]
-    with stand.subject() as subject:
+    with bench.subject() as subject:
         _begin(subject, scenario.before)
         return subject.plain(scenario.command[0], **scenario.command[1]).calls
 
@@ -80,18 +80,18 @@ def crashes(name, calls, kinds=KINDS):
                     yield name, call, Fault(number, "lost", kind)
 
 
-def crash(stand, case):
+def crash(bench, case):
     """A run breaks at one call; the plain command again does the rest."""
     name, _call, fault = case
     scenario = SCENARIOS[name]
     state, options = scenario.command
-    with stand.subject() as subject:
+    with bench.subject() as subject:
         _begin(subject, scenario.before)
         broken = subject.run(state, fault, **options)
         if fault.kind != "exception" and fault.moment != "lost":
             subject.check(broken.result is None or fault.kind == "interrupt" and broken.result.get("failed"), "the run was not ended")
         _go_on(subject, scenario)
-    stand.counts[f"crashes: {fault.moment}, {fault.kind}"] += 1
+    bench.counts[f"crashes: {fault.moment}, {fault.kind}"] += 1
 
 
 def _go_on(subject, scenario):
@@ -109,12 +109,12 @@ def _go_on(subject, scenario):
     subject.check_idle(new)
 
 
-def stopped(stand, case):
+def stopped(bench, case):
     """A run stands still where it can, another one is told that it is dead, and then it wakes up."""
     name, _call, fault = case
     scenario = SCENARIOS[name]
     state, options = scenario.command
-    with stand.subject() as subject:
+    with bench.subject() as subject:
         _begin(subject, scenario.before)
         sleeper = subject.start(state, fault, **options)
         subject.check(sleeper.wait() is None, "the run did not stop")
@@ -123,7 +123,7 @@ def stopped(stand, case):
         subject.history.append("the first run wakes up")
         sleeper.wait()
         _go_on(subject, scenario)
-    stand.counts["runs that woke up after another had taken over"] += 1
+    bench.counts["runs that woke up after another had taken over"] += 1
 
 
 def stops(name, calls):
@@ -133,14 +133,14 @@ def stops(name, calls):
             yield name, call, Fault(number, "before", "stop")
 
 
-def killed(stand, seed):
+def killed(bench, seed):
     """A rotation whose every command is killed at a random time, some more than once."""
     chance = random.Random(seed)
     way = chance.choice((
         (("rotated", {}), ("retired", NOW), ("retired", LATER)), (("rotated", {}), ("rolled_back", {})),
         (("rotated", {}), ("retired", NOW), ("rolled_back", {})), (("rotated", PAUSED), ("aborted", {})),
     ))
-    with stand.subject() as subject:
+    with bench.subject() as subject:
         for state, options in way:
             for _again in range(chance.choice((1, 1, 1, 2, 3))):
                 run = subject.start(state, **options)
@@ -149,25 +149,25 @@ def killed(stand, seed):
                 ended = run.wait()
                 timer.cancel()
                 subject.history[-1] += " killed" if ended.result is None else " was faster"
-                stand.counts["runs killed at a random time"] += ended.result is None
+                bench.counts["runs killed at a random time"] += ended.result is None
             subject.plain(state, **options)
         back = way[-1][0] in ("rolled_back", "aborted")
         subject.check((subject.live == subject.key) == back, "it is not the key that was to be")
         subject.check_idle()
-    stand.counts["rotations killed at random times"] += 1
+    bench.counts["rotations killed at random times"] += 1
 
 
 # What two runs at once may be told; nobody touched the credential, so there is no drift.
 _REFUSALS = ("busy", "too_late", "not_cut_over", "conflict", "old_unusable")
 
 
-def pair(stand, seed):
+def pair(bench, seed):
     """Two runs of any goals at once, one of them perhaps killed, or told that the other one is dead."""
     chance = random.Random(seed)
     beginning = chance.choice(tuple(BEGINNINGS))
     goals = [chance.choice(GOALS) for _run in range(2)]
     presumed, shot = chance.random() < 0.3, chance.random() < 0.3
-    with stand.subject() as subject:
+    with bench.subject() as subject:
         _begin(subject, BEGINNINGS[beginning])
         subject.history.append(f"two at once in {beginning}")
         first = subject.start(goals[0][0], **goals[0][1])
@@ -186,17 +186,17 @@ def pair(stand, seed):
         subject.check_idle()
         subject.settle(rotation_id="second")
         subject.check_idle()
-    stand.counts["pairs of concurrent runs"] += 1
+    bench.counts["pairs of concurrent runs"] += 1
 
 
-def edit(stand, seed):
+def edit(bench, seed):
     """Somebody types in another key while a run is at it."""
     chance = random.Random(seed)
     beginning = chance.choice(tuple(BEGINNINGS))
     state, options = chance.choice(GOALS)
-    with stand.subject() as subject:
+    with bench.subject() as subject:
         _begin(subject, BEGINNINGS[beginning])
-        theirs = stand.cloud.create_user(f"{subject.user}-theirs")
+        theirs = bench.cloud.create_user(f"{subject.user}-theirs")
         run = subject.start(state, **options)
         time.sleep(chance.uniform(0, 0.7))
         subject.edit(theirs)
@@ -207,18 +207,18 @@ def edit(stand, seed):
         record = subject.record
         if record and record["phase"] != "idle" and (record["old"] or {}).get("key") != theirs["accessKey"]:
             subject.check(set(codes) == {"drift"}, f"the runs after it say {codes}")
-            stand.counts["edits that stopped a rotation"] += 1
+            bench.counts["edits that stopped a rotation"] += 1
         else:  # it came before the rotation began, or when it was over
-            stand.counts["edits before or after a rotation"] += 1
+            bench.counts["edits before or after a rotation"] += 1
         mine = record and theirs["accessKey"] in [(record[name] or {}).get("key") for name in ("old", "current")]
         subject.check(subject.live == theirs or mine, f"what was typed in at {at:.1f} was overwritten by {subject.live['accessKey']}")
-    stand.counts["rotations with an edit in between"] += 1
+    bench.counts["rotations with an edit in between"] += 1
 
 
-def outage(stand, seed):
+def outage(bench, seed):
     """kube-apiserver is killed in the middle of some runs, and started again."""
     chance = random.Random(seed)
-    with stand.subject() as one, stand.subject() as two, stand.subject() as three, stand.subject() as four:
+    with bench.subject() as one, bench.subject() as two, bench.subject() as three, bench.subject() as four:
         subjects = (one, two, three, four)
         runs = []
         scenarios = [SCENARIOS[name] for name in chance.choices(tuple(SCENARIOS), k=len(subjects))]
@@ -228,9 +228,9 @@ def outage(stand, seed):
             runs.append(subject.start(scenario.command[0], **scenario.command[1]))
         time.sleep(chance.uniform(0.02, 0.25))
         under_way = sum(run.under_way for run in runs)
-        stand.control_plane.kill_apiserver()
+        bench.control_plane.kill_apiserver()
         time.sleep(chance.choice((0, 0, 4)))
-        stand.control_plane.start_apiserver()
+        bench.control_plane.start_apiserver()
         for subject, run in zip(subjects, runs):
             result = run.wait().result
             code = result and result.get("code")
@@ -243,5 +243,5 @@ def outage(stand, seed):
             subject.check(subject.phase == scenario.phase, f"the plain command left it in {subject.phase}")
             subject.settle()
             subject.check_idle()
-    stand.counts["kills of kube-apiserver"] += 1
-    stand.counts["rotations with kube-apiserver killed in the middle, and restarted"] += under_way
+    bench.counts["kills of kube-apiserver"] += 1
+    bench.counts["rotations with kube-apiserver killed in the middle, and restarted"] += under_way

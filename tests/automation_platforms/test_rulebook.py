@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 import urllib3
 import yaml
-from integration.test_leaked_key import leak  # noqa: F401  # pylint: disable=unused-import
-from rotation.cloud import CloudManager
+
+from support.providers.aws_process import CloudManager
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = Path(os.environ["RANCHHAND_RULEBOOK"])

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import typing
 
-from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.references import CREDENTIAL_REFERENCE_FIELDS, ReferenceField
-from control_plane.furniture import Resource, resources
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.references import (
+    CREDENTIAL_REFERENCE_FIELDS,
+    ReferenceField,
+)
+
+from control_plane.fixtures import Resource, resources
 
 DATA = "cattle-global-data"
 
 
 class Spot(typing.NamedTuple):
-    """A place on one kind that a furniture has."""
+    """A place on one kind that the fixtures have."""
 
     place: ReferenceField
     resource: Resource

@@ -7,7 +7,7 @@ Each participant may stop between any two of its steps for as long as it likes. 
 resourceVersion fails if there was another one since; a list is consistent; an admission policy decides before the object is stored, by a
 list of names that reaches the API server some time after it was written.
 
-    python3 tests/models/delete_model.py
+    python3 tests/unit/delete_model.py
 """
 
 from __future__ import annotations

@@ -8,14 +8,14 @@ from __future__ import annotations
 import pytest
 
 from . import plays
+from .bench import Violation
 from .runner import WRITES
-from .stand import Violation
 
 
 @pytest.mark.parametrize("name", plays.SCENARIOS)
-def test_crashes(stand, play, name):
+def test_crashes(bench, play, name):
     """SIGKILL in all states of the worlds that the run goes through, and breaks of some other kinds."""
-    cases = list(plays.crashes(name, plays.calls_of(stand, name)))
+    cases = list(plays.crashes(name, plays.calls_of(bench, name)))
     chosen = [case for case in cases if case[2].kind == "kill" and case[2].moment != "lost"]
     rest = [case for case in cases if case[1] in WRITES and case not in chosen]
     others = sorted({case[2][1:] for case in rest})
@@ -25,25 +25,25 @@ def test_crashes(stand, play, name):
     play(plays.crash, chosen)
 
 
-def test_the_reader_notices(stand):
+def test_the_reader_notices(bench):
     """A key that stops to work while it is in the credential is a violation."""
-    with pytest.raises(Violation, match="did not work"), stand.subject() as subject:
-        stand.cloud.set_status(subject.key["accessKey"], "Inactive")
-        stand.reader.look_at_keys()
+    with pytest.raises(Violation, match="did not work"), bench.subject() as subject:
+        bench.cloud.set_status(subject.key["accessKey"], "Inactive")
+        bench.reader.look_at_keys()
 
 
-def test_a_lost_value_is_noticed(stand):
-    with pytest.raises(Violation, match="the old value was lost in grace"), stand.subject() as subject:
+def test_a_lost_value_is_noticed(bench):
+    with pytest.raises(Violation, match="the old value was lost in grace"), bench.subject() as subject:
         subject.plain("rotated")
         version = subject.record["old"]["version"]
-        stand.api.delete(f"/api/v1/namespaces/{subject.namespace}/secrets/{version}")
-        stand.reader.look_at_kept()
+        bench.api.delete(f"/api/v1/namespaces/{subject.namespace}/secrets/{version}")
+        bench.reader.look_at_kept()
 
 
-def test_a_key_left_behind_is_noticed(stand):
-    with stand.subject() as subject:
+def test_a_key_left_behind_is_noticed(bench):
+    with bench.subject() as subject:
         subject.settle()
         subject.check_idle()
-        stand.cloud.add_key(subject.user)
+        bench.cloud.add_key(subject.user)
         with pytest.raises(Violation, match="the keys are"):
             subject.check_idle()

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """All of the proof that rotations survive: run, count, and write docs/rotation-proof.md. Exit code 1 if anything was violated.
 
-    python -m rotation [PART ...]
+    python -m crash_safety [PART ...]
 
 Only a run of all parts writes the document.
 """
@@ -20,7 +20,7 @@ import typing
 from pathlib import Path
 
 from . import plays
-from .stand import Stand
+from .bench import Bench
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = ROOT / "tests" / "control_plane" / "go" / "kube-apiserver" / "go.mod"
@@ -40,30 +40,30 @@ class Done(typing.NamedTuple):
     seconds: float
 
 
-def _matrix(stand):
-    return [case for name in plays.SCENARIOS for case in plays.crashes(name, plays.calls_of(stand, name))]
+def _matrix(bench):
+    return [case for name in plays.SCENARIOS for case in plays.crashes(name, plays.calls_of(bench, name))]
 
 
-def _stops(stand):
-    return [case for name in plays.SCENARIOS for case in plays.stops(name, plays.calls_of(stand, name))]
+def _stops(bench):
+    return [case for name in plays.SCENARIOS for case in plays.stops(name, plays.calls_of(bench, name))]
 
 
 def _parts():
     """Name, what it is, the play, its cases, how many at once."""
     return (
-        ("kills", "each command of a rotation is killed at random times", plays.killed, lambda stand: range(320), 6),
-        ("pairs", "two runs at once", plays.pair, lambda stand: range(1000, 1110), 8),
-        ("edits", "a person types in another key meanwhile", plays.edit, lambda stand: range(2000, 2060), 6),
-        ("outages", "kube-apiserver is killed and started again, with four rotations under way", plays.outage, lambda stand: range(3000, 3030), 1),
+        ("kills", "each command of a rotation is killed at random times", plays.killed, lambda bench: range(320), 6),
+        ("pairs", "two runs at once", plays.pair, lambda bench: range(1000, 1110), 8),
+        ("edits", "a person types in another key meanwhile", plays.edit, lambda bench: range(2000, 2060), 6),
+        ("outages", "kube-apiserver is killed and started again, with four rotations under way", plays.outage, lambda bench: range(3000, 3030), 1),
         ("matrix", "a run breaks at a call, then the plain command again", plays.crash, _matrix, 6),
         ("stops", "a run stands still, another one takes over, the first one wakes up", plays.stopped, _stops, 8),
     )
 
 
-def _played(stand, name, what, play, cases, threads):
+def _played(bench, name, what, play, cases, threads):
     begun = time.monotonic()
-    cases = list(cases(stand))
-    violations = stand.all(play, cases, threads)
+    cases = list(cases(bench))
+    violations = bench.all(play, cases, threads)
     print(f"{name}: {len(cases)} cases, {len(violations)} violations, {time.monotonic() - begun:.0f} s", *violations, sep="\n  ", flush=True)
     return Done(name, what, len(cases), violations, time.monotonic() - begun)
 
@@ -83,14 +83,14 @@ def _histories():
 def main():
     wanted = sys.argv[1:]
     done = []
-    with Stand() as stand:
+    with Bench() as bench:
         for part in _parts():
             if not wanted or part[0] in wanted:
-                done.append(_played(stand, *part))
-        counts = dict(stand.counts)
+                done.append(_played(bench, *part))
+        counts = dict(bench.counts)
     if not wanted or "delays" in wanted:
-        with Stand(propagation_delay=DELAY) as slow:
-            done.append(_played(slow, "delays", f"as kills, where a new key is unknown for {DELAY} s", plays.killed, lambda stand: range(4000, 4020), 6))
+        with Bench(propagation_delay=DELAY) as slow:
+            done.append(_played(slow, "delays", f"as kills, where a new key is unknown for {DELAY} s", plays.killed, lambda bench: range(4000, 4020), 6))
     if not wanted or "histories" in wanted:
         done.append(_histories())
     for name in sorted(counts):
@@ -104,7 +104,7 @@ def main():
 
 def _write(done, counts):
     version = re.search(r"k8s\.io/kubernetes (v\S+)", MODULE.read_text(encoding="utf-8"), re.M).group(1)
-    # of one stand; the other one is the part about delays
+    # of one bench; the other one is the part about delays
     pause = sum(one.seconds for one in done if one.name not in ("delays", "histories")) / counts["rounds of the reader"] * 1000
     rows = "\n".join(f"| {one.name} | {one.what} | {one.cases} | {len(one.violations)} | {one.seconds:.0f} s |" for one in done)
     figures = "\n".join(f"| {name} | {counts[name]} |" for name in sorted(counts))

@@ -6,7 +6,7 @@
     with Aws() as aws:
         key = aws.create_user("rancher")
 
-    python -m clouds.aws [--port N] [-- COMMAND ...]
+    python -m support.providers.aws [--port N] [-- COMMAND ...]
 
 moto takes inactive keys, knows every key at once, lets a user touch the keys of others, and never fails. Here inactive keys and those
 that are too young are refused, users manage their own keys only, and `Faults` breaks what a rule is about.
@@ -45,7 +45,7 @@ from werkzeug.wrappers import Response
 REGION = "us-east-1"
 _OWN_KEYS = ("iam:*", "sts:*")
 _KEY_ACTIONS = ("CreateAccessKey", "ListAccessKeys", "UpdateAccessKey", "DeleteAccessKey", "GetAccessKeyLastUsed")
-_READER = "clouds.aws reader"
+_READER = "support.providers.aws reader"
 _ERROR = """<ErrorResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/"><Error><Type>Sender</Type><Code>{}</Code><Message>{}</Message></Error>\
 <RequestId>00000000-0000-0000-0000-000000000000</RequestId></ErrorResponse>"""
 _pool = urllib3.PoolManager(maxsize=8, retries=False, timeout=urllib3.Timeout(5))
@@ -271,7 +271,7 @@ def _error(code, status):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="clouds.aws", description="Run a command with an AWS of its own.", epilog="""
+    parser = argparse.ArgumentParser(prog="support.providers.aws", description="Run a command with an AWS of its own.", epilog="""
         The command finds it in AWS_ENDPOINT_URL, and a user's key in RANCHHAND_AWS_ACCESS_KEY and RANCHHAND_AWS_SECRET_KEY;
         its exit code is the exit code.""")
     parser.add_argument("--port", type=int, default=0, help="where it listens on loopback (default: any free port)")

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Fixtures for tests that run ansible-playbook against a control plane of their own."""
+"""A management cluster, and ansible-playbook that runs against it."""
 
 from __future__ import annotations
 
@@ -16,13 +16,9 @@ import typing
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
 import yaml
-from clouds.aws import Aws
-from clouds.keystone import Keystone
-from control_plane import ApiError, ControlPlane, furnish
 
-from .rights import RBAC
+from control_plane import ApiError
 
 HERE = Path(__file__).parent
 SECRETS = "/api/v1/namespaces/cattle-global-data/secrets"
@@ -195,7 +191,7 @@ def _without_identity(diff):
     return [{key: one[key] for key in ("before", "after")} for one in (diff if isinstance(diff, list) else [diff]) if one]
 
 
-def _empty(api):
+def empty(api):
     for version, where, resource in (
         ("/api/v1", "/namespaces/cattle-global-data", "secrets"), ("/apis/management.cattle.io/v3", "", "nodetemplates"),
         ("/apis/provisioning.cattle.io/v1", "", "clusters"), ("/apis/rke-machine.cattle.io/v1", "", "amazonec2machines"),
@@ -216,106 +212,3 @@ def _items_of(api, path):
         if error.status != 404:  # Rancher 2.15 has no node templates
             raise
         return []
-
-
-@pytest.fixture(scope="session")
-def _rancher_210(tmp_path_factory):
-    with ControlPlane() as control_plane:
-        furnish(control_plane, "2.10.0")
-        yield Cluster(control_plane, tmp_path_factory.mktemp("plays"))
-
-
-@pytest.fixture(scope="session")
-def _rancher_215(tmp_path_factory):
-    with ControlPlane() as control_plane:
-        furnish(control_plane, "2.15.0")
-        yield Cluster(control_plane, tmp_path_factory.mktemp("plays"))
-
-
-@pytest.fixture
-def cluster(_rancher_210):
-    """The management cluster of a Rancher 2.10, without any credential, template or downstream cluster."""
-    _empty(_rancher_210.api)
-    return _rancher_210
-
-
-@pytest.fixture
-def cluster_215(_rancher_215):
-    """The same of a Rancher 2.15."""
-    _empty(_rancher_215.api)
-    return _rancher_215
-
-
-@pytest.fixture
-def grant(cluster):
-    """Gives a new user just the rights of some roles, whose namespaces are made where they are missing; returns its kubeconfig."""
-    api = cluster.api
-    made = []
-
-    def post(path, body):
-        api.post(path, body)
-        made.append(f"{path}/{body['metadata']['name']}")
-
-    def wanted(user, roles):
-        for number, role in enumerate(roles):
-            namespace = role["metadata"].get("namespace")
-            if namespace:
-                try:
-                    api.post("/api/v1/namespaces", {"metadata": {"name": namespace}})
-                except ApiError as error:
-                    if error.status != 409:
-                        raise
-            base = f"{RBAC}/namespaces/{namespace}" if namespace else RBAC
-            kind, name = role["kind"].lower(), f"{user}-{number}"
-            post(f"{base}/{kind}s", {**role, "metadata": {"name": name}})
-            post(f"{base}/{kind}bindings", {
-                "metadata": {"name": name}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": role["kind"], "name": name},
-                "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
-            })
-        return str(cluster.control_plane.user(user))
-
-    yield wanted
-    for path in made:
-        api.delete(path)
-
-
-@pytest.fixture(scope="module")  # a process has one at a time, and other modules may want one of their own
-def _aws():
-    with Aws() as cloud:
-        yield cloud
-
-
-@pytest.fixture
-def aws(_aws):
-    """An AWS where nothing is broken, each key works at once, and nobody has asked anything yet."""
-    _aws.faults.clear()
-    _aws.requests.clear()
-    _aws.propagation_delay = 0
-    return _aws
-
-
-@pytest.fixture(scope="session")
-def harvester():
-    """A second cluster, with two ServiceAccounts that may rotate their own tokens."""
-    with ControlPlane() as control_plane:
-        api = control_plane.api
-        rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/machines"
-        api.post("/api/v1/namespaces", {"metadata": {"name": "machines"}})
-        for account in ("rancher", "other", "powerless"):
-            api.post("/api/v1/namespaces/machines/serviceaccounts", {"metadata": {"name": account}})
-        api.post(f"{rbac}/roles", {"metadata": {"name": "rotate"}, "rules": [
-            {"apiGroups": [""], "resources": ["serviceaccounts/token"], "resourceNames": ["rancher", "other"], "verbs": ["create"]},
-            {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "create", "delete"]},
-        ]})
-        api.post(f"{rbac}/rolebindings", {
-            "metadata": {"name": "rotate"}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "rotate"},
-            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": "machines"} for name in ("rancher", "other")],
-        })
-        yield control_plane
-
-
-@pytest.fixture(scope="session")
-def keystone():
-    """An OpenStack's identity service."""
-    with Keystone() as running:
-        yield running

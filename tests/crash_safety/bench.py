@@ -18,12 +18,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import urllib3
-from clouds.aws import works
-from control_plane import ApiError, ControlPlane, furnish
-from integration.conftest import SECRETS, Cluster, decoded
-from stand_ins import FaultInjector
 
-from .cloud import CloudManager
+from control_plane import ApiError, ControlPlane, install_fixtures
+from support.cluster import SECRETS, Cluster, decoded
+from support.fakes import FaultInjector
+from support.providers.aws import works
+from support.providers.aws_process import CloudManager
+
 from .runner import PATIENCE, Runner
 
 POLL = 0.05        # seconds between two looks at what a consumer needs
@@ -38,7 +39,7 @@ class Violation(Exception):
     """Something that must never be."""
 
 
-class Stand:
+class Bench:
     """A management cluster, a cloud, a reader of all credentials, and runs. `counts` are figures for the report."""
 
     def __init__(self, propagation_delay=0.0):
@@ -48,7 +49,7 @@ class Stand:
     def __enter__(self):
         with contextlib.ExitStack() as stack:
             self.control_plane = stack.enter_context(ControlPlane())
-            furnish(self.control_plane, "2.10.0")
+            install_fixtures(self.control_plane, "2.10.0")
             self.api = self.control_plane.api
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ranchhand-rotation-")))
             self.cluster = Cluster(self.control_plane, directory)
@@ -95,30 +96,30 @@ class Stand:
 class Subject:
     """A credential with a key of a user of its own, and runs that rotate it, with records in a namespace of their own."""
 
-    def __init__(self, stand):
-        self.stand = stand
+    def __init__(self, bench):
+        self.bench = bench
         self.name = secrets.token_hex(4)
         self.user, self.id, self.namespace = f"user-{self.name}", f"cc-{self.name}", f"rotation-{self.name}"
-        self.key = stand.cloud.create_user(self.user)
+        self.key = bench.cloud.create_user(self.user)
         self.precious = self.key  # must be in the credential or kept, until the old key is deleted
         self.typed_in = None
         self.seen_wrong = []
         self.history = []
-        stand.cluster.secret(self.id, "amazonec2", {**self.key, "defaultRegion": "eu-central-1"}, f"aws {self.name}")
+        bench.cluster.secret(self.id, "amazonec2", {**self.key, "defaultRegion": "eu-central-1"}, f"aws {self.name}")
 
     def given(self, state, **options):
         """The options of a task."""
         common = {"id": self.id, "state": state, "namespace": self.namespace, "drain": "1s", "verify_timeout": "20s",
-                  "issuer_options": {"endpoint_url": self.stand.url, "propagation": 0}, "kubeconfig": str(self.stand.control_plane.kubeconfig)}
+                  "issuer_options": {"endpoint_url": self.bench.url, "propagation": 0}, "kubeconfig": str(self.bench.control_plane.kubeconfig)}
         if state == "rotated":
             common["rotation_id"] = "first"
         return {**common, **options}
 
     def start(self, state, fault=None, **options):
         if fault and fault.moment == "lost":
-            options.update(self.stand.injector.options, kubeconfig=None, ca_cert=None)
+            options.update(self.bench.injector.options, kubeconfig=None, ca_cert=None)
         self.history.append(f"{state} {options.get('rotation_id', '')}{' with ' + str(tuple(fault)) if fault else ''}")
-        return self.stand.runner.start(self.given(state, **options), fault, self._lose)
+        return self.bench.runner.start(self.given(state, **options), fault, self._lose)
 
     def run(self, state, fault=None, **options):
         """One run to its end."""
@@ -144,7 +145,7 @@ class Subject:
         """Let the reply of the next such request be lost."""
         seconds, victim = (2 * PATIENCE if kind == "timeout" else 0), pid if kind == "kill" else None
         if name in ACTIONS:
-            self.stand.cloud.lose(self.user, ACTIONS[name], victim, seconds)
+            self.bench.cloud.lose(self.user, ACTIONS[name], victim, seconds)
             return
         method, path = {
             "mark": ("PATCH", f"{SECRETS}/{self.id}$"), "put": ("PATCH|POST", f"/{self.namespace}/configmaps"),
@@ -153,23 +154,23 @@ class Subject:
         }[name]
 
         def lose(seen):
-            self.stand.injector.forward(seen)
+            self.bench.injector.forward(seen)
             if victim:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(victim, signal.SIGKILL)
             time.sleep(seconds)
 
-        self.stand.injector.rule(method, lose, path)
+        self.bench.injector.rule(method, lose, path)
 
     # the worlds
 
     @property
     def live(self):
-        return pair_of(self.stand.cluster.stored(self.id))
+        return pair_of(self.bench.cluster.stored(self.id))
 
     @property
     def keys(self):
-        return dict(self.stand.cloud.keys(self.user))
+        return dict(self.bench.cloud.keys(self.user))
 
     @property
     def record(self):
@@ -188,20 +189,20 @@ class Subject:
         return [kept_value(item) for item in self._items("secrets") if LABEL in (item["metadata"].get("labels") or {})]
 
     def _items(self, resource):
-        return self.stand.api.get(f"/api/v1/namespaces/{self.namespace}/{resource}")["items"]
+        return self.bench.api.get(f"/api/v1/namespaces/{self.namespace}/{resource}")["items"]
 
     def everything(self):
         """The versions of all objects that a run could write, and what was asked of the cloud."""
-        found = [self.stand.cluster.stored(self.id)] + [item for resource in ("configmaps", "secrets", "events") for item in self._items(resource)]
-        return [one["metadata"]["uid"] + one["metadata"]["resourceVersion"] for one in found + self.leases()], self.stand.cloud.changes(self.user)
+        found = [self.bench.cluster.stored(self.id)] + [item for resource in ("configmaps", "secrets", "events") for item in self._items(resource)]
+        return [one["metadata"]["uid"] + one["metadata"]["resourceVersion"] for one in found + self.leases()], self.bench.cloud.changes(self.user)
 
     def leases(self):
-        return self.stand.api.get(f"/apis/coordination.k8s.io/v1/namespaces/{self.namespace}/leases")["items"]
+        return self.bench.api.get(f"/apis/coordination.k8s.io/v1/namespaces/{self.namespace}/leases")["items"]
 
     def edit(self, values):
         """Somebody saves the credential."""
         self.precious, self.typed_in = None, values
-        self.stand.api.patch(f"{SECRETS}/{self.id}", {
+        self.bench.api.patch(f"{SECRETS}/{self.id}", {
             "stringData": {f"amazonec2credentialConfig-{name}": value for name, value in values.items()}})
         self.precious = values
         self.history.append("edit")
@@ -209,7 +210,7 @@ class Subject:
     def remove(self):
         for path in (f"{SECRETS}/{self.id}", f"/api/v1/namespaces/{self.namespace}/configmaps/rotation-{self.id}"):
             with contextlib.suppress(ApiError, urllib3.exceptions.HTTPError):
-                self.stand.api.delete(path)
+                self.bench.api.delete(path)
 
     # what must hold
 
@@ -225,10 +226,10 @@ class Subject:
         record, keys, found = self.record, self.keys, self.live
         self.check(record and record["phase"] == "idle", f"the record is {record and record['phase']}")
         self.check(not record["owner"], "the record has an owner")
-        self.check(TOKEN not in self.stand.cluster.stored(self.id)["metadata"]["annotations"], "the token is left")
+        self.check(TOKEN not in self.bench.cluster.stored(self.id)["metadata"]["annotations"], "the token is left")
         self.check(live is None or found == live, f"the credential names {found['accessKey']}")
         self.check(keys == {found["accessKey"]: "Active"}, f"the keys are {keys}, the credential names {found['accessKey']}")
-        self.check(works(self.stand.url, *found.values()), "the key does not work")
+        self.check(works(self.bench.url, *found.values()), "the key does not work")
         self.check(self.kept() == [found], f"{len(self.kept())} values are kept")
         before = self.everything()
         for state in ("rotated", "retired"):
@@ -247,7 +248,7 @@ class Subject:
         if self.seen_wrong:
             raise self.violation("; ".join(self.seen_wrong[:3]))
         off = set()
-        for action, parameters, status in self.stand.cloud.changes(self.user):
+        for action, parameters, status in self.bench.cloud.changes(self.user):
             self.check(action != "CreateAccessKey" or status != 409, "it asked for a third key")
             if action == "UpdateAccessKey" and status == 200:
                 (off.add if parameters["Status"] == "Inactive" else off.discard)(parameters["AccessKeyId"])
@@ -267,8 +268,8 @@ def kept_value(secret):
 class Reader:
     """Stands for the consumers of all credentials: reads and verifies the key of each, again and again."""
 
-    def __init__(self, stand):
-        self._stand = stand
+    def __init__(self, bench):
+        self._bench = bench
         self._subjects = {}
         self._done = threading.Event()
         self._threads = [threading.Thread(target=self._loop, args=one, daemon=True) for one in ((self.look_at_keys, POLL), (self.look_at_kept, POLL_KEPT))]
@@ -295,20 +296,20 @@ class Reader:
             try:
                 read()
             except (urllib3.exceptions.HTTPError, ApiError):  # the API server is down
-                self._stand.counts["rounds of the reader without an API server"] += 1
+                self._bench.counts["rounds of the reader without an API server"] += 1
             self._done.wait(max(0, begun + pause - time.monotonic()))
 
     def look_at_keys(self):
-        secrets_by_name = {item["metadata"]["name"]: item for item in self._stand.cluster.secrets()}
-        self._stand.counts["rounds of the reader"] += 1
+        secrets_by_name = {item["metadata"]["name"]: item for item in self._bench.cluster.secrets()}
+        self._bench.counts["rounds of the reader"] += 1
         for subject in list(self._subjects.values()):
             if subject.id in secrets_by_name:
-                self._stand.counts["keys read and verified"] += 1
+                self._bench.counts["keys read and verified"] += 1
                 self._verify(subject, pair_of(secrets_by_name[subject.id]))
 
     def _verify(self, subject, found):
         """A key that was replaced while it was tried is no failure."""
-        if works(self._stand.url, *found.values()):
+        if works(self._bench.url, *found.values()):
             return
         with contextlib.suppress(ApiError):
             if subject.live == found and subject.id in self._subjects:
@@ -326,6 +327,6 @@ class Reader:
                     subject.seen_wrong.append(f"there were {len(keys)} keys")
                 lost = subject.live != precious and precious not in subject.kept()
                 lost |= precious is not subject.typed_in and precious["accessKey"] not in keys
-                self._stand.counts["old values looked for"] += 1
+                self._bench.counts["old values looked for"] += 1
                 if lost and subject.phase not in ("deleting", "idle") and subject.precious is precious and subject.id in self._subjects:
                     subject.seen_wrong.append(f"the old value was lost in {subject.phase}")

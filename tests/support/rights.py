@@ -12,11 +12,19 @@ import yaml
 
 FOLDER = Path(__file__).parents[2] / "docs" / "rbac"
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
+MANAGE, VIEW = "ranchhand-cloud-credentials", "ranchhand-cloud-credentials-view"
 
 
 def documented(name):
     """What a file of docs/rbac has, the roles and perhaps a Namespace before them."""
     return yaml.safe_load((FOLDER / f"{name}.yaml").read_text())["items"]
+
+
+def credential_roles(name):
+    """The Role and the ClusterRole of this name in docs/rbac/cloud-credentials.yaml."""
+    roles = [role for role in documented("cloud-credentials") if role["metadata"]["name"] == name]
+    assert [role["kind"] for role in roles] == ["Role", "ClusterRole"]
+    return roles
 
 
 def single_rights(roles):

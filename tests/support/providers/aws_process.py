@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The AWS of tests/clouds in a process of its own, with faults that hit one user only."""
+"""The AWS of support/providers in a process of its own, with faults that hit one user only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import threading
 import time
 from multiprocessing.managers import BaseManager
 
-from clouds.aws import Aws, Faults, _signer
+from support.providers.aws import Aws, Faults, _signer
 
 _here = threading.local()
 

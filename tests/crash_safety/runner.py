@@ -182,12 +182,15 @@ class _Broken:
 
 def _play(end):
     """The job of one process."""
-    from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes import client
-    from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.issuers import aws
-    from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.executor import manage_rotations
     from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import parse_options
-    from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.options import CLOUD_CREDENTIAL_ROTATION, parse_rotations
+    from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes import client
     from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.backend import ClusterBackend
+    from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.executor import manage_rotations
+    from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.issuers import aws
+    from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.options import (
+        CLOUD_CREDENTIAL_ROTATION,
+        parse_rotations,
+    )
     from ansible_collections.ranchhand.rancher.plugins.module_utils._runtime.execute import RunMode, execute
 
     lines = end.makefile("rw", encoding="utf-8")

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import pytest
 
-from .stand import Stand
+from .bench import Bench
 
 
 @pytest.fixture(scope="session")
-def stand():
-    with Stand() as worlds:
+def bench():
+    with Bench() as worlds:
         yield worlds
 
 
 @pytest.fixture
-def play(stand):
+def play(bench):
     """Play cases of one kind, and see that there was no violation."""
     def cases(action, them, threads=4):
-        violations = stand.all(action, them, threads)
+        violations = bench.all(action, them, threads)
         assert not violations, "\n".join(violations)
     return cases

@@ -35,8 +35,8 @@ def test_an_edit_in_between(play):
     play(plays.edit, range(5))
 
 
-def test_who_wakes_up_after_another_has_taken_over_does_no_harm(stand, play):
-    play(plays.stopped, [case for name in ("rotate", "delete", "roll back") for case in list(plays.stops(name, plays.calls_of(stand, name)))[3::5]], threads=8)
+def test_who_wakes_up_after_another_has_taken_over_does_no_harm(bench, play):
+    play(plays.stopped, [case for name in ("rotate", "delete", "roll back") for case in list(plays.stops(name, plays.calls_of(bench, name)))[3::5]], threads=8)
 
 
 @pytest.mark.slow
@@ -73,12 +73,12 @@ def _kill_group(process):
 
 
 @pytest.mark.parametrize("kill", [_kill_everything, _kill_group])
-def test_ansible_playbook_killed_at_random_times(stand, tmp_path, kill):
+def test_ansible_playbook_killed_at_random_times(bench, tmp_path, kill):
     chance = random.Random(0)
-    with stand.subject() as subject:
+    with bench.subject() as subject:
         for state, options in (("rotated", {}), ("retired", plays.NOW), ("retired", plays.LATER)):
             before = subject.leases()
-            process = subprocess.Popen(_playbook(subject, tmp_path, state, state, **options), env=stand.cluster.environment(), stdin=subprocess.DEVNULL,
+            process = subprocess.Popen(_playbook(subject, tmp_path, state, state, **options), env=bench.cluster.environment(), stdin=subprocess.DEVNULL,
                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
             while subject.leases() == before and process.poll() is None:
                 time.sleep(0.01)
@@ -93,20 +93,20 @@ def test_ansible_playbook_killed_at_random_times(stand, tmp_path, kill):
         subject.check_idle()
 
 
-def test_ansible_playbook_does_what_these_runs_do(stand, tmp_path):
+def test_ansible_playbook_does_what_these_runs_do(bench, tmp_path):
     """The runs of this folder are started without ansible-playbook, which would take ten times as long."""
     commands = [("rotated", {}), ("retired", plays.NOW), ("retired", plays.LATER), ("rotated", {"rotation_id": "second"}), ("rolled_back", {})]
-    with stand.subject() as here, stand.subject() as there:
+    with bench.subject() as here, bench.subject() as there:
         here.precious = there.precious = None  # two rotations: what was precious in the first is not in the second
         for state, options in commands:
             here.plain(state, **options)
-            process = subprocess.run(_playbook(there, tmp_path, "one", state, **options), env=stand.cluster.environment(), stdin=subprocess.DEVNULL,
+            process = subprocess.run(_playbook(there, tmp_path, "one", state, **options), env=bench.cluster.environment(), stdin=subprocess.DEVNULL,
                                      stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
             assert process.returncode == 0, process.stdout
         here.check_idle()
         there.check_idle()
         ours, theirs = ([(one["phase"], one["what"].split()[0]) for one in subject.record["transitions"]] for subject in (here, there))
         assert ours == theirs and len(ours) == 12
-        ours, theirs = ([(action, sorted(parameters), status) for action, parameters, status in stand.cloud.changes(subject.user)]
+        ours, theirs = ([(action, sorted(parameters), status) for action, parameters, status in bench.cloud.changes(subject.user)]
                         for subject in (here, there))
         assert ours == theirs and len(ours) == 6

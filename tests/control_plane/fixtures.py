@@ -1,10 +1,10 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A Rancher's furniture: what a management cluster has before anyone works with it.
+"""The objects of a Rancher's management cluster before anyone uses it.
 
 The CRDs are minimal and our own: names and scopes as Rancher has them, any content. Users, settings, node drivers and dynamic schemas were
-recorded from running Ranchers (furniture/rancher-VERSION.json, without what an API server or a controller adds).
+recorded from running Ranchers (fixtures/rancher-VERSION.json, without what an API server or a controller adds).
 """
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Resource = namedtuple("Resource", "group version kind plural namespaced status s
 
 VERSIONS = ("2.10.0", "2.15.0")
 NAMESPACES = ("cattle-global-data", "cattle-global-nt", "cattle-system", "fleet-default")
-_DATA = Path(__file__).with_name("furniture")
+_DATA = Path(__file__).with_name("fixtures")
 _FIRST, _LAST = VERSIONS
 
 
@@ -60,7 +60,7 @@ RESOURCES = tuple(_table())
 def resources(rancher=_FIRST):
     """The kinds that a Rancher of this version has."""
     if rancher not in VERSIONS:
-        raise ValueError("There is furniture for Rancher %s, not for %s." % (" and ".join(VERSIONS), rancher))
+        raise ValueError("There are fixtures for Rancher %s, not for %s." % (" and ".join(VERSIONS), rancher))
     here = VERSIONS.index(rancher)
     return [item for item in RESOURCES if VERSIONS.index(item.since) <= here <= VERSIONS.index(item.until)]
 
@@ -78,7 +78,7 @@ def crd(item):
     metadata = {"name": "%s.%s" % (item.plural, item.group)}
     if item.group.endswith(".x-k8s.io"):
         # Kubernetes protects this domain: without the annotation it refuses the definition.
-        metadata["annotations"] = {"api-approved.kubernetes.io": "unapproved, a stand-in for tests"}
+        metadata["annotations"] = {"api-approved.kubernetes.io": "unapproved, a fake for tests"}
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -97,7 +97,7 @@ def objects(rancher=_FIRST):
     return json.loads((_DATA / ("rancher-%s.json" % rancher)).read_text(encoding="utf-8"))
 
 
-def furnish(control_plane, rancher=_FIRST, without=()):
+def install_fixtures(control_plane, rancher=_FIRST, without=()):
     """Make the control plane look like the management cluster of a Rancher, and return when all of it is served.
 
     `without` leaves out resources, each as `plural.group`. What is there already stays as it is.
@@ -116,7 +116,7 @@ def furnish(control_plane, rancher=_FIRST, without=()):
         ])
 
 
-def place(control_plane, contents):
+def create_objects(control_plane, contents):
     """Create more objects, of the table's kinds or Secrets, in the order given."""
     plurals = {(item.kind, "%s/%s" % (item.group, item.version)): item.plural for item in RESOURCES}
     for content in contents:

@@ -21,6 +21,7 @@ import tempfile
 from pathlib import Path
 
 import urllib3
+
 from control_plane import Unavailable
 
 _ADMINISTRATOR = "admin"

@@ -1,0 +1,85 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fixtures: management clusters of two Rancher versions, and users with chosen permissions.
+
+A pytest plugin. Imports are inside the fixtures, so that unit tests need nothing but pytest.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def _rancher_210(tmp_path_factory):
+    from control_plane import ControlPlane, install_fixtures
+    from support.cluster import Cluster
+
+    with ControlPlane() as control_plane:
+        install_fixtures(control_plane, "2.10.0")
+        yield Cluster(control_plane, tmp_path_factory.mktemp("plays"))
+
+
+@pytest.fixture(scope="session")
+def _rancher_215(tmp_path_factory):
+    from control_plane import ControlPlane, install_fixtures
+    from support.cluster import Cluster
+
+    with ControlPlane() as control_plane:
+        install_fixtures(control_plane, "2.15.0")
+        yield Cluster(control_plane, tmp_path_factory.mktemp("plays"))
+
+
+@pytest.fixture
+def cluster(_rancher_210):
+    """The management cluster of a Rancher 2.10, without any credential, template or downstream cluster."""
+    from support.cluster import empty
+
+    empty(_rancher_210.api)
+    return _rancher_210
+
+
+@pytest.fixture
+def cluster_215(_rancher_215):
+    """The management cluster of a Rancher 2.15, without any credential or downstream cluster."""
+    from support.cluster import empty
+
+    empty(_rancher_215.api)
+    return _rancher_215
+
+
+@pytest.fixture
+def grant(cluster):
+    """Create a user with exactly these roles, and their namespaces where missing; returns the path of its kubeconfig."""
+    from control_plane import ApiError
+    from support.rights import RBAC
+
+    api = cluster.api
+    made = []
+
+    def post(path, body):
+        api.post(path, body)
+        made.append(f"{path}/{body['metadata']['name']}")
+
+    def wanted(user, roles):
+        for number, role in enumerate(roles):
+            namespace = role["metadata"].get("namespace")
+            if namespace:
+                try:
+                    api.post("/api/v1/namespaces", {"metadata": {"name": namespace}})
+                except ApiError as error:
+                    if error.status != 409:
+                        raise
+            base = f"{RBAC}/namespaces/{namespace}" if namespace else RBAC
+            kind, name = role["kind"].lower(), f"{user}-{number}"
+            post(f"{base}/{kind}s", {**role, "metadata": {"name": name}})
+            post(f"{base}/{kind}bindings", {
+                "metadata": {"name": name}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": role["kind"], "name": name},
+                "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
+            })
+        return str(cluster.control_plane.user(user))
+
+    yield wanted
+    for path in made:
+        api.delete(path)

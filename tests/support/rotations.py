@@ -1,0 +1,147 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Credentials whose keys are rotated: by the module, and by the playbooks."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+
+from support.cluster import SECRETS, decoded
+
+ROTATION = "ranchhand.rancher.cloud_credential_rotation"
+ROTATION_INFO = "ranchhand.rancher.cloud_credential_rotation_info"
+NO_TERMINAL = "[WARNING]: Not waiting for response to prompt as stdin is not interactive"
+
+
+class RotatingCredential:
+    """A credential with a key of a user of its own, and tasks that rotate it into a namespace of its own."""
+
+    def __init__(self, cluster, aws, driver="amazonec2"):
+        self.cluster, self.aws = cluster, aws
+        self.user = f"user-{secrets.token_hex(4)}"
+        self.key = aws.create_user(self.user)
+        self.id = f"cc-{secrets.token_hex(4)}"
+        self.namespace = f"rotation-{secrets.token_hex(4)}"
+        self.add(self.id, driver)
+
+    def add(self, identifier, driver="amazonec2", key=None):
+        self.cluster.secret(identifier, driver, {**(key or self.key), "defaultRegion": "eu-central-1"}, f"aws {identifier}")
+
+    def task(self, state="rotated", **options):
+        common = {"id": self.id, "state": state, "namespace": self.namespace, "drain": "1s", "verify_timeout": "5s",
+                  "issuer_options": {"endpoint_url": self.aws.url, "propagation": 0}}
+        if state == "rotated" and "max_age" not in options:
+            common["rotation_id"] = "first"
+        return {ROTATION: {key: value for key, value in {**common, **options}.items() if value is not None}}
+
+    def play(self, *tasks, **options):
+        return self.cluster.play(*tasks, **options)
+
+    def run(self, state="rotated", **options):
+        """The result of one task."""
+        return self.play(self.task(state, **options)).result
+
+    @property
+    def live(self):
+        stored = decoded(self.cluster.stored(self.id))
+        return {name: stored[f"amazonec2credentialConfig-{name}"] for name in ("accessKey", "secretKey")}
+
+    @property
+    def keys(self):
+        return dict(self.aws.keys(self.user))
+
+    def works(self):
+        live = self.live
+        return self.aws.works(live["accessKey"], live["secretKey"])
+
+    def kept(self):
+        """The values that are kept, by the name of their Secret."""
+        items = self.cluster.api.get(f"/api/v1/namespaces/{self.namespace}/secrets")["items"]
+        return {item["metadata"]["name"]: json.loads(decoded(item)["payload"]) for item in items if item["metadata"]["name"] != "rotation-digests"}
+
+
+class RotationFleet:
+    """Credentials, each with a key of its own, and playbooks that rotate them into a namespace of their own."""
+
+    def __init__(self, cluster, aws, directory):
+        self.cluster, self.aws, self.directory = cluster, aws, directory
+        self.namespace = f"rotation-{secrets.token_hex(4)}"
+        self.told = directory / "told"
+        self.members = []
+
+    def add(self, count):
+        """More credentials, and their names in the order of the list."""
+        for _one in range(count):
+            member = RotatingCredential(self.cluster, self.aws)
+            member.namespace, member.name = self.namespace, f"aws {member.id}"
+            self.members.append(member)
+        return [one.name for one in self.members[-count:]]
+
+    def run(self, playbook, *arguments, code=0, **variables):
+        """All that ansible-playbook prints."""
+        common = {f"{playbook}_namespace": self.namespace, "ansible_python_interpreter": sys.executable}
+        options = {"endpoint_url": self.aws.url, "propagation": 0}
+        if playbook == "rotate":
+            common.update(rotate_credentials=[{"name": one.name} for one in self.members], rotate_rotation_id="first")
+        if playbook in ("rotate", "rollback"):
+            common[f"{playbook}_issuer_options"] = options
+        if playbook == "retire":
+            common["retire_issuers"] = {"aws": {"issuer_options": options, "drain": "1s"}}
+        command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "localhost,", "-c", "local", f"ranchhand.rancher.{playbook}",
+                   "-e", json.dumps({**common, **variables}), *arguments]
+        done = subprocess.run(command, env=self.cluster.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              text=True, timeout=120, check=False)
+        assert done.returncode == code, done.stdout
+        assert self.members[0].key["secretKey"] not in done.stdout
+        assert "WARNING" not in done.stdout.replace(NO_TERMINAL, ""), done.stdout
+        return done.stdout
+
+    def spoil(self, member):
+        """Somebody changes the secret part of its key."""
+        self.cluster.api.patch(f"{SECRETS}/{member.id}", {"stringData": {"amazonec2credentialConfig-secretKey": "somebody's"}})
+
+    def hook(self, name, *tasks):
+        """The path of a file of tasks."""
+        file = self.directory / f"{name}.yml"
+        file.write_text(json.dumps(tasks))
+        return str(file)
+
+    def notify(self, prefix="rotate"):
+        command = f"echo '{{{{ {prefix}_event }}}} {{{{ {prefix}_rotation.name }}}}' >> {self.told}"
+        return self.hook("notify", {"name": "Tell", "ansible.builtin.shell": command})
+
+    def events(self):
+        """What the hook was told since it was last asked."""
+        told = self.told.read_text().splitlines() if self.told.exists() else []
+        self.told.unlink(missing_ok=True)
+        return told
+
+    def asked(self, action):
+        return [one for one in self.aws.requests if one.action == action]
+
+    def original(self, member):
+        """Whether it has the key that it began with, which works, and no other."""
+        return member.keys == {member.key["accessKey"]: "Active"} and member.live == member.key and member.works()
+
+
+class LeakedKeyFleet(RotationFleet):
+    """Some credentials, and the playbook as it is run when a key of theirs has leaked."""
+
+    def leaked(self, key, *arguments, **options):
+        issuer_options = {"endpoint_url": self.aws.url, "propagation": 0}
+        return self.run("leaked_key", *arguments, leaked_key_id=key, rotate_namespace=self.namespace, retire_namespace=self.namespace,
+                        rotate_issuer_options=issuer_options, **options)
+
+    def status(self, member):
+        (found,) = self.cluster.play({ROTATION_INFO: {"id": member.id, "namespace": self.namespace}}).result["rotations"]
+        return found
+
+
+def changed(output):
+    return int(re.search(r"changed=(\d+)", output).group(1))
