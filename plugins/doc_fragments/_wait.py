@@ -9,15 +9,16 @@ class ModuleDocFragment:
 options:
   wait:
     description:
-      - With O(state=absent), wait until nothing refers to the object any more instead of refusing at once, and until its finalizers are done.
+      - Whether to wait, with O(state=absent), until no object refers to this one and its finalizers have run.
+      - Otherwise the deletion of an object that is in use fails at once.
     type: bool
     default: false
   wait_timeout:
-    description: How many seconds to wait.
-    type: int
-    default: 120
+    description: Duration to wait at most, such as V(90s) or V(10m).
+    type: str
+    default: 120s
   wait_sleep:
-    description: How many seconds to pass between two looks.
-    type: int
-    default: 5
+    description: Duration between two checks.
+    type: str
+    default: 5s
 """

@@ -155,7 +155,8 @@ def _check(options: Mapping[str, t.Any]) -> None:
 def _calls(given: Mapping[str, t.Any]) -> dict[str, dict[str, t.Any]]:
     """The options of cloud_credential_info for each Rancher, by its name. Raises ValidationErrors."""
     options = parse_options(_FILE, given, _check)
-    common = {**{name: options[name] for name in (*CONNECTION.options, *HEALTH.options)}, **options["filters"], "problems": True, "references": True}
+    connection, health = {name: options[name] for name in CONNECTION.options}, {name: given.get(name) for name in HEALTH.options}
+    common = {**connection, **health, **options["filters"], "problems": True, "references": True}
     return {
         rancher["name"]: parse_options(CLOUD_CREDENTIAL_INFO, {**common, **{name: value for name, value in rancher.items() if name != "name" and value is not None}})
         for rancher in options["ranchers"]
@@ -209,7 +210,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
     def verify_file(self, path: str) -> bool:
         return super().verify_file(path) and path.endswith(("cloud_credentials.yml", "cloud_credentials.yaml"))
 
-    def parse_options(self, inventory: t.Any, loader: t.Any, path: str, cache: bool = True) -> None:
+    def parse(self, inventory: t.Any, loader: t.Any, path: str, cache: bool = True) -> None:
         super().parse(inventory, loader, path, cache)
         config = self._read_config_data(path)
         theirs = self.get_options().keys() - _FILE.options.keys()

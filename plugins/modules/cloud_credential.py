@@ -111,8 +111,8 @@ options:
       state: {description: As O(state)., type: str, choices: [present, absent]}
       force: {description: As O(force)., type: bool}
       wait: {description: As O(wait)., type: bool}
-      wait_timeout: {description: As O(wait_timeout)., type: int}
-      wait_sleep: {description: As O(wait_sleep)., type: int}
+      wait_timeout: {description: As O(wait_timeout)., type: str}
+      wait_sleep: {description: As O(wait_sleep)., type: str}
 seealso:
   - module: ranchhand.rancher.cloud_credential_info
 """
@@ -146,7 +146,7 @@ EXAMPLES = r"""
     driver: amazonec2
     state: absent
     wait: true
-    wait_timeout: 600
+    wait_timeout: 10m
 """
 
 RETURN = r"""

@@ -411,8 +411,8 @@ rotations:
 code:
   description:
     - What kind of failure it is. Besides V(invalid), V(ambiguous), V(not_found), V(forbidden), V(conflict), V(unsupported), V(unreachable),
-      V(server_error) and V(partial), one of V(busy), V(cloud_refused), V(drift), V(gone), V(not_cut_over), V(old_unusable), V(orphan),
-      V(other_writer), V(shared_key), V(slot_taken), V(too_late), V(unfinished), V(unusable) and V(verify_failed), each of which has a section in
+      V(server_error) and V(partial), one of V(busy), V(drift), V(gone), V(not_cut_over), V(old_unusable), V(orphan),
+      V(other_writer), V(provider_refused), V(shared_key), V(slot_taken), V(too_late), V(unfinished), V(unusable) and V(verify_failed), each of which has a section in
       the runbook.
   returned: failure
   type: str

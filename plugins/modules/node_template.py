@@ -271,10 +271,10 @@ options:
         type: bool
       wait_timeout:
         description: As O(wait_timeout).
-        type: int
+        type: str
       wait_sleep:
         description: As O(wait_sleep).
-        type: int
+        type: str
 seealso:
   - module: ranchhand.rancher.node_template_info
   - module: ranchhand.rancher.cloud_credential

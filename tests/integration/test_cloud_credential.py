@@ -290,7 +290,7 @@ REFUSALS = {
     "a wrong choice": ({**DO, "state": "gone"}, "invalid", "state must be one of present, absent"),
     "a wrong type": ({**DO, "secrets": "canary"}, "invalid", "secrets must be a mapping, not this string"),
     "no valid boolean": ({**DO, "force": "canary"}, "invalid", "force must be true or false, not this string"),
-    "one and many": ({"name": "a", "credentials": [DO]}, "invalid", "credentials and name cannot be given together"),
+    "one and many": ({"name": "a", "credentials": [DO]}, "invalid", "credentials and name are mutually exclusive"),
 }
 
 

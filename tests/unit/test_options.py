@@ -25,6 +25,11 @@ ITEM = OptionSpec({
     "groups": {"type": "list", "elements": "str"},
     "inner": {"type": "dict", "options": {"deep": {"type": "bool"}}},
 })
+DURATIONS = OptionSpec({
+    "settle": {"type": "duration", "default": "60s"},
+    "max_age": {"type": "duration"},
+    "policies": {"type": "list", "elements": "dict", "options": {"max_age": {"type": "duration", "required": True}}},
+})
 CALL = single_or_list(OptionSpec({"host": {"type": "str"}}), OptionSpec({**ITEM.options, "name": {"type": "str"}}), "items", ("state", "wait"))
 
 
@@ -48,7 +53,7 @@ def test_typed_with_defaults():
     ({"name": "a", "timeout": -1}, ["timeout must be a whole number of at least 0, not this number"]),
     ({"name": "a", "timeout": 1.5}, ["timeout must be a whole number of at least 0, not a floating point number"]),
     ({"name": "a", "wait": "perhaps"}, ["wait must be true or false, not this string"]),
-    ({"name": "a", "wait": True, "hold": True}, ["wait is given twice, under two of its names"]),
+    ({"name": "a", "wait": True, "hold": True}, ["wait is set twice, under two of its names"]),
     ({"name": "a", "groups": ["x", {"y": 1}]}, ["groups[1] must be a string, not a mapping"]),
     ({"name": "a", "inner": {"deep": "x", "other": 1}},
      ["inner: deep must be true or false, not this string", "inner: unknown option other; allowed are deep"]),
@@ -64,7 +69,7 @@ def test_every_mistake_is_told(options, expected):
 def test_items_are_told_by_index_and_name():
     assert mistakes(CALL, {"state": "x", "name": "a", "items": [{"name": "good"}, 5, {"name": "bad", "wait": "x"}, {"id": "i"}]}) == [
         "state must be one of present, absent", "items[1] must be a mapping, not this number", "items[2] (bad): wait must be true or false, not this string",
-        "items[3] (i): unknown option id; allowed are config, groups, inner, name, state, timeout, wait", "items and name cannot be given together",
+        "items[3] (i): unknown option id; allowed are config, groups, inner, name, state, timeout, wait", "items and name are mutually exclusive",
     ]
 
 
@@ -104,3 +109,23 @@ def test_plain_values():
     converted = to_builtin({Text("a"): [Text("b"), Number(5), True, None, 1.5, (Text("c"),)]})
     assert converted == {"a": ["b", 5, True, None, 1.5, ["c"]]}
     assert {type(one) for one in converted["a"][:2]} == {str, int}
+
+
+def test_durations_are_parsed_to_seconds():
+    assert parse_options(DURATIONS, {"max_age": "90d", "policies": [{"max_age": "2w"}]}) == {
+        "settle": 60, "max_age": 7776000, "policies": [{"max_age": 1209600}],
+    }
+
+
+def test_invalid_durations_are_reported_with_an_example():
+    example = "must be a number with a unit, such as 30s, 15m, 24h, 90d or 2w"
+    assert mistakes(DURATIONS, {"settle": 60, "max_age": "3651d", "policies": [{"max_age": True}, {}]}) == [
+        f"settle {example}", "max_age must not be longer than 3650d", f"policies[0]: max_age {example}", "policies[1]: max_age is required",
+    ]
+
+
+def test_ansible_core_sees_durations_as_strings():
+    specification = DURATIONS.for_module()["argument_spec"]
+    assert specification["settle"] == {"type": "str", "default": "60s"}
+    assert specification["policies"]["options"]["max_age"] == {"type": "str", "required": True}
+    assert DURATIONS.options["settle"]["type"] == "duration"

@@ -2,9 +2,9 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""What can go wrong, as exceptions that carry a sentence for people and a code for playbooks.
+"""Failure codes of all modules, and the exceptions that carry them.
 
-PRIVATE to the collection.
+docs/failure-codes.md is generated from ``FAILURE_CODES``. A new code needs an entry there and in ``ErrorCode``.
 """
 
 from __future__ import annotations
@@ -12,40 +12,191 @@ from __future__ import annotations
 import typing as t
 from collections.abc import Mapping
 
+ErrorCode = t.Literal[
+    "ambiguous", "busy", "conflict", "drift", "forbidden", "gone", "in_use", "invalid", "not_cut_over", "not_found", "old_unusable",
+    "orphan", "other_writer", "partial", "problems", "provider_refused", "server_error", "shared_key", "slot_taken", "too_late",
+    "unfinished", "unreachable", "unsupported", "unusable", "verify_failed",
+]
+
+_CREDENTIAL, _TEMPLATE = ("cloud_credential", "cloud_credential_info"), ("node_template", "node_template_info")
+_ROTATION = ("cloud_credential_rotation", "cloud_credential_rotation_info")
+_OBJECTS = ("guard", "manifest")
+_CONNECTED = (*_CREDENTIAL, *_TEMPLATE, *_ROTATION, *_OBJECTS)
+_ALL = (*_CONNECTED, "report")
+
+
+class FailureCode(t.NamedTuple):
+    """What a failure code means to the user of a module."""
+
+    meaning: str
+    remedy: str
+    modules: tuple[str, ...]
+
+
+FAILURE_CODES: Mapping[ErrorCode, FailureCode] = {
+    "invalid": FailureCode(
+        "The options are not valid: by themselves, for the driver, or for the object as it is stored. No object was written, except"
+        " where the API server rejected a write.",
+        "Correct the options that the message names. All validation errors of a call are reported together.",
+        _ALL,
+    ),
+    "ambiguous": FailureCode(
+        "Several objects match the name, or several users match the owner.",
+        "Set `id` to one of the ids in the message, or narrow the match with `driver` and `owner`.",
+        (*_CREDENTIAL, *_TEMPLATE, *_ROTATION),
+    ),
+    "not_found": FailureCode(
+        "The object, the owner or the namespace does not exist.",
+        "Check the name or id, and that the connection is to the intended Rancher.",
+        _CONNECTED,
+    ),
+    "in_use": FailureCode(
+        "The object cannot be deleted because other objects refer to it; `references` lists them.",
+        "Point these objects at another credential or delete them first, wait for them with `wait: true`, or delete anyway"
+        " with `force: true`.",
+        ("cloud_credential", "node_template"),
+    ),
+    "forbidden": FailureCode(
+        "The API server rejected the connection's credentials, or the connection lacks a permission, which the message names.",
+        "Renew the credentials, or grant the permission; docs/rbac has roles for each use.",
+        _CONNECTED,
+    ),
+    "conflict": FailureCode(
+        "Another client changed or deleted the object at the same time, or stored objects contradict each other.",
+        "Run the task again. If the failure persists, read the message: it names the object to repair.",
+        _CONNECTED,
+    ),
+    "unsupported": FailureCode(
+        "This is not available here: the server is not a Rancher management cluster or too old, a Python package is missing,"
+        " or a keyword of the task does not apply to the module.",
+        "The message names what is required: connect to the management cluster, upgrade, install the package or remove the keyword.",
+        _ALL,
+    ),
+    "unreachable": FailureCode(
+        "The API server or the cloud provider cannot be reached, or did not answer in time. A write may have been received.",
+        "Check the URL, the proxy, the certificates and the network, then run the task again. Repeating a task is safe.",
+        _CONNECTED,
+    ),
+    "server_error": FailureCode(
+        "The API server reported an error that is not caused by the options, or the module has a bug (`internal error`).",
+        "Run the task again; report an internal error with the location in its message.",
+        _ALL,
+    ),
+    "partial": FailureCode(
+        "Some items of a list failed, the others were processed. Each failed item has its own `msg` and `code`.",
+        "Handle the failed items by their own codes, and run the task again.",
+        ("cloud_credential", "node_template", "cloud_credential_rotation"),
+    ),
+    "problems": FailureCode(
+        "The report has a problem that `fail_on` names. The files were written.",
+        "Fix the problem that the message names; docs/runbooks/credentials.md has a section for each.",
+        ("report",),
+    ),
+    "busy": FailureCode(
+        "Another run is rotating this credential.",
+        "Wait for one minute and run the task again. Set `assume_dead: true` only if that run has certainly ended.",
+        ("cloud_credential_rotation",),
+    ),
+    "drift": FailureCode(
+        "During a rotation, another client changed the credential. Nothing was changed, neither in Rancher nor at the cloud provider.",
+        "Find out which client wrote the credential, then write the new key again with `repair: true`, or roll back.",
+        ("cloud_credential_rotation",),
+    ),
+    "gone": FailureCode(
+        "During its rotation, the credential was deleted, or deleted and created again.",
+        "Delete the keys that are no longer used at the cloud provider, and remove the record of the rotation.",
+        ("cloud_credential_rotation",),
+    ),
+    "not_cut_over": FailureCode(
+        "The rotation cannot be rolled back because the new key is not in use yet.",
+        "Use `state: aborted`.",
+        ("cloud_credential_rotation",),
+    ),
+    "old_unusable": FailureCode(
+        "The rotation cannot be rolled back because the old key no longer works. The new key is kept.",
+        "Find out who disabled or deleted the old key. Then continue with `state: retired`, or rotate again.",
+        ("cloud_credential_rotation",),
+    ),
+    "orphan": FailureCode(
+        "A run was killed while a key was being issued, and it cannot be proven that the unknown key at the cloud provider is this one.",
+        "If nothing uses the key in the message, delete it at the cloud provider, and run the task again.",
+        ("cloud_credential_rotation",),
+    ),
+    "other_writer": FailureCode(
+        "Another tool manages the credential's Secret and would restore the old key.",
+        "Rotate the key in that tool. If the tool ignores the key fields, set `override_gates: [other_writer]`.",
+        ("cloud_credential_rotation",),
+    ),
+    "provider_refused": FailureCode(
+        "The cloud provider refused a request other than the verification of the new key.",
+        "Grant the permission in the message to the account of the issuer, or use another account (`issuer_options`).",
+        ("cloud_credential_rotation",),
+    ),
+    "shared_key": FailureCode(
+        "Other credentials, which the message names, contain the same key and would stop working.",
+        "List all of them in the same task, or set `shared_key: together`.",
+        ("cloud_credential_rotation",),
+    ),
+    "slot_taken": FailureCode(
+        "The cloud provider allows no more keys for this user.",
+        "Delete the key in the message if nothing uses it; otherwise create a separate user for its client.",
+        ("cloud_credential_rotation",),
+    ),
+    "too_late": FailureCode(
+        "The rotation is beyond the phase in which it could be aborted or rolled back.",
+        "If the new key is in use, use `state: rolled_back`. If the old key is being deleted, finish with `state: retired` and rotate again.",
+        ("cloud_credential_rotation",),
+    ),
+    "unfinished": FailureCode(
+        "A new rotation cannot start because the old key of the previous rotation still exists.",
+        "Finish the previous rotation with `state: retired`, then run the task again.",
+        ("cloud_credential_rotation",),
+    ),
+    "unusable": FailureCode(
+        "The current key of the credential does not work, so no rotation was started.",
+        "Store a working key with Rancher's UI or the module cloud_credential.",
+        ("cloud_credential_rotation",),
+    ),
+    "verify_failed": FailureCode(
+        "The new key did not work within `verify_timeout`. By default it was deleted and the old key is in use.",
+        "Read the answer of the cloud provider in the message; raise `verify_timeout` if the provider was slow.",
+        ("cloud_credential_rotation",),
+    ),
+}
+
 
 class RanchhandError(Exception):
-    """A refusal or failure that is told to the user as one sentence.
+    """Expected failure with an error code, reported to the user."""
 
-    ``code`` is one of ``invalid``, ``ambiguous``, ``in_use``, ``forbidden``, ``not_found``, ``conflict``,
-    ``unsupported``, ``unreachable``, ``server_error`` and ``partial``.
-    """
-
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: ErrorCode, message: str) -> None:
         super().__init__(message)
-        self.code = code
+        self.code: ErrorCode = code
         self.message = message
 
 
 class ApiError(RanchhandError):
-    """An answer of the API server that is not a success; ``status`` is the HTTP status, ``reason`` Kubernetes' own word."""
+    """Error response of the API server.
 
-    def __init__(self, code: str, message: str, status: int, reason: str = "") -> None:
+    ``status`` is the HTTP status, ``reason`` Kubernetes' machine-readable reason such as ``AlreadyExists``.
+    """
+
+    def __init__(self, code: ErrorCode, message: str, status: int, reason: str = "") -> None:
         super().__init__(code, message)
         self.status = status
         self.reason = reason
 
 
 class ValidationErrors(RanchhandError):
-    """Everything that is wrong with the input, one sentence each."""
+    """All validation errors of the input, one sentence each."""
 
-    def __init__(self, messages: list[str], code: str = "invalid") -> None:
+    def __init__(self, messages: list[str], code: ErrorCode = "invalid") -> None:
         super().__init__(code, "; ".join(messages))
         self.messages = messages
 
 
 class FailureWithResult(RanchhandError):
-    """A failure that comes with what became of each item."""
+    """Failure with the results of the items that were processed."""
 
-    def __init__(self, code: str, message: str, result: Mapping[str, t.Any]) -> None:
+    def __init__(self, code: ErrorCode, message: str, result: Mapping[str, t.Any]) -> None:
         super().__init__(code, message)
         self.result = result

@@ -2,9 +2,10 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""Argument specifications that merge, and one parser for them that reports every mistake at once.
+"""Argument specifications that can be merged, and their parser, which reports all validation errors together.
 
-PRIVATE to the collection.
+Specifications use ansible-core's format and one more type: ``duration``, which is a string such as ``90s`` in a playbook and
+a number of seconds in the parsed options. Its defaults are written as strings.
 """
 
 from __future__ import annotations
@@ -17,20 +18,21 @@ from dataclasses import dataclass, field
 from ansible.module_utils.parsing.convert_bool import BOOLEANS, boolean
 
 from .errors import ValidationErrors
+from .times import parse_duration
+
+Option = t.Dict[str, t.Any]
+Options = t.Mapping[str, Option]
 
 
 @dataclass(frozen=True)
 class OptionSpec:
-    """Options in ansible-core's argument spec format, with the constraints that belong to them.
+    """Options with the constraints that belong to them; a constraint is kept when specifications are merged."""
 
-    A constraint that names other options travels with its options when specs are merged.
-    """
-
-    options: Mapping[str, dict[str, t.Any]]
+    options: Options
     mutually_exclusive: tuple[tuple[str, ...], ...] = ()
 
     def merge(self, *others: OptionSpec) -> OptionSpec:
-        """One spec that has the options and constraints of all."""
+        """Return a specification with the options and constraints of all."""
         options = dict(self.options)
         exclusive = self.mutually_exclusive
         for other in others:
@@ -39,154 +41,196 @@ class OptionSpec:
         return OptionSpec(options, exclusive)
 
     def for_module(self) -> dict[str, t.Any]:
-        """Keyword arguments for AnsibleModule."""
-        return {"argument_spec": dict(self.options), "mutually_exclusive": list(self.mutually_exclusive)}
+        """Return the keyword arguments for AnsibleModule, which has no type ``duration``."""
+        return {"argument_spec": _for_module(self.options), "mutually_exclusive": list(self.mutually_exclusive)}
+
+
+def _for_module(options: Options) -> dict[str, Option]:
+    converted = {}
+    for name, option in options.items():
+        option = dict(option)
+        if option.get("type") == "duration":
+            option["type"] = "str"
+        if "options" in option:
+            option["options"] = _for_module(option["options"])
+        converted[name] = option
+    return converted
 
 
 WAIT = OptionSpec({
     "wait": {"type": "bool", "default": False},
-    "wait_timeout": {"type": "int", "default": 120},
-    "wait_sleep": {"type": "int", "default": 5},
+    "wait_timeout": {"type": "duration", "default": "120s"},
+    "wait_sleep": {"type": "duration", "default": "5s"},
 })
 
 
 def single_or_list(call: OptionSpec, item: OptionSpec, list_name: str, per_call: t.Collection[str]) -> OptionSpec:
-    """The spec of a module that takes one object, or a list of them under ``list_name``.
+    """Return the specification of a module that takes one object, or a list of objects under ``list_name``.
 
-    ``per_call`` are the options of ``item`` that may also stand on the call for all items of the list; within an item they
-    have no default, so that what stands on the call shows through.
+    The options ``per_call`` of an item can also be set on the call, for all items of the list. Within an item they have no
+    default, so that the value of the call applies.
     """
     suboptions = {
         name: {key: value for key, value in option.items() if not (name in per_call and key == "default")}
         for name, option in item.options.items()
     }
     exclusive = tuple((list_name, name) for name in item.options if name not in per_call)
-    return item.merge(call, OptionSpec({list_name: {"type": "list", "elements": "dict", "options": suboptions}}, exclusive))
-
-
-@dataclass
-class _Parser:
-    mistakes: list[str] = field(default_factory=list)
-    _names: dict[int, dict[str, str]] = field(default_factory=dict)
-
-    def mapping(self, spec: Mapping[str, dict[str, t.Any]], given: Mapping[str, t.Any], where: str) -> dict[str, t.Any]:
-        names = self._names.get(id(spec))
-        if names is None:
-            names = self._names[id(spec)] = {alias: name for name, option in spec.items() for alias in (name, *option.get("aliases", ()))}
-        parsed: dict[str, t.Any] = {}
-        for key, value in given.items():
-            name = names.get(key)
-            if name is None:
-                self.mistakes.append(f"{where}unknown option {key!s:.60}; allowed are {', '.join(sorted(spec))}")
-            elif value is not None:
-                if parsed.get(name) is not None:
-                    self.mistakes.append(f"{where}{name} is given twice, under two of its names")
-                parsed[name] = self.value(spec[name], value, where, name)
-        for name, option in spec.items():
-            if parsed.get(name) is None:
-                if option.get("required") and name not in parsed:  # else its mistake has been told
-                    self.mistakes.append(f"{where}{name} is required")
-                parsed[name] = option.get("default")
-        return parsed
-
-    def value(self, option: dict[str, t.Any], value: t.Any, where: str, name: str) -> t.Any:
-        kind = option.get("type", "str")
-        parsed = getattr(self, f"_{kind}")(option, value, where, name)
-        if parsed is None:
-            self.mistakes.append(f"{where}{name} must be {_EXPECTED[kind]}, not {_type_name(value)}")
-        elif "choices" in option and parsed not in option["choices"]:
-            self.mistakes.append(f"{where}{name} must be one of {', '.join(option['choices'])}")
-        return parsed
-
-    def _str(self, option: dict[str, t.Any], value: t.Any, where: str, name: str) -> str | None:
-        if isinstance(value, (str, int)) and not isinstance(value, bool):
-            return str(value)
-        return None
-
-    def _path(self, option: dict[str, t.Any], value: t.Any, where: str, name: str) -> str | None:
-        return os.path.expanduser(os.path.expandvars(value)) if isinstance(value, str) else None
-
-    def _raw(self, option: dict[str, t.Any], value: t.Any, where: str, name: str) -> t.Any:
-        return value
-
-    def _bool(self, option: dict[str, t.Any], value: t.Any, where: str, name: str) -> bool | None:
-        if isinstance(value, str):
-            value = value.strip().lower()
-        return boolean(value) if not isinstance(value, (dict, list)) and value in BOOLEANS else None
-
-    def _int(self, option: dict[str, t.Any], value: t.Any, where: str, name: str) -> int | None:
-        if isinstance(value, str) and value.strip().isdigit():
-            return int(value)
-        return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
-
-    def _dict(self, option: dict[str, t.Any], value: t.Any, where: str, name: str) -> dict[str, t.Any] | None:
-        if not isinstance(value, Mapping):
-            return None
-        if "options" in option:
-            return self.mapping(option["options"], value, f"{where}{name}: ")
-        return dict(value)
-
-    def _list(self, option: dict[str, t.Any], value: t.Any, where: str, name: str) -> list[t.Any] | None:
-        if isinstance(value, str) and option.get("elements") == "str":
-            value = [part.strip() for part in value.split(",")]
-        if not isinstance(value, list):
-            return None
-        item = {"type": option["elements"], **{key: option[key] for key in ("options",) if key in option}}
-        if item["type"] != "dict":
-            return [self.value(item, element, where, f"{name}[{index}]") for index, element in enumerate(value)]
-        parsed = []
-        for index, element in enumerate(value):
-            if isinstance(element, Mapping):
-                label = element.get("name") or element.get("id")
-                place = f"{name}[{index}]" + (f" ({label:.60})" if isinstance(label, str) else "")
-                parsed.append(self.mapping(item["options"], element, f"{where}{place}: "))
-            else:
-                self.mistakes.append(f"{where}{name}[{index}] must be {_EXPECTED['dict']}, not {_type_name(element)}")
-                parsed.append(None)  # so that the others keep their index
-        return parsed
+    items = OptionSpec({list_name: {"type": "list", "elements": "dict", "options": suboptions}}, exclusive)
+    return item.merge(call, items)
 
 
 _EXPECTED = {
     "str": "a string", "path": "a path", "bool": "true or false", "int": "a whole number of at least 0",
-    "dict": "a mapping", "list": "a list", "raw": "a value",
+    "dict": "a mapping", "list": "a list",
+}
+_TYPE_NAMES: tuple[tuple[t.Any, str], ...] = (
+    (bool, "a boolean"), (str, "this string"), (int, "this number"), (float, "a floating point number"),
+    (Mapping, "a mapping"), (list, "a list"),
+)
+
+
+def _wrong_type(kind: str, value: t.Any) -> ValueError:
+    found = next((name for type_, name in _TYPE_NAMES if isinstance(value, type_)), "this value")
+    return ValueError(f"must be {_EXPECTED[kind]}, not {found}")
+
+
+def _parse_str(value: t.Any) -> str:
+    if isinstance(value, (str, int)) and not isinstance(value, bool):
+        return str(value)
+    raise _wrong_type("str", value)
+
+
+def _parse_path(value: t.Any) -> str:
+    if isinstance(value, str):
+        return os.path.expanduser(os.path.expandvars(value))
+    raise _wrong_type("path", value)
+
+
+def _parse_bool(value: t.Any) -> bool:
+    text = value.strip().lower() if isinstance(value, str) else value
+    if not isinstance(text, (dict, list)) and text in BOOLEANS:
+        return bool(boolean(text))
+    raise _wrong_type("bool", value)
+
+
+def _parse_int(value: t.Any) -> int:
+    if isinstance(value, str) and value.strip().isdecimal():
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise _wrong_type("int", value)
+
+
+def _parse_duration(value: t.Any) -> int:
+    return parse_duration(value if isinstance(value, str) else "")
+
+
+# Each returns the typed value, or raises ValueError with the end of a sentence that never contains the value.
+_PARSERS: Mapping[str, t.Callable[[t.Any], t.Any]] = {
+    "str": _parse_str, "path": _parse_path, "bool": _parse_bool, "int": _parse_int, "duration": _parse_duration, "raw": lambda value: value,
 }
 
 
-def _type_name(value: t.Any) -> str:
-    for kind, name in ((bool, "a boolean"), (str, "this string"), (int, "this number"), (float, "a floating point number"),
-                       (Mapping, "a mapping"), (list, "a list")):
-        if isinstance(value, kind):
-            return name
-    return "this value"
+@dataclass
+class _Parser:
+    errors: list[str] = field(default_factory=list)
+    _names: dict[int, dict[str, str]] = field(default_factory=dict)
+
+    def mapping(self, options: Options, values: Mapping[str, t.Any], where: str) -> dict[str, t.Any]:
+        names = self._option_names(options)
+        parsed: dict[str, t.Any] = {}
+        for key, value in values.items():
+            name = names.get(key)
+            if name is None:
+                self.errors.append(f"{where}unknown option {key!s:.60}; allowed are {', '.join(sorted(options))}")
+            elif value is not None:
+                if parsed.get(name) is not None:
+                    self.errors.append(f"{where}{name} is set twice, under two of its names")
+                parsed[name] = self.value(options[name], value, where, name)
+        for name, option in options.items():
+            if parsed.get(name) is None:
+                if option.get("required") and name not in parsed:  # otherwise its error is reported already
+                    self.errors.append(f"{where}{name} is required")
+                default = option.get("default")
+                parsed[name] = parse_duration(default) if default is not None and option.get("type") == "duration" else default
+        return parsed
+
+    def _option_names(self, options: Options) -> dict[str, str]:
+        """Return the option of each name and alias; computed once for all items of a list."""
+        names = self._names.get(id(options))
+        if names is None:
+            names = {alias: name for name, option in options.items() for alias in (name, *option.get("aliases", ()))}
+            self._names[id(options)] = names
+        return names
+
+    def value(self, option: Option, value: t.Any, where: str, name: str) -> t.Any:
+        """Return the typed value; None after an error."""
+        kind = option.get("type", "str")
+        try:
+            if kind == "dict":
+                return self._dict(option, value, where, name)
+            if kind == "list":
+                return self._list(option, value, where, name)
+            parsed = _PARSERS[kind](value)
+        except ValueError as error:
+            self.errors.append(f"{where}{name} {error}")
+            return None
+        if "choices" in option and parsed not in option["choices"]:
+            self.errors.append(f"{where}{name} must be one of {', '.join(option['choices'])}")
+        return parsed
+
+    def _dict(self, option: Option, value: t.Any, where: str, name: str) -> dict[str, t.Any]:
+        if not isinstance(value, Mapping):
+            raise _wrong_type("dict", value)
+        return self.mapping(option["options"], value, f"{where}{name}: ") if "options" in option else dict(value)
+
+    def _list(self, option: Option, value: t.Any, where: str, name: str) -> list[t.Any]:
+        if isinstance(value, str) and option.get("elements") == "str":
+            value = [part.strip() for part in value.split(",")]
+        if not isinstance(value, list):
+            raise _wrong_type("list", value)
+        element_option = {key: option[key] for key in ("options",) if key in option}
+        element_option["type"] = option["elements"]
+        return [
+            self.value(element_option, element, where, _element_name(name, index, element)) for index, element in enumerate(value)
+        ]
+
+
+def _element_name(list_name: str, index: int, element: t.Any) -> str:
+    label = (element.get("name") or element.get("id")) if isinstance(element, Mapping) else None
+    return f"{list_name}[{index}]" + (f" ({label:.60})" if isinstance(label, str) else "")
 
 
 def parse_options(
-    spec: OptionSpec, given: Mapping[str, t.Any], check: t.Callable[[Mapping[str, t.Any]], t.Any] = lambda parsed: None
+    spec: OptionSpec, values: Mapping[str, t.Any], check: t.Callable[[Mapping[str, t.Any]], t.Any] = lambda parsed: None
 ) -> dict[str, t.Any]:
-    """Options as given in a task, typed, with defaults; null and absent are the same.
+    """Return the options of a task, typed, with defaults; null and absent are the same.
 
-    ``check`` looks at the parsed options and raises Mistakes too; what it finds is told together with the rest. No message
-    holds a value, as any value may be a secret put in the wrong place. Raises Mistakes with all that is wrong.
+    Args:
+        check: further validation of the parsed options; its ValidationErrors are reported together with those of the parser.
+
+    Raises:
+        ValidationErrors: with everything that is wrong. No message contains a value, as any value may be a misplaced secret.
     """
     parser = _Parser()
-    parsed = parser.mapping(spec.options, given, "")
+    parsed = parser.mapping(spec.options, values, "")
     for names in spec.mutually_exclusive:
-        both = [name for name in names if given.get(name) is not None]
-        if len(both) > 1:
-            parser.mistakes.append(f"{' and '.join(both)} cannot be given together")
+        present = [name for name in names if values.get(name) is not None]
+        if len(present) > 1:
+            parser.errors.append(f"{' and '.join(present)} are mutually exclusive")
     try:
         check(parsed)
     except ValidationErrors as error:
-        parser.mistakes += error.messages
-    if parser.mistakes:
-        raise ValidationErrors(parser.mistakes)
+        parser.errors += error.messages
+    if parser.errors:
+        raise ValidationErrors(parser.errors)
     return parsed
 
 
 def to_builtin(value: t.Any) -> t.Any:
-    """A task's arguments as built-in types.
+    """Return a task's arguments as built-in types.
 
-    ansible-core hands over its own kinds of strings (vaulted, unsafe, tagged), some of which are no ``str``.
+    ansible-core passes its own string types (vaulted, unsafe, tagged), some of which do not derive from ``str``.
     """
     if isinstance(value, Mapping):
         return {str(to_builtin(key)): to_builtin(element) for key, element in value.items()}
@@ -198,4 +242,4 @@ def to_builtin(value: t.Any) -> t.Any:
         return int(value)
     if isinstance(value, float):
         return float(value)
-    return str.__str__(value) if isinstance(value, str) else str(value)  # str() of an unsafe one is unsafe again
+    return str.__str__(value) if isinstance(value, str) else str(value)  # str() of an unsafe string is unsafe again

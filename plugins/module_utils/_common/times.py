@@ -2,62 +2,81 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""The marks by which runs of this collection tell each other what they are about to do with a credential.
+"""Times and durations: the only module that formats and parses them.
 
-PRIVATE to the collection. Pure.
-
-Who makes something refer to a credential announces that on its Secret first; who deletes it condemns it first. Both are
-compare-and-swap on the Secret, so one of the two sees the other, and a delete that carries the resourceVersion of its own
-mark fails if anything was announced after it. The keys contain ``cattle.io/``, as Rancher's UI drops other annotations.
+Times are RFC 3339 in UTC with the suffix ``Z``. Durations are strings such as ``90s``, ``24h`` or ``90d``.
 """
 
 from __future__ import annotations
 
 import datetime
 import re
-import typing as t
-from collections.abc import Mapping
 
 Time = datetime.datetime
+UTC = datetime.timezone.utc
+
+_TIME = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?(Z|[+-][0-9]{2}:?[0-9]{2})", re.IGNORECASE,
+)
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+LONGEST_DURATION = 3650 * _UNITS["d"]
 
 
 def now() -> Time:
-    return datetime.datetime.now(datetime.timezone.utc)
+    """Return the current time in UTC."""
+    return datetime.datetime.now(UTC)
 
 
 def format_time(time: Time) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
+    """Format an aware time, to the second."""
+    return _format(time, "seconds")
 
 
-def mark_time(text: str) -> Time:
-    """When a mark was made; what cannot be read is as old as can be, so that a damaged mark holds nobody up for ever."""
+def format_precise_time(time: Time) -> str:
+    """Format an aware time to the microsecond, as Kubernetes' MicroTime requires."""
+    return _format(time, "microseconds")
+
+
+def _format(time: Time, precision: str) -> str:
+    return time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec=precision) + "Z"
+
+
+def parse_time(text: str) -> Time:
+    """Parse a time with ``Z`` or an offset; returns it in UTC.
+
+    Raises ValueError, also for a time without an offset, as its meaning would depend on the host.
+    """
+    match = _TIME.fullmatch(text)
+    if match is None:
+        raise ValueError("is not a time such as 2026-01-31T12:00:00Z")
+    day, clock, fraction, offset = match.groups()
+    offset = "+00:00" if offset in "Zz" else offset if ":" in offset else f"{offset[:3]}:{offset[3:]}"
     try:
-        return datetime.datetime.strptime(text.partition(" ")[0], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=datetime.timezone.utc)
-    except ValueError:
-        return datetime.datetime.min.replace(tzinfo=datetime.timezone.utc)
-
-
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-ROTATION_DURATIONS = ("max_age", "grace", "soak", "drain", "verify_timeout")
+        return datetime.datetime.fromisoformat(f"{day}T{clock}.{(fraction or '0')[:6]:0<6}{offset}").astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError("is not a valid time") from None
 
 
 def parse_duration(text: str) -> int:
-    """Seconds of a duration such as 24h or 90d; raises ValueError."""
-    found = re.fullmatch(r"(\d+)([smhdw])", text.strip())
-    if not found:
-        raise ValueError
-    return int(found.group(1)) * _UNITS[found.group(2)]
+    """Return the seconds of a duration such as ``24h``.
+
+    Raises ValueError with the end of a sentence ("must be …"), which never contains the text.
+    """
+    match = re.fullmatch(r"([0-9]+)([smhdw])", text.strip())
+    if match is None:
+        raise ValueError("must be a number with a unit, such as 30s, 15m, 24h, 90d or 2w")
+    number, unit = match.groups()
+    if len(number) > 12 or int(number) * _UNITS[unit] > LONGEST_DURATION:
+        raise ValueError(f"must not be longer than {format_duration(LONGEST_DURATION)}")
+    return int(number) * _UNITS[unit]
 
 
-def parse_durations(item: Mapping[str, t.Any], options: t.Iterable[str] = ROTATION_DURATIONS) -> tuple[dict[str, int | None], list[str]]:
-    """The seconds of each option, None where it is not given, and what is wrong with them."""
-    seconds: dict[str, int | None] = {}
-    mistakes = []
-    for option in options:
-        seconds[option] = None
-        if item.get(option) is not None:
-            try:
-                seconds[option] = parse_duration(item[option])
-            except ValueError:
-                mistakes.append(f"{option} must be a number with a unit, such as 30s, 15m, 24h, 90d or 2w")
-    return seconds, mistakes
+def format_duration(seconds: float) -> str:
+    """Format a duration for a message: ``45s``, ``24h``, ``90d``, or in two units such as ``1d 2h``."""
+    rest = max(int(seconds), 0)
+    parts = []
+    for unit in ("d", "h", "m", "s"):
+        number, rest = divmod(rest, _UNITS[unit])
+        if number:
+            parts.append(f"{number}{unit}")
+    return " ".join(parts[:2]) or "0s"

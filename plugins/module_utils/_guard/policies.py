@@ -13,8 +13,8 @@ import datetime
 import typing as t
 from collections.abc import Mapping
 
-from .._common.times import Time, mark_time
-from .._rancher.annotations import ALLOW_DELETE, ANNOTATION_LIFETIME, GUARD_SETTLE
+from .._common.times import Time
+from .._rancher.annotations import ALLOW_DELETE, ANNOTATION_LIFETIME, GUARD_SETTLE, entry_time
 from .._rancher.references import CREDENTIAL_NAMESPACE, CREDENTIAL_REFERENCE_FIELDS, ReferenceField, TURTLES_PROVIDERS
 
 DELETION_LIST = "ranchhand-condemned"
@@ -153,12 +153,12 @@ def deletion_entry(time: str, run: str, credential: t.Any) -> str:
 
 def expired_entries(condemned: Mapping[str, str], at: Time) -> dict[str, None]:
     """Entries that need not stay, as a patch that removes them."""
-    return {name: None for name, entry in condemned.items() if at - mark_time(entry) > RETAIN}
+    return {name: None for name, entry in condemned.items() if at - entry_time(entry) > RETAIN}
 
 
 def stale_entries(condemned: Mapping[str, str], there: t.Collection[str], at: Time) -> list[str]:
     """Credentials that are condemned and still there although the run that condemned them has to be over."""
-    return sorted(name for name, entry in condemned.items() if name in there and at - mark_time(entry) > ANNOTATION_LIFETIME)
+    return sorted(name for name, entry in condemned.items() if name in there and at - entry_time(entry) > ANNOTATION_LIFETIME)
 
 
 def differs(wanted: t.Any, stored: t.Any) -> bool:

@@ -18,7 +18,6 @@ from collections.abc import Mapping
 from .._rotation.issuers.registry import issuer_for, key_created_at
 from .._common.errors import RanchhandError, ValidationErrors
 from .._common.options import OptionSpec
-from .._common.times import parse_durations
 from .._kubernetes.client import KubernetesClient
 from .._kubernetes.connection import CONNECTION
 from .._rancher.cloud_credential import CloudCredential, show_cloud_credential
@@ -45,14 +44,14 @@ from .policies import Policy, max_age_of
 from .problems import HealthChecker, HealthContext, rotation_problems
 
 HEALTH = OptionSpec({
-    "max_age": {"type": "str"},
+    "max_age": {"type": "duration"},
     "policies": {"type": "list", "elements": "dict", "options": {
         "name": {"type": "str"},
         "driver": {"type": "str"},
         "owner": {"type": "str"},
-        "max_age": {"type": "str", "required": True},
+        "max_age": {"type": "duration", "required": True},
     }},
-    "expires_within": {"type": "str", "default": "30d"},
+    "expires_within": {"type": "duration", "default": "30d"},
     "ask_clouds": {"type": "bool", "default": False},
     "namespace": {"type": "str", "default": RECORD_NAMESPACE},
 })
@@ -69,19 +68,16 @@ class _Limits(t.NamedTuple):
 
 def _limits(params: Mapping[str, t.Any]) -> _Limits:
     """Raises Mistakes."""
-    seconds, mistakes = parse_durations(params, ("max_age", "expires_within"))
     policies = []
-    for index, given in enumerate(params["policies"] or ()):
-        allowed, wrong = parse_durations(given, ("max_age",))
-        mistakes += [f"policies[{index}]: {mistake}" for mistake in wrong]
+    for given in params["policies"] or ():
         pattern = None if given["name"] is None else re.compile(fnmatch.translate(given["name"]))
-        policies.append(Policy(allowed["max_age"] or 0, pattern, given["driver"], given["owner"]))
-    mistakes += parse_id(params["id"], CREDENTIAL_NAMESPACE)[1] + namespace_mistakes(params["namespace"])
+        policies.append(Policy(given["max_age"] or 0, pattern, given["driver"], given["owner"]))
+    mistakes = parse_id(params["id"], CREDENTIAL_NAMESPACE)[1] + namespace_mistakes(params["namespace"])
     if mistakes:
         raise ValidationErrors(mistakes)
-    if seconds["max_age"] is not None:
-        policies.append(Policy(seconds["max_age"]))
-    return _Limits(tuple(policies), datetime.timedelta(seconds=seconds["expires_within"] or 0))
+    if params["max_age"] is not None:
+        policies.append(Policy(params["max_age"]))
+    return _Limits(tuple(policies), datetime.timedelta(seconds=params["expires_within"] or 0))
 
 
 def list_cloud_credential_info(params: Mapping[str, t.Any], connect: Connect, mode: RunMode) -> dict[str, t.Any]:

@@ -17,7 +17,7 @@ import datetime
 import typing as t
 from collections.abc import Mapping
 
-from .._common.times import Time, mark_time
+from .._common.times import Time, UTC, parse_time
 
 # Keys of this collection. They contain "cattle.io/" because Rancher's UI drops other unknown annotations when it saves.
 PREFIX = "ranchhand.cattle.io/"
@@ -71,17 +71,25 @@ RESERVED = {
 ANNOTATION_LIFETIME = datetime.timedelta(minutes=15)
 
 
+def entry_time(entry: str) -> Time:
+    """Return the time at the start of an entry; an unreadable one counts as infinitely old, so that it never blocks anything."""
+    try:
+        return parse_time(entry.partition(" ")[0])
+    except ValueError:
+        return Time.min.replace(tzinfo=UTC)
+
+
 def deleting_run(annotations: Mapping[str, str], at: Time) -> str | None:
     """Return the run that is deleting a credential; None if there is none."""
     mark = annotations.get(MARKED_FOR_DELETION)
-    return mark.partition(" ")[2] if mark and at - mark_time(mark) < ANNOTATION_LIFETIME else None
+    return mark.partition(" ")[2] if mark and at - entry_time(mark) < ANNOTATION_LIFETIME else None
 
 
 def announced_runs(annotations: Mapping[str, str], at: Time) -> list[str]:
     """Return the runs that are creating an object that refers to a credential."""
     return sorted(
         key[len(INTENT):] for key, mark in annotations.items()
-        if key.startswith(INTENT) and at - mark_time(mark) < ANNOTATION_LIFETIME
+        if key.startswith(INTENT) and at - entry_time(mark) < ANNOTATION_LIFETIME
     )
 
 

@@ -318,7 +318,7 @@ def _told(error: RanchhandError | IssuerError) -> RanchhandError:
         return error
     if error.code == "unreachable":
         return RanchhandError("unreachable", f"{error.message}; what was asked for may have happened, the next run finds out")
-    return RanchhandError({"refused": "cloud_refused", "limit": "slot_taken"}.get(error.code, error.code), error.message)
+    return RanchhandError({"refused": "provider_refused", "limit": "slot_taken"}.get(error.code, error.code), error.message)
 
 
 def _settings(one: DesiredRotation) -> tuple[t.Any, ...]:

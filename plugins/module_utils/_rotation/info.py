@@ -13,7 +13,6 @@ import datetime
 import typing as t
 from collections.abc import Mapping
 
-from .._common.times import parse_duration
 from .._kubernetes.client import KubernetesClient
 from .._rancher.cloud_credential import CloudCredential
 from .._rancher.metadata import parse_id
@@ -36,9 +35,8 @@ def list_rotation_info(params: Mapping[str, t.Any], connect: Connect, mode: RunM
         lambda: list_cloud_credentials(client), lambda: read_history(client, params["namespace"]), lambda: read_users(client) if params["owner"] else None)
     stored = RotationStore(found, past)
     identifier, _mistakes = parse_id(params["id"], CREDENTIAL_NAMESPACE)
-    max_age = None if params["max_age"] is None else parse_duration(params["max_age"])
     return {"changed": False, "rotations": [
-        rotation_status(client, stored, one, max_age, params["gates"]) for one in sorted(found, key=lambda one: (one.name, one.id))
+        rotation_status(client, stored, one, params["max_age"], params["gates"]) for one in sorted(found, key=lambda one: (one.name, one.id))
         if identifier in (None, one.id) and not one.problem and matches_filters(params, one, users)
     ]}
 

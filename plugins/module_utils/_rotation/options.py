@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from .._common.errors import ValidationErrors
 from .._common.options import OptionSpec, single_or_list
 from .._common.text import trim
-from .._common.times import parse_durations
 from .._kubernetes.connection import CONNECTION
 from .._rancher.metadata import parse_display_name, parse_id
 from .._rancher.references import CREDENTIAL_NAMESPACE
@@ -26,6 +25,7 @@ from .issuers.registry import FULL_ISSUER_NAME, ISSUERS
 from .protocol import ABORTED, RETIRED, ROLLED_BACK, ROTATED
 
 RECORD_NAMESPACE = "rancher-credential-rotation"
+ROTATION_DURATIONS = ("max_age", "grace", "soak", "drain", "verify_timeout")
 GATES = ("grace", "soak", "machine_jobs", "etcd_s3", "rke1_nodes", "rancher_version", "last_used", "confirmation", "other_writer")
 _ITEM = OptionSpec({
     "name": {"type": "str"},
@@ -38,13 +38,13 @@ _ITEM = OptionSpec({
     "config": {"type": "dict"},
     "secrets": {"type": "dict", "no_log": True},
     "state": {"type": "str", "choices": [ROTATED, RETIRED, ROLLED_BACK, ABORTED], "default": ROTATED},
-    "max_age": {"type": "str"},
+    "max_age": {"type": "duration"},
     "rotation_id": {"type": "str"},
     "reason": {"type": "str"},
-    "grace": {"type": "str"},
-    "soak": {"type": "str"},
-    "drain": {"type": "str", "default": "60s"},
-    "verify_timeout": {"type": "str", "default": "120s"},
+    "grace": {"type": "duration"},
+    "soak": {"type": "duration"},
+    "drain": {"type": "duration", "default": "60s"},
+    "verify_timeout": {"type": "duration", "default": "120s"},
     "on_verify_failure": {"type": "str", "choices": ["rollback", "stop"], "default": "rollback"},
     "orphan_policy": {"type": "str", "choices": ["evidence", "never"], "default": "evidence"},
     "shared_key": {"type": "str", "choices": ["refuse", "together"], "default": "refuse", "no_log": False},
@@ -65,7 +65,7 @@ CLOUD_CREDENTIAL_ROTATION_INFO = CONNECTION.merge(OptionSpec({
     "id": {"type": "str"},
     "driver": {"type": "str"},
     "owner": {"type": "str"},
-    "max_age": {"type": "str"},
+    "max_age": {"type": "duration"},
     "gates": {"type": "bool", "default": False},
     "namespace": {"type": "str", "default": RECORD_NAMESPACE},
 }))
@@ -114,8 +114,6 @@ def parse_rotations(params: Mapping[str, t.Any]) -> list[DesiredRotation]:
         name, wrong = parse_display_name(item.get("name"))
         identifier, wrong_id = parse_id(item.get("id"), CREDENTIAL_NAMESPACE)
         wrong += wrong_id
-        seconds, wrong_durations = parse_durations(item)
-        wrong += wrong_durations
         if item.get("name") is None and item.get("id") is None:
             wrong.append("name or id is required")
         rotating = item["state"] == ROTATED
@@ -141,7 +139,7 @@ def parse_rotations(params: Mapping[str, t.Any]) -> list[DesiredRotation]:
         if not wrong:
             result.append(DesiredRotation(
                 where=where, name=name, id=identifier, driver=item.get("driver"), owner=item.get("owner"), goal=item["state"], issuer=issuer,
-                issuer_options={**(item.get("issuer_options") or {}), **(item.get("issuer_secrets") or {})}, **values, **seconds,
+                issuer_options={**(item.get("issuer_options") or {}), **(item.get("issuer_secrets") or {})}, **values, **{option: item[option] for option in ROTATION_DURATIONS},
                 rotation_id=item.get("rotation_id"), reason=item.get("reason"), override_gates=tuple(item["override_gates"]),
                 **{key: item[key] for key in ("on_verify_failure", "orphan_policy", "shared_key", "pause_before_cutover", "repair", "old_key_removed",
                                               "assume_dead")},
@@ -153,7 +151,7 @@ def parse_rotations(params: Mapping[str, t.Any]) -> list[DesiredRotation]:
 
 def check_info(params: Mapping[str, t.Any]) -> None:
     """Raises Mistakes."""
-    mistakes = namespace_mistakes(params["namespace"]) + parse_durations(params, ("max_age",))[1] + parse_id(params["id"], CREDENTIAL_NAMESPACE)[1]
+    mistakes = namespace_mistakes(params["namespace"]) + parse_id(params["id"], CREDENTIAL_NAMESPACE)[1]
     if mistakes:
         raise ValidationErrors(mistakes)
 

@@ -1,0 +1,80 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Formatting and parsing of times and durations."""
+
+from __future__ import annotations
+
+import datetime
+
+import pytest
+from ansible_collections.ranchhand.rancher.plugins.module_utils._common.times import (
+    LONGEST_DURATION,
+    UTC,
+    format_duration,
+    format_precise_time,
+    format_time,
+    parse_duration,
+    parse_time,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+NOON = datetime.datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("text", [
+    "2026-01-31T12:00:00Z", "2026-01-31t12:00:00z", "2026-01-31 12:00:00Z", "2026-01-31T13:00:00+01:00", "2026-01-31T06:30:00-0530",
+])
+def test_times_with_offset_are_parsed_to_utc(text):
+    assert parse_time(text) == NOON
+    assert parse_time(text).tzinfo is UTC
+
+
+@pytest.mark.parametrize(("fraction", "microseconds"), [(".5", 500000), (".000001", 1), (".123456789", 123456)])
+def test_fractions_of_any_length_are_parsed(fraction, microseconds):
+    assert parse_time(f"2026-01-31T12:00:00{fraction}Z") == NOON.replace(microsecond=microseconds)
+
+
+@pytest.mark.parametrize("text", [
+    "", "yesterday", "2026-01-31", "2026-01-31T12:00:00", "2026-02-30T12:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-01:00",
+    "2026-01-31T12:00:00Z ", "٢٠٢٦-01-31T12:00:00Z", "2026-01-31T12:00:00+99:99",
+])
+def test_other_times_are_rejected(text):
+    with pytest.raises(ValueError, match=r"^is not a "):
+        parse_time(text)
+
+
+@given(st.datetimes(timezones=st.timezones()))
+def test_formatted_times_are_parsed_to_the_same_time(time):
+    try:
+        utc = time.astimezone(UTC)
+    except OverflowError:
+        return
+    assert parse_time(format_time(time)) == utc.replace(microsecond=0)
+    assert parse_time(format_precise_time(time)) == utc
+    assert format_time(time).endswith("Z")
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("0s", 0), ("90s", 90), (" 15m ", 900), ("24h", 86400), ("90d", 7776000), ("2w", 1209600)])
+def test_durations_are_parsed_to_seconds(text, seconds):
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "90", "s", "1.5h", "-1s", "1h30m", "90 s", "٩s", "1y"])
+def test_other_durations_are_rejected(text):
+    with pytest.raises(ValueError, match=r"^must be a number with a unit, such as 30s, 15m, 24h, 90d or 2w$"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize("text", ["3651d", "522w", f"{LONGEST_DURATION + 1}s", "9" * 5000 + "s"])
+def test_durations_beyond_the_bound_are_rejected(text):
+    with pytest.raises(ValueError, match=r"^must not be longer than 3650d$"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize(("seconds", "text"), [
+    (0, "0s"), (-5, "0s"), (1.9, "1s"), (90, "1m 30s"), (120, "2m"), (86400, "1d"), (93784, "1d 2h"), (LONGEST_DURATION, "3650d"),
+])
+def test_durations_are_formatted_in_at_most_two_units(seconds, text):
+    assert format_duration(seconds) == text
