@@ -1,0 +1,40 @@
+# Copyright (c) 2026 ranchhand contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Problems of an object, as all info modules return them: a code, its level, and a message."""
+
+from __future__ import annotations
+
+import typing as t
+from collections.abc import Mapping
+
+ProblemCode = t.Literal[
+    "unreadable", "owner_gone", "driver_inactive", "template_broken", "duplicate_name", "shared_key", "unused", "overdue",
+    "drift", "restored", "stuck_rotation", "expired", "expires_soon",
+]
+Level = t.Literal["error", "warning", "notice"]
+
+# From the most to the least severe one.
+LEVELS: t.Tuple[Level, ...] = ("error", "warning", "notice")
+PROBLEM_LEVELS: Mapping[ProblemCode, Level] = {
+    "unreadable": "error", "owner_gone": "error", "driver_inactive": "warning", "template_broken": "error",
+    "duplicate_name": "warning", "shared_key": "warning", "unused": "notice", "overdue": "warning", "drift": "error",
+    "restored": "error", "stuck_rotation": "warning", "expired": "error", "expires_soon": "warning",
+}
+
+
+class Problem(t.NamedTuple):
+    """A problem of an object; the message describes it without any secret value."""
+
+    code: ProblemCode
+    message: str
+
+    def show(self) -> dict[str, str]:
+        """Return the problem as results contain it."""
+        return {"code": self.code, "level": PROBLEM_LEVELS[self.code], "message": self.message}
+
+
+def show_problems(unreadable: str | None) -> list[dict[str, str]]:
+    """Return the problems that an object itself shows: why Rancher cannot read it, or none."""
+    return [Problem("unreadable", unreadable).show()] if unreadable else []
