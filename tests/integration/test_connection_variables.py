@@ -12,7 +12,7 @@ import threading
 import pytest
 import yaml
 
-from .conftest import INFO, MODULE
+from support.cluster import INFO, MODULE
 
 LOOKUP = "{{ lookup('ranchhand.rancher.connection') }}"
 ALL = "group/ranchhand.rancher.all"
