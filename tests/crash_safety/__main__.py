@@ -53,10 +53,11 @@ def _parts():
     return (
         ("kills", "each command of a rotation is killed at random times", plays.killed, lambda bench: range(320), 6),
         ("pairs", "two runs at once", plays.pair, lambda bench: range(1000, 1110), 8),
-        ("edits", "a person types in another key meanwhile", plays.edit, lambda bench: range(2000, 2060), 6),
-        ("outages", "kube-apiserver is killed and started again, with four rotations under way", plays.outage, lambda bench: range(3000, 3030), 1),
-        ("matrix", "a run breaks at a call, then the plain command again", plays.crash, _matrix, 6),
-        ("stops", "a run stands still, another one takes over, the first one wakes up", plays.stopped, _stops, 8),
+        ("edits", "a user writes another key during the rotation", plays.edit, lambda bench: range(2000, 2060), 6),
+        ("outages", "kube-apiserver is killed and started again, with four rotations in progress", plays.outage,
+         lambda bench: range(3000, 3030), 1),
+        ("matrix", "a run fails at a call, then the plain command runs again", plays.crash, _matrix, 6),
+        ("stops", "a run is suspended, another run takes over, the first run resumes", plays.stopped, _stops, 8),
     )
 
 
@@ -77,7 +78,8 @@ def _histories():
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     wrong = [line for line in done.stdout.splitlines() if line.startswith(("E  ", "FAILED", "ERROR"))] if done.returncode else []
     print(f"histories: exit code {done.returncode}, {time.monotonic() - begun:.0f} s", *wrong, sep="\n  ", flush=True)
-    return Done("histories", f"{HISTORIES} random interleavings of each cast, in memory", 10 * HISTORIES, wrong, time.monotonic() - begun)
+    what = f"{HISTORIES} random interleavings of each combination of runs, in memory"
+    return Done("histories", what, 10 * HISTORIES, wrong, time.monotonic() - begun)
 
 
 def main():
@@ -90,7 +92,8 @@ def main():
         counts = dict(bench.counts)
     if not wanted or "delays" in wanted:
         with Bench(propagation_delay=DELAY) as slow:
-            done.append(_played(slow, "delays", f"as kills, where a new key is unknown for {DELAY} s", plays.killed, lambda bench: range(4000, 4020), 6))
+            what = f"as kills, and AWS does not accept a new key for {DELAY} s"
+            done.append(_played(slow, "delays", what, plays.killed, lambda bench: range(4000, 4020), 6))
     if not wanted or "histories" in wanted:
         done.append(_histories())
     for name in sorted(counts):
@@ -109,37 +112,42 @@ def _write(done, counts):
     rows = "\n".join(f"| {one.name} | {one.what} | {one.cases} | {len(one.violations)} | {one.seconds:.0f} s |" for one in done)
     figures = "\n".join(f"| {name} | {counts[name]} |" for name in sorted(counts))
     DOCUMENT.write_text(f"""\
-# What rotations survived
+# How rotations are tested
 
-`make soak` writes this page; last on {datetime.date.today()}, on {os.cpu_count()} processors, with Python {sys.version.split()[0]}, a real kube-apiserver
-{version} with etcd, and moto as AWS, which here checks signatures, refuses disabled keys and allows two keys.
+`make soak` kills and disturbs rotations and writes this page. Last run: {datetime.date.today()}, on {os.cpu_count()}
+processors, with Python {sys.version.split()[0]}, a real kube-apiserver {version} with etcd, and moto as a simulated AWS
+that checks signatures, refuses disabled keys and allows two keys.
 
-| part | what happens | cases | violations | time |
+| Part | What happens | Cases | Violations | Time |
 |---|---|---|---|---|
 {rows}
 
-Each case is a rotation of a credential of its own, with the code that the action plugin runs, in a process that is really killed. Faults
-come from outside: around the calls of that process, in a proxy before kube-apiserver that loses replies, and at the cloud. A call breaks
-before it, after it, or when its reply is lost; by SIGKILL, an exception, Ctrl-C, or by hanging until SIGTERM. A process that ends before
-a call leaves what it leaves after the write before, so that is one case.
+Each case rotates a separate credential. It uses the code that the action plugin runs, in a process that is actually
+killed. Faults are injected from outside: around the calls of that process, in a proxy in front of kube-apiserver that
+loses replies, and at AWS. A call fails before it is sent, after it is executed, or because its reply is lost. It fails
+by SIGKILL, an exception, Ctrl-C, or by hanging until SIGTERM. A process that ends before a call leaves the same state
+as one that ends after the previous write, so these are one case.
 
-Meanwhile a reader takes each credential from the cluster and signs in with it, over and over, at most every 50 ms; as all shared these processors, a
-round came every {pause:.0f} ms. A violation is any of these:
+Meanwhile a reader reads each credential from the cluster and signs in with its key repeatedly, at most every 50 ms.
+Because all processes shared these processors, the reader read every {pause:.0f} ms. Each of these is a violation:
 
-- the key in a credential did not work at some instant,
-- the old value was in no credential and no kept Secret, or its key was gone, before the old key was being deleted,
-- a third key was asked for, or the old key was deleted before it was disabled,
-- after the plain commands there was not exactly one key, not the one in the credential, or not just its kept value,
-- another run after that changed anything, at the cluster or at the cloud,
-- what a person typed in was overwritten,
-- a plain command failed.
+- The key in a credential did not work at some moment.
+- Before the deletion of the old key started, its value was in no credential and no kept Secret, or the key did not
+  exist.
+- A third key was requested, or the old key was deleted before it was disabled.
+- After the plain commands, there was not exactly one key, it was not the key in the credential, or more than its value
+  was kept.
+- A further run changed something in the cluster or at AWS.
+- A value that a user wrote was overwritten.
+- A plain command failed.
 
-| figure | |
+| Figure | |
 |---|---|
 {figures}
 
-A run that stands still right before a call to the cloud and wakes up later than `drain` is not among the cases: no cloud offers a way to
-fence it off. `assume_dead: true` is for runs that are known to be gone, and `drain` is longer than any call takes.
+One case is not tested: a run that is suspended immediately before a call to the cloud provider and resumes after the
+[drain](vocabulary.md#drain) time. No cloud provider offers a way to reject such a call. Therefore set
+`assume_dead: true` only for runs that have certainly ended. The drain time is longer than any call takes.
 """, encoding="utf-8")
 
 
