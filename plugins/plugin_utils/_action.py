@@ -16,13 +16,12 @@ import warnings
 
 from ansible.plugins.action import ActionBase
 
-from ..module_utils._kubernetes.client import KubernetesClient
-from ..module_utils._kubernetes.libraries import MISSING
 from ..module_utils._common.errors import RanchhandError
 from ..module_utils._common.options import OptionSpec, parse_options, to_builtin
+from ..module_utils._kubernetes.client import KubernetesClient
+from ..module_utils._kubernetes.libraries import MISSING
 from ..module_utils._runtime.execute import ModuleCore, RunMode, execute
 from ._progress import Progress
-
 
 _CLIENTS: dict[tuple[t.Any, ...], KubernetesClient] = {}
 

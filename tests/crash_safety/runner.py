@@ -183,7 +183,7 @@ class _Broken:
 def _play(end):
     """The job of one process."""
     from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import parse_options
-    from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes import client
+    from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes import transport
     from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.backend import ClusterBackend
     from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.executor import manage_rotations
     from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.issuers import aws
@@ -197,7 +197,7 @@ def _play(end):
     given, fault = json.loads(lines.readline())
     fault = fault and Fault(*fault)
     if fault and fault.moment == "lost":
-        client.READ_TIMEOUT = aws.READ_TIMEOUT = PATIENCE
+        transport.READ_TIMEOUT = aws.READ_TIMEOUT = PATIENCE
     broken = _Broken(ClusterBackend, fault, lines)
     with contextlib.suppress(KeyboardInterrupt):
         result = execute(manage_rotations, parse_options(CLOUD_CREDENTIAL_ROTATION, given, parse_rotations), RunMode())

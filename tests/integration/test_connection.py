@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.errors import RanchhandError
-from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes import client as client_module
+from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes import transport
 from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.client import KubernetesClient
 from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.connection import (
     CONNECTION,
@@ -307,8 +307,8 @@ def test_what_is_said_when_there_is_no_way_in(cluster, tmp_path):
 
 def test_a_server_that_never_answers(cluster, monkeypatch):
     """With shorter patience and fewer attempts; in this process."""
-    monkeypatch.setattr(client_module, "READ_TIMEOUT", 0.2)
-    monkeypatch.setattr(client_module, "ATTEMPTS", 2)
+    monkeypatch.setattr(transport, "READ_TIMEOUT", 0.2)
+    monkeypatch.setattr(transport, "ATTEMPTS", 2)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()

@@ -13,9 +13,9 @@ import typing as t
 from collections.abc import Mapping
 
 ErrorCode = t.Literal[
-    "ambiguous", "busy", "conflict", "drift", "forbidden", "gone", "in_use", "invalid", "not_cut_over", "not_found", "old_unusable",
-    "orphan", "other_writer", "partial", "problems", "provider_refused", "server_error", "shared_key", "slot_taken", "too_late",
-    "unfinished", "unreachable", "unsupported", "unusable", "verify_failed",
+    "ambiguous", "busy", "conflict", "drift", "forbidden", "gone", "in_use", "invalid", "not_cut_over", "not_found",
+    "old_unusable", "orphan", "other_writer", "partial", "problems", "provider_refused", "server_error", "shared_key",
+    "slot_taken", "too_late", "unfinished", "unreachable", "unsupported", "unusable", "verify_failed",
 ]
 
 _CREDENTIAL, _TEMPLATE = ("cloud_credential", "cloud_credential_info"), ("node_template", "node_template_info")
@@ -35,8 +35,8 @@ class FailureCode(t.NamedTuple):
 
 FAILURE_CODES: Mapping[ErrorCode, FailureCode] = {
     "invalid": FailureCode(
-        "The options are not valid: by themselves, for the driver, or for the object as it is stored. No object was written, except"
-        " where the API server rejected a write.",
+        "The options are not valid: by themselves, for the driver, or for the object as it is stored. No object was"
+        " written, except if the API server reported the error.",
         "Correct the options that the message names. All validation errors of a call are reported together.",
         _ALL,
     ),
@@ -52,12 +52,12 @@ FAILURE_CODES: Mapping[ErrorCode, FailureCode] = {
     ),
     "in_use": FailureCode(
         "The object cannot be deleted because other objects refer to it; `references` lists them.",
-        "Point these objects at another credential or delete them first, wait for them with `wait: true`, or delete anyway"
-        " with `force: true`.",
+        "Point these objects at another credential or delete them first, wait for them with `wait: true`, or delete the"
+        " object anyway with `force: true`.",
         ("cloud_credential", "node_template"),
     ),
     "forbidden": FailureCode(
-        "The API server rejected the connection's credentials, or the connection lacks a permission, which the message names.",
+        "The API server rejected the connection's credentials, or the connection lacks the permission in the message.",
         "Renew the credentials, or grant the permission; docs/rbac has roles for each use.",
         _CONNECTED,
     ),
@@ -67,18 +67,19 @@ FAILURE_CODES: Mapping[ErrorCode, FailureCode] = {
         _CONNECTED,
     ),
     "unsupported": FailureCode(
-        "This is not available here: the server is not a Rancher management cluster or too old, a Python package is missing,"
-        " or a keyword of the task does not apply to the module.",
-        "The message names what is required: connect to the management cluster, upgrade, install the package or remove the keyword.",
+        "This is not available here: the server is not a Rancher management cluster or too old, a Python package is"
+        " missing, or a keyword of the task does not apply to the module.",
+        "Connect to the management cluster, upgrade, install the package or remove the keyword, as the message says.",
         _ALL,
     ),
     "unreachable": FailureCode(
-        "The API server or the cloud provider cannot be reached, or did not answer in time. A write may have been received.",
-        "Check the URL, the proxy, the certificates and the network, then run the task again. Repeating a task is safe.",
+        "The API server or the cloud provider cannot be reached, or did not answer in time. It may have processed the"
+        " request.",
+        "Check the URL, the proxy, the certificates and the network, then run the task again, which is safe.",
         _CONNECTED,
     ),
     "server_error": FailureCode(
-        "The API server reported an error that is not caused by the options, or the module has a bug (`internal error`).",
+        "The API server reported an error that the options do not cause, or the module has a bug (`internal error`).",
         "Run the task again; report an internal error with the location in its message.",
         _ALL,
     ),
@@ -98,8 +99,9 @@ FAILURE_CODES: Mapping[ErrorCode, FailureCode] = {
         ("cloud_credential_rotation",),
     ),
     "drift": FailureCode(
-        "During a rotation, another client changed the credential. Nothing was changed, neither in Rancher nor at the cloud provider.",
-        "Find out which client wrote the credential, then write the new key again with `repair: true`, or roll back.",
+        "During a rotation, another client changed the credential. Nothing was changed, neither in Rancher nor at the"
+        " cloud provider.",
+        "Find out which client wrote the credential. Then write the new key again with `repair: true`, or roll back.",
         ("cloud_credential_rotation",),
     ),
     "gone": FailureCode(
@@ -118,7 +120,8 @@ FAILURE_CODES: Mapping[ErrorCode, FailureCode] = {
         ("cloud_credential_rotation",),
     ),
     "orphan": FailureCode(
-        "A run was killed while a key was being issued, and it cannot be proven that the unknown key at the cloud provider is this one.",
+        "A run was killed while a key was being issued, and it cannot be proven that the unknown key at the cloud"
+        " provider is this one.",
         "If nothing uses the key in the message, delete it at the cloud provider, and run the task again.",
         ("cloud_credential_rotation",),
     ),
@@ -144,7 +147,8 @@ FAILURE_CODES: Mapping[ErrorCode, FailureCode] = {
     ),
     "too_late": FailureCode(
         "The rotation is beyond the phase in which it could be aborted or rolled back.",
-        "If the new key is in use, use `state: rolled_back`. If the old key is being deleted, finish with `state: retired` and rotate again.",
+        "If the new key is in use, use `state: rolled_back`. If the old key is being deleted, finish with"
+        " `state: retired` and rotate again.",
         ("cloud_credential_rotation",),
     ),
     "unfinished": FailureCode(

@@ -2,10 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""What must not be shown, and how it is taken out of what is.
-
-PRIVATE to the collection. Pure.
-"""
+"""Removes secrets from results."""
 
 from __future__ import annotations
 
@@ -19,15 +16,16 @@ from .text import base64_encode
 
 HIDDEN = "********"
 
-# As ansible-core 2.22 has it: anything shorter would tear holes into every result, and what is a bit longer counts as a whole word.
+# The limits of ansible-core 2.22: shorter secrets are not masked, as they occur in every text; short ones are masked as
+# whole words only.
 _SHORTEST = 4
 _SHORT = 6
-_LONG = 200  # from here on a secret is no part of a pattern: compiling it would take seconds for keys and certificates
-_START = 8   # a pattern has only those secrets whose first characters are in the text: one of all would be quadratic
+_LONG = 200  # a longer secret is not part of a pattern: compiling the pattern of a certificate takes seconds
+_START = 8   # a pattern contains only secrets whose first characters are in the text: a pattern of all is quadratic
 
 
 def secret_forms(secrets: t.Iterable[str]) -> set[str]:
-    """Every form in which a secret could show: as it is, trimmed, and as a Secret's data."""
+    """Return every form in which a secret could appear: as it is, trimmed, and as the data of a Secret."""
     return {
         form
         for secret in secrets
@@ -37,7 +35,7 @@ def secret_forms(secrets: t.Iterable[str]) -> set[str]:
 
 
 def secret_leaves(value: t.Any) -> t.Iterator[str]:
-    """All values within a secret option, as text."""
+    """Yield all values within a secret option, as text."""
     if isinstance(value, Mapping):
         for element in value.values():
             yield from secret_leaves(element)
@@ -53,35 +51,35 @@ def _pattern(secret: str) -> str:
 
 
 def _any_of(secrets: list[str]) -> re.Pattern[str]:
-    """Finds any of some secrets, of two at the same place the longer one."""
+    """Return a pattern that matches any of the secrets; of two at the same position, the longer one."""
     return re.compile("|".join(map(_pattern, sorted(secrets, key=len, reverse=True))) or "(?!)")
 
 
 def mask(value: t.Any, secrets: t.Iterable[str]) -> t.Any:
-    """A result without any of the given forms of secrets, in one pass over all its strings.
+    """Return a result without the secrets, in one pass over all its strings.
 
-    As ansible-core's remove_values: keys stay, and so do numbers and booleans that are no secret as a whole.
+    Like ansible-core's remove_values, this keeps keys, booleans, and numbers that are not a secret as a whole.
     """
-    wanted = sorted({secret for secret in secrets if secret}, key=len, reverse=True)
-    if not wanted:
+    hidden = sorted({secret for secret in secrets if secret}, key=len, reverse=True)
+    if not hidden:
         return value
-    long = [secret for secret in wanted if len(secret) > _LONG]
+    long = [secret for secret in hidden if len(secret) > _LONG]
     lengths = [-len(secret) for secret in long]
-    short = [secret for secret in wanted if len(secret) < _START]
+    short = [secret for secret in hidden if len(secret) < _START]
     starts: dict[str, list[str]] = {}
-    for secret in wanted[len(long):len(wanted) - len(short)]:
+    for secret in hidden[len(long):len(hidden) - len(short)]:
         starts.setdefault(secret[:_START], []).append(secret)
     known = frozenset(starts)
-    hide_short = _any_of(short)
-    whole = frozenset(wanted)
+    short_pattern = _any_of(short)
+    whole = frozenset(hidden)
 
-    @functools.lru_cache(maxsize=1024)  # most texts of a long result are the same
+    @functools.lru_cache(maxsize=1024)  # most texts of a long result occur several times
     def masked_text(text: str) -> str:
         for secret in long[bisect.bisect_left(lengths, -len(text)):]:
             text = text.replace(secret, HIDDEN)
         found = known & {text[position:position + _START] for position in range(len(text) - _START + 1)}
-        hide = _any_of([secret for start in found for secret in starts[start]] + short) if found else hide_short
-        return hide.sub(HIDDEN, text)
+        pattern = _any_of([secret for start in found for secret in starts[start]] + short) if found else short_pattern
+        return pattern.sub(HIDDEN, text)
 
     def masked(part: t.Any) -> t.Any:
         if isinstance(part, str):

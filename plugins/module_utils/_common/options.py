@@ -4,8 +4,8 @@
 
 """Argument specifications that can be merged, and their parser, which reports all validation errors together.
 
-Specifications use ansible-core's format and one more type: ``duration``, which is a string such as ``90s`` in a playbook and
-a number of seconds in the parsed options. Its defaults are written as strings.
+Specifications use ansible-core's format and one more type: ``duration``, which is a string such as ``90s`` in a
+playbook and a number of seconds in the parsed options. Its defaults are written as strings.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ WAIT = OptionSpec({
 def single_or_list(call: OptionSpec, item: OptionSpec, list_name: str, per_call: t.Collection[str]) -> OptionSpec:
     """Return the specification of a module that takes one object, or a list of objects under ``list_name``.
 
-    The options ``per_call`` of an item can also be set on the call, for all items of the list. Within an item they have no
-    default, so that the value of the call applies.
+    The options ``per_call`` of an item can also be set on the call, for all items of the list. Within an item they have
+    no default, so that the value of the call applies.
     """
     suboptions = {
         name: {key: value for key, value in option.items() if not (name in per_call and key == "default")}
@@ -127,7 +127,8 @@ def _parse_duration(value: t.Any) -> int:
 
 # Each returns the typed value, or raises ValueError with the end of a sentence that never contains the value.
 _PARSERS: Mapping[str, t.Callable[[t.Any], t.Any]] = {
-    "str": _parse_str, "path": _parse_path, "bool": _parse_bool, "int": _parse_int, "duration": _parse_duration, "raw": lambda value: value,
+    "str": _parse_str, "path": _parse_path, "bool": _parse_bool, "int": _parse_int, "duration": _parse_duration,
+    "raw": lambda value: value,
 }
 
 
@@ -151,8 +152,7 @@ class _Parser:
             if parsed.get(name) is None:
                 if option.get("required") and name not in parsed:  # otherwise its error is reported already
                     self.errors.append(f"{where}{name} is required")
-                default = option.get("default")
-                parsed[name] = parse_duration(default) if default is not None and option.get("type") == "duration" else default
+                parsed[name] = _default(option)
         return parsed
 
     def _option_names(self, options: Options) -> dict[str, str]:
@@ -192,8 +192,14 @@ class _Parser:
         element_option = {key: option[key] for key in ("options",) if key in option}
         element_option["type"] = option["elements"]
         return [
-            self.value(element_option, element, where, _element_name(name, index, element)) for index, element in enumerate(value)
+            self.value(element_option, element, where, _element_name(name, index, element))
+            for index, element in enumerate(value)
         ]
+
+
+def _default(option: Option) -> t.Any:
+    value = option.get("default")
+    return _parse_duration(value) if option.get("type") == "duration" and value is not None else value
 
 
 def _element_name(list_name: str, index: int, element: t.Any) -> str:
@@ -207,10 +213,10 @@ def parse_options(
     """Return the options of a task, typed, with defaults; null and absent are the same.
 
     Args:
-        check: further validation of the parsed options; its ValidationErrors are reported together with those of the parser.
+        check: further validation of the parsed options; its errors are reported together with those of the parser.
 
     Raises:
-        ValidationErrors: with everything that is wrong. No message contains a value, as any value may be a misplaced secret.
+        ValidationErrors: all errors. No message contains a value, as any value may be a misplaced secret.
     """
     parser = _Parser()
     parsed = parser.mapping(spec.options, values, "")

@@ -2,10 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""What fields a driver has, which of them are secret, and whether a config fits them.
-
-PRIVATE to the collection. Pure: neither Ansible nor a cluster is needed.
-"""
+"""Text as Rancher and Kubernetes store it."""
 
 from __future__ import annotations
 
@@ -14,20 +11,20 @@ import json
 import typing as t
 from collections.abc import Mapping
 
-# What Go's strings.TrimSpace removes (Rancher trims every string it stores: norman types/convert/convert.go ToString).
-# Python's strip() also takes the separators x1c to x1f.
+# The characters that Go's strings.TrimSpace removes. Rancher trims every string it stores (norman
+# types/convert/convert.go ToString). Python's strip() also removes the separators x1c to x1f.
 _GO_SPACE = "\t\n\v\f\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
 
 
 def trim(text: str) -> str:
-    """Text as Rancher would store it."""
+    """Return a text as Rancher stores it."""
     return text.strip(_GO_SPACE)
 
 
 def to_text(value: t.Any) -> str:
-    """The text that a string field stores for a value of a playbook.
+    """Return the text that a string field stores for a value of a playbook.
 
-    Raises ValueError with the end of a sentence ("must be …"), which never holds the value.
+    Raises ValueError with the end of a sentence ("must be …"), which never contains the value.
     """
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -41,7 +38,7 @@ def to_text(value: t.Any) -> str:
 
 
 def same_json(text: str, stored: t.Any) -> bool:
-    """Whether two texts are the same JSON, however they are laid out."""
+    """Whether two texts are the same JSON, regardless of formatting."""
     try:
         return bool(json.loads(stored) == json.loads(text))
     except (TypeError, ValueError):
@@ -49,5 +46,5 @@ def same_json(text: str, stored: t.Any) -> bool:
 
 
 def base64_encode(text: str) -> str:
-    """Text as it stands in a Secret's data."""
+    """Return a text as it is stored in the data of a Secret."""
     return base64.b64encode(text.encode()).decode()

@@ -2,13 +2,18 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""The third-party packages of the connection; ``MISSING`` is the ImportError if they are not installed.
-
-PRIVATE to the collection.
-"""
+"""Third-party packages of the client; ``MISSING`` is the ImportError if they are not installed."""
 
 from __future__ import annotations
 
+import typing as t
+
+__all__ = [
+    "MISSING", "ConfigException", "Configuration", "ExecProvider", "KubeConfigLoader", "KubeConfigMerger",
+    "RESTClientObject", "load_incluster_config", "parse_rfc3339", "urllib3",
+]
+
+MISSING: ImportError | None = None
 try:
     import urllib3
     from kubernetes.client.configuration import Configuration
@@ -17,7 +22,9 @@ try:
     from kubernetes.config.dateutil import parse_rfc3339
     from kubernetes.config.exec_provider import ExecProvider
     from kubernetes.config.kube_config import KubeConfigLoader, KubeConfigMerger
-    MISSING = None
 except ImportError as import_error:
-    KubeConfigLoader = object
     MISSING = import_error
+    KubeConfigLoader = object
+    unavailable: t.Any = None
+    ConfigException = Configuration = ExecProvider = KubeConfigMerger = RESTClientObject = unavailable
+    load_incluster_config = parse_rfc3339 = urllib3 = unavailable

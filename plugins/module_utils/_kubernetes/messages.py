@@ -2,77 +2,90 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""The only file that talks to the API server.
-
-PRIVATE to the collection. The kubernetes client gives configuration, authentication and the connection pool; requests are
-plain JSON over that pool, which works alike from client 24.2 to 37 and costs a third of the dynamic client.
-"""
+"""Error messages: what failed, why, and what to do. They never quote a request."""
 
 from __future__ import annotations
 
 import json
 import re
 
-from .._common.errors import ApiError
+from .._common.errors import ApiError, ErrorCode, RanchhandError
 from .libraries import urllib3
 
 CONNECT_TIMEOUT = 10.0  # seconds
 READ_TIMEOUT = 60.0     # seconds, the API server's own limit for a request
 
+_REASONS = (
+    "Connection refused", "Name or service not known", "Connection reset by peer", "No route to host",
+    "Temporary failure in name resolution", "Network is unreachable",
+)
 
-def describe_network_error(error: BaseException) -> str:
-    """The innermost reason of a failed connection, as a person would say it."""
+
+def unreachable(host: str, error: BaseException) -> RanchhandError:
+    """Return the failure of a request that got no response."""
+    return RanchhandError("unreachable", f"the API server {host} cannot be reached: {network_problem(error)}")
+
+
+def not_kubernetes(host: str) -> RanchhandError:
+    """Return the failure of a request to another kind of server."""
+    message = f"{host} does not answer like a Kubernetes API server; check the URL, including its path, and the proxy"
+    return RanchhandError("unreachable", message)
+
+
+def network_problem(error: BaseException) -> str:
+    """Return the innermost reason of a failed connection."""
     if isinstance(error, urllib3.exceptions.ProxyError):
-        return f"the proxy on the way says or is: {describe_network_error(error.original_error)}"
-    if isinstance(error, urllib3.exceptions.ConnectTimeoutError) and not isinstance(error, urllib3.exceptions.NewConnectionError):
-        return f"no connection within {CONNECT_TIMEOUT:.0f} seconds"
+        return f"the proxy failed: {network_problem(error.original_error)}"
     if isinstance(error, urllib3.exceptions.ReadTimeoutError):
         waited = re.search(r"read timeout=([\d.]+)", str(error))
         return f"no answer within {float(waited.group(1)) if waited else READ_TIMEOUT:.0f} seconds"
-    reason = str(error)
-    if "CERTIFICATE_VERIFY_FAILED" in reason:
-        found = re.search(r"certificate verify failed: ([^(]+)", reason)
-        return f"its certificate is not trusted ({found.group(1).strip() if found else 'verification failed'}); see ca_cert"
-    for words in ("Connection refused", "Name or service not known", "Connection reset by peer", "No route to host",
-                  "Temporary failure in name resolution", "Network is unreachable"):
-        if words in reason:
-            return words
-    found = re.search(r"\] ([^\[\]()]+)", reason)
-    return found.group(1).strip() if found else type(error).__name__
+    new_connection = isinstance(error, urllib3.exceptions.NewConnectionError)  # derives from ConnectTimeoutError
+    if isinstance(error, urllib3.exceptions.ConnectTimeoutError) and not new_connection:
+        return f"no connection within {CONNECT_TIMEOUT:.0f} seconds"
+    text = str(error)
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        match = re.search(r"certificate verify failed: ([^(]+)", text)
+        reason = match.group(1).strip() if match else "verification failed"
+        return f"its certificate is not trusted ({reason}); set ca_cert to the certificates of its authority"
+    match = re.search("|".join(_REASONS), text) or re.search(r"(?<=\] )[^\[\]()]+", text)
+    return match.group(0).strip() if match else type(error).__name__
 
 
 _VERBS = {"GET": "read", "POST": "create", "PATCH": "update", "DELETE": "delete"}
+_CODES: dict[int, ErrorCode] = {403: "forbidden", 404: "not_found", 409: "conflict", 422: "invalid"}
+_WITHOUT_MESSAGE = {403: "403 Forbidden", 404: "not found", 409: "conflict"}  # Rancher's proxy answers with no body
 
 
 def api_error(method: str, path: str, status: int, data: bytes) -> ApiError:
+    """Return the failure that an error response means."""
     try:
         answer = json.loads(data)
-        answer = answer if isinstance(answer, dict) else {}
     except ValueError:
-        answer = {}  # Rancher's proxy answers 403 with an empty body
-    said = str(answer.get("message") or "").strip()
+        answer = None
+    answer = answer if isinstance(answer, dict) else {}
     reason = str(answer.get("reason") or "")
-    what = f"{_VERBS[method]} {_resource(path)}"
+    action = f"{_VERBS[method]} {_resource(path)}"
+    explanation = str(answer.get("message") or "").strip() or _WITHOUT_MESSAGE.get(status, f"HTTP status {status}")
+    message = f"cannot {action}: {explanation}"
     if status == 401:
-        return ApiError("forbidden", "the API server does not accept the connection's credentials (401 Unauthorized)", status, reason)
+        message = "the API server rejected the credentials of the connection (401 Unauthorized); they may have expired"
+        return ApiError("forbidden", message, status, reason)
     if status == 403:
-        return ApiError("forbidden", f"this connection may not {what}" + (f": {said}" if said else " (403 Forbidden)"), status, reason)
-    if status == 404:
-        return ApiError("not_found", f"cannot {what}: " + (said or "not found"), status, reason)
-    if status == 409:
-        return ApiError("conflict", f"cannot {what}: " + (said or "conflict"), status, reason)
-    if status == 400:  # its text may quote the request's body
-        return ApiError("server_error", f"cannot {what}: the API server calls the request malformed (400)", status, reason)
-    code = "invalid" if status == 422 else "server_error"
-    return ApiError(code, f"cannot {what}: " + (said or f"HTTP status {status}"), status, reason)
+        message = f"this connection may not {action}: {explanation}"
+    if status == 400:  # the explanation may quote the body of the request
+        message = f"cannot {action}: the API server rejected the request as malformed (400)"
+    return ApiError(_CODES.get(status, "server_error"), message, status, reason)
 
 
 def _resource(path: str) -> str:
-    """What a path is about, in Kubernetes' own words."""
+    """Return the resource of a path as kubectl writes it, such as ``secrets cc-x in namespace cattle-global-data``."""
     parts = path.strip("/").split("/")
     parts = parts[2:] if parts[0] == "api" else parts[1:]
-    group = f".{parts.pop(0)}" if path.startswith("/apis/") and len(parts) > 1 else ""
-    parts = parts[1:] if group else parts
+    group = ""
+    if path.startswith("/apis/") and len(parts) > 1:
+        group, parts = f".{parts[0]}", parts[2:]
+    namespace = ""
     if len(parts) > 2 and parts[0] == "namespaces":
-        return f"{parts[2]}{group}" + (f" {parts[3]}" if len(parts) > 3 else "") + f" in namespace {parts[1]}"
-    return "".join(parts[:1]) + group + (f" {parts[1]}" if len(parts) > 1 else "")
+        namespace, parts = f" in namespace {parts[1]}", parts[2:]
+    name = f" {parts[1]}" if len(parts) > 1 else ""
+    return "".join(parts[:1]) + group + name + namespace or path

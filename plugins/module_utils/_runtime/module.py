@@ -9,8 +9,6 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
-
-
 from ansible.module_utils.basic import AnsibleModule
 
 from .._common.errors import RanchhandError

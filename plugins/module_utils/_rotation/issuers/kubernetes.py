@@ -24,7 +24,8 @@ from collections.abc import Mapping
 
 from ..._common.errors import ApiError, RanchhandError
 from ..._kubernetes.client import KubernetesClient, name_in_path
-from ..._kubernetes.connection import CONNECTION, parse_yaml
+from ..._kubernetes.connection import CONNECTION
+from ..._kubernetes.kubeconfig import parse_yaml
 from ..._rancher.annotations import ROTATION_KEY_LABEL
 from ...issuer import CALL_TIMEOUT, Issuer, IssuerError, Key, Values
 

@@ -1,0 +1,26 @@
+# Copyright (c) 2026 ranchhand contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Calls in parallel over a bounded number of connections."""
+
+from __future__ import annotations
+
+import typing as t
+from concurrent.futures import ThreadPoolExecutor
+
+CONNECTIONS = 16
+
+Argument = t.TypeVar("Argument")
+Result = t.TypeVar("Result")
+
+
+def parallel_results(
+    function: t.Callable[[Argument], Result], arguments: t.Sequence[Argument]
+) -> t.Iterator[Result]:
+    """Yield the function's result for each argument, in their order; a single call runs in the calling thread."""
+    if len(arguments) < 2:
+        yield from map(function, arguments)
+        return
+    with ThreadPoolExecutor(max_workers=min(CONNECTIONS, len(arguments))) as executor:
+        yield from executor.map(function, arguments)
