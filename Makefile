@@ -2,26 +2,27 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# Any Python 3 will do: tests/run.py looks for one that is new enough.
+# Any Python 3 is sufficient: tests/run.py searches for a version that is new enough.
 PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python3.14; do "$$name" -c pass 2>/dev/null && echo "$$name" && break; done)
 
-.PHONY: help demo shell test soak bench clean needs-python
+.PHONY: help demo shell lint test soak bench clean needs-python
 
 help:
-	@echo "make demo          an Ansible playbook works with cloud credentials on a real Kubernetes API server"
-	@echo "make demo KEEP=1   the same; the API server stays until Ctrl-C, to look around"
-	@echo "make shell         a shell with such an API server and an AWS to practise on, as docs/guides/rotation.md does"
-	@echo "make test          all tests and checks"
-	@echo "make test FAST=1   what matters most, in under two minutes"
-	@echo "make soak          rotations are killed in all ways, in about half an hour; writes docs/rotation-proof.md"
-	@echo "make bench         how fast it is, against others, in about fifteen minutes; writes docs/performance.md"
-	@echo "make clean         remove all that was installed and built (.local)"
+	@echo "make demo          run a playbook that manages cloud credentials on a temporary Kubernetes API server"
+	@echo "make demo KEEP=1   the same, and keep the API server running until you press Ctrl-C"
+	@echo "make shell         open a shell with such an API server and an AWS, as docs/guides/rotation.md uses them"
+	@echo "make lint          run ruff, mypy and the check of words (seconds)"
+	@echo "make test          run all tests and checks (20 minutes on two cores)"
+	@echo "make test FAST=1   run the most important tests (2 minutes)"
+	@echo "make soak          interrupt rotations in all ways (30 minutes) and write docs/rotation-proof.md"
+	@echo "make bench         run the benchmarks (15 minutes) and write docs/performance.md"
+	@echo "make clean         delete everything that was installed and built (.local)"
 
-demo shell test soak bench: needs-python
+demo shell lint test soak bench: needs-python
 	@$(PYTHON) tests/run.py $@
 
 needs-python:
-	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and there is no python3 on PATH." >&2; exit 1; }
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is required, and there is no python3 on PATH." >&2; exit 1; }
 
 clean:
 	rm -rf .local

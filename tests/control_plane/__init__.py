@@ -6,8 +6,10 @@
     with ControlPlane() as control_plane:
         install_fixtures(control_plane, rancher="2.10.0")
 
-Building it (build.py) takes a bare Python; running it takes what a test environment has, so the names below are imported when first used.
+Building it (build.py) takes a bare Python; running it takes what a test environment has, so the names below are
+imported when first used.
 """
+
 from __future__ import annotations
 
 import importlib

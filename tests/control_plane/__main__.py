@@ -1,12 +1,13 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs a command with a control plane of its own: the demo, a molecule scenario, or nothing but the control plane.
+"""Starts a control plane, and runs a command with it, such as the demo or a molecule scenario.
 
     python -m control_plane [--rancher 2.10.0] [--objects FILE] [--keep] [COMMAND ...]
 
-The command finds the administrator's kubeconfig in K8S_AUTH_KUBECONFIG; its exit code is the exit code.
+The command gets the administrator's kubeconfig in K8S_AUTH_KUBECONFIG. The exit code is the command's.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -27,8 +28,15 @@ def _stop(signum, frame):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="control_plane", description="Run a command with a Kubernetes control plane of its own.")
-    parser.add_argument("--rancher", default=VERSIONS[0], choices=VERSIONS, help="Rancher version whose objects it gets (default: %(default)s)")
+    parser = argparse.ArgumentParser(
+        prog="control_plane", description="Run a command with a Kubernetes control plane of its own."
+    )
+    parser.add_argument(
+        "--rancher",
+        default=VERSIONS[0],
+        choices=VERSIONS,
+        help="Rancher version whose objects it gets (default: %(default)s)",
+    )
     parser.add_argument("--objects", metavar="FILE", type=Path, help="more objects to create first, as a JSON list")
     parser.add_argument("--keep", action="store_true", help="leave it running until Enter or Ctrl-C")
     parser.add_argument("command", nargs=argparse.REMAINDER, help="the command and its arguments")
@@ -52,7 +60,7 @@ def main():
 
 
 def _run(command, control_plane):
-    # PYTHONPATH was for this package.
+    # PYTHONPATH is only for this package.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     environment["K8S_AUTH_KUBECONFIG"] = str(control_plane.kubeconfig)
     process = subprocess.Popen(command, env=environment)
@@ -65,8 +73,11 @@ def _run(command, control_plane):
 
 
 def _keep(control_plane):
-    print("\nThe control plane stays until you press Ctrl-C%s. Look around with this kubeconfig:\n\n  %s\n" % (
-        " or Enter" if sys.stdin.isatty() else "", control_plane.kubeconfig), flush=True)
+    print(
+        "\nThe control plane runs until you press Ctrl-C%s. Its kubeconfig is:\n\n  %s\n"
+        % (" or Enter" if sys.stdin.isatty() else "", control_plane.kubeconfig),
+        flush=True,
+    )
     try:
         if sys.stdin.isatty():
             sys.stdin.readline()

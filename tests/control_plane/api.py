@@ -1,7 +1,8 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The smallest client that tests need: JSON in, JSON out, over kept-alive connections. Safe to share between threads."""
+"""A minimal client for tests: JSON in, JSON out, over kept-alive connections. Threads can share it."""
+
 from __future__ import annotations
 
 import json
@@ -28,9 +29,15 @@ class ApiClient:
         if token:
             self._headers["Authorization"] = "Bearer " + token
         self._pool = urllib3.HTTPSConnectionPool(
-            address.host, address.port, maxsize=connections, timeout=urllib3.Timeout(connect=5, read=60), retries=False,
-            ca_certs=str(ca_file), cert_reqs="CERT_REQUIRED",
-            cert_file=str(cert_file) if cert_file else None, key_file=str(key_file) if key_file else None,
+            address.host,
+            address.port,
+            maxsize=connections,
+            timeout=urllib3.Timeout(connect=5, read=60),
+            retries=False,
+            ca_certs=str(ca_file),
+            cert_reqs="CERT_REQUIRED",
+            cert_file=str(cert_file) if cert_file else None,
+            key_file=str(key_file) if key_file else None,
         )
 
     def get(self, path):
@@ -49,7 +56,10 @@ class ApiClient:
         return self.request("DELETE", path, body)
 
     def request(self, method, path, body=None, content_type="application/json", headers=None):
-        """Send one request and return the answer's object; anything but 2xx is an ApiError, a broken connection urllib3's HTTPError."""
+        """Send one request and return the object of the response.
+
+        Raises ApiError for any status except 2xx, and urllib3's HTTPError for a broken connection.
+        """
         headers = dict(self._headers, **(headers or {}))
         content = None
         if body is not None:

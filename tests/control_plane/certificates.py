@@ -1,10 +1,12 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Certificates for one control plane: an authority of its own, and what it signs.
+"""The certificate authority of one control plane, and the certificates that it signs.
 
-Python 3.13 checks chains strictly (VERIFY_X509_STRICT): key usage of the authority and the key identifiers are not optional.
+Python 3.13 checks chains strictly (VERIFY_X509_STRICT): key usage of the authority and the key identifiers are not
+optional.
 """
+
 from __future__ import annotations
 
 import datetime
@@ -17,8 +19,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 _USAGES = (
-    "digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
-    "key_cert_sign", "crl_sign", "encipher_only", "decipher_only",
+    "digital_signature",
+    "content_commitment",
+    "key_encipherment",
+    "data_encipherment",
+    "key_agreement",
+    "key_cert_sign",
+    "crl_sign",
+    "encipher_only",
+    "decipher_only",
 )
 
 
@@ -27,11 +36,13 @@ def new_key():
 
 
 def key_pem(key):
-    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption())
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+    )
 
 
 def write_private(path, content):
-    """Write a file which only its owner can read, from its first byte on."""
+    """Write a file that only its owner can read, from the first byte."""
     with os.fdopen(os.open(str(path), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
         stream.write(content)
     return path
@@ -47,7 +58,7 @@ def _name(common_name, organizations=()):
 
 
 class Authority:
-    """A certificate authority that lives as long as its control plane."""
+    """The certificate authority of one control plane."""
 
     def __init__(self, common_name="ranchhand test authority"):
         self._key = new_key()
@@ -66,13 +77,15 @@ class Authority:
         return self._certificate.public_bytes(serialization.Encoding.PEM)
 
     def server(self, addresses=("127.0.0.1",), names=("localhost",)):
-        """Certificate and key (both PEM) of a server that is reached by these addresses and names."""
+        """Return certificate and key (both PEM) of a server with these addresses and names."""
         alternatives = [x509.IPAddress(ipaddress.ip_address(address)) for address in addresses]
         alternatives += [x509.DNSName(name) for name in names]
         return self._leaf(_name("kube-apiserver"), ExtendedKeyUsageOID.SERVER_AUTH, alternatives)
 
     def client(self, user, groups=()):
-        """Certificate and key (both PEM) of a Kubernetes user: the common name is the user, the organizations are its groups."""
+        """Certificate and key (both PEM) of a Kubernetes user: the common name is the user, the organizations are its
+        groups.
+        """
         return self._leaf(_name(user, groups), ExtendedKeyUsageOID.CLIENT_AUTH)
 
     def _leaf(self, subject, purpose, alternatives=()):

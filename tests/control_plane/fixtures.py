@@ -3,9 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The objects of a Rancher's management cluster before anyone uses it.
 
-The CRDs are minimal and our own: names and scopes as Rancher has them, any content. Users, settings, node drivers and dynamic schemas were
-recorded from running Ranchers (fixtures/rancher-VERSION.json, without what an API server or a controller adds).
+The CRDs are minimal and our own: names and scopes as Rancher has them, any content. Users, settings, node drivers and
+dynamic schemas were recorded from running Ranchers (fixtures/rancher-VERSION.json, without what an API server or a
+controller adds).
 """
+
 from __future__ import annotations
 
 import concurrent.futures
@@ -47,18 +49,30 @@ def _table():
         yield resource("rke-machine.cattle.io", "v1", driver + "Machine", driver.lower() + "machines", status=True)
         yield resource("rke-machine.cattle.io", "v1", driver + "MachineTemplate", driver.lower() + "machinetemplates")
     for hosted in ("EKS", "GKE", "AKS"):
-        yield resource(hosted.lower() + ".cattle.io", "v1", hosted + "ClusterConfig", hosted.lower() + "clusterconfigs", status=True)
+        yield resource(
+            hosted.lower() + ".cattle.io",
+            "v1",
+            hosted + "ClusterConfig",
+            hosted.lower() + "clusterconfigs",
+            status=True,
+        )
     yield resource("ali.cattle.io", "v1", "AliClusterConfig", "aliclusterconfigs", status=True, since=_LAST)
     yield resource("turtles-capi.cattle.io", "v1alpha1", "CAPIProvider", "capiproviders", status=True, since=_LAST)
-    yield resource("infrastructure.cluster.x-k8s.io", "v1beta2", "AWSClusterStaticIdentity", "awsclusterstaticidentities",
-                   namespaced=False, since=_LAST)
+    yield resource(
+        "infrastructure.cluster.x-k8s.io",
+        "v1beta2",
+        "AWSClusterStaticIdentity",
+        "awsclusterstaticidentities",
+        namespaced=False,
+        since=_LAST,
+    )
 
 
 RESOURCES = tuple(_table())
 
 
 def resources(rancher=_FIRST):
-    """The kinds that a Rancher of this version has."""
+    """Return the kinds that a Rancher of this version has."""
     if rancher not in VERSIONS:
         raise ValueError("There are fixtures for Rancher %s, not for %s." % (" and ".join(VERSIONS), rancher))
     here = VERSIONS.index(rancher)
@@ -66,7 +80,7 @@ def resources(rancher=_FIRST):
 
 
 def crd(item):
-    """The CustomResourceDefinition of one row of the table."""
+    """Return the CustomResourceDefinition of one row of the table."""
     version = {
         "name": item.version,
         "served": True,
@@ -77,7 +91,7 @@ def crd(item):
         version["subresources"] = {"status": {}}
     metadata = {"name": "%s.%s" % (item.plural, item.group)}
     if item.group.endswith(".x-k8s.io"):
-        # Kubernetes protects this domain: without the annotation it refuses the definition.
+        # Kubernetes refuses definitions of this domain without the annotation.
         metadata["annotations"] = {"api-approved.kubernetes.io": "unapproved, a fake for tests"}
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
@@ -86,44 +100,62 @@ def crd(item):
         "spec": {
             "group": item.group,
             "scope": "Namespaced" if item.namespaced else "Cluster",
-            "names": {"kind": item.kind, "listKind": item.kind + "List", "plural": item.plural, "singular": item.kind.lower()},
+            "names": {
+                "kind": item.kind,
+                "listKind": item.kind + "List",
+                "plural": item.plural,
+                "singular": item.kind.lower(),
+            },
             "versions": [version],
         },
     }
 
 
 def objects(rancher=_FIRST):
-    """The recorded objects of a Rancher of this version."""
+    """Return the recorded objects of a Rancher of this version."""
     return json.loads((_DATA / ("rancher-%s.json" % rancher)).read_text(encoding="utf-8"))
 
 
 def install_fixtures(control_plane, rancher=_FIRST, without=()):
-    """Make the control plane look like the management cluster of a Rancher, and return when all of it is served.
+    """Create the kinds and objects of a Rancher's management cluster, and return when the API server serves them.
 
-    `without` leaves out resources, each as `plural.group`. What is there already stays as it is.
+    `without` leaves out resources, each as `plural.group`. Existing objects are not changed.
     """
     api = control_plane.api
     wanted = [item for item in resources(rancher) if "%s.%s" % (item.plural, item.group) not in without]
-    paths = {(item.kind, "%s/%s" % (item.group, item.version)): "/apis/%s/%s/%s" % (item.group, item.version, item.plural) for item in wanted}
+    paths = {
+        (item.kind, "%s/%s" % (item.group, item.version)): "/apis/%s/%s/%s" % (item.group, item.version, item.plural)
+        for item in wanted
+    }
     with concurrent.futures.ThreadPoolExecutor(max_workers=12) as pool:
-        definitions = [pool.submit(_create, api, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd(item)) for item in wanted]
-        namespaces = [pool.submit(_create, api, "/api/v1/namespaces", {"metadata": {"name": name}}) for name in NAMESPACES]
+        definitions = [
+            pool.submit(_create, api, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd(item))
+            for item in wanted
+        ]
+        namespaces = [
+            pool.submit(_create, api, "/api/v1/namespaces", {"metadata": {"name": name}}) for name in NAMESPACES
+        ]
         _finish(definitions + namespaces)
         _finish([pool.submit(_wait_until_served, api, path) for path in paths.values()])
-        _finish([
-            pool.submit(_create, api, paths[content["kind"], content["apiVersion"]], content)
-            for content in objects(rancher) if (content["kind"], content["apiVersion"]) in paths
-        ])
+        _finish(
+            [
+                pool.submit(_create, api, paths[content["kind"], content["apiVersion"]], content)
+                for content in objects(rancher)
+                if (content["kind"], content["apiVersion"]) in paths
+            ]
+        )
 
 
 def create_objects(control_plane, contents):
-    """Create more objects, of the table's kinds or Secrets, in the order given."""
+    """Create more objects, of the table's kinds or Secrets, in this order."""
     plurals = {(item.kind, "%s/%s" % (item.group, item.version)): item.plural for item in RESOURCES}
     for content in contents:
         version, namespace = content["apiVersion"], content["metadata"].get("namespace")
         root = "/api/v1" if version == "v1" else "/apis/" + version
         plural = "secrets" if content["kind"] == "Secret" else plurals[content["kind"], version]
-        _create(control_plane.api, "%s/%s%s" % (root, "namespaces/%s/" % namespace if namespace else "", plural), content)
+        _create(
+            control_plane.api, "%s/%s%s" % (root, "namespaces/%s/" % namespace if namespace else "", plural), content
+        )
 
 
 def _finish(futures):
@@ -140,7 +172,7 @@ def _create(api, path, content):
 
 
 def _wait_until_served(api, path):
-    """Lists answer, and discovery, which comes a little later, names the resource."""
+    """Wait until lists succeed and discovery, which is updated a little later, contains the resource."""
     group_version, plural = path.rsplit("/", 1)
     deadline = time.monotonic() + 30
     while True:

@@ -1,16 +1,17 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Starts etcd and kube-apiserver on loopback, and leaves nothing behind.
+"""Starts etcd and kube-apiserver on loopback, and removes everything afterwards.
 
     with ControlPlane() as control_plane:
         control_plane.api.post("/api/v1/namespaces", {"metadata": {"name": "a"}})
         before = control_plane.audit_mark()
-        ...                                     # what is to be looked at
+        ...                                     # what the test examines
         events = control_plane.audit(before)
 
-There is no controller-manager: nothing is garbage-collected, and a deleted namespace stays Terminating.
+There is no controller-manager: nothing is garbage-collected, and a deleted namespace remains Terminating.
 """
+
 from __future__ import annotations
 
 import base64
@@ -39,7 +40,7 @@ _AUDIT_POLICY = {
     "kind": "Policy",
     "omitStages": ["RequestReceived"],
     "rules": [
-        # What the API server asks of itself says nothing about those who are tested.
+        # Requests of the API server to itself are irrelevant to tests.
         {"level": "None", "users": ["system:apiserver"]},
         {"level": "Metadata"},
     ],
@@ -77,7 +78,7 @@ class ControlPlane:
     def __exit__(self, *exception):
         self.stop()
 
-    # life and death
+    # start and stop
 
     def start(self):
         """Start everything and return when the API server is ready."""
@@ -112,7 +113,7 @@ class ControlPlane:
             supervisor.stdout.close()
 
     def kill_apiserver(self):
-        """Kill the API server as a crash would; etcd stays."""
+        """Kill the API server as a crash would; etcd keeps running."""
         self._tell(do="kill", name="kube-apiserver")
 
     def start_apiserver(self, port_may_be_taken=False):
@@ -136,19 +137,23 @@ class ControlPlane:
     # users
 
     def user(self, name, groups=()):
-        """Path of a kubeconfig with a freshly signed client certificate for this user."""
+        """Return the path of a kubeconfig with a new client certificate of this user."""
         certificate, key = self._authority.client(name, groups)
-        return self._write_kubeconfig("user-" + secrets.token_hex(4), name, {
-            "client-certificate-data": base64.b64encode(certificate).decode(),
-            "client-key-data": base64.b64encode(key).decode(),
-        })
+        return self._write_kubeconfig(
+            "user-" + secrets.token_hex(4),
+            name,
+            {
+                "client-certificate-data": base64.b64encode(certificate).decode(),
+                "client-key-data": base64.b64encode(key).decode(),
+            },
+        )
 
     def token_kubeconfig(self, name):
-        """Path of a kubeconfig with the bearer token of a user that was named on construction."""
+        """Return the path of a kubeconfig with the bearer token of a user that the constructor was given."""
         return self._write_kubeconfig("token-" + secrets.token_hex(4), name, {"token": self.tokens[name]})
 
     def client(self, name, groups=()):
-        """An ApiClient for this user, by client certificate."""
+        """Return an ApiClient that authenticates as this user with a client certificate."""
         stem = self.directory / ("client-" + secrets.token_hex(4))
         certificate, key = self._authority.client(name, groups)
         cert_file = write_private(stem.with_suffix(".crt"), certificate)
@@ -158,12 +163,12 @@ class ControlPlane:
     # audit log
 
     def audit_mark(self):
-        """Where the audit log ends now; requests already answered lie before it."""
+        """Return the current end of the audit log; requests that are already answered precede it."""
         self._settle()
         return self._audit_log.stat().st_size
 
     def audit(self, since=0, settle=True):
-        """Audit events since a mark, in the order in which they were written.
+        """Return the audit events since a mark, in the order in which they were written.
 
         The API server writes an event after its answer. `settle` waits until everything answered so far is there.
         """
@@ -176,7 +181,7 @@ class ControlPlane:
         return [event for event in events if "ranchhand-marker=" not in event.get("requestURI", "")]
 
     def _settle(self):
-        # The second marker is sent when the first is written: by then the event of any earlier request is, too.
+        # The second marker is sent after the first is written; by then, the events of all earlier requests are written.
         for unused in range(2):
             marker = "ranchhand-marker=" + secrets.token_hex(8)
             start = max(0, self._audit_log.stat().st_size - 1) if self._audit_log.exists() else 0
@@ -191,15 +196,18 @@ class ControlPlane:
                         raise Unavailable("The audit log did not show a request within 20 s.")
                     time.sleep(0.005)
 
-    # the pieces of a start
+    # parts of a start
 
     def _start_supervisor(self):
         environment = {name: os.environ[name] for name in ("PATH", "TMPDIR", "LANG") if name in os.environ}
         with self._lock:
-            # A session of its own: Ctrl-C reaches the test, which then ends the supervisor in its own way.
+            # In its own session, so that Ctrl-C reaches only the test, which then stops the supervisor.
             self._supervisor = subprocess.Popen(
                 [sys.executable, "-I", str(Path(__file__).with_name("supervisor.py"))],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, start_new_session=True,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=environment,
+                start_new_session=True,
             )
         self.directory = Path(self._answer()["directory"])
         self.pids["supervisor"] = self._supervisor.pid
@@ -229,25 +237,41 @@ class ControlPlane:
 
     def _write_files(self):
         certificate, key = self._authority.server(
-            addresses=["127.0.0.1", "10.0.0.1"], names=["localhost", "kubernetes", "kubernetes.default.svc"])
+            addresses=["127.0.0.1", "10.0.0.1"], names=["localhost", "kubernetes", "kubernetes.default.svc"]
+        )
         self.ca_file = write_private(self.directory / "ca.crt", self._authority.pem)
         write_private(self.directory / "server.crt", certificate)
         write_private(self.directory / "server.key", key)
         write_private(self.directory / "service-accounts.key", key_pem(new_key()))
         write_private(self.directory / "audit-policy.json", json.dumps(_AUDIT_POLICY).encode())
-        rows = ['%s,%s,%s,"%s"\n' % (self.tokens[user], user, user, ",".join(groups)) for user, groups in self._groups.items()]
+        rows = [
+            '%s,%s,%s,"%s"\n' % (self.tokens[user], user, user, ",".join(groups))
+            for user, groups in self._groups.items()
+        ]
         write_private(self.directory / "tokens.csv", "".join(rows).encode())
         self._audit_log = self.directory / "audit.jsonl"
 
     def _start_etcd(self, program):
-        # Sockets in the folder: no port to collide on, and nobody else on the machine can reach it.
+        # Sockets in the folder: no port can collide, and other users of the machine cannot connect.
         self._etcd = "unix://%s/etcd.socket" % self.directory
-        self._run("etcd", [
-            program, "--data-dir", str(self.directory / "etcd"), "--unsafe-no-fsync", "--log-level", "warn",
-            "--listen-client-urls", self._etcd, "--listen-peer-urls", "unix://%s/peers.socket" % self.directory,
-            # Must be of the form host:port; nobody asks, since it is the only member.
-            "--advertise-client-urls", "http://127.0.0.1:2379",
-        ])
+        self._run(
+            "etcd",
+            [
+                program,
+                "--data-dir",
+                str(self.directory / "etcd"),
+                "--unsafe-no-fsync",
+                "--log-level",
+                "warn",
+                "--listen-client-urls",
+                self._etcd,
+                "--listen-peer-urls",
+                "unix://%s/peers.socket" % self.directory,
+                # Must have the form host:port. Unused, because etcd has only this member.
+                "--advertise-client-urls",
+                "http://127.0.0.1:2379",
+            ],
+        )
         deadline = time.monotonic() + START_SECONDS
         while not (self.directory / "etcd.socket").exists():
             if self._tell(do="poll", name="etcd")["returncode"] is not None:
@@ -263,18 +287,25 @@ class ControlPlane:
         self.url = "https://127.0.0.1:%d" % port
         self.api = ApiClient(self.url, self.ca_file, token=self.token)
         certificate, key = self._authority.client(self.ADMINISTRATOR, ["system:masters"])
-        self.kubeconfig = self._write_kubeconfig("kubeconfig", self.ADMINISTRATOR, {
-            "client-certificate-data": base64.b64encode(certificate).decode(),
-            "client-key-data": base64.b64encode(key).decode(),
-        })
+        self.kubeconfig = self._write_kubeconfig(
+            "kubeconfig",
+            self.ADMINISTRATOR,
+            {
+                "client-certificate-data": base64.b64encode(certificate).decode(),
+                "client-key-data": base64.b64encode(key).decode(),
+            },
+        )
         folder = self.directory
         self._apiserver_argv = [
             program,
             "--etcd-servers=" + self._etcd,
-            "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none",
+            "--bind-address=127.0.0.1",
+            "--advertise-address=127.0.0.1",
+            "--endpoint-reconciler-type=none",
             "--secure-port=%d" % port,
             "--cert-dir=%s" % (folder / "certificates"),
-            "--tls-cert-file=%s" % (folder / "server.crt"), "--tls-private-key-file=%s" % (folder / "server.key"),
+            "--tls-cert-file=%s" % (folder / "server.crt"),
+            "--tls-private-key-file=%s" % (folder / "server.key"),
             "--client-ca-file=%s" % self.ca_file,
             "--token-auth-file=%s" % (folder / "tokens.csv"),
             "--service-account-key-file=%s" % (folder / "service-accounts.key"),
@@ -282,10 +313,12 @@ class ControlPlane:
             "--service-account-issuer=https://kubernetes.default.svc",
             "--service-cluster-ip-range=10.0.0.0/24",
             "--authorization-mode=RBAC",
-            # No controller makes the "default" accounts which this plugin waits for.
+            # No controller creates the "default" accounts for which this plugin waits.
             "--disable-admission-plugins=ServiceAccount",
             "--audit-policy-file=%s" % (folder / "audit-policy.json"),
-            "--audit-log-path=%s" % self._audit_log, "--audit-log-format=json", "--audit-log-mode=blocking",
+            "--audit-log-path=%s" % self._audit_log,
+            "--audit-log-format=json",
+            "--audit-log-mode=blocking",
             "--audit-log-maxsize=10000",
             "--profiling=false",
         ]
@@ -294,10 +327,15 @@ class ControlPlane:
         content = {
             "apiVersion": "v1",
             "kind": "Config",
-            "clusters": [{"name": "ranchhand", "cluster": {
-                "server": self.url,
-                "certificate-authority-data": base64.b64encode(self._authority.pem).decode(),
-            }}],
+            "clusters": [
+                {
+                    "name": "ranchhand",
+                    "cluster": {
+                        "server": self.url,
+                        "certificate-authority-data": base64.b64encode(self._authority.pem).decode(),
+                    },
+                }
+            ],
             "users": [{"name": user, "user": credentials}],
             "contexts": [{"name": "ranchhand", "context": {"cluster": "ranchhand", "user": user}}],
             "current-context": "ranchhand",

@@ -1,12 +1,13 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Keeps the processes of one control plane, and ends them with their folder when the test that wanted them is gone, however it went.
+"""Runs the processes of one control plane, and stops them and deletes their folder when the test exits for any reason.
 
-Run as a process of its own, by path: it takes commands as JSON lines on stdin and answers each with one line on stdout. The end of stdin is
-the signal to clean up, since it also comes when the process at the other end was killed. Children are told by the kernel (Linux) when this
-process dies.
+A separate process, started by path: it reads commands as JSON lines from stdin and answers each with one line on stdout.
+It cleans up at the end of stdin, which also occurs when the other process is killed. On Linux, the kernel signals the
+children when this process dies.
 """
+
 from __future__ import annotations
 
 import ctypes
@@ -30,7 +31,7 @@ def _die_with_parent():
 
 class Supervisor:
     def __init__(self):
-        # etcd's sockets lie in it, and the path of a socket has at most 104 characters.
+        # It contains etcd's sockets, whose paths are limited to 104 characters.
         parent = None if len(tempfile.gettempdir()) < 70 else "/tmp"
         self.directory = tempfile.mkdtemp(prefix="ranchhand-", dir=parent)
         self.processes = {}
@@ -38,9 +39,14 @@ class Supervisor:
     def start(self, name, argv):
         with open(os.path.join(self.directory, name + ".log"), "ab") as log:
             preexec = _die_with_parent if sys.platform.startswith("linux") else None
-            # One thread only, so that code between fork and exec is safe, and the kernel's "parent" is this process.
+            # This process has one thread only: code between fork and exec is safe, and it is the parent for the kernel.
             process = subprocess.Popen(  # pylint: disable=subprocess-popen-preexec-fn
-                argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.directory, preexec_fn=preexec,
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.directory,
+                preexec_fn=preexec,
             )
         self.processes[name] = process
         return {"pid": process.pid}
@@ -86,7 +92,7 @@ def main():
         pass
     finally:
         supervisor.clean()
-        # Nobody may be left to read what is still in the buffer.
+        # The reader of the buffer may have exited.
         os._exit(0)
 
 

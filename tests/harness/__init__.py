@@ -1,4 +1,4 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What `make demo` and `make test` do. Standard library only: it runs before anything is installed."""
+"""Implements the commands of the Makefile. Standard library only: it runs before anything is installed."""

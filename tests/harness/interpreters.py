@@ -1,7 +1,10 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Finds Python interpreters: on PATH, and under the versions that pyenv keeps. Readable by old Pythons, see run.py."""
+"""Finds Python interpreters on PATH and among the versions that pyenv installed.
+
+Older versions of Python can read it, see run.py.
+"""
 
 import glob
 import os
@@ -13,7 +16,7 @@ _found = {}
 
 
 def find(version):
-    """Path of a working interpreter of this version ("3.13"), or None."""
+    """Return the path of a working interpreter of this version ("3.13"), or None."""
     if version not in _found:
         working = (_probe(candidate, version) for candidate in _candidates(version))
         _found[version] = next((path for path in working if path), None)
@@ -21,14 +24,18 @@ def find(version):
 
 
 def newest():
-    """Path of an interpreter that can run the project, or None."""
+    """Return the path of an interpreter that can run the project, or None."""
     return next((path for path in (find(version) for version in ("3.13", "3.12", "3.11", "3.14")) if path), None)
 
 
 def pyenv_folders():
-    """The bin folders of all versions that pyenv keeps."""
-    roots = [os.environ.get("PYENV_ROOT"), os.path.expanduser("~/.pyenv"), os.path.join(pwd.getpwuid(os.getuid()).pw_dir, ".pyenv")]
-    # HOME may be another one, PATH then still tells.
+    """Return the bin folders of all versions that pyenv installed."""
+    roots = [
+        os.environ.get("PYENV_ROOT"),
+        os.path.expanduser("~/.pyenv"),
+        os.path.join(pwd.getpwuid(os.getuid()).pw_dir, ".pyenv"),
+    ]
+    # Where HOME is another folder, PATH still contains pyenv's.
     roots += [os.path.dirname(folder) for folder in _path() if _is_shims(folder)]
     folders = []
     for root in roots:
@@ -39,7 +46,7 @@ def pyenv_folders():
 
 
 def path_without_shims():
-    """PATH's folders but for pyenv's shims, which fail where no version is chosen."""
+    """Return the folders of PATH except pyenv's shims, which fail where no version is selected."""
     return [folder for folder in _path() if not _is_shims(folder)]
 
 
@@ -54,14 +61,16 @@ def _is_shims(folder):
 def _candidates(version):
     folders = path_without_shims() + pyenv_folders() + [folder for folder in _path() if _is_shims(folder)]
     names = [os.path.join(folder, "python" + version) for folder in folders]
-    # Some systems have nothing but "python3".
+    # Some systems have only "python3".
     names += [os.path.join(folder, "python3") for folder in path_without_shims()]
     return [name for name in names if os.access(name, os.X_OK)]
 
 
 def _probe(program, version):
     try:
-        process = subprocess.Popen([program, "-I", "-c", _PROBE], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [program, "-I", "-c", _PROBE], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
         lines = process.communicate()[0].decode().split("\n")
     except OSError:
         return None
