@@ -2,9 +2,9 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""What a node template is, and what to do so that it becomes what is wanted.
+"""Node templates as Rancher reads and writes them.
 
-PRIVATE to the collection. Pure: neither Ansible nor a cluster is needed.
+Pure.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from .annotations import CREATOR_ID
 from .driver_schema import DriverSchemas
 from .references import TEMPLATE_NAMESPACE
 
-TEMPLATE_KIND = "node template"
+TEMPLATE_KIND = "node template"  # in messages
 
-# Option and field of spec, with the form of the value (pkg/apis/management.cattle.io/v3/machine_types.go).
+# For each option: the field of spec and the form of its value (pkg/apis/management.cattle.io/v3/machine_types.go).
 SPEC_OPTIONS = {
     "auth_certificate_authority": ("authCertificateAuthority", "text"),
     "auth_key": ("authKey", "text"),
@@ -38,13 +38,17 @@ SPEC_OPTIONS = {
 }
 _SECRET_OPTIONS = ("auth_key",)
 
-# From 2.12 to 2.14 Rancher refuses to start while there is a node template (pkg/rancher/rancher.go), later it has none.
+# Rancher 2.12 to 2.14 does not start while a node template exists (pkg/rancher/rancher.go); newer ones do not have the kind.
 LAST_RANCHER_VERSION = (2, 11)
 
 
 @dataclass(frozen=True)
 class NodeTemplate:
-    """A node template as it is stored; ``id`` is the metadata.name, ``config`` the top-level <driver>Config."""
+    """A node template as it is stored.
+
+    ``id`` is the metadata.name, ``config`` the top-level <driver>Config. ``problem`` is the reason if Rancher cannot use the
+    template, as the end of a sentence.
+    """
 
     id: str
     uid: str
@@ -69,42 +73,60 @@ class NodeTemplate:
 
 
 def parse_node_template(item: Mapping[str, t.Any]) -> NodeTemplate:
-    """A NodeTemplate as Rancher reads it (pkg/controllers/management/node/controller.go)."""
+    """Parse a NodeTemplate as Rancher does (pkg/controllers/management/node/controller.go)."""
     metadata, spec = item["metadata"], item.get("spec") or {}
     annotations = metadata.get("annotations") or {}
     driver = spec.get("driver") or None
+    owner = annotations.get(CREATOR_ID) or None
     config = item.get(f"{driver}Config")
     credential = spec.get("cloudCredentialName") or ""
-    problem = None
-    if not driver:
-        problem = "names no driver"
-    elif not isinstance(config, Mapping):
-        problem = f"has no {driver}Config, so that no machine can be made from it"
-    elif credential and not config:
-        problem = f"has an empty {driver}Config, so that its machines do not get the credential"
-    elif not annotations.get(CREATOR_ID):
-        problem = f"has no annotation {CREATOR_ID}, so that it belongs to nobody"
     return NodeTemplate(
         id=metadata["name"], uid=metadata["uid"], resource_version=metadata["resourceVersion"],
-        name=spec.get("displayName") or metadata["name"], driver=driver, owner=annotations.get(CREATOR_ID) or None,
+        name=spec.get("displayName") or metadata["name"], driver=driver, owner=owner,
         description=spec.get("description") or "", created_at=metadata.get("creationTimestamp"), credential=credential,
-        labels=metadata.get("labels") or {}, annotations=annotations, config=config if isinstance(config, Mapping) else {}, spec=spec,
-        finalizers=tuple(metadata.get("finalizers") or ()), deleting=bool(metadata.get("deletionTimestamp")), problem=problem,
+        labels=metadata.get("labels") or {}, annotations=annotations,
+        config=config if isinstance(config, Mapping) else {}, spec=spec,
+        finalizers=tuple(metadata.get("finalizers") or ()), deleting=bool(metadata.get("deletionTimestamp")),
+        problem=_problem(driver, config, credential, owner),
     )
 
 
+def _problem(driver: str | None, config: t.Any, credential: str, owner: str | None) -> str | None:
+    if not driver:
+        return "has no driver"
+    if not isinstance(config, Mapping):
+        return f"has no {driver}Config, so Rancher cannot create machines from it"
+    if credential and not config:
+        return f"has an empty {driver}Config, so Rancher does not pass the cloud credential to its machines"
+    if owner is None:
+        return f"has no annotation {CREATOR_ID} and therefore no owner"
+    return None
+
+
+def node_template_object(template: NodeTemplate) -> dict[str, t.Any]:
+    """Return the NodeTemplate object that parses to a node template, without what Rancher does not read."""
+    return {
+        "metadata": {
+            "name": template.id, "uid": template.uid, "resourceVersion": template.resource_version,
+            "creationTimestamp": template.created_at, "labels": dict(template.labels),
+            "annotations": dict(template.annotations), "finalizers": list(template.finalizers),
+        },
+        "spec": dict(template.spec), f"{template.driver}Config": dict(template.config),
+    }
+
+
 def show_node_template(template: NodeTemplate, schemas: DriverSchemas | None) -> dict[str, t.Any]:
-    """What may be shown of a node template: values of fields that the driver's schema knows to be public, names of all others."""
+    """Return what results show: the values of fields that are public in the driver's schema, and the names of all others."""
     fields = schemas.node_fields(template.driver) if schemas and template.driver else None
     public = {name for name in template.config if fields and name in fields and not fields[name].secret}
+    options = {
+        option: template.spec.get(key) for option, (key, _form) in SPEC_OPTIONS.items() if option not in _SECRET_OPTIONS
+    }
     return {
         "id": template.full_id, "name": template.name, "driver": template.driver, "owner": template.owner,
         "description": template.description, "cloud_credential": template.credential or None,
         "config": {name: template.config[name] for name in sorted(public)},
         "secret_fields": sorted(set(template.config) - public),
-        **{
-            option: template.spec[key] for option, (key, _form) in SPEC_OPTIONS.items()
-            if option not in _SECRET_OPTIONS and template.spec.get(key) not in (None, "", {}, [])
-        },
+        **{option: value for option, value in options.items() if value not in (None, "", {}, [])},
         "created_at": template.created_at,
     }

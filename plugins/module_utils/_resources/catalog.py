@@ -2,9 +2,9 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""What planning has in common for credentials and node templates: what is wanted, which object is meant, what to do about it.
+"""The stored objects of a kind, indexed, and the search for the one that a task means.
 
-PRIVATE to the collection. Pure: neither Ansible nor a cluster is needed.
+Pure.
 """
 
 from __future__ import annotations
@@ -15,73 +15,114 @@ from collections.abc import Mapping
 
 from .._common.errors import RanchhandError
 from .._rancher.users import Users
-from .planning import Change, DesiredObject
+from .differences import Described
 
 
-class Catalog:
-    """The stored objects of a kind, found by id or by name without looking at all of them.
+class StoredObject(Described, t.Protocol):
+    """A cloud credential or node template as it is stored."""
 
-    Each has ``id`` (metadata.name), ``full_id``, ``uid``, ``resource_version``, ``name``, ``driver``, ``owner``, ``created_at``,
-    ``finalizers`` and ``deleting``. ``what`` is what people call the kind.
+    @property
+    def id(self) -> str: ...
+    @property
+    def full_id(self) -> str: ...
+    @property
+    def uid(self) -> str: ...
+    @property
+    def resource_version(self) -> str: ...
+    @property
+    def driver(self) -> str | None: ...
+    @property
+    def created_at(self) -> str | None: ...
+    @property
+    def finalizers(self) -> tuple[str, ...]: ...
+    @property
+    def deleting(self) -> bool: ...
+    @property
+    def problem(self) -> str | None: ...
+
+
+Stored = t.TypeVar("Stored", bound=StoredObject)
+
+
+class Selector(t.Protocol):
+    """What a task says about which object it means."""
+
+    @property
+    def id(self) -> str | None: ...
+    @property
+    def name(self) -> str | None: ...
+    @property
+    def driver(self) -> str | None: ...
+    @property
+    def owner(self) -> str | None: ...
+    @property
+    def state(self) -> str: ...
+
+
+class Catalog(t.Generic[Stored]):
+    """The stored objects of a kind, by id and by name.
+
+    ``kind`` is the name of the kind in messages. The methods that change something return another catalog.
     """
 
-    def __init__(self, what: str, namespace: str, stored: t.Iterable[t.Any] = ()) -> None:
-        self.what = what
+    def __init__(self, kind: str, namespace: str, stored: t.Iterable[Stored] = ()) -> None:
+        self.kind = kind
         self.namespace = namespace
-        self.by_id = {one.id: one for one in stored}
-        self._by_name: dict[str, list[t.Any]] = {}
-        for one in self.by_id.values():
-            self._by_name.setdefault(one.name, []).append(one)
+        self.by_id = {item.id: item for item in stored}
+        self._by_name: dict[str, list[Stored]] = {}
+        for item in self.by_id.values():
+            self._by_name.setdefault(item.name, []).append(item)
 
     @functools.cached_property
     def _owners(self) -> set[str | None]:
-        return {one.owner for one in self.by_id.values()}
+        return {item.owner for item in self.by_id.values()}
 
-    def of(self, stored: t.Iterable[t.Any]) -> Catalog:
-        """A catalog of the same kind with other objects."""
-        return Catalog(self.what, self.namespace, stored)
+    def containing(self, stored: t.Iterable[Stored]) -> Catalog[Stored]:
+        """Return a catalog of the same kind with other objects."""
+        return Catalog(self.kind, self.namespace, stored)
 
-    def after(self, changes: t.Iterable[Change]) -> Catalog:
-        """The catalog as it is once the changes are made."""
-        return self.with_changed({
-            **{change.before.id: None for change in changes if change.action == "deleted"},
-            **{change.after.id: change.after for change in changes if change.action != "deleted" and change.after is not None and change.after.id},
-        })
-
-    def with_changed(self, objects: Mapping[str, t.Any]) -> Catalog:
-        """The catalog with other objects under these ids, or with none where there is None."""
-        result = self.of(())
+    def with_objects(self, objects: Mapping[str, Stored | None]) -> Catalog[Stored]:
+        """Return the catalog with other objects under these ids; None removes an id."""
+        result = self.containing(())
         result.by_id, result._by_name = dict(self.by_id), dict(self._by_name)
         for identifier, new in objects.items():
             old = result.by_id.pop(identifier, None)
             if old is not None:
-                result._by_name[old.name] = [one for one in result._by_name[old.name] if one is not old]
+                result._by_name[old.name] = [item for item in result._by_name[old.name] if item is not old]
             if new is not None:
                 result.by_id[identifier] = new
                 result._by_name[new.name] = result._by_name.get(new.name, []) + [new]
         return result
 
-    def named(self, name: str, driver: str | None = None, owner: str | None = None) -> list[t.Any]:
-        """All objects of this name, narrowed by what else is known."""
-        return [one for one in self._by_name.get(name, ()) if driver in (None, one.driver) and owner in (None, one.owner)]
+    def named(self, name: str, driver: str | None = None, owner: str | None = None) -> list[Stored]:
+        """Return all objects with this name, and with this driver and owner unless they are None."""
+        return [
+            item for item in self._by_name.get(name, ()) if driver in (None, item.driver) and owner in (None, item.owner)
+        ]
 
-    def the_one(self, found: t.Sequence[t.Any], name: str) -> t.Any:
-        """The only object found; None if there is none. Raises RanchhandError (``ambiguous``)."""
+    def single(self, found: t.Sequence[Stored], name: str) -> Stored | None:
+        """Return the only object found; None if there is none. Raises RanchhandError (``ambiguous``)."""
         if len(found) > 1:
-            candidates = ", ".join(f"{one.full_id} (driver {one.driver}, owner {one.owner})" for one in sorted(found, key=lambda one: one.id))
-            raise RanchhandError("ambiguous", f"{len(found)} {self.what}s have the name {name:.80}: {candidates}; give the id")
+            candidates = ", ".join(
+                f"{item.full_id} (driver {item.driver}, owner {item.owner})"
+                for item in sorted(found, key=lambda item: item.id)
+            )
+            raise RanchhandError(
+                "ambiguous", f'{len(found)} {self.kind}s have the name "{name:.80}": {candidates}. Set id to select one of them'
+            )
         return found[0] if found else None
 
-    def match(self, desired: DesiredObject, users: Users) -> t.Any:
-        """The one object that is meant; None if there is none.
+    def find(self, selector: Selector, users: Users) -> Stored | None:
+        """Return the object that a task means; None if there is none.
 
         Raises RanchhandError: ``ambiguous``, or ``not_found`` for an unknown id that should be present.
         """
-        if desired.id is not None:
-            if desired.id not in self.by_id and desired.state == "present":
-                raise RanchhandError("not_found", f"there is no {self.what} with the id {self.namespace}:{desired.id}")
-            return self.by_id.get(desired.id)
-        owner = desired.owner
-        if owner and owner not in self._owners:  # a user that is gone may still own some
+        if selector.id is not None:
+            if selector.id not in self.by_id and selector.state == "present":
+                raise RanchhandError("not_found", f"there is no {self.kind} with the id {self.namespace}:{selector.id}")
+            return self.by_id.get(selector.id)
+        owner = selector.owner
+        if owner and owner not in self._owners:  # objects of a deleted user can be selected by the user's id
             owner = users.find(owner)
-        return self.the_one(self.named(desired.name or "", desired.driver, owner), desired.name or "")
+        name = selector.name or ""
+        return self.single(self.named(name, selector.driver, owner), name)

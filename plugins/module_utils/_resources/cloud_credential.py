@@ -2,10 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""What the modules cloud_credential and cloud_credential_info do.
-
-PRIVATE to the collection.
-"""
+"""The module cloud_credential."""
 
 from __future__ import annotations
 
@@ -22,27 +19,36 @@ from .._guard.client import GuardClient
 from .._kubernetes.client import CONFLICT_ATTEMPTS
 from .._kubernetes.connection import CONNECTION
 from .._rancher.annotations import ALLOW_DELETE, MARKED_FOR_DELETION, announced_runs, deleting_run
-from .._rancher.cloud_credential import CREDENTIAL_KIND, CloudCredential, parse_cloud_credential, show_cloud_credential
+from .._rancher.cloud_credential import (
+    CREDENTIAL_KIND,
+    CloudCredential,
+    parse_cloud_credential,
+    show_cloud_credential,
+)
 from .._rancher.queries import (
     SECRETS_PATH,
     list_cloud_credentials,
     list_readable_secret_names,
-    read_own_user,
     read_references,
 )
 from .._rancher.references import ReferenceIndex
 from .._runtime.execute import Connect, RunMode
+from .catalog import Catalog
 from .cloud_credential_plan import (
-    NO_CREDENTIALS,
+    CREDENTIAL_CALL_OPTIONS,
+    CredentialChange,
     ObservedCredentials,
+    credential_catalog,
     parse_desired_credentials,
     plan_cloud_credentials,
 )
-from .planning import CALL_OPTIONS, Change, plan_removal
+from .desired import DesiredCredential
+from .planning import plan_deletion
 from .reconciler import Reconciler
 from .report import report
 
-CREDENTIAL_ITEM = OptionSpec({
+# The options that an item has whatever its kind.
+OBJECT_ITEM = OptionSpec({
     "name": {"type": "str"},
     "id": {"type": "str"},
     "driver": {"type": "str"},
@@ -57,111 +63,125 @@ CREDENTIAL_ITEM = OptionSpec({
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "force": {"type": "bool", "default": False},
 }).merge(WAIT)
-CLOUD_CREDENTIAL = single_or_list(CONNECTION, CREDENTIAL_ITEM, "credentials", CALL_OPTIONS)
-_RULE_TIMEOUT = 30.0  # seconds for Rancher to let a creator read what it created; seen to take three
+CREDENTIAL_ITEM = OBJECT_ITEM.merge(OptionSpec({"overwrite_rotated": {"type": "bool", "default": False}}))
+CLOUD_CREDENTIAL = single_or_list(CONNECTION, CREDENTIAL_ITEM, "credentials", CREDENTIAL_CALL_OPTIONS)
+_RULE_TIMEOUT = 30.0  # seconds until Rancher lets a creator read what it created; measured: three
 
 
 def manage_cloud_credentials(params: Mapping[str, t.Any], connect: Connect, mode: RunMode) -> dict[str, t.Any]:
-    """cloud_credential: creates, updates and deletes."""
+    """Create, update and delete cloud credentials."""
     desired = parse_desired_credentials(params)
     many = params.get("credentials") is not None
     if not desired:
         return {"changed": False, "credentials": []}
-    manager = CloudCredentialReconciler(connect(), desired)
-    changes = manager.run(mode)
-    return report(changes, manager.warnings, manager.observed.schemas, show_cloud_credential, mode, "credential", many)
+    reconciler = CloudCredentialReconciler(connect(), desired)
+    changes = reconciler.run(mode)
+    schemas = reconciler.observed.schemas
+    return report(changes, reconciler.warnings, schemas, show_cloud_credential, mode, "credential", many)
 
 
-class CloudCredentialReconciler(Reconciler):
-    """The cloud credentials of one call."""
+class CloudCredentialReconciler(Reconciler[DesiredCredential, CloudCredential]):
+    """Reconciles the cloud credentials of one call."""
 
     path = SECRETS_PATH
     prefix = "cc-"
-    empty = NO_CREDENTIALS
+    guard: GuardClient | None = None
+
+    def new_catalog(self, stored: t.Iterable[CloudCredential]) -> Catalog[CloudCredential]:
+        return credential_catalog(stored)
 
     def parse(self, item: Mapping[str, t.Any]) -> CloudCredential | None:
         return parse_cloud_credential(item)
 
-    def read_all(self) -> list[CloudCredential]:
+    def list_all(self) -> list[CloudCredential]:
         return list_cloud_credentials(self.client)
 
     def observe(self) -> ObservedCredentials:
-        wanted = self.desired
-        only_ids = all(one.id for one in wanted) and not any("kubeconfigContent" in {**one.config, **one.secrets} for one in wanted)
-        found, schemas, users = self.client.parallel_reads(
-            lambda: NO_CREDENTIALS.of(list_cloud_credentials(self.client, {one.id for one in wanted})) if only_ids else self.catalog(),
-            self.schemas,
-            self.users,
-        )
-        observed = ObservedCredentials(found, schemas, users)
-        if self.creates_for_itself(observed):
-            me = read_own_user(self.client)
-            observed = replace(observed, me=me.id if me else None)
-        return observed
+        found, schemas, users = self.client.parallel_reads(self._find_credentials, self.schemas, self.users)
+        return ObservedCredentials(found, schemas, users)
 
-    def references(self) -> ReferenceIndex:
+    def _find_credentials(self) -> Catalog[CloudCredential]:
+        """Read all credentials, or only those with the ids of the items if planning needs no other."""
+        ids = {item.id for item in self.desired if item.id}
+        # a Harvester token is compared with those of all credentials
+        new_tokens = any("kubeconfigContent" in {**item.config, **item.secrets} for item in self.desired)
+        if new_tokens or not all(item.id for item in self.desired):
+            return self.catalog()
+        return credential_catalog(list_cloud_credentials(self.client, ids))
+
+    def read_references(self) -> ReferenceIndex:
         return read_references(self.client)
 
-    def plan(self, desired: t.Sequence[t.Any], observed: ObservedCredentials, references: ReferenceIndex | None = None) -> list[Change]:
-        return plan_cloud_credentials(desired, observed, references)
+    def plan(
+        self, desired: t.Sequence[DesiredCredential], stored: Catalog[CloudCredential],
+        references: ReferenceIndex | None = None,
+    ) -> list[CredentialChange]:
+        return plan_cloud_credentials(desired, replace(self.observed, stored=stored), references)
 
-    def write_all(self, changes: list[Change]) -> list[Change]:
-        """Creations and updates one by one; removals together, as they need a second look at all references."""
-        removals = {index for index, change in enumerate(changes) if change.action == "deleted"}
-        done = super().write_all([change if index not in removals else replace(change, action="unchanged") for index, change in enumerate(changes)])
-        if removals:
-            for index, removal in zip(sorted(removals), self.remove_all([changes[index] for index in sorted(removals)])):
-                done[index] = removal
+    def write_all(self, changes: list[CredentialChange]) -> list[CredentialChange]:
+        """Write creations and updates separately, and deletions together, as these read all references again."""
+        deletions = [index for index, change in enumerate(changes) if change.action == "deleted"]
+        others = [replace(change, action="unchanged") if change.action == "deleted" else change for change in changes]
+        done = super().write_all(others)
+        if deletions:
+            for index, deleted in zip(deletions, self._delete_all([changes[index] for index in deletions])):
+                done[index] = deleted
         return done
 
-    def remove_all(self, changes: list[Change]) -> list[Change]:
-        """Condemn, look again, delete: so that nothing of ours starts to refer to them in between (see _marks).
+    def _delete_all(self, changes: list[CredentialChange]) -> list[CredentialChange]:
+        """Mark the credentials for deletion, check their references again, and delete them.
 
-        With a guard in the cluster, nobody else does either.
+        So no run of this collection starts to refer to them in between (see _rancher/annotations.py), and if the cluster has a
+        guard, no other client does.
         """
         self.guard = GuardClient.find(self.client, self.warnings)
-        marked = self.client.parallel_map(lambda change: self.guarded(self._condemn, change), changes)
-        going = [change.before for change in marked if change.action == "deleted"]
-        careful = [change.before for change in marked if change.action == "deleted" and not change.desired.force]
+        marked = self.client.parallel_map(lambda change: self.with_error(self._mark_for_deletion, change), changes)
+        pending = [change for change in marked if change.action == "deleted"]
+        checked = [change.stored for change in pending if not change.desired.force]
         try:
-            if self.guard and careful:
-                self.guard.condemn(careful, self.run_id)
-            references = self.references() if careful else ReferenceIndex()
+            if self.guard and checked:
+                self.guard.deny_references(checked, self.run_id)
+            references = self.read_references() if checked else ReferenceIndex()
         except RanchhandError as error:
-            marked = [self._reprieve(replace(change, action="failed", error=error)) if change.action == "deleted" else change for change in marked]
+            failed = error
+            done = [
+                replace(change, action="failed", error=failed) if change.action == "deleted" else change for change in marked
+            ]
         else:
-            marked = self.client.parallel_map(lambda change: self.guarded(lambda one: self._execute(one, references), change), marked)
-            marked = [self._reprieve(change) if change.error else change for change in marked]
-        if self.guard:
-            deleted = {change.before.id for change in marked if change.action == "deleted"}
-            self.guard.pardon({one.id for one in going} - deleted)
-        return marked
+            def delete(change: CredentialChange) -> CredentialChange:
+                return self._delete_marked(change, references) if change.action == "deleted" else change
 
-    def _condemn(self, change: Change) -> Change:
+            done = self.client.parallel_map(lambda change: self.with_error(delete, change), marked)
+        self.client.parallel_map(self._unmark, [change.stored for change in done if change.error])
+        if self.guard:
+            deleted = {change.stored.id for change in done if change.action == "deleted"}
+            self.guard.allow_references({change.stored.id for change in pending} - deleted)
+        return done
+
+    def _mark_for_deletion(self, change: CredentialChange) -> CredentialChange:
         def decide(current: CloudCredential) -> dict[str, str | None]:
             announced = announced_runs(current.annotations, now())
             if announced and not change.desired.force:
                 raise RanchhandError(
-                    "in_use", f"cloud credential {current.name:.80} ({current.full_id}) is about to be used: "
-                              f"another run ({', '.join(announced)}) is creating node templates with it; run again"
+                    "in_use", f'cannot delete cloud credential "{current.name:.80}" ({current.full_id}): another run '
+                              f"({', '.join(announced)}) is creating node templates that use it. Run again when that run is over"
                 )
-            return {MARKED_FOR_DELETION: f"{format_time(now())} {self.run_id}", **({ALLOW_DELETE: "true"} if self.guard and self.guard.protects else {})}
+            allow: dict[str, str | None] = {ALLOW_DELETE: "true"} if self.guard and self.guard.protects else {}
+            return {MARKED_FOR_DELETION: f"{format_time(now())} {self.run_id}", **allow}
 
-        marked = self.mark(change.before, decide)
-        return replace(change, before=marked) if marked else replace(change, action="unchanged")  # gone without us
+        marked = self.annotate_credential(change.stored, decide)
+        return replace(change, before=marked) if marked else replace(change, action="unchanged")  # deleted by another client
 
-    def _execute(self, change: Change, references: ReferenceIndex) -> Change:
-        if change.action != "deleted":
-            return change
-        current: CloudCredential = change.before
-        for _try in range(CONFLICT_ATTEMPTS):
+    def _delete_marked(self, change: CredentialChange, references: ReferenceIndex) -> CredentialChange:
+        """Delete a credential that this run has marked, unless something refers to it now."""
+        current = change.stored
+        for _attempt in range(CONFLICT_ATTEMPTS):
             if not change.desired.force:
-                again = plan_removal(change.desired, current, references.references_to(current), references.unlisted, CREDENTIAL_KIND)
-                if again.action != "deleted":
-                    return again
-                change = again
+                change = plan_deletion(change.desired, current, references, CREDENTIAL_KIND)
+                if change.action != "deleted":
+                    return change
             try:
-                self.remove(current)
+                self.delete_version(current)
             except ApiError as error:
                 if error.status != 409:
                     raise
@@ -169,32 +189,32 @@ class CloudCredentialReconciler(Reconciler):
             else:
                 self.wait_for_finalizers(change.desired, current)
                 return change
-            # A foreign annotation may have moved the resourceVersion; while our mark stands, nothing of ours was announced,
-            # but others may have begun to refer to it.
-            fresh = self.read_one(current.id)
-            if fresh is None or fresh.uid != current.uid:
+            fresh = self.read_again(current)
+            if fresh is None:
                 return change
-            if fresh.deleting:  # our own delete had arrived, and its reply was lost
+            if fresh.deleting:  # the request of this run had been processed, and its reply was lost
                 self.wait_for_finalizers(change.desired, fresh)
                 return change
             if deleting_run(fresh.annotations, now()) != self.run_id:
-                raise RanchhandError("conflict", f"{current.full_id} is being deleted by another run; run again")
+                raise RanchhandError("conflict", f"cannot delete {current.full_id}: another run is deleting it; run again")
+            # Another client has changed the credential. While it is marked, no run of this collection refers to it, but
+            # other clients may.
             current = fresh
-            references = references if change.desired.force else self.references()
+            references = references if change.desired.force else self.read_references()
         raise conflict
 
-    def _reprieve(self, change: Change) -> Change:
-        """Take our marks off a credential that stays; if that fails they are ignored after a while."""
+    def _unmark(self, credential: CloudCredential) -> None:
+        """Remove the annotations of this run from a credential that is kept; if this fails, they expire."""
         def decide(current: CloudCredential) -> dict[str, str | None]:
-            mine = deleting_run(current.annotations, now()) == self.run_id and not current.deleting
-            return {key: None for key in (MARKED_FOR_DELETION, ALLOW_DELETE) if key in current.annotations} if mine else {}
+            if current.deleting or deleting_run(current.annotations, now()) != self.run_id:
+                return {}
+            return {key: None for key in (MARKED_FOR_DELETION, ALLOW_DELETE) if key in current.annotations}
 
         with contextlib.suppress(RanchhandError):
-            self.mark(change.before, decide)
-        return change
+            self.annotate_credential(credential, decide)
 
-    def wait_until_readable(self, names: list[str]) -> None:
-        """Wait until an ordinary Rancher user's rules show what it created, so that its next run finds it."""
+    def wait_until_readable(self, names: t.Collection[str]) -> None:
+        """Wait until the rules of an ordinary Rancher user contain what it created, so that its next run finds it."""
         try:
             self.client.get(SECRETS_PATH, limit=1)
             return
@@ -204,6 +224,9 @@ class CloudCredentialReconciler(Reconciler):
         deadline = time.monotonic() + _RULE_TIMEOUT
         while not set(names) <= set(list_readable_secret_names(self.client)):
             if time.monotonic() > deadline:
-                self.warnings.append(f"Rancher has not yet let this connection read {', '.join(names)}; the next run may not find them")
+                self.warnings.append(
+                    f"this connection may not read {', '.join(names)} yet, as Rancher has not added them to its role; the next run "
+                    "may not find them"
+                )
                 return
             time.sleep(0.5)

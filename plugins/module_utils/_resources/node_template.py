@@ -2,10 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""What the modules node_template and node_template_info do.
-
-PRIVATE to the collection.
-"""
+"""The module node_template."""
 
 from __future__ import annotations
 
@@ -28,27 +25,27 @@ from .._rancher.queries import (
     list_cloud_credentials,
     list_node_template_objects,
     parse_version,
-    read_own_user,
     read_references,
     read_server_version,
 )
 from .._rancher.references import CREDENTIAL_NAMESPACE, ReferenceIndex, TEMPLATE_REFERENCE_FIELDS, referenced_name
 from .._runtime.execute import Connect, RunMode
 from .catalog import Catalog
-from .cloud_credential import CREDENTIAL_ITEM
-from .cloud_credential_plan import NO_CREDENTIALS
+from .cloud_credential import OBJECT_ITEM
+from .cloud_credential_plan import credential_catalog
+from .desired import DesiredNodeTemplate
 from .node_template_plan import (
-    DesiredNodeTemplate,
-    NODE_TEMPLATE_CALL_OPTIONS,
     ObservedNodeTemplates,
+    TEMPLATE_CALL_OPTIONS,
+    TemplateChange,
     parse_desired_node_templates,
     plan_node_templates,
+    template_catalog,
 )
-from .planning import Change
 from .reconciler import CACHE_SECONDS, FOREVER, Reconciler
 from .report import report
 
-NODE_TEMPLATE_ITEM = CREDENTIAL_ITEM.merge(OptionSpec({
+NODE_TEMPLATE_ITEM = OBJECT_ITEM.merge(OptionSpec({
     "cloud_credential": {"type": "str"},
     "rancher_version": {"type": "str"},
     "engine_install_url": {"type": "str"},
@@ -70,113 +67,142 @@ NODE_TEMPLATE_ITEM = CREDENTIAL_ITEM.merge(OptionSpec({
         "effect": {"type": "str", "choices": ["NoSchedule", "PreferNoSchedule", "NoExecute"], "required": True},
     }},
 }))
-NODE_TEMPLATE = single_or_list(CONNECTION, NODE_TEMPLATE_ITEM, "node_templates", NODE_TEMPLATE_CALL_OPTIONS)
+NODE_TEMPLATE = single_or_list(CONNECTION, NODE_TEMPLATE_ITEM, "node_templates", TEMPLATE_CALL_OPTIONS)
 
 
 def manage_node_templates(params: Mapping[str, t.Any], connect: Connect, mode: RunMode) -> dict[str, t.Any]:
-    """node_template: creates, updates and deletes."""
+    """Create, update and delete node templates."""
     desired = parse_desired_node_templates(params)
+    many = params.get("node_templates") is not None
     if not desired:
         return {"changed": False, "node_templates": []}
-    manager = NodeTemplateReconciler(connect(), desired)
-    changes = manager.run(mode)
-    manager.warn_of_secrets(changes)
-    return report(
-        changes, manager.warnings, manager.observed.schemas, show_node_template, mode, "node_template", params.get("node_templates") is not None
-    )
+    reconciler = NodeTemplateReconciler(connect(), desired)
+    changes = reconciler.run(mode)
+    reconciler.warn_of_secrets(changes)
+    schemas = reconciler.observed.schemas
+    return report(changes, reconciler.warnings, schemas, show_node_template, mode, "node_template", many)
 
 
-class NodeTemplateReconciler(Reconciler):
-    """The node templates of one call."""
+class NodeTemplateReconciler(Reconciler[DesiredNodeTemplate, NodeTemplate]):
+    """Reconciles the node templates of one call."""
 
     path = TEMPLATES_PATH
     prefix = "nt-"
-    empty = ObservedNodeTemplates.stored
+    observed: ObservedNodeTemplates
+
+    def new_catalog(self, stored: t.Iterable[NodeTemplate]) -> Catalog[NodeTemplate]:
+        return template_catalog(stored)
 
     def parse(self, item: Mapping[str, t.Any]) -> NodeTemplate:
         return parse_node_template(item)
 
-    def read_all(self) -> t.Iterator[NodeTemplate]:
+    def list_all(self) -> t.Iterator[NodeTemplate]:
         return map(parse_node_template, list_node_template_objects(self.client))
 
     def observe(self) -> ObservedNodeTemplates:
-        wanted: t.Sequence[DesiredNodeTemplate] = self.desired
-        present = [one for one in wanted if one.state == "present"]
+        present = [item for item in self.desired if item.state == "present"]
         found, schemas, users, version = self.client.parallel_reads(
-            lambda: self._only({one.id for one in wanted}) if all(one.id for one in wanted) else self.catalog(),
-            self.schemas,
-            self.users,
-            lambda: self.client.cached("version", FOREVER, lambda: parse_version(read_server_version(self.client))) if present else None,
+            self._find_templates, self.schemas, self.users, lambda: self._version(present),
         )
-        stated = {parse_version(one.rancher_version) for one in present if one.rancher_version}
-        if version is None and len(stated) == 1:
-            version = stated.pop()
-        observed = ObservedNodeTemplates(found, self._credentials(present, found), schemas, users, version=version)
-        if self.creates_for_itself(observed):
-            me = read_own_user(self.client)
-            observed = replace(observed, me=me.id if me else None)
-        return observed
+        return ObservedNodeTemplates(found, schemas, users, credentials=self._credentials(present, found), version=version)
 
-    def _only(self, ids: t.Collection[str]) -> Catalog:
-        return self.empty.of(map(parse_node_template, list_node_template_objects(self.client, ids)))
+    def _find_templates(self) -> Catalog[NodeTemplate]:
+        ids = {item.id for item in self.desired if item.id}
+        if all(item.id for item in self.desired):
+            return template_catalog(map(parse_node_template, list_node_template_objects(self.client, ids)))
+        return self.catalog()
 
-    def _credentials(self, present: t.Sequence[DesiredNodeTemplate], stored: Catalog) -> Catalog:
-        """The credentials that are asked for, and those of templates that are handed over; no request if there are none."""
-        asked = {one.cloud_credential.strip() for one in present if one.cloud_credential}
-        asked |= {stored.by_id[one.id].credential for one in present if one.owner and one.id in stored.by_id}
-        asked.discard("")
-        if not asked:
-            return NO_CREDENTIALS
-        by_id = {referenced_name(one, None) for one in asked}  # None for a name, or for an id without its namespace
-        if None in by_id:
-            return self.client.cached(SECRETS_PATH, CACHE_SECONDS, lambda: NO_CREDENTIALS.of(list_cloud_credentials(self.client)))
-        return NO_CREDENTIALS.of(list_cloud_credentials(self.client, by_id))
+    def _version(self, present: t.Sequence[DesiredNodeTemplate]) -> tuple[int, int] | None:
+        """Return the version of Rancher, if a node template has to be present; an option can set one that cannot be read."""
+        if not present:
+            return None
+        version: tuple[int, int] | None = self.client.cached(
+            "version", FOREVER, lambda: parse_version(read_server_version(self.client)),
+        )
+        specified = {parse_version(item.rancher_version) for item in present if item.rancher_version}
+        return specified.pop() if version is None and len(specified) == 1 else version
 
-    def references(self) -> ReferenceIndex:
+    def _credentials(
+        self, present: t.Sequence[DesiredNodeTemplate], stored: Catalog[NodeTemplate],
+    ) -> Catalog[CloudCredential]:
+        """Read the credentials that items name, and those of templates that get another owner."""
+        names = {item.cloud_credential.strip() for item in present if item.cloud_credential}
+        names |= {stored.by_id[item.id].credential for item in present if item.owner and item.id in stored.by_id}
+        names.discard("")
+        if not names:
+            return credential_catalog()
+        ids = [referenced_name(name, None) for name in names]
+        if None in ids:  # a name, or an id without its namespace
+            found: Catalog[CloudCredential] = self.client.cached(
+                SECRETS_PATH, CACHE_SECONDS, lambda: credential_catalog(list_cloud_credentials(self.client)),
+            )
+            return found
+        return credential_catalog(list_cloud_credentials(self.client, {identifier for identifier in ids if identifier}))
+
+    def read_references(self) -> ReferenceIndex:
         return read_references(self.client, TEMPLATE_REFERENCE_FIELDS)
 
-    def plan(self, desired: t.Sequence[t.Any], observed: ObservedNodeTemplates, references: ReferenceIndex | None = None) -> list[Change]:
-        return plan_node_templates(desired, observed, references)
+    def plan(
+        self, desired: t.Sequence[DesiredNodeTemplate], stored: Catalog[NodeTemplate],
+        references: ReferenceIndex | None = None,
+    ) -> list[TemplateChange]:
+        return plan_node_templates(desired, replace(self.observed, stored=stored), references)
 
-    def write_all(self, changes: list[Change]) -> list[Change]:
-        """Announce on each credential that something is about to refer to it, write, and take the announcement back (see _marks)."""
+    def write_all(self, changes: list[TemplateChange]) -> list[TemplateChange]:
+        """Announce the new references on each credential, write, and remove the announcements (see _rancher/annotations.py)."""
         users: dict[str, list[int]] = defaultdict(list)
         for index, change in enumerate(changes):
-            # also where it would not change: planned again after a conflict, it may
-            if change.action in ("created", "updated") and change.desired.cloud_credential:
-                users[referenced_name(change.after.credential, CREDENTIAL_NAMESPACE)].append(index)
-        announced = dict(zip(users, self.client.parallel_map(self._announce, list(users))))
-        refused = {index: error for name, error in announced.items() if isinstance(error, RanchhandError) for index in users[name]}
-        done = super().write_all([replace(change, action="failed", error=refused.get(index)) if index in refused else change
-                                  for index, change in enumerate(changes)])
-        self.client.parallel_map(self._withdraw, [credential for credential in announced.values() if isinstance(credential, CloudCredential)])
+            # an unchanged reference is announced too: it may change when the item is planned again after a conflict
+            if change.action in ("created", "updated") and change.after and change.desired.cloud_credential:
+                users[referenced_name(change.after.credential, CREDENTIAL_NAMESPACE) or ""].append(index)
+        answers = dict(zip(users, self.client.parallel_map(self._announce, list(users))))
+        pending = list(changes)
+        announced = []
+        for name, answer in answers.items():
+            if isinstance(answer, CloudCredential):
+                announced.append(answer)
+            else:
+                for index in users[name]:
+                    pending[index] = replace(changes[index], action="failed", error=answer)
+        done = super().write_all(pending)
+        self.client.parallel_map(self._withdraw, announced)
         return done
 
     def _announce(self, name: str) -> CloudCredential | RanchhandError:
+        """Announce a reference on a credential; returns the error if this is refused or fails."""
         def decide(credential: CloudCredential) -> dict[str, str | None]:
-            condemned = deleting_run(credential.annotations, now())
-            if condemned or credential.deleting:
-                raise RanchhandError("conflict", f"cloud credential {credential.full_id} is being deleted by another run ({condemned})")
+            run = deleting_run(credential.annotations, now())
+            if run or credential.deleting:
+                by = f" by another run ({run})" if run else ""
+                raise RanchhandError(
+                    "conflict", f"cloud credential {credential.full_id} is being deleted{by}; set another cloud_credential, or run "
+                                "again if it is kept"
+                )
             return {INTENT + self.run_id: format_time(now())}
 
         try:
-            marked = self.mark(self.observed.credentials.by_id[name], decide)
+            credential = self.annotate_credential(self.observed.credentials.by_id[name], decide)
         except RanchhandError as error:
             return error
-        return marked or RanchhandError("conflict", f"cloud credential {CREDENTIAL_NAMESPACE}:{name} was deleted meanwhile")
+        return credential or RanchhandError(
+            "conflict", f"cloud credential {CREDENTIAL_NAMESPACE}:{name} was deleted by another client during this run"
+        )
 
     def _withdraw(self, credential: CloudCredential) -> None:
-        """An announcement that stays is ignored after a while."""
+        """Remove the announcement of this run; if this fails, it expires."""
+        key = INTENT + self.run_id
         with contextlib.suppress(RanchhandError):
-            self.mark(credential, lambda one: {INTENT + self.run_id: None} if INTENT + self.run_id in one.annotations else {})
+            self.annotate_credential(credential, lambda current: {key: None} if key in current.annotations else {})
 
-    def warn_of_secrets(self, changes: t.Sequence[Change]) -> None:
-        named = [
-            change.desired.name or change.desired.id for change in changes
-            if change.desired.state == "present" and change.desired.secrets and (change.desired.update_secrets == "always" or not change.before)
+    def warn_of_secrets(self, changes: t.Sequence[TemplateChange]) -> None:
+        """Warn if node templates contain secrets, as these are stored in plain text."""
+        names = [
+            change.desired.name or change.desired.id or "" for change in changes
+            if change.desired.state == "present" and change.desired.secrets
+            and (change.desired.update_secrets == "always" or not change.before)
         ]
-        if named:
+        if names:
             self.warnings.append(
-                f"the secrets of node template {', '.join(named)} lie in plain text in the object, readable by all who may read node templates; "
-                "use a cloud credential for what it covers"
+                f"the secrets of node template {', '.join(names)} are stored in plain text in the object, where every user who may "
+                "read node templates can read them; use a cloud credential for the fields that it covers"
             )

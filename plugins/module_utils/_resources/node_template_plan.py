@@ -2,19 +2,19 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""What a node template is, and what to do so that it becomes what is wanted.
+"""Planning of node templates: options to desired templates, and desired templates to changes.
 
-PRIVATE to the collection. Pure: neither Ansible nor a cluster is needed.
+Pure.
 """
 
 from __future__ import annotations
 
 import typing as t
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from .._common.errors import RanchhandError, ValidationErrors
-from .._common.text import same_json, to_text
+from .._common.text import to_text
 from .._rancher.annotations import BINDINGS_CREATED, CREATOR_ID, CREATOR_LABEL
 from .._rancher.cloud_credential import CloudCredential
 from .._rancher.driver_schema import (
@@ -25,72 +25,83 @@ from .._rancher.driver_schema import (
     missing_fields,
     to_typed_value,
 )
-from .._rancher.metadata import changed_entries, merge_entries
+from .._rancher.metadata import merge_entries
 from .._rancher.node_template import (
     LAST_RANCHER_VERSION,
     NodeTemplate,
     SPEC_OPTIONS,
     TEMPLATE_KIND,
+    node_template_object,
     parse_node_template,
 )
 from .._rancher.references import CREDENTIAL_NAMESPACE, ReferenceIndex, TEMPLATE_NAMESPACE, referenced_name
-from .._rancher.users import Users
 from .catalog import Catalog
-from .cloud_credential_plan import NO_CREDENTIALS
-from .planning import (
-    Change,
-    DesiredObject,
-    combine_errors,
-    common_fields,
-    find_duplicates,
-    list_items,
-    new_owner,
-    plan_each,
-    plan_removal,
-    refuse_deleting,
-    refuse_other_driver,
-    schema_fields,
+from .cloud_credential_plan import credential_catalog
+from .desired import CALL_OPTIONS, DesiredNodeTemplate, list_items, parse_common_options
+from .differences import (
+    ANNOTATIONS,
+    FieldDifference,
+    MetadataPaths,
+    apply_merge_patch,
+    compare,
+    compare_config,
+    compare_entries,
+    compare_metadata,
     without_nulls,
 )
+from .planning import (
+    Change,
+    Observed,
+    check_not_deleting,
+    check_updatable,
+    combine_errors,
+    desired_owner,
+    fields_to_validate,
+    new_owner,
+    plan_objects,
+    plan_update,
+)
 
-
-@dataclass(frozen=True)
-class DesiredNodeTemplate(DesiredObject):
-    """What a playbook asks for, of one node template; ``spec`` holds its options of SPEC_OPTIONS, null entries of maps included."""
-
-    cloud_credential: str | None = None
-    rancher_version: str | None = None
-    spec: Mapping[str, t.Any] = field(default_factory=dict, repr=False)
+TEMPLATE_CALL_OPTIONS = (*CALL_OPTIONS, "rancher_version")
+_PATHS = MetadataPaths(
+    name=("spec", "displayName"), description=("spec", "description"), owner=(*ANNOTATIONS, CREATOR_ID),
+)
+_CREDENTIAL_PATH = ("spec", "cloudCredentialName")
+TemplateChange = Change[DesiredNodeTemplate, NodeTemplate]
 
 
 def parse_desired_node_templates(params: Mapping[str, t.Any]) -> list[DesiredNodeTemplate]:
-    """What the parsed options ask for; raises Mistakes."""
-    mistakes: list[str] = []
+    """Parse options that are typed already; raises ValidationErrors."""
+    errors: list[str] = []
     result = []
-    for where, item in list_items(params, "node_templates", NODE_TEMPLATE_CALL_OPTIONS):
-        arguments, wrong = common_fields(where, item, TEMPLATE_NAMESPACE)
-        spec = {}
-        for option, (_key, form) in SPEC_OPTIONS.items():
-            if item.get(option) is not None:
-                try:
-                    spec[option] = _spec_value(form, item[option])
-                except ValueError as error:
-                    wrong.append(f"{where}{option} {error}")
+    for where, item in list_items(params, "node_templates", TEMPLATE_CALL_OPTIONS):
+        arguments, item_errors = parse_common_options(where, item, TEMPLATE_NAMESPACE)
+        spec, spec_errors = _parse_spec(item)
         if item.get("cloud_credential") is not None and not item["cloud_credential"].strip():
-            wrong.append(f"{where}cloud_credential must not be empty")
-        mistakes += wrong
+            spec_errors.append("cloud_credential must not be empty")
+        errors += item_errors + [where + error for error in spec_errors]
         result.append(DesiredNodeTemplate(
             **arguments, spec=spec, cloud_credential=item.get("cloud_credential"), rancher_version=item.get("rancher_version"),
         ))
-    if mistakes:
-        raise ValidationErrors(mistakes)
+    if errors:
+        raise ValidationErrors(errors)
     return result
 
 
-NODE_TEMPLATE_CALL_OPTIONS = ("state", "force", "update_secrets", "validate_config", "wait", "wait_timeout", "wait_sleep", "rancher_version")
+def _parse_spec(item: Mapping[str, t.Any]) -> tuple[dict[str, t.Any], list[str]]:
+    """Return the values of the options of SPEC_OPTIONS, and the validation errors."""
+    spec = {}
+    errors = []
+    for option, (_key, form) in SPEC_OPTIONS.items():
+        if item.get(option) is not None:
+            try:
+                spec[option] = _parse_spec_value(form, item[option])
+            except ValueError as error:
+                errors.append(f"{option} {error}")
+    return spec, errors
 
 
-def _spec_value(form: str, value: t.Any) -> t.Any:
+def _parse_spec_value(form: str, value: t.Any) -> t.Any:
     if form == "map":
         return {key: None if element is None else to_text(element) for key, element in value.items()}
     if form == "list":
@@ -98,214 +109,188 @@ def _spec_value(form: str, value: t.Any) -> t.Any:
     return to_text(value) if form == "text" else value
 
 
-@dataclass(frozen=True)
-class ObservedNodeTemplates:
-    """What a cluster holds; ``version`` is Rancher's major and minor, None where it is not known."""
+def template_catalog(templates: t.Iterable[NodeTemplate] = ()) -> Catalog[NodeTemplate]:
+    """Return a catalog of node templates."""
+    return Catalog(TEMPLATE_KIND, TEMPLATE_NAMESPACE, templates)
 
-    stored: Catalog = Catalog(TEMPLATE_KIND, TEMPLATE_NAMESPACE)
-    credentials: Catalog = NO_CREDENTIALS
-    schemas: DriverSchemas | None = None
-    users: Users = Users(())
-    me: str | None = None
+
+@dataclass(frozen=True)
+class ObservedNodeTemplates(Observed[NodeTemplate]):
+    """What planning needs of a cluster; ``version`` is Rancher's major and minor version, None if it is unknown."""
+
+    credentials: Catalog[CloudCredential] = field(default_factory=credential_catalog)
     version: tuple[int, int] | None = None
 
 
-def plan_node_templates(desired: t.Sequence[DesiredNodeTemplate], observed: ObservedNodeTemplates, references: ReferenceIndex | None = None) -> list[Change]:
-    """What to do about each of the wanted node templates, in their order; otherwise as for credentials."""
-    def plan_one(one: DesiredNodeTemplate) -> Change:
-        if one.state == "present":
-            _refuse_version(observed.version)
-        current = observed.stored.match(one, observed.users)
-        if one.state == "absent":
-            used_by = references.references_to(current) if references and current else None
-            return plan_removal(one, current, used_by, references.unlisted if references else (), TEMPLATE_KIND)
-        return _plan_update(one, current, observed) if current else _plan_creation(one, observed)
+def plan_node_templates(
+    desired: t.Sequence[DesiredNodeTemplate], observed: ObservedNodeTemplates, references: ReferenceIndex | None = None,
+) -> list[TemplateChange]:
+    """Plan the changes of all desired node templates, in their order; otherwise like plan_cloud_credentials."""
+    if any(item.state == "present" for item in desired):
+        _check_version(observed.version)
 
-    changes, errors = plan_each(desired, plan_one)
-    errors += find_duplicates(changes)
+    def plan_present(item: DesiredNodeTemplate, current: NodeTemplate | None) -> TemplateChange:
+        return _plan_update(item, current, observed) if current else _plan_creation(item, observed)
+
+    changes, errors = plan_objects(desired, observed.stored, observed.users, references, plan_present)
     if errors:
         raise combine_errors(errors)
     return changes
 
 
-def _refuse_version(version: tuple[int, int] | None) -> None:
+def _check_version(version: tuple[int, int] | None) -> None:
+    """Raise RanchhandError (``unsupported``) if Rancher may not support node templates."""
     if version is None:
         raise RanchhandError(
-            "unsupported", "the version of this Rancher cannot be told (setting server-version), and from 2.12 on a node template would keep it "
-                           "from starting; give rancher_version if you know it to be older"
+            "unsupported", "cannot write node templates: the version of this Rancher is unknown (setting server-version), and "
+                           "Rancher 2.12 or newer does not start while a node template exists. If this Rancher is older, set "
+                           "rancher_version"
         )
     if version > LAST_RANCHER_VERSION:
         raise RanchhandError(
-            "unsupported", f"Rancher {version[0]}.{version[1]} has no RKE1 any more: it would not start again while there is a node template; "
-                           "listing and removing them works"
+            "unsupported", f"cannot write node templates: Rancher {version[0]}.{version[1]} does not support RKE1 and would not "
+                           "start again while a node template exists. Listing and deleting node templates works"
         )
 
 
-def _credential(desired: DesiredNodeTemplate, driver: str, owner: str | None, observed: ObservedNodeTemplates) -> CloudCredential:
-    """The credential that is asked for by name or id, checked; raises RanchhandError."""
-    asked = (desired.cloud_credential or "").strip()
-    identifier = referenced_name(asked, CREDENTIAL_NAMESPACE)
+def _find_credential(
+    desired: DesiredNodeTemplate, name_or_id: str, driver: str, owner: str | None, observed: ObservedNodeTemplates,
+) -> CloudCredential:
+    """Return the credential with a name or id; raises RanchhandError if the node template cannot use it."""
+    identifier = referenced_name(name_or_id, CREDENTIAL_NAMESPACE)
     found = [observed.credentials.by_id[identifier]] if identifier in observed.credentials.by_id else []
-    if ":" not in asked:
-        narrow = (driver, owner) if desired.validate_config else (driver, None)
-        named = observed.credentials.named(asked, *narrow) or observed.credentials.named(asked)
-        found += [one for one in named if one not in found]
-    credential: CloudCredential | None = observed.credentials.the_one(found, asked)
+    if ":" not in name_or_id:
+        same_owner = owner if desired.validate_config else None
+        named = observed.credentials.named(name_or_id, driver, same_owner) or observed.credentials.named(name_or_id)
+        found += [credential for credential in named if credential not in found]
+    credential = observed.credentials.single(found, name_or_id)
     if credential is None:
-        raise RanchhandError("not_found", f"cloud_credential {asked:.80} does not exist, neither as a name nor as an id")
+        raise RanchhandError("not_found", f'cloud_credential "{name_or_id:.80}" does not exist, neither as a name nor as an id')
     if credential.driver != driver:
-        raise RanchhandError("invalid", f"cloud_credential {credential.full_id} is of driver {credential.driver}; its machines could not be made with {driver}")
+        raise RanchhandError(
+            "invalid", f"cloud_credential {credential.full_id} is of driver {credential.driver}; a node template of driver "
+                       f"{driver} needs a credential of this driver"
+        )
     if desired.validate_config and credential.owner != owner:
         raise RanchhandError(
-            "invalid", f"cloud_credential {credential.full_id} belongs to {credential.owner}, the node template to {owner}; "
-                       "validate_config: false lets that pass"
+            "invalid", f"cloud_credential {credential.full_id} belongs to {credential.owner}, the node template to {owner}; set "
+                       "validate_config: false to allow different owners"
         )
-    refuse_deleting(credential)
+    check_not_deleting(credential)
     return credential
 
 
-def _fields_for(desired: DesiredNodeTemplate, driver: str, observed: ObservedNodeTemplates) -> Fields | None:
-    return schema_fields(
+def _check_fields(
+    desired: DesiredNodeTemplate, driver: str, observed: ObservedNodeTemplates, secrets: Mapping[str, t.Any],
+    covered: t.Collection[str], creating: bool,
+) -> tuple[Fields, CheckedConfig]:
+    """Return the driver's fields that can be set, if they were validated, and the values to store.
+
+    ``covered`` are the fields that the cloud credential provides.
+    """
+    fields = fields_to_validate(
         desired, observed.schemas, lambda schemas: schemas.node_fields(driver),
-        f"driver {driver:.60} has no schema for node templates in this Rancher; is it active?",
+        f"driver {driver:.60} has no schema for node templates in this Rancher; check that it is active",
     )
+    config, errors = check_config(fields, desired.config, secrets, to_typed_value)
+    own_fields = {name: item for name, item in (fields or {}).items() if name not in covered}
+    errors += missing_fields(own_fields, config, creating)
+    errors += [
+        f"{name} comes from the cloud credential; remove it from the node template" for name in config.values if name in covered
+    ]
+    if errors:
+        raise ValidationErrors(errors)
+    return own_fields, config
 
 
-def _checked(
-    fields: Fields | None, covered: t.Collection[str], public: Mapping[str, t.Any], secret: Mapping[str, t.Any], creating: bool
-) -> CheckedConfig:
-    config, mistakes = check_config(fields, public, secret, to_typed_value)
-    mistakes += missing_fields({name: one for name, one in (fields or {}).items() if name not in covered}, config, creating)
-    mistakes += [f"{name} comes from the cloud credential and does not belong in a node template that uses one" for name in config.values if name in covered]
-    if mistakes:
-        raise ValidationErrors(mistakes)
-    return config
-
-
-def _plan_creation(desired: DesiredNodeTemplate, observed: ObservedNodeTemplates) -> Change:
-    owner = new_owner(desired, observed.users, observed.me, TEMPLATE_KIND, [] if desired.config or desired.secrets or desired.cloud_credential
-                      else ["config or cloud_credential is required"])
+def _plan_creation(desired: DesiredNodeTemplate, observed: ObservedNodeTemplates) -> TemplateChange:
+    complete = desired.config or desired.secrets or desired.cloud_credential
+    missing = [] if complete else ["config or cloud_credential is required"]
+    owner = new_owner(desired, observed.users, observed.own_user, TEMPLATE_KIND, missing)
     driver = desired.driver or ""
-    credential = _credential(desired, driver, owner, observed) if desired.cloud_credential else None
+    credential = None
+    if desired.cloud_credential:
+        credential = _find_credential(desired, desired.cloud_credential.strip(), driver, owner, observed)
     covered = frozenset(credential.data) if credential else frozenset()
-    fields = _fields_for(desired, driver, observed)
-    checked = _checked(fields, covered, desired.config, desired.secrets, creating=True)
-    defaults = {name: one.default for name, one in (fields or {}).items() if name not in covered and one.default is not None}
-    config = merge_patched(defaults, checked.values)
+    fields, checked = _check_fields(desired, driver, observed, desired.secrets, covered, creating=True)
+    defaults = {name: item.default for name, item in fields.items() if item.default is not None}
+    config = apply_merge_patch(defaults, checked.values)
     if not config:
-        raise RanchhandError("invalid", "config must not be empty: Rancher would not give the credential to the machines")
-    spec = {
-        "displayName": desired.name, "driver": driver, "useInternalIpAddress": True,
-        **({"description": desired.description} if desired.description else {}),
-        **({"cloudCredentialName": credential.full_id} if credential else {}),
-        **{SPEC_OPTIONS[option][0]: without_nulls(value) if isinstance(value, Mapping) else value for option, value in desired.spec.items() if value != ""},
-    }
-    annotations = merge_entries({CREATOR_ID: owner}, desired.annotations)
-    labels = merge_entries(CREATOR_LABEL, desired.labels)
+        raise RanchhandError("invalid", "config must not be empty: Rancher would not pass the cloud credential to the machines")
     body = {
         "apiVersion": "management.cattle.io/v3", "kind": "NodeTemplate",
-        "metadata": {"namespace": TEMPLATE_NAMESPACE, "generateName": "nt-", "labels": labels, "annotations": annotations},
-        "spec": spec, f"{driver}Config": config,
+        "metadata": {
+            "namespace": TEMPLATE_NAMESPACE, "generateName": "nt-", "labels": merge_entries(CREATOR_LABEL, desired.labels),
+            "annotations": merge_entries({CREATOR_ID: owner}, desired.annotations),
+        },
+        "spec": _new_spec(desired, driver, credential), f"{driver}Config": config,
     }
     after = parse_node_template({**body, "metadata": {**body["metadata"], "name": "", "uid": "", "resourceVersion": ""}})
-    set_options = [name for name in ("description", "labels", "annotations", "cloud_credential") if getattr(desired, name)]
-    changed = {"name", "driver", "owner", *set_options, *desired.spec, *config}
+    options = [name for name in ("description", "labels", "annotations", "cloud_credential") if getattr(desired, name)]
+    changed = {"name", "driver", "owner", *options, *desired.spec, *config}
     return Change(desired, "created", after=after, body=body, changed_fields=tuple(sorted(changed)))
 
 
-def _plan_update(desired: DesiredNodeTemplate, current: NodeTemplate, observed: ObservedNodeTemplates) -> Change:
-    refuse_deleting(current)
-    refuse_other_driver(desired, current, TEMPLATE_KIND)
-    if current.driver is None:
-        raise RanchhandError("invalid", f"{current.full_id} {current.problem}; repair or delete it first")
-    annotations: dict[str, str | None] = dict(changed_entries(desired.annotations, current.annotations))
-    changed = ["annotations"] if annotations else []
-    labels = changed_entries(desired.labels, current.labels)
-    if labels:
-        changed.append("labels")
-    owner = current.owner if desired.owner in (None, current.owner) else observed.users.find(desired.owner)
-    if owner != current.owner:
-        annotations.update({CREATOR_ID: owner, **({BINDINGS_CREATED: None} if BINDINGS_CREATED in current.annotations else {})})
-        changed.append("owner")
-
-    spec: dict[str, t.Any] = {}
-    if desired.name is not None and desired.name != current.name:
-        spec["displayName"] = desired.name
-        changed.append("name")
-    if desired.description is not None and desired.description != current.description:
-        spec["description"] = desired.description or None
-        changed.append("description")
+def _new_spec(desired: DesiredNodeTemplate, driver: str, credential: CloudCredential | None) -> dict[str, t.Any]:
+    spec = {"displayName": desired.name, "driver": driver, "useInternalIpAddress": True}
+    if desired.description:
+        spec["description"] = desired.description
+    if credential:
+        spec["cloudCredentialName"] = credential.full_id
     for option, value in desired.spec.items():
-        key, form = SPEC_OPTIONS[option]
-        difference = _spec_difference(form, value, current.spec.get(key))
-        if difference is not _SAME:
-            spec[key] = difference
-            changed.append(option)
+        if value != "":
+            spec[SPEC_OPTIONS[option][0]] = without_nulls(value) if isinstance(value, Mapping) else value
+    return spec
 
-    config: dict[str, t.Any] = {}
+
+def _plan_update(
+    desired: DesiredNodeTemplate, current: NodeTemplate, observed: ObservedNodeTemplates,
+) -> TemplateChange:
+    driver = check_updatable(desired, current, TEMPLATE_KIND)
+    owner = desired_owner(desired, current, observed.users)
+    differences = compare_metadata(desired, current, owner, _PATHS)
+    if owner != current.owner:
+        differences += compare(None, (*ANNOTATIONS, BINDINGS_CREATED), None, current.annotations.get(BINDINGS_CREATED))
+    for option, value in desired.spec.items():
+        differences += _compare_spec_option(option, value, current.spec)
+    config_key = f"{driver}Config"
     credential = None
-    if desired.cloud_credential or (owner != current.owner and current.credential):
-        wanted = desired if desired.cloud_credential else replace(desired, cloud_credential=current.credential)
-        credential = _credential(wanted, current.driver, owner, observed)
+    name_or_id = desired.cloud_credential or (current.credential if owner != current.owner else "")
+    if name_or_id:
+        credential = _find_credential(desired, name_or_id.strip(), driver, owner, observed)
         if referenced_name(current.credential, TEMPLATE_NAMESPACE) != credential.id:
-            spec["cloudCredentialName"] = credential.full_id
-            changed.append("cloud_credential")
-            config.update({name: None for name in credential.data if name in current.config})
+            differences.append(FieldDifference("cloud_credential", _CREDENTIAL_PATH, credential.full_id))
+            for name in credential.data:
+                differences += compare(name, (config_key, name), None, current.config.get(name))
     secrets = desired.secrets if desired.update_secrets == "always" else {}
     if desired.config or secrets:
-        fields = _fields_for(desired, current.driver, observed)
-        covered = credential.data if credential else _covered(current, observed.schemas)
-        checked = _checked(fields, covered, desired.config, secrets, creating=False)
-        for name, value in checked.values.items():
-            stored = current.config.get(name)
-            if value != stored and not (name in checked.as_json and same_json(value, stored)):
-                config[name] = value
-    changed += config
-    if not changed:
-        return Change(desired, "unchanged", before=current, after=current)
+        covered = credential.data if credential else _covered_fields(current, driver, observed.schemas)
+        _fields, config = _check_fields(desired, driver, observed, secrets, covered, creating=False)
+        differences += compare_config(config, current.config, lambda name: (config_key, name))
 
-    key = f"{current.driver}Config"
-    body: dict[str, t.Any] = {"metadata": {"uid": current.uid, "resourceVersion": current.resource_version}}
-    body["metadata"].update({kind: entries for kind, entries in (("annotations", annotations), ("labels", labels)) if entries})
-    body.update({part: entries for part, entries in (("spec", spec), (key, config)) if entries})
-    after = replace(
-        current, name=spec.get("displayName", current.name), owner=owner, credential=spec.get("cloudCredentialName", current.credential),
-        description=current.description if desired.description is None else desired.description,
-        labels=merge_entries(current.labels, labels), annotations=merge_entries(current.annotations, annotations),
-        config=merge_patched(current.config, config), spec=merge_patched(current.spec, spec),
-    )
-    if not after.config:
-        raise RanchhandError("invalid", f"{key} of {current.full_id} would be empty: Rancher would not give the credential to the machines")
-    return Change(desired, "updated", before=current, after=after, body=body, changed_fields=tuple(sorted(changed)))
+    def patched(patch: Mapping[str, t.Any]) -> NodeTemplate:
+        after = parse_node_template(apply_merge_patch(node_template_object(current), patch))
+        if not after.config:
+            raise RanchhandError(
+                "invalid", f"{config_key} of {current.full_id} would be empty: Rancher would not pass the cloud credential to the "
+                           "machines. Keep at least one field"
+            )
+        return after
+
+    return plan_update(desired, current, differences, patched)
 
 
-def _covered(current: NodeTemplate, schemas: DriverSchemas | None) -> t.Collection[str]:
-    if not current.credential or not schemas or not current.driver:
-        return ()
-    return schemas.known_fields(current.driver) or ()
+def _covered_fields(current: NodeTemplate, driver: str, schemas: DriverSchemas | None) -> t.Collection[str]:
+    """Return the fields that the current cloud credential of a node template provides."""
+    return (schemas.known_fields(driver) or ()) if current.credential and schemas else ()
 
 
-_SAME = object()
-
-
-def _spec_difference(form: str, value: t.Any, stored: t.Any) -> t.Any:
-    """What a merge patch needs to make the stored value the wanted one; _SAME if nothing."""
+def _compare_spec_option(option: str, value: t.Any, spec: Mapping[str, t.Any]) -> list[FieldDifference]:
+    key, form = SPEC_OPTIONS[option]
+    stored = spec.get(key)
+    path = ("spec", key)
     if form == "map":
-        difference = {key: element for key, element in value.items() if (stored or {}).get(key) != element}
-        return difference or _SAME
+        return compare_entries(option, path, value, stored or {})
     if form == "text":
-        return _SAME if value == (stored or "") else value or None
-    return _SAME if value == (stored or [] if form == "list" else stored) else value
-
-
-def merge_patched(stored: t.Any, patch: t.Any) -> t.Any:
-    """What a JSON merge patch (RFC 7396) makes of a value."""
-    if not isinstance(patch, Mapping):
-        return patch
-    result = dict(stored) if isinstance(stored, Mapping) else {}
-    for key, value in patch.items():
-        if value is None:
-            result.pop(key, None)
-        else:
-            result[key] = merge_patched(result.get(key), value)
-    return result
+        return compare(option, path, value or None, stored or None)
+    return compare(option, path, value, (stored or []) if form == "list" else stored)

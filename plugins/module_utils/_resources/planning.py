@@ -2,9 +2,9 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""What planning has in common for credentials and node templates: what is wanted, which object is meant, what to do about it.
+"""The plan for the objects of one call, whatever their kind: match, compare, and decide what to write.
 
-PRIVATE to the collection. Pure: neither Ansible nor a cluster is needed.
+Pure.
 """
 
 from __future__ import annotations
@@ -14,81 +14,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from .._common.errors import RanchhandError, ValidationErrors
-from .._common.text import trim
 from .._rancher.driver_schema import DriverSchemas, Fields
-from .._rancher.metadata import Entries, parse_display_name, parse_entries, parse_id
-from .._rancher.references import Reference
+from .._rancher.references import Reference, ReferenceIndex
 from .._rancher.users import Users
+from .catalog import Catalog, Stored, StoredObject
+from .desired import DesiredObject
+from .differences import FieldDifference, changed_options, merge_patch
 
-CALL_OPTIONS = ("state", "force", "update_secrets", "validate_config", "wait", "wait_timeout", "wait_sleep")
-
-
-@dataclass(frozen=True)
-class DesiredObject:
-    """What a playbook asks for, of one object; ``where`` says which item of a list it is."""
-
-    where: str
-    name: str | None
-    id: str | None
-    driver: str | None
-    owner: str | None
-    description: str | None
-    labels: Entries
-    annotations: Entries
-    config: Mapping[str, t.Any]
-    secrets: Mapping[str, t.Any] = field(repr=False)
-    state: str = "present"
-    force: bool = False
-    update_secrets: str = "always"
-    validate_config: bool = True
-    wait: bool = False
-    wait_timeout: int = 120
-    wait_sleep: int = 5
-
-
-def list_items(params: Mapping[str, t.Any], list_name: str, per_call: t.Sequence[str] = CALL_OPTIONS) -> list[tuple[str, dict[str, t.Any]]]:
-    """The single object or the items of the list that parsed options ask for, each with where it stands."""
-    items = params.get(list_name)
-    if items is None:
-        return [("", dict(params))]
-    result = []
-    for index, item in enumerate(items):
-        if item is not None:  # None is a mistake that the parser has told already
-            label = item.get("name") or item.get("id") or ""
-            where = f"{list_name}[{index}]" + (f" ({label:.60})" if label else "")
-            result.append((where + ": ", {**item, **{key: params[key] for key in per_call if item.get(key) is None}}))
-    return result
-
-
-def common_fields(where: str, item: Mapping[str, t.Any], namespace: str) -> tuple[dict[str, t.Any], list[str]]:
-    """The arguments for Wanted, and what is wrong with them."""
-    name, mistakes = parse_display_name(item.get("name"))
-    identifier, wrong_id = parse_id(item.get("id"), namespace)
-    labels, wrong_labels = parse_entries("labels", item.get("labels"))
-    annotations, wrong_annotations = parse_entries("annotations", item.get("annotations"))
-    mistakes += wrong_id + wrong_labels + wrong_annotations
-    if item.get("name") is None and item.get("id") is None:
-        mistakes.append("name or id is required")
-    trimmed = {key: None if item.get(key) is None else trim(item[key]) for key in ("driver", "owner", "description")}
-    return {
-        "where": where, "name": name, "id": identifier, "labels": labels, "annotations": annotations,
-        "driver": trimmed["driver"] or None, "owner": trimmed["owner"] or None, "description": trimmed["description"],
-        "config": item.get("config") or {}, "secrets": item.get("secrets") or {}, **{key: item[key] for key in CALL_OPTIONS},
-    }, [where + mistake for mistake in mistakes]
+Desired = t.TypeVar("Desired", bound=DesiredObject)
 
 
 @dataclass(frozen=True)
-class Change:
-    """What to do about one object, or why not.
+class Change(t.Generic[Desired, Stored]):
+    """What to do with one object, and the reason if it is refused.
 
-    ``action`` is one of ``created``, ``updated``, ``deleted``, ``unchanged``, ``refused`` and ``failed``. ``body`` is the object to create,
-    or the merge patch to apply. ``after`` is what will be stored.
+    ``action`` is ``created``, ``updated``, ``deleted``, ``unchanged``, ``refused`` or ``failed``. ``body`` is the object to
+    create, or the merge patch of an update. ``after`` is the object as it will be stored.
     """
 
-    desired: t.Any
+    desired: Desired
     action: str
-    before: t.Any = None
-    after: t.Any = None
+    before: Stored | None = None
+    after: Stored | None = None
     changed_fields: tuple[str, ...] = ()
     body: Mapping[str, t.Any] = field(default_factory=dict, repr=False)
     references: tuple[Reference, ...] | None = None
@@ -99,114 +46,210 @@ class Change:
     def writes(self) -> bool:
         return self.action in ("created", "updated", "deleted")
 
+    @property
+    def stored(self) -> Stored:
+        """The stored object that the change is about; there is one unless the object has to be created."""
+        assert self.before is not None
+        return self.before
 
-def plan_each(desired: t.Sequence[t.Any], plan_one: t.Callable[[t.Any], Change]) -> tuple[list[Change], list[tuple[str, RanchhandError]]]:
-    """The changes for all items that have one, and the mistakes of all others, each with where it stands."""
-    changes: list[Change] = []
-    errors: list[tuple[str, RanchhandError]] = []
-    for one in desired:
+    @property
+    def created(self) -> Stored:
+        """The object that was created."""
+        assert self.after is not None
+        return self.after
+
+
+@dataclass(frozen=True)
+class Observed(t.Generic[Stored]):
+    """What planning needs of a cluster, except references.
+
+    ``schemas`` is None if they were not read, ``own_user`` is the id of the connection's own Rancher user if it has one.
+    """
+
+    stored: Catalog[Stored]
+    schemas: DriverSchemas | None = None
+    users: Users = Users(())
+    own_user: str | None = None
+
+
+ItemError = t.Tuple[str, RanchhandError]
+
+
+def plan_objects(
+    desired: t.Sequence[Desired], catalog: Catalog[Stored], users: Users, references: ReferenceIndex | None,
+    plan_present: t.Callable[[Desired, Stored | None], Change[Desired, Stored]],
+) -> tuple[list[Change[Desired, Stored]], list[ItemError]]:
+    """Plan all objects, in their order; returns the changes and the errors of the other items.
+
+    Without ``references``, a deletion is planned as if nothing referred to the object.
+    """
+    changes: list[Change[Desired, Stored]] = []
+    errors: list[ItemError] = []
+    for item in desired:
         try:
-            changes.append(plan_one(one))
+            current = catalog.find(item, users)
+            if item.state == "present":
+                changes.append(plan_present(item, current))
+            else:
+                changes.append(plan_deletion(item, current, references, catalog.kind))
         except ValidationErrors as error:
-            errors += [(one.where, RanchhandError(error.code, sentence)) for sentence in error.messages]
+            errors += [(item.where, RanchhandError(error.code, message)) for message in error.messages]
         except RanchhandError as error:
-            errors.append((one.where, error))
-    return changes, errors
+            errors.append((item.where, error))
+    return changes, errors + find_duplicates(changes)
 
 
-def combine_errors(errors: t.Sequence[tuple[str, RanchhandError]]) -> ValidationErrors:
-    """All mistakes as one failure; its code is theirs if they agree."""
+def combine_errors(errors: t.Sequence[ItemError]) -> ValidationErrors:
+    """Combine the errors of several items; the code is theirs if they agree."""
     codes = {error.code for _where, error in errors}
-    return ValidationErrors([where + error.message for where, error in errors], codes.pop() if len(codes) == 1 else "invalid")
+    code = codes.pop() if len(codes) == 1 else "invalid"
+    return ValidationErrors([where + error.message for where, error in errors], code)
 
 
-def find_duplicates(changes: t.Sequence[Change]) -> list[tuple[str, RanchhandError]]:
-    """Items that mean the same object, or a new one that another item gives its name to: the next run could not tell them apart."""
-    errors = []
-    seen: dict[t.Any, Change] = {}
-    updated = {(change.after.name, change.after.driver, change.after.owner): change for change in changes if change.action == "updated"}
+def find_duplicates(changes: t.Sequence[Change[Desired, Stored]]) -> list[ItemError]:
+    """Find items that mean the same object, or whose new object would get the name of another item's.
+
+    The next run could not distinguish these objects.
+    """
+    errors: list[ItemError] = []
+    first: dict[t.Hashable, Change[Desired, Stored]] = {}
+    updated = {_identity(change.after): change for change in changes if change.action == "updated" and change.after}
     for change in changes:
-        wanted, new = change.desired, change.after
+        desired = change.desired
+        key: t.Hashable
         if change.before:
-            key: t.Any = change.before.id
-        elif new:
-            key = (new.name, new.driver, new.owner)
+            key = change.before.id
+        elif change.after:
+            key = _identity(change.after)
         else:
-            key = (wanted.id, wanted.name, wanted.driver, wanted.owner)
-        other = seen.setdefault(key, change if change.before else updated.get(key, change))
+            key = (desired.id, desired.name, desired.driver, desired.owner)
+        other = first.setdefault(key, change if change.before else updated.get(key, change))
         if other is not change:
-            errors.append((wanted.where, RanchhandError("invalid", f"means the same object as {other.desired.where.rstrip(': ')}")))
+            message = f"means the same object as {other.desired.where.rstrip(': ')}"
+            errors.append((desired.where, RanchhandError("invalid", message)))
     return errors
 
 
-def plan_removal(desired: DesiredObject, current: t.Any, used_by: tuple[Reference, ...] | None, unlisted: tuple[str, ...], what: str) -> Change:
-    """Remove an object that nothing refers to; ``used_by`` None where that is not known yet, ``unlisted`` what could not be asked.
+def _identity(stored: StoredObject) -> t.Hashable:
+    return stored.name, stored.driver, stored.owner
 
-    Raises RanchhandError (``forbidden``) if it cannot be told whether anything does.
+
+def plan_update(
+    desired: Desired, current: Stored, differences: t.Sequence[FieldDifference],
+    patched: t.Callable[[Mapping[str, t.Any]], Stored],
+) -> Change[Desired, Stored]:
+    """Plan the update that removes the differences; ``patched`` returns the object after a merge patch."""
+    changed = changed_options(differences)
+    if not changed:
+        return Change(desired, "unchanged", before=current, after=current)
+    body = merge_patch(differences)
+    after = patched(body)
+    body["metadata"] = {"uid": current.uid, "resourceVersion": current.resource_version, **body.get("metadata", {})}
+    return Change(desired, "updated", before=current, after=after, body=body, changed_fields=tuple(sorted(changed)))
+
+
+def plan_deletion(
+    desired: Desired, current: Stored | None, references: ReferenceIndex | None, kind: str,
+) -> Change[Desired, Stored]:
+    """Plan to delete an object that nothing refers to; ``references`` is None if they have not been read yet.
+
+    Raises RanchhandError (``forbidden``) if the references cannot be checked.
     """
     if current is None or current.deleting:
         return Change(desired, "unchanged", before=current)
     if desired.driver and desired.driver != current.driver:
-        raise RanchhandError("invalid", f"{current.full_id} is of driver {current.driver}, not {desired.driver:.60}")
-    if used_by is None:
-        return Change(desired, "deleted", before=current)
-    if used_by and not desired.force:
-        users = ", ".join(map(str, used_by[:5])) + (f" and {len(used_by) - 5} more" if len(used_by) > 5 else "")
-        error = RanchhandError("in_use", f"{what} {current.name:.80} ({current.full_id}) is in use by {users}")
-        return Change(desired, "refused", before=current, after=current, references=used_by, unlisted=unlisted, error=error)
-    if unlisted and not desired.force:
         raise RanchhandError(
-            "forbidden", f"cannot tell whether {current.full_id} is in use: this connection may not list {', '.join(unlisted)} "
-                         "in all namespaces (verb list, in a ClusterRole); allow that, or delete with force: true"
+            "invalid", f"cannot delete {current.full_id}: its driver is {current.driver}, not {desired.driver:.60}"
         )
+    if references is None:
+        return Change(desired, "deleted", before=current)
+    used_by, unlisted = references.references_to(current), references.unlisted
+    if not desired.force:
+        if used_by:
+            error = RanchhandError("in_use", _in_use_message(kind, current, used_by))
+            return Change(
+                desired, "refused", before=current, after=current, references=used_by, unlisted=unlisted, error=error,
+            )
+        if unlisted:
+            raise RanchhandError(
+                "forbidden", f"cannot delete {kind} {current.full_id}: this connection cannot check whether it is in use, as it "
+                             f"may not list {', '.join(unlisted)} in all namespaces. Grant it the verb list in a ClusterRole, "
+                             "or delete with force: true"
+            )
     return Change(desired, "deleted", before=current, references=used_by, unlisted=unlisted)
 
 
-def without_nulls(entries: Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """The entries of a new object: null removes, and there is nothing to remove yet."""
-    return {name: value for name, value in entries.items() if value is not None}
+def _in_use_message(kind: str, current: StoredObject, used_by: t.Sequence[Reference]) -> str:
+    users = ", ".join(map(str, used_by[:5])) + (f" and {len(used_by) - 5} more" if len(used_by) > 5 else "")
+    return (
+        f'cannot delete {kind} "{current.name:.80}" ({current.full_id}): it is in use by {users}. '
+        f"Change or delete these objects first, or delete the {kind} anyway with force: true"
+    )
 
 
-def new_owner(desired: DesiredObject, users: Users, me: str | None, what: str, missing: t.Sequence[str] = ()) -> str:
-    """The owner of an object that has to be created; raises Mistakes with all that is missing for that."""
-    mistakes = ["driver is required"] if desired.driver is None else []
-    owner = users.find(desired.owner) if desired.owner else me
+def new_owner(
+    desired: DesiredObject, users: Users, own_user: str | None, kind: str, missing: t.Sequence[str] = (),
+) -> str:
+    """Return the owner of an object that has to be created.
+
+    Raises ValidationErrors with everything that is missing to create it; ``missing`` is what the kind misses.
+    """
+    errors = ["driver is required"] if desired.driver is None else []
+    owner = users.find(desired.owner) if desired.owner else own_user
     if owner is None:
-        mistakes.append("owner is required (a user id, username or principal id), as this connection is no Rancher user itself")
-    mistakes += missing
-    if mistakes or owner is None:
-        raise ValidationErrors([f"there is no {what} with the name {desired.name or '':.80}; to create it, {mistake}" for mistake in mistakes])
+        errors.append(
+            "owner is required (a user id, username or principal id), as this connection is not authenticated as a Rancher user"
+        )
+    errors += missing
+    if errors or owner is None:
+        prefix = f'no {kind} has the name "{desired.name or "":.80}"; to create it, '
+        raise ValidationErrors([prefix + error for error in errors])
     return owner
 
 
-def schema_fields(desired: DesiredObject, schemas: DriverSchemas | None, look_up: t.Callable[[DriverSchemas], Fields | None], if_missing: str) -> Fields | None:
-    """The driver's fields to check what is given against; None if that is not asked for.
+def desired_owner(desired: DesiredObject, current: StoredObject, users: Users) -> str | None:
+    """Return the id of the owner that an existing object should have."""
+    return current.owner if desired.owner in (None, current.owner) else users.find(desired.owner)
 
-    Raises RanchhandError: ``forbidden`` if the schemas may not be read, ``invalid`` with the given text if the driver has none.
+
+def fields_to_validate(
+    desired: DesiredObject, schemas: DriverSchemas | None, find: t.Callable[[DriverSchemas], Fields | None], if_missing: str,
+) -> Fields | None:
+    """Return the driver's fields, to validate config and secrets; None with ``validate_config: false``.
+
+    Raises RanchhandError: ``forbidden`` if the schemas could not be read, ``invalid`` with the text ``if_missing`` if the
+    driver has none.
     """
     if not desired.validate_config:
         return None
     if schemas is None:
         raise RanchhandError(
-            "forbidden", "the fields of the driver cannot be checked: this connection may not list dynamicschemas.management.cattle.io; "
-                         "allow that, or give validate_config: false"
+            "forbidden", "cannot validate the fields of the driver: this connection may not list "
+                         "dynamicschemas.management.cattle.io. Grant that, or set validate_config: false"
         )
-    fields = look_up(schemas)
+    fields = find(schemas)
     if fields is None:
         raise RanchhandError("invalid", if_missing)
     return fields
 
 
-def refuse_deleting(current: t.Any) -> None:
-    """Raises RanchhandError (``conflict``) for an object that is on its way out."""
+def check_updatable(desired: DesiredObject, current: StoredObject, kind: str) -> str:
+    """Return the driver of an object that can be updated; raises RanchhandError (``conflict`` or ``invalid``) otherwise."""
+    check_not_deleting(current)
+    if desired.driver and desired.driver != current.driver:
+        raise RanchhandError(
+            "invalid", f"the driver of {current.full_id} is {current.driver}; the driver of a {kind} cannot be changed to "
+                       f"{desired.driver:.60}. Create another {kind} instead"
+        )
+    if current.driver is None:
+        raise RanchhandError("invalid", f"{current.full_id} {current.problem}; repair or delete it first")
+    return current.driver
+
+
+def check_not_deleting(current: StoredObject) -> None:
+    """Raise RanchhandError (``conflict``) if the object is being deleted."""
     if current.deleting:
         raise RanchhandError(
-            "conflict", f"{current.full_id} is being deleted and waits for {', '.join(current.finalizers) or 'the API server'}; "
-                        "run again when it is gone"
+            "conflict", f"{current.full_id} is being deleted and waits for "
+                        f"{', '.join(current.finalizers) or 'the API server'}; run again when it is gone"
         )
-
-
-def refuse_other_driver(desired: DesiredObject, current: t.Any, what: str) -> None:
-    """Raises RanchhandError (``invalid``) if another driver is wanted than there is."""
-    if desired.driver and desired.driver != current.driver:
-        raise RanchhandError("invalid", f"{current.full_id} is of driver {current.driver}; the driver of a {what} cannot be changed to {desired.driver:.60}")

@@ -2,127 +2,162 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""observe → plan → apply for the objects of one call, whatever their kind.
-
-PRIVATE to the collection.
-"""
+"""Makes the stored objects of one call what a task describes: observe, plan, apply, whatever the kind."""
 
 from __future__ import annotations
 
 import random
 import time
 import typing as t
+from collections.abc import Mapping
 from dataclasses import replace
 
 from .._common.errors import ApiError, RanchhandError
+from .._common.times import format_duration
 from .._kubernetes.client import CONFLICT_ATTEMPTS, KubernetesClient, name_in_path
 from .._rancher.annotations import annotation_patch
 from .._rancher.cloud_credential import CloudCredential, parse_cloud_credential
 from .._rancher.driver_schema import DriverSchemas
-from .._rancher.queries import SECRETS_PATH, get_or_none, read_schemas, read_users
+from .._rancher.queries import SECRETS_PATH, get_or_none, read_own_user, read_schemas, read_users
 from .._rancher.references import ReferenceIndex
 from .._rancher.users import Users
 from .._runtime.execute import RunMode
-from .catalog import Catalog
-from .planning import Change, DesiredObject
+from .catalog import Catalog, Stored
+from .desired import DesiredObject
+from .planning import Change, Desired, Observed
 
-# What Kubernetes itself appends to a generateName (apimachinery pkg/util/rand).
+# The characters that Kubernetes appends to a generateName (apimachinery pkg/util/rand).
 _NAME_CHARACTERS = "bcdfghjklmnpqrstvwxz2456789"
-CACHE_SECONDS = 5.0          # seconds that a list is good for; writes carry their preconditions
+CACHE_SECONDS = 5.0      # how long a list is used again; writes carry their preconditions
 FOREVER = float("inf")   # for what does not change while a loop runs
+_SHORTEST_PAUSE = 0.2    # seconds
+
+# For compare-and-swap: the annotations to change for the version that is passed, none to leave it as it is.
+AnnotationDecision = t.Callable[[CloudCredential], t.Mapping[str, t.Optional[str]]]
 
 
-class Reconciler:
-    """Makes the objects of one call what is wanted; a kind fills in how it is read, planned and shown."""
+def random_name(length: int) -> str:
+    """Return a name that no concurrent run uses."""
+    return "".join(random.SystemRandom().choices(_NAME_CHARACTERS, k=length))
+
+
+class Reconciler(t.Generic[Desired, Stored]):
+    """Reconciles the objects of one call; a subclass defines how its kind is read and planned."""
 
     path: str            # of the collection in its namespace
     prefix: str          # of names
-    empty: Catalog
-    observed: t.Any
+    observed: Observed[Stored]
 
-    def __init__(self, client: KubernetesClient, desired: t.Sequence[t.Any]) -> None:
+    def __init__(self, client: KubernetesClient, desired: t.Sequence[Desired]) -> None:
         self.client = client
         self.desired = desired
         self.warnings: list[str] = []
-        self.run_id = "".join(random.SystemRandom().choices(_NAME_CHARACTERS, k=10))
+        self.run_id = random_name(10)
 
-    def read_one(self, name: str) -> t.Any:
-        """One object as it is stored; None if there is none."""
-        item = get_or_none(self.client, f"{self.path}/{name_in_path(name)}")
-        return None if item is None else self.parse(item)
+    # What a kind defines
 
-    def parse(self, item: t.Mapping[str, t.Any]) -> t.Any:
+    def new_catalog(self, stored: t.Iterable[Stored]) -> Catalog[Stored]:
         raise NotImplementedError
 
-    def read_all(self) -> t.Iterable[t.Any]:
-        """All objects of the kind."""
+    def parse(self, item: Mapping[str, t.Any]) -> Stored | None:
         raise NotImplementedError
 
-    def catalog(self, fresh: bool = False) -> t.Any:
-        """All objects of the kind, as they were at most five seconds ago."""
+    def list_all(self) -> t.Iterable[Stored]:
+        """List all objects of the kind."""
+        raise NotImplementedError
+
+    def observe(self) -> Observed[Stored]:
+        """Read all that planning needs, except references and the connection's own user."""
+        raise NotImplementedError
+
+    def read_references(self) -> ReferenceIndex:
+        raise NotImplementedError
+
+    def plan(
+        self, desired: t.Sequence[Desired], stored: Catalog[Stored], references: ReferenceIndex | None = None,
+    ) -> list[Change[Desired, Stored]]:
+        """Plan objects against this catalog and the rest of ``observed``."""
+        raise NotImplementedError
+
+    def wait_until_readable(self, names: t.Collection[str]) -> None:
+        """Wait until the connection may read the objects that it created."""
+
+    # Reading
+
+    def path_of(self, stored: Stored) -> str:
+        return f"{self.path}/{name_in_path(stored.id)}"
+
+    def read_again(self, stored: Stored) -> Stored | None:
+        """Read an object again; None if it is gone, or another object has its name now."""
+        item = get_or_none(self.client, self.path_of(stored))
+        fresh = None if item is None else self.parse(item)
+        return fresh if fresh is not None and fresh.uid == stored.uid else None
+
+    def catalog(self, fresh: bool = False) -> Catalog[Stored]:
+        """Return all objects of the kind; unless ``fresh``, as they were at most five seconds ago."""
         if fresh:
             self.client.invalidate(self.path)
-        return self.client.cached(self.path, CACHE_SECONDS, lambda: self.empty.of(self.read_all()))
+        found: Catalog[Stored] = self.client.cached(self.path, CACHE_SECONDS, lambda: self.new_catalog(self.list_all()))
+        return found
 
     def schemas(self) -> DriverSchemas | None:
-        """The schemas, if anything is to be checked against them."""
-        checked = any(one.validate_config for one in self.desired)
-        return self.client.cached("schemas", FOREVER, lambda: read_schemas(self.client)) if checked else None
+        """Read the schemas, if an item is validated."""
+        if not any(item.validate_config for item in self.desired):
+            return None
+        found: DriverSchemas | None = self.client.cached("schemas", FOREVER, lambda: read_schemas(self.client))
+        return found
 
     def users(self) -> Users:
-        """The users, if an owner has to be looked up."""
-        named = any(one.owner for one in self.desired)
-        return self.client.cached("users", CACHE_SECONDS, lambda: read_users(self.client)) if named else Users(())
+        """Read the users, if an item names an owner."""
+        if not any(item.owner for item in self.desired):
+            return Users(())
+        found: Users = self.client.cached("users", CACHE_SECONDS, lambda: read_users(self.client))
+        return found
 
-    def observe(self) -> t.Any:
-        """All that planning needs to know, but for references."""
-        raise NotImplementedError
-
-    def references(self) -> ReferenceIndex:
-        raise NotImplementedError
-
-    def plan(self, desired: t.Sequence[t.Any], observed: t.Any, references: ReferenceIndex | None = None) -> list[Change]:
-        raise NotImplementedError
-
-    def creates_for_itself(self, observed: t.Any) -> bool:
-        """Whether anything has to be created without an owner being given, so that it matters who the connection is."""
-        for one in self.desired:
-            if one.state == "present" and one.id is None and one.owner is None:
+    def _creates_for_own_user(self, observed: Observed[Stored]) -> bool:
+        """Return whether an object has to be created whose owner is the connection's own user."""
+        for item in self.desired:
+            if item.state == "present" and item.id is None and item.owner is None:
                 try:
-                    if observed.stored.match(one, observed.users) is None:
+                    if observed.stored.find(item, observed.users) is None:
                         return True
                 except RanchhandError:
-                    pass  # planning tells
+                    pass  # planning reports it
         return False
 
-    def run(self, mode: RunMode) -> list[Change]:
-        """Observe and plan; apply unless in check mode."""
-        changes = self.look()
+    # Observe, plan, apply
+
+    def run(self, mode: RunMode) -> list[Change[Desired, Stored]]:
+        """Observe and plan, and apply the plan unless in check mode."""
+        changes = self.observe_and_plan()
         return changes if mode.check else self.apply(self.wait_for_references(changes))
 
-    def look(self) -> list[Change]:
-        """Observe and plan."""
+    def observe_and_plan(self) -> list[Change[Desired, Stored]]:
         self.observed = self.observe()
-        changes = self.plan(self.desired, self.observed)
+        if self._creates_for_own_user(self.observed):
+            own_user = read_own_user(self.client)
+            self.observed = replace(self.observed, own_user=own_user.id if own_user else None)
+        changes = self.plan(self.desired, self.observed.stored)
         if any(change.action == "deleted" for change in changes):
-            changes = self.plan(self.desired, self.observed, self.references())
+            changes = self.plan(self.desired, self.observed.stored, self.read_references())
         return changes
 
-    def wait_for_references(self, changes: list[Change]) -> list[Change]:
-        """Look again and again until what should be deleted with ``wait`` is in use no more, or its time is up."""
+    def wait_for_references(self, changes: list[Change[Desired, Stored]]) -> list[Change[Desired, Stored]]:
+        """Plan again until no object that has to be deleted with ``wait`` is in use, or its ``wait_timeout`` is over."""
         start = time.monotonic()
         while True:
+            elapsed = time.monotonic() - start
             waiting = [
                 change.desired for change in changes
-                if change.action == "refused" and change.desired.wait and time.monotonic() - start < change.desired.wait_timeout
+                if change.action == "refused" and change.desired.wait and elapsed < change.desired.wait_timeout
             ]
             if not waiting:
                 return changes
-            time.sleep(max(0.2, min(one.wait_sleep for one in waiting)))
-            changes = self.look()
+            time.sleep(max(_SHORTEST_PAUSE, min(item.wait_sleep for item in waiting)))
+            changes = self.observe_and_plan()
 
-    def apply(self, changes: list[Change]) -> list[Change]:
-        """Write in parallel; what goes wrong with one item is told with it and stops no other."""
+    def apply(self, changes: list[Change[Desired, Stored]]) -> list[Change[Desired, Stored]]:
+        """Write all changes; an error is reported with its item and does not stop the others."""
         try:
             done = self.write_all(changes)
         except BaseException:
@@ -131,184 +166,219 @@ class Reconciler:
         if any(change.error for change in done):
             self.client.invalidate(self.path)
         elif any(change.writes for change in done):
-            self.client.update_cached(self.path, lambda catalog: catalog.after(done))
-        created = [index for index, change in enumerate(done) if change.action == "created"]
-        if created and not self.alone([done[index].after for index in created]):
-            self.wait_until_readable([done[index].after.id for index in created])
-            stored = self.catalog(fresh=True)
-            for index in created:
-                done[index] = self.guarded(lambda change: self._without_twin(change, stored), done[index])
-        return done
+            written = _written(done)
+            self.client.update_cached(self.path, lambda catalog: catalog.with_objects(written))
+        return self._remove_duplicates(done)
 
-    def alone(self, created: t.Sequence[t.Any]) -> bool:
-        """Whether it is certain that nobody gave the names of what was created to something else, between the list and that.
+    def write_all(self, changes: list[Change[Desired, Stored]]) -> list[Change[Desired, Stored]]:
+        return self.client.parallel_map(lambda change: self.with_error(self.write, change), changes)
 
-        Asks only for what was written since, up to our own creations; the remembered list gets it too.
-        """
-        wanted = {(one.name, one.driver, one.owner) for one in created}
-        mine = {one.id for one in created}
-        missing = set(mine)
-        written: dict[str, t.Any] = {}
-        for kind, item in self.client.watch_events(self.path):
-            name = item["metadata"]["name"]
-            if kind == "ADDED" and name in missing:
-                missing.remove(name)
-                if not missing:
-                    break
-            else:
-                written[name] = None if kind == "DELETED" else self.parse(item)
-        if missing:
-            return False
-        if written:
-            self.client.update_cached(self.path, lambda catalog: catalog.with_changed(written))
-        return not any(one and one.id not in mine and (one.name, one.driver, one.owner) in wanted for one in written.values())
-
-    def write_all(self, changes: list[Change]) -> list[Change]:
-        return self.client.parallel_map(lambda change: self.guarded(self.write, change), changes)
-
-    def wait_until_readable(self, names: list[str]) -> None:
-        """Wait until the connection may read what it created."""
-
-    def guarded(self, step: t.Callable[[Change], Change], change: Change) -> Change:
+    def with_error(
+        self, step: t.Callable[[Change[Desired, Stored]], Change[Desired, Stored]], change: Change[Desired, Stored],
+    ) -> Change[Desired, Stored]:
+        """Run a step for one change; an error becomes the result of this change."""
         try:
             return step(change)
         except RanchhandError as error:
             return replace(change, action="refused" if error.code == "in_use" else "failed", error=error)
 
-    def write(self, change: Change) -> Change:
-        """Carry out one change; a conflict is looked at again, a bounded number of times."""
+    def write(self, change: Change[Desired, Stored]) -> Change[Desired, Stored]:
+        """Write one change; after a conflict it is planned and written again, a limited number of times."""
         if not change.writes:
             if change.before and change.before.deleting and change.desired.wait:
                 self.wait_for_finalizers(change.desired, change.before)
             return change
         step = {"created": self.create, "updated": self.update, "deleted": self.delete}
-        for _try in range(CONFLICT_ATTEMPTS):
+        for _attempt in range(CONFLICT_ATTEMPTS):
             try:
                 return step[change.action](change)
             except ApiError as error:
                 if error.status != 409:
                     raise
                 conflict = error
-            if change.action == "created":  # nobody has it yet: something else, such as a quota, was in another's hands
+            if change.action == "created":  # the object does not exist yet: the conflict is about another one, such as a quota
                 continue
-            again = self.replan(change)
-            if not again.writes:
-                if again.error:
-                    return again
-                # either a concurrent run did the same, or our own write had arrived and its reply was lost
-                if change.action == "deleted":
-                    self.wait_for_finalizers(change.desired, change.before)
-                return replace(again, action=change.action, changed_fields=change.changed_fields)
-            change = again
+            planned = self._plan_again(change)
+            if not planned.writes:
+                return self._already_done(change, planned)
+            change = planned
         raise conflict
 
-    def replan(self, change: Change) -> Change:
-        """The same item once more, with what its object is now."""
-        current = change.before or change.after
-        fresh = self.read_one(current.id)
-        if fresh is None or fresh.uid != current.uid:
+    def _plan_again(self, change: Change[Desired, Stored]) -> Change[Desired, Stored]:
+        """Plan one item again with its object as it is stored now."""
+        current = change.stored
+        fresh = self.read_again(current)
+        if fresh is None:
             if change.action == "deleted":
                 return replace(change, action="unchanged")
-            raise RanchhandError("conflict", f"{current.full_id} was deleted by somebody else meanwhile; run again")
-        references = self.references() if change.action == "deleted" else None
-        desired = replace(change.desired, id=fresh.id)
-        again, = self.plan([desired], replace(self.observed, stored=self.observed.stored.of([fresh])), references)
-        return replace(again, desired=change.desired)
+            raise RanchhandError("conflict", f"{current.full_id} was deleted by another client during this run; run again")
+        references = self.read_references() if change.action == "deleted" else None
+        planned, = self.plan([replace(change.desired, id=fresh.id)], self.new_catalog([fresh]), references)
+        return replace(planned, desired=change.desired)
 
-    def create(self, change: Change) -> Change:
-        """Create under a random name of our own choice, so that a repeat after a lost reply cannot make a second object."""
-        for _try in range(CONFLICT_ATTEMPTS):
-            name = self.prefix + "".join(random.SystemRandom().choices(_NAME_CHARACTERS, k=5))
-            body = {**change.body, "metadata": {**change.body["metadata"], "name": name}}
-            try:
-                stored = self.client.post(self.path, body)
-            except ApiError as error:
-                if error.status == 404:
-                    raise RanchhandError("unsupported", f"{self.client.host} is not the management cluster of a Rancher: {error.message}") from None
-                if error.reason != "AlreadyExists":
-                    raise
-                stored = get_or_none(self.client, f"{self.path}/{name}") or {}
-                # the name was taken, by chance; or it is our own object, whose reply was lost
-                if any(stored.get(key) != value for key, value in body.items() if key not in ("metadata", "apiVersion", "kind")):
-                    continue
-            return replace(change, after=self.parse(stored))
-        raise RanchhandError("conflict", "no free name could be found")
+    def _already_done(self, change: Change[Desired, Stored], planned: Change[Desired, Stored]) -> Change[Desired, Stored]:
+        """Report a change that is not needed any more, or refused, after a conflict.
 
-    def mark(self, stored: CloudCredential, decide: t.Callable[[CloudCredential], t.Mapping[str, str | None]]) -> CloudCredential | None:
-        """Change annotations of a credential by compare-and-swap, and return it as it is then; None if it is gone.
-
-        ``decide`` says which for the version it is given, none to leave it alone, or raises.
+        Either a concurrent run wrote the same, or the request of this run had been processed and its reply was lost.
         """
-        path = f"{SECRETS_PATH}/{name_in_path(stored.id)}"
-        for number in range(CONFLICT_ATTEMPTS):
-            annotations = decide(stored)
-            if not annotations:
-                return stored
-            try:
-                return parse_cloud_credential(self.client.patch(path, annotation_patch(stored, annotations)))
-            except ApiError as error:
-                if error.status not in (404, 409):
-                    raise
-                conflict = error
-            time.sleep(random.uniform(0, 0.05 * number))
-            item = get_or_none(self.client, path)
-            fresh = parse_cloud_credential(item) if item else None
-            if fresh is None or fresh.uid != stored.uid:
-                return None
-            stored = fresh
-        raise conflict
+        if planned.error:
+            return planned
+        if change.action == "deleted":
+            self.wait_for_finalizers(change.desired, change.stored)
+        return replace(planned, action=change.action, changed_fields=change.changed_fields)
 
-    def update(self, change: Change) -> Change:
-        return replace(change, after=self.parse(self.client.patch(f"{self.path}/{name_in_path(change.before.id)}", change.body)))
+    def create(self, change: Change[Desired, Stored]) -> Change[Desired, Stored]:
+        """Create an object under a random name chosen here, so that a repeated request cannot create a second object."""
+        for _attempt in range(CONFLICT_ATTEMPTS):
+            name = self.prefix + random_name(5)
+            body = {**change.body, "metadata": {**change.body["metadata"], "name": name}}
+            stored = self._create_or_find(name, body)
+            if stored is not None:
+                return replace(change, after=self.parse(stored))
+        raise RanchhandError("conflict", f"cannot create {change.desired.name:.80}: found no unused object name; run again")
 
-    def delete(self, change: Change) -> Change:
-        self.remove(change.before)
-        self.wait_for_finalizers(change.desired, change.before)
+    def _create_or_find(self, name: str, body: Mapping[str, t.Any]) -> dict[str, t.Any] | None:
+        """Create an object, or find the one of a request whose reply was lost; None if the name is used by another object."""
+        try:
+            return self.client.post(self.path, body)
+        except ApiError as error:
+            if error.status == 404:
+                raise RanchhandError(
+                    "unsupported", f"{self.client.host} is not the management cluster of a Rancher: {error.message}"
+                ) from None
+            if error.reason != "AlreadyExists":
+                raise
+        stored = get_or_none(self.client, f"{self.path}/{name}")
+        ours = stored is not None and all(
+            stored.get(key) == value for key, value in body.items() if key not in ("metadata", "apiVersion", "kind")
+        )
+        return stored if ours else None
+
+    def update(self, change: Change[Desired, Stored]) -> Change[Desired, Stored]:
+        return replace(change, after=self.parse(self.client.patch(self.path_of(change.stored), change.body)))
+
+    def delete(self, change: Change[Desired, Stored]) -> Change[Desired, Stored]:
+        self.delete_version(change.stored)
+        self.wait_for_finalizers(change.desired, change.stored)
         return change
 
-    def remove(self, current: t.Any) -> None:
-        """Delete just what was seen; one that is gone already is fine."""
+    def delete_version(self, stored: Stored) -> None:
+        """Delete an object if it still has this version; an object that is gone is not an error."""
         try:
-            self.client.delete(f"{self.path}/{name_in_path(current.id)}", current.uid, current.resource_version)
+            self.client.delete(self.path_of(stored), stored.uid, stored.resource_version)
         except ApiError as error:
             if error.status != 404:
                 raise
 
-    def wait_for_finalizers(self, desired: DesiredObject, current: t.Any) -> None:
-        """With ``wait``, wait until a deleted object is gone; otherwise say what holds it."""
-        if not current.finalizers:
+    def wait_for_finalizers(self, desired: DesiredObject, stored: Stored) -> None:
+        """With ``wait``, wait until a deleted object is gone; otherwise warn which finalizers it waits for."""
+        if not stored.finalizers:
             return
         deadline = time.monotonic() + desired.wait_timeout
         while True:
-            left = self.read_one(current.id)
-            if left is None or left.uid != current.uid:
+            remaining = self.read_again(stored)
+            if remaining is None:
                 return
-            held_by = ", ".join(left.finalizers)
+            finalizers = ", ".join(remaining.finalizers)
             if not desired.wait:
-                self.warnings.append(f"{current.full_id} goes as soon as its finalizers are done: {held_by}")
+                self.warnings.append(f"{stored.full_id} is deleted when its finalizers are done: {finalizers}")
                 return
             if time.monotonic() >= deadline:
-                raise RanchhandError("conflict", f"{current.full_id} is deleted but still held by {held_by} after {desired.wait_timeout} seconds")
-            time.sleep(max(0.2, desired.wait_sleep))
+                raise RanchhandError(
+                    "conflict", f"{stored.full_id} is still being deleted after {format_duration(desired.wait_timeout)}: it waits for "
+                                f"its finalizers {finalizers}. Check the controllers that they belong to"
+                )
+            time.sleep(max(_SHORTEST_PAUSE, desired.wait_sleep))
 
-    def _without_twin(self, change: Change, stored: t.Any) -> Change:
-        """Give way to an object that a concurrent run created under the same name just before ours.
+    def annotate_credential(self, credential: CloudCredential, decide: AnnotationDecision) -> CloudCredential | None:
+        """Change annotations of a credential by compare-and-swap; returns its new version, None if it is gone."""
+        path = f"{SECRETS_PATH}/{name_in_path(credential.id)}"
+        for attempt in range(CONFLICT_ATTEMPTS):
+            annotations = decide(credential)
+            if not annotations:
+                return credential
+            try:
+                return parse_cloud_credential(self.client.patch(path, annotation_patch(credential, annotations)))
+            except ApiError as error:
+                if error.status not in (404, 409):
+                    raise
+                conflict = error
+            time.sleep(random.uniform(0, 0.05 * attempt))
+            item = get_or_none(self.client, path)
+            fresh = parse_cloud_credential(item) if item else None
+            if fresh is None or fresh.uid != credential.uid:
+                return None
+            credential = fresh
+        raise conflict
 
-        Of two that see each other only the younger goes.
+    # Objects with the same name that concurrent runs create
+
+    def _remove_duplicates(self, done: list[Change[Desired, Stored]]) -> list[Change[Desired, Stored]]:
+        """Delete each created object for which a concurrent run created the same one earlier."""
+        created = [change.created for change in done if change.action == "created"]
+        if not created or self._are_unique(created):
+            return done
+        self.wait_until_readable([stored.id for stored in created])
+        catalog = self.catalog(fresh=True)
+
+        def remove_duplicate(change: Change[Desired, Stored]) -> Change[Desired, Stored]:
+            return self._yield_to_earlier(change, catalog)
+
+        return [self.with_error(remove_duplicate, change) if change.action == "created" else change for change in done]
+
+    def _are_unique(self, created: t.Sequence[Stored]) -> bool:
+        """Return whether it is certain that no other client used the names of the created objects since the last list.
+
+        Reads the events since that list, up to the creations of this run; the cached list is updated with them too.
         """
-        mine = change.after
-        elder = [
-            one for one in stored.named(mine.name, mine.driver, mine.owner)
-            if one.id != mine.id and not one.deleting and self._was_there(one, mine.resource_version)
+        identities = {(stored.name, stored.driver, stored.owner) for stored in created}
+        own_ids = {stored.id for stored in created}
+        missing = set(own_ids)
+        written: dict[str, Stored | None] = {}
+        for event, item in self.client.watch_events(self.path):
+            name = item["metadata"]["name"]
+            if event == "ADDED" and name in missing:
+                missing.remove(name)
+                if not missing:
+                    break
+            else:
+                written[name] = None if event == "DELETED" else self.parse(item)
+        if missing:
+            return False
+        if written:
+            self.client.update_cached(self.path, lambda catalog: catalog.with_objects(written))
+        others = [stored for stored in written.values() if stored and stored.id not in own_ids]
+        return not any((stored.name, stored.driver, stored.owner) in identities for stored in others)
+
+    def _yield_to_earlier(self, change: Change[Desired, Stored], catalog: Catalog[Stored]) -> Change[Desired, Stored]:
+        """Delete the created object if an object with the same name existed before it, and plan again with that one.
+
+        Of two runs that see each other's object, only the later one deletes its own.
+        """
+        own = change.created
+        earlier = [
+            stored for stored in catalog.named(own.name, own.driver, own.owner)
+            if stored.id != own.id and not stored.deleting and self._existed_at(stored, own.resource_version)
         ]
-        if not elder:
+        if not earlier:
             return change
         self.client.invalidate(self.path)
-        self.remove(replace(mine, resource_version=stored.by_id.get(mine.id, mine).resource_version))
-        again, = self.plan([change.desired], replace(self.observed, stored=stored.of(elder)))
-        return self.write(again) if again.writes else again
+        self.delete_version(catalog.by_id.get(own.id, own))
+        planned, = self.plan([change.desired], self.new_catalog(earlier))
+        return self.write(planned) if planned.writes else planned
 
-    def _was_there(self, other: t.Any, resource_version: str) -> bool:
-        """Whether an object was there at a moment, which its own time cannot tell: it knows only the second."""
-        moment = {"resourceVersion": resource_version, "resourceVersionMatch": "Exact"}
-        return any(self.client.list_objects(self.path, fieldSelector=f"metadata.name={other.id}", **moment))
+    def _existed_at(self, stored: Stored, resource_version: str) -> bool:
+        """Return whether an object existed at a resourceVersion; its creation time has a resolution of a second only."""
+        version = {"resourceVersion": resource_version, "resourceVersionMatch": "Exact"}
+        return any(self.client.list_objects(self.path, fieldSelector=f"metadata.name={stored.id}", **version))
+
+
+def _written(changes: t.Iterable[Change[Desired, Stored]]) -> dict[str, Stored | None]:
+    """Return the objects after the changes, by id; None for those that were deleted."""
+    written: dict[str, Stored | None] = {}
+    for change in changes:
+        if change.action == "deleted":
+            written[change.stored.id] = None
+        elif change.after is not None and change.after.id:
+            written[change.after.id] = change.after
+    return written

@@ -92,7 +92,7 @@ class RotationExecutor:
         chosen: list[tuple[DesiredRotation, CloudCredential]] = []
         for one in self.wanted:
             try:
-                credential = self.stored.catalog.match(one, self.users)
+                credential = self.stored.catalog.find(one, self.users)
                 if credential is None:
                     raise RanchhandError("not_found", f"there is no cloud credential {one.name:.80}")
                 if credential.problem:

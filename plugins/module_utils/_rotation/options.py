@@ -20,7 +20,7 @@ from .._common.text import trim
 from .._kubernetes.connection import CONNECTION
 from .._rancher.metadata import parse_display_name, parse_id
 from .._rancher.references import CREDENTIAL_NAMESPACE
-from .._resources.planning import list_items
+from .._resources.desired import list_items
 from .issuers.registry import FULL_ISSUER_NAME, ISSUERS
 from .protocol import ABORTED, RETIRED, ROLLED_BACK, ROTATED
 

@@ -22,7 +22,7 @@ from .._kubernetes.client import KubernetesClient, name_in_path
 from .._rancher.annotations import ROTATION_LABEL, ROTATION_TOKEN
 from .._rancher.cloud_credential import CloudCredential, parse_cloud_credential
 from .._rancher.queries import get_or_none
-from .._resources.cloud_credential_plan import NO_CREDENTIALS
+from .._resources.cloud_credential_plan import credential_catalog
 from .record import CredentialSnapshot, IDLE, RotationRecord
 
 Values = t.Mapping[str, str]
@@ -153,7 +153,7 @@ class RotationStore:
     """The credentials of a Rancher and the records of their rotations, as they were when they were read."""
 
     def __init__(self, found: t.Iterable[CloudCredential], past: RotationHistory) -> None:
-        self.catalog = NO_CREDENTIALS.of(found)
+        self.catalog = credential_catalog(found)
         self._key = past.key
         self._records: dict[str, list[tuple[RotationRecord, t.Any]]] = defaultdict(list)
         for pair in past.records.values():
