@@ -59,7 +59,7 @@ def test_every_write_whose_reply_is_lost_happens_once_and_is_told(cluster, fault
     faults.rule("DELETE", after(lambda seen: release.start()), path="/cc-held")
     played = _play(
         cluster, faults, _new("created"), {MODULE: {"name": "patched", "description": "new", "secrets": {"accessToken": "new"}}},
-        {MODULE: {"name": "deleted", "state": "absent"}}, {MODULE: {"name": "held", "state": "absent", "wait": True, "wait_sleep": 1}},
+        {MODULE: {"name": "deleted", "state": "absent"}}, {MODULE: {"name": "held", "state": "absent", "wait": True, "wait_sleep": "1s"}},
     )
     items = [_item(result) for result in played.results]
     assert [item["action"] for item in items] == ["created", "updated", "deleted", "deleted"]

@@ -108,7 +108,7 @@ def guarded(slow):
 
 
 def install(cluster, settle):
-    result = task(manage_guard, GUARD, cluster.control_plane.kubeconfig, {"settle": settle})
+    result = task(manage_guard, GUARD, cluster.control_plane.kubeconfig, {"settle": f"{settle}s"})
     assert not result.get("failed"), result
 
 

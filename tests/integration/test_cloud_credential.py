@@ -259,9 +259,9 @@ REFUSALS = {
     "neither name nor id": ({"driver": "s3"}, "invalid", "name or id is required"),
     "an empty name": ({**DO, "name": " \n"}, "invalid", "name must not be empty"),
     "a name that is too long": ({**DO, "name": "x" * 262144}, "invalid", "name is 262144 bytes long"),
-    "a description that is too long": ({**DO, "description": "ü" * 131072}, "invalid", "Kubernetes takes 262144"),
-    "a value that is too long": ({**DO, "secrets": {"accessToken": "x" * (MIB + 1)}}, "invalid", "a Secret takes 1048576"),
-    "values that are too long together": ({"id": "cc-aws", "secrets": {"secretKey": "x" * (MIB - 2)}}, "invalid", "a Secret takes 1048576"),
+    "a description that is too long": ({**DO, "description": "ü" * 131072}, "invalid", "the limit of Kubernetes is 262144"),
+    "a value that is too long": ({**DO, "secrets": {"accessToken": "x" * (MIB + 1)}}, "invalid", "the limit of a Secret is 1048576"),
+    "values that are too long together": ({"id": "cc-aws", "secrets": {"secretKey": "x" * (MIB - 2)}}, "invalid", "the limit of a Secret is 1048576"),
     "a reserved annotation": ({"id": "cc-aws", "annotations": {CREATOR: ADMIN}}, "invalid", "the option for it is owner"),
     "a reserved annotation of the UI": ({"id": "cc-aws", "annotations": {UI_DRIVER: "x"}}, "invalid", "the option for it is driver"),
     "a reserved label": ({"id": "cc-aws", "labels": {"cattle.io/creator": "me"}}, "invalid", "belongs to Rancher"),
@@ -437,12 +437,12 @@ def test_several_references_to_one_credential(cluster):
 def test_wait_until_it_is_in_use_no_more(cluster):
     cluster.secret("cc-one")
     downstream(cluster, "going", {"cloudCredentialSecretName": "cattle-global-data:cc-one"})
-    args = {"name": "test", "state": "absent", "wait": True, "wait_sleep": 1}
+    args = {"name": "test", "state": "absent", "wait": True, "wait_sleep": "1s"}
     began = time.monotonic()
-    result = cluster.play({MODULE: {**args, "wait_timeout": 2}}).result
+    result = cluster.play({MODULE: {**args, "wait_timeout": "2s"}}).result
     assert (result["code"], time.monotonic() - began > 2) == ("in_use", True)
     with later(3, lambda: cluster.api.delete(f"{namespaced('fleet-default')}/going")):
-        result = cluster.play({MODULE: {**args, "wait_timeout": 30}}).result
+        result = cluster.play({MODULE: {**args, "wait_timeout": "30s"}}).result
     assert (result["changed"], result["credential"]["action"]) == (True, "deleted")
     assert not cluster.secrets()
 
@@ -462,14 +462,14 @@ def test_a_finalizer_holds_what_is_deleted(cluster):
 
     cluster.secret("cc-one", finalizers=["example.com/hold"])
     began = time.monotonic()
-    held = cluster.play({MODULE: {**gone, "wait": True, "wait_timeout": 1, "wait_sleep": 1}}).result
+    held = cluster.play({MODULE: {**gone, "wait": True, "wait_timeout": "1s", "wait_sleep": "1s"}}).result
     assert (held["code"], "example.com/hold" in held["msg"]) == ("conflict", True)
     assert time.monotonic() - began > 1
     release()
 
     cluster.secret("cc-one", finalizers=["example.com/hold"])
     with later(3, release):
-        waited = cluster.play({MODULE: {**gone, "wait": True, "wait_timeout": 30, "wait_sleep": 1}}).result
+        waited = cluster.play({MODULE: {**gone, "wait": True, "wait_timeout": "30s", "wait_sleep": "1s"}}).result
     assert (waited["credential"]["action"], waited.get("warnings")) == ("deleted", None)
     assert not cluster.secrets()
 

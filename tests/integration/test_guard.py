@@ -89,8 +89,8 @@ def condemn(cluster, name, of="digitalocean/some name", ago=datetime.timedelta()
 def test_installed_verified_updated_and_removed(guarded, subtests):
     everything = [path.rpartition("/")[2] for path in reversed(guard_paths())]
     tasks = {
-        "install": ({"settle": 1}, everything[:3], "created"), "update": ({"settle": 2}, everything[2:3], "updated"),
-        "protect": ({"settle": 2, "protect_in_use": True}, everything[3:], "created"), "protect no more": ({"settle": 2}, everything[:2:-1], "deleted"),
+        "install": ({"settle": "1s"}, everything[:3], "created"), "update": ({"settle": "2s"}, everything[2:3], "updated"),
+        "protect": ({"settle": "2s", "protect_in_use": True}, everything[3:], "created"), "protect no more": ({"settle": "2s"}, everything[:2:-1], "deleted"),
         "remove": ({"state": "absent"}, everything[2::-1], "deleted"), "remove what is gone": ({"state": "absent"}, [], None),
     }
     results = guarded.prove_all([args for args, _names, _action in tasks.values()], module=GUARD)
@@ -112,7 +112,7 @@ def test_what_somebody_changed_is_found_and_repaired(guarded, subtests):
     for what, do in damage.items():
         with subtests.test(what):
             do()
-            assert guarded.prove({"settle": 0}, module=GUARD)["changed"]
+            assert guarded.prove({"settle": "0s"}, module=GUARD)["changed"]
 
 
 def test_new_references_to_what_is_being_deleted_are_denied(rancher, version, subtests):
@@ -170,7 +170,7 @@ def test_deleting_what_is_in_use_is_denied_to_everybody(guarded):
         guarded.secret(name, display_name=name)
         if name != "cc-free":
             spot.create(guarded.api, f"cluster-{name}", f"{DATA}:{name}")
-    result = guarded.prove({"protect_in_use": True, "settle": 0}, module=GUARD)
+    result = guarded.prove({"protect_in_use": True, "settle": "0s"}, module=GUARD)
     assert result["in_use"] == ["cc-one", "cc-three", "cc-two"]
 
     def denied():
@@ -195,7 +195,7 @@ def test_deleting_what_is_in_use_is_denied_to_everybody(guarded):
     ).results
     assert (two["credential"]["action"], three["credential"]["action"], forced["credential"]["action"]) == ("deleted", "refused", "deleted")
     assert not guarded.secrets()
-    assert guarded.prove({"protect_in_use": True, "settle": 0}, module=GUARD)["changed"], "the list of what is in use is out of date"
+    assert guarded.prove({"protect_in_use": True, "settle": "0s"}, module=GUARD)["changed"], "the list of what is in use is out of date"
 
 
 def test_names_of_runs_that_were_killed_are_told_and_cleared(guarded):
@@ -206,7 +206,7 @@ def test_names_of_runs_that_were_killed_are_told_and_cleared(guarded):
         condemn(guarded, name, ago=datetime.timedelta(hours=hours))
     marks = {"ranchhand.cattle.io/condemned": "2026-01-01T00:00:00Z run", "ranchhand.cattle.io/allow-delete": "true"}
     guarded.api.patch(f"{SECRETS}/cc-killed", {"metadata": {"annotations": marks}})
-    result = guarded.prove({"settle": 0}, module=GUARD)
+    result = guarded.prove({"settle": "0s"}, module=GUARD)
     assert (result["stale"], result["condemned"]) == (["cc-killed"], ["cc-fresh", "cc-gone"])
     assert sorted(guarded.api.get(NAMES)["data"]) == ["cc-fresh", "cc-gone"]
     assert not set(marks) & set(guarded.stored("cc-killed")["metadata"]["annotations"])

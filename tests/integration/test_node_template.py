@@ -242,8 +242,8 @@ def test_removal_is_refused_while_it_is_in_use(cluster, in_use):
     assert [one["references"] for one in listed] == [expected]
 
     began = time.monotonic()
-    args = {"name": "test", "state": "absent", "wait": True, "wait_sleep": 1}
-    assert cluster.play({MODULE: {**args, "wait_timeout": 2}}).result["code"] == "in_use"
+    args = {"name": "test", "state": "absent", "wait": True, "wait_sleep": "1s"}
+    assert cluster.play({MODULE: {**args, "wait_timeout": "2s"}}).result["code"] == "in_use"
     assert time.monotonic() - began > 2
 
     def let_go():

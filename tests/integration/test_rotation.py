@@ -313,13 +313,13 @@ def test_a_declaration_does_not_bring_the_old_key_back(rotating):
     new = _rotated(rotating)
     declared = {"id": rotating.id, "config": {"accessKey": rotating.key["accessKey"], "defaultRegion": "us-east-1"},
                 "secrets": {"secretKey": "{{ secret }}"}}
-    refused, left, forced = rotating.play(
-        {MODULE: declared}, {MODULE: {**declared, "update_secrets": "on_create"}}, {MODULE: {**declared, "force": True}},
+    refused, left, overwritten = rotating.play(
+        {MODULE: declared}, {MODULE: {**declared, "update_secrets": "on_create"}}, {MODULE: {**declared, "overwrite_rotated": True}},
         variables={"secret": rotating.key["secretKey"]},
     ).results
     assert refused["code"] == "conflict" and "accessKey, secretKey" in refused["msg"] and "on_create" in refused["msg"], refused
     assert left["credential"]["changed_fields"] == ["defaultRegion"]
-    assert forced["changed"] and rotating.live == rotating.key != new
+    assert overwritten["changed"] and rotating.live == rotating.key != new
 
 
 def test_who_uses_what_is_listed_once_for_all_that_is_retired(cluster, aws):

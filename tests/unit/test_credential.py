@@ -17,12 +17,12 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.cloud_c
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.driver_schema import DriverSchemas
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.users import User, Users
 from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.cloud_credential_plan import (
-    NO_CREDENTIALS,
+    CREDENTIAL_CALL_OPTIONS,
     ObservedCredentials,
+    credential_catalog,
     parse_desired_credentials,
     plan_cloud_credentials,
 )
-from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.planning import CALL_OPTIONS
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -74,14 +74,14 @@ WANTED = st.fixed_dictionaries(
 
 
 def wanted(**options):
-    defaults = {"state": "present", "force": False, "update_secrets": "always", "validate_config": True, "wait": False, "wait_timeout": 1, "wait_sleep": 1}
-    assert set(defaults) == set(CALL_OPTIONS)
+    defaults = {"state": "present", "force": False, "update_secrets": "always", "validate_config": True, "wait": False, "wait_timeout": 1, "wait_sleep": 1, "overwrite_rotated": False}
+    assert set(defaults) == set(CREDENTIAL_CALL_OPTIONS)
     names = ("name", "id", "driver", "owner", "description", "labels", "annotations", "config", "secrets")
     return parse_desired_credentials({**dict.fromkeys(names), **defaults, **options})
 
 
 def plan(desired, *secrets, me=None):
-    stored = NO_CREDENTIALS.of([parse_cloud_credential(secret) for secret in secrets])
+    stored = credential_catalog([parse_cloud_credential(secret) for secret in secrets])
     return plan_cloud_credentials(desired, ObservedCredentials(stored, SCHEMAS, USERS, me))
 
 

@@ -36,7 +36,7 @@ from .policies import (
 GUARD = CONNECTION.merge(OptionSpec({
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "protect_in_use": {"type": "bool", "default": False},
-    "settle": {"type": "int", "default": 60},
+    "settle": {"type": "duration", "default": "60s"},
 }))
 _IN_USE_BYTES = 500_000  # of a ConfigMap, which takes a million, for what uses each credential
 

@@ -17,7 +17,7 @@ import datetime
 import typing as t
 from collections.abc import Mapping
 
-from .._common.times import Time, UTC, parse_time
+from .._common.times import UTC, Time, parse_time
 
 # Keys of this collection. They contain "cattle.io/" because Rancher's UI drops other unknown annotations when it saves.
 PREFIX = "ranchhand.cattle.io/"

@@ -21,11 +21,11 @@ from .driver_schema import DriverSchemas
 from .references import (
     CREDENTIAL_NAMESPACE,
     CREDENTIAL_REFERENCE_FIELDS,
+    TEMPLATE_NAMESPACE,
     Finding,
     ReferenceField,
     ReferenceIndex,
     ReferenceReader,
-    TEMPLATE_NAMESPACE,
 )
 from .users import User, Users
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from .._common.errors import ApiError, RanchhandError
-from .._common.options import OptionSpec, WAIT, single_or_list
+from .._common.options import WAIT, OptionSpec, single_or_list
 from .._common.times import format_time, now
 from .._guard.client import GuardClient
 from .._kubernetes.client import CONFLICT_ATTEMPTS
@@ -140,7 +140,7 @@ class CloudCredentialReconciler(Reconciler[DesiredCredential, CloudCredential]):
         checked = [change.stored for change in pending if not change.desired.force]
         try:
             if self.guard and checked:
-                self.guard.deny_references(checked, self.run_id)
+                self.guard.condemn(checked, self.run_id)
             references = self.read_references() if checked else ReferenceIndex()
         except RanchhandError as error:
             failed = error
@@ -155,7 +155,7 @@ class CloudCredentialReconciler(Reconciler[DesiredCredential, CloudCredential]):
         self.client.parallel_map(self._unmark, [change.stored for change in done if change.error])
         if self.guard:
             deleted = {change.stored.id for change in done if change.action == "deleted"}
-            self.guard.allow_references({change.stored.id for change in pending} - deleted)
+            self.guard.pardon({change.stored.id for change in pending} - deleted)
         return done
 
     def _mark_for_deletion(self, change: CredentialChange) -> CredentialChange:

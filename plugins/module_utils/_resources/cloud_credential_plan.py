@@ -26,9 +26,9 @@ from .._rancher.annotations import (
 )
 from .._rancher.cloud_credential import (
     CREDENTIAL_KIND,
-    CloudCredential,
     SECRET_LIMIT,
     UI_DRIVER_NAMES,
+    CloudCredential,
     credential_secret,
     data_key,
     harvester_token_id,
@@ -142,7 +142,7 @@ def _plan_creation(desired: DesiredCredential, observed: ObservedCredentials) ->
         CREATOR_ID: owner, DISPLAY_NAME: desired.name or "", UI_DRIVER: UI_DRIVER_NAMES.get(driver, driver),
         **({DESCRIPTION: desired.description} if desired.description else {}),
     }, desired.annotations)
-    body = {
+    body: dict[str, t.Any] = {
         "apiVersion": "v1", "kind": "Secret", "type": "Opaque",
         "metadata": {
             "namespace": CREDENTIAL_NAMESPACE, "generateName": "cc-",

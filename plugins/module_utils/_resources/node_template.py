@@ -28,15 +28,15 @@ from .._rancher.queries import (
     read_references,
     read_server_version,
 )
-from .._rancher.references import CREDENTIAL_NAMESPACE, ReferenceIndex, TEMPLATE_REFERENCE_FIELDS, referenced_name
+from .._rancher.references import CREDENTIAL_NAMESPACE, TEMPLATE_REFERENCE_FIELDS, ReferenceIndex, referenced_name
 from .._runtime.execute import Connect, RunMode
 from .catalog import Catalog
 from .cloud_credential import OBJECT_ITEM
 from .cloud_credential_plan import credential_catalog
 from .desired import DesiredNodeTemplate
 from .node_template_plan import (
-    ObservedNodeTemplates,
     TEMPLATE_CALL_OPTIONS,
+    ObservedNodeTemplates,
     TemplateChange,
     parse_desired_node_templates,
     plan_node_templates,

@@ -28,13 +28,13 @@ from .._rancher.driver_schema import (
 from .._rancher.metadata import merge_entries
 from .._rancher.node_template import (
     LAST_RANCHER_VERSION,
-    NodeTemplate,
     SPEC_OPTIONS,
     TEMPLATE_KIND,
+    NodeTemplate,
     node_template_object,
     parse_node_template,
 )
-from .._rancher.references import CREDENTIAL_NAMESPACE, ReferenceIndex, TEMPLATE_NAMESPACE, referenced_name
+from .._rancher.references import CREDENTIAL_NAMESPACE, TEMPLATE_NAMESPACE, ReferenceIndex, referenced_name
 from .catalog import Catalog
 from .cloud_credential_plan import credential_catalog
 from .desired import CALL_OPTIONS, DesiredNodeTemplate, list_items, parse_common_options
@@ -217,7 +217,7 @@ def _plan_creation(desired: DesiredNodeTemplate, observed: ObservedNodeTemplates
     config = apply_merge_patch(defaults, checked.values)
     if not config:
         raise RanchhandError("invalid", "config must not be empty: Rancher would not pass the cloud credential to the machines")
-    body = {
+    body: dict[str, t.Any] = {
         "apiVersion": "management.cattle.io/v3", "kind": "NodeTemplate",
         "metadata": {
             "namespace": TEMPLATE_NAMESPACE, "generateName": "nt-", "labels": merge_entries(CREATOR_LABEL, desired.labels),
@@ -232,7 +232,7 @@ def _plan_creation(desired: DesiredNodeTemplate, observed: ObservedNodeTemplates
 
 
 def _new_spec(desired: DesiredNodeTemplate, driver: str, credential: CloudCredential | None) -> dict[str, t.Any]:
-    spec = {"displayName": desired.name, "driver": driver, "useInternalIpAddress": True}
+    spec: dict[str, t.Any] = {"displayName": desired.name, "driver": driver, "useInternalIpAddress": True}
     if desired.description:
         spec["description"] = desired.description
     if credential:

@@ -2,53 +2,59 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""From options to a result, once, for modules and action plugins: parse, run, report, mask.
-
-PRIVATE to the collection.
-"""
+"""The result and the diff of a module that manages objects."""
 
 from __future__ import annotations
 
 import typing as t
+from collections.abc import Mapping
 
 from .._common.errors import FailureWithResult
 from .._common.masking import HIDDEN
 from .._rancher.driver_schema import DriverSchemas
 from .._runtime.execute import RunMode
-from .planning import Change
+from .catalog import Stored
+from .planning import Change, Desired
 
-_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"  # holds earlier secrets
-Show = t.Callable[[t.Any, t.Optional[DriverSchemas]], t.Dict[str, t.Any]]
+_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"  # may contain former secrets
+Show = t.Callable[[Stored, t.Optional[DriverSchemas]], t.Dict[str, t.Any]]
 
 
-def report(changes: list[Change], warnings: list[str], schemas: DriverSchemas | None, show: Show, mode: RunMode, singular: str, many: bool) -> dict[str, t.Any]:
-    """The result of a managing module; raises Failed if any item was refused or failed."""
+def report(
+    changes: list[Change[Desired, Stored]], warnings: list[str], schemas: DriverSchemas | None, show: Show[Stored],
+    mode: RunMode, singular: str, many: bool,
+) -> dict[str, t.Any]:
+    """Return the result of a managing module; raises FailureWithResult if any item was refused or failed."""
     shown = [_show_change(change, schemas, show) for change in changes]
     result: dict[str, t.Any] = {"changed": any(change.writes for change in changes)}
     result[f"{singular}s" if many else singular] = shown if many else shown[0]
     if mode.diff:
         diffs = [_diff(change, schemas, show) for change in changes if change.writes]
-        result["diff"] = diffs if many else diffs[0] if diffs else {"before": "", "after": ""}
+        single = diffs[0] if diffs else {"before": "", "after": ""}
+        result["diff"] = diffs if many else single
     if warnings:
         result["warnings"] = warnings
-    errors = [(change, change.error) for change in changes if change.error]
-    if not errors:
+    failed = [(change, change.error) for change in changes if change.error]
+    if not failed:
         return result
-    references = [reference.show() for change, _error in errors for reference in change.references or ()]
+    references = [reference.show() for change, _error in failed for reference in change.references or ()]
     if references:
         result["references"] = references
-    codes = {error.code for _change, error in errors}
+    codes = {error.code for _change, error in failed}
     code = codes.pop() if not many or codes == {"in_use"} else "partial"
-    raise FailureWithResult(code, "; ".join(change.desired.where + error.message for change, error in errors), result)
+    message = "; ".join(change.desired.where + error.message for change, error in failed)
+    raise FailureWithResult(code, message, result)
 
 
-def _show_change(change: Change, schemas: DriverSchemas | None, show: Show) -> dict[str, t.Any]:
+def _show_change(
+    change: Change[Desired, Stored], schemas: DriverSchemas | None, show: Show[Stored],
+) -> dict[str, t.Any]:
     stored = change.before if change.action == "deleted" else change.after or change.before
     if stored is None:
-        wanted = change.desired
+        desired = change.desired
         shown: dict[str, t.Any] = {
-            "id": wanted.id, "name": wanted.name, "driver": wanted.driver, "owner": wanted.owner, "description": wanted.description or "",
-            "config": {}, "secret_fields": [], "created_at": None,
+            "id": desired.id, "name": desired.name, "driver": desired.driver, "owner": desired.owner,
+            "description": desired.description or "", "config": {}, "secret_fields": [], "created_at": None,
         }
     else:
         shown = show(stored, schemas)
@@ -64,24 +70,44 @@ def _show_change(change: Change, schemas: DriverSchemas | None, show: Show) -> d
     return shown
 
 
-def _diff(change: Change, schemas: DriverSchemas | None, show: Show) -> dict[str, t.Any]:
-    """Public values before and after; of secrets only which change, of labels and annotations only those that do."""
+def _diff(change: Change[Desired, Stored], schemas: DriverSchemas | None, show: Show[Stored]) -> dict[str, t.Any]:
+    """Return public values before and after, which secrets change, and the labels and annotations that change."""
     before, after = change.before, None if change.action == "deleted" else change.after
-    sides = []
-    for one, other, mark in ((before, after, "before"), (after, before, "after")):
-        side: dict[str, t.Any] = {}
-        if one:
-            side = show(one, schemas)
-            secret = side.pop("secret_fields")
-            for key in ("id", "created_at"):
-                side.pop(key)
-            side["secrets"] = {name: f"{HIDDEN} ({mark})" if name in change.changed_fields and other else HIDDEN for name in secret}
-            for kind in ("labels", "annotations"):
-                mine, others = getattr(one, kind), getattr(other, kind) if other else {}
-                differing = [key for key in getattr(change.desired, kind) if key in mine and others.get(key) != mine[key]]
-                if differing:
-                    side[kind] = {key: HIDDEN if key == _APPLIED else mine[key] for key in differing}
-        sides.append(side)
-    stored = before or after
-    header = stored.full_id if stored.id else f"new {stored.name}"
-    return {"before": sides[0], "after": sides[1], "before_header": header, "after_header": header}
+    named = before or change.created
+    header = named.full_id if named.id else f"new {named.name}"
+    return {
+        "before": _diff_side(change, before, after, "before", schemas, show),
+        "after": _diff_side(change, after, before, "after", schemas, show),
+        "before_header": header, "after_header": header,
+    }
+
+
+def _diff_side(
+    change: Change[Desired, Stored], stored: Stored | None, other: Stored | None, label: str,
+    schemas: DriverSchemas | None, show: Show[Stored],
+) -> dict[str, t.Any]:
+    if stored is None:
+        return {}
+    side = show(stored, schemas)
+    for key in ("id", "created_at"):
+        side.pop(key)
+    side["secrets"] = {
+        name: f"{HIDDEN} ({label})" if name in change.changed_fields and other else HIDDEN
+        for name in side.pop("secret_fields")
+    }
+    desired = change.desired
+    side.update(_changed_entries("labels", desired.labels, stored.labels, other.labels if other else {}))
+    side.update(
+        _changed_entries("annotations", desired.annotations, stored.annotations, other.annotations if other else {})
+    )
+    return side
+
+
+def _changed_entries(
+    kind: str, desired: Mapping[str, t.Any], entries: Mapping[str, str], others: Mapping[str, str],
+) -> dict[str, dict[str, str]]:
+    changed = {
+        key: HIDDEN if key == _LAST_APPLIED else entries[key]
+        for key in desired if key in entries and others.get(key) != entries[key]
+    }
+    return {kind: changed} if changed else {}
