@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The guide "Keeping a fleet", done as it is written, from an empty folder to the end."""
+"""Follow the guide "Manage a fleet" from an empty folder to the end."""
 
 from __future__ import annotations
 
@@ -18,17 +18,22 @@ from .guide import Guide, chapters
 
 @pytest.fixture
 def machine(tmp_path):
-    """Starts commands where /etc is a copy and no systemd runs, so that timers are only enabled and this machine stays as it is."""
+    """A command prefix for a mount namespace with a copy of /etc and without a running systemd.
+
+    Timers are only enabled there, and this machine is not changed.
+    """
     debian.ensure(**{"systemd-analyze": "systemd"})
     etc = tmp_path / "etc"
     subprocess.run(["cp", "-a", "/etc", etc], check=True)
-    return ["unshare", "--mount", "sh", "-c", f'mount --bind {etc} /etc && mount -t tmpfs tmpfs /run && exec "$@"', "sh"]
+    script = f'mount --bind {etc} /etc && mount -t tmpfs tmpfs /run && exec "$@"'
+    return ["unshare", "--mount", "sh", "-c", script, "sh"]
 
 
-def test_a_fleet_is_kept_as_it_is_written(cluster, aws, machine, tmp_path):
+def test_fleet(cluster, aws, machine, tmp_path):
     key = aws.create_user("keeper")
     environment = {
-        **cluster.environment(), "AWS_ENDPOINT_URL": aws.url, "RANCHHAND_AWS_ACCESS_KEY": key["accessKey"], "RANCHHAND_AWS_SECRET_KEY": key["secretKey"],
+        **cluster.environment(), "AWS_ENDPOINT_URL": aws.url,
+        "RANCHHAND_AWS_ACCESS_KEY": key["accessKey"], "RANCHHAND_AWS_SECRET_KEY": key["secretKey"],
     }
     folder = tmp_path / "repository"
     folder.mkdir()
@@ -40,13 +45,18 @@ def test_a_fleet_is_kept_as_it_is_written(cluster, aws, machine, tmp_path):
     assert guide.changed("rotate_max_age=90d") == ["0"]
     first, *more = guide.changed("schedule-kubernetes.yml")
     assert int(first) and more[1] == "0"
-    # the world at the end
-    left = {secret["metadata"]["annotations"]["field.cattle.io/name"]: decoded(secret) for secret in cluster.secrets()}
-    assert set(left) == {"team-a aws", "team-a spaces"}
-    live = left["team-a aws"]
+    # the final state
+    credentials = {
+        secret["metadata"]["annotations"]["field.cattle.io/name"]: decoded(secret) for secret in cluster.secrets()}
+    assert set(credentials) == {"team-a aws", "team-a spaces"}
+    live = credentials["team-a aws"]
     assert live["amazonec2credentialConfig-accessKey"] != key["accessKey"]
     assert aws.works(live["amazonec2credentialConfig-accessKey"], live["amazonec2credentialConfig-secretKey"])
-    told = json.loads((folder / "reports" / "credentials.json").read_text(encoding="utf-8"))
-    assert {one["name"] for one in told["credentials"]} == set(left) and (folder / "reports" / "credentials.html").stat().st_size > 100_000
-    committed = (folder / "inventory" / "group_vars" / "all" / "vault.yml").read_text(encoding="utf-8")
-    assert committed.startswith("$ANSIBLE_VAULT;") and "dop_v1_throw_away" not in (folder / "exported" / "practice.yml").read_text(encoding="utf-8")
+    report = json.loads((folder / "reports" / "credentials.json").read_text(encoding="utf-8"))
+    assert {credential["name"] for credential in report["credentials"]} == set(credentials)
+    assert (folder / "reports" / "credentials.html").stat().st_size > 100_000
+    vault = (folder / "inventory" / "group_vars" / "all" / "vault.yml").read_text(encoding="utf-8")
+    assert vault.startswith("$ANSIBLE_VAULT;")
+    assert "dop_v1_throw_away" not in (folder / "exported" / "practice.yml").read_text(encoding="utf-8")
+    drift = json.loads((folder / "reports" / "drift.json").read_text(encoding="utf-8"))
+    assert drift == {"drift": [], "failed": False}

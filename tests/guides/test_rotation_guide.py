@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The chapter "First rotation" of the guide, done as it is written."""
+"""Follow the chapter "First rotation" of the guide."""
 
 from __future__ import annotations
 
@@ -11,21 +11,23 @@ from support.rotations import RotatingCredential
 from .guide import Guide, chapters
 
 
-def test_the_first_rotation_goes_as_it_is_written(cluster, aws, tmp_path):
+def test_first_rotation(cluster, aws, tmp_path):
     key = aws.create_user("reader")
     before, shell, text = chapters("rotation", "First rotation").partition("```shell\nmake shell\n```\n")
-    assert shell and "```" not in before, "the fixtures stand in for it"
+    assert shell and "```" not in before, "fixtures replace only make shell"
     guide = Guide(tmp_path, {
         **cluster.environment(), "AWS_ENDPOINT_URL": aws.url, "ANSIBLE_INVENTORY_UNPARSED_WARNING": "False",
         "RANCHHAND_AWS_ACCESS_KEY": key["accessKey"], "RANCHHAND_AWS_SECRET_KEY": key["secretKey"],
     }, [key["secretKey"]]).follow(text)
     assert (len(guide.runs), guide.files, guide.shown) == (10, ["credential.yml", "rotation.yml"], 8)
     assert guide.changed("ranchhand.rancher.rotate ")[-1] == guide.changed("credential.yml")[-1] == "0"
-    # the world at the end
+    # the final state
     rotating = RotatingCredential.__new__(RotatingCredential)
     rotating.cluster, rotating.aws, rotating.user = cluster, aws, "reader"
-    told = cluster.play({INFO: {"name": "aws prod"}}).result["rotations"]
-    assert [(one["phase"], one["reason"], one["generation"]) for one in told] == [("idle", "trying it out", 1)], told
-    rotating.id = told[0]["id"].rpartition(":")[2]
-    assert rotating.keys == {rotating.live["accessKey"]: "Active"} and rotating.live["accessKey"] not in ("", key["accessKey"])
+    rotations = cluster.play({INFO: {"name": "aws prod"}}).result["rotations"]
+    assert [(rotation["phase"], rotation["reason"], rotation["generation"]) for rotation in rotations] == [
+        ("idle", "trying it out", 1)], rotations
+    rotating.id = rotations[0]["id"].rpartition(":")[2]
+    current = rotating.live["accessKey"]
+    assert rotating.keys == {current: "Active"} and current not in ("", key["accessKey"])
     assert rotating.works() and not aws.works(key["accessKey"], key["secretKey"])
