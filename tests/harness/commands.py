@@ -24,6 +24,8 @@ TESTS = ROOT / "tests"
 EACH = ("integration", "leaks", "faults")
 # Test folders that depend on no version of Ansible or of the client: they run in the newest environment only.
 ONCE = ("unit", "issuers", "crash_safety", "guides", "automation_platforms", "schedule")
+# Test folders that need more than the environment of the collection: an OpenStack, ansible-rulebook, AWX's modules.
+PLATFORMS = ("issuers", "automation_platforms", "schedule")
 # The tests of FAST=1.
 CORE = ("unit", "integration/test_cloud_credential.py", "integration/test_node_template.py")
 PASSED, FAILED, NOT_RUN = "passed", "FAILED", "not run"
@@ -39,6 +41,7 @@ def main():
         "demo": lambda: demo(arguments.keep),
         "shell": shell,
         "test": lambda: test(arguments.fast),
+        "pytest": lambda: pytest(arguments.arguments),
         "lint": lint,
         "soak": soak,
         "bench": lambda: bench(arguments.cases),
@@ -77,6 +80,8 @@ def _parser():
         default=_is_set("FAST"),
         help="run only the most important tests, in one environment (or FAST=1)",
     )
+    pytest_parser = commands.add_parser("pytest", help="run single tests in the newest environment")
+    pytest_parser.add_argument("arguments", nargs=argparse.REMAINDER, help="paths of tests and options of pytest")
     commands.add_parser("lint", help="run ruff, mypy and the check of words")
     commands.add_parser("soak", help="interrupt rotations in all ways, and write docs/rotation-proof.md")
     bench_parser = commands.add_parser("bench", help="run the benchmarks, and write docs/performance.md")
@@ -146,6 +151,14 @@ def test(fast):
     return _summarize(results)
 
 
+def pytest(arguments):
+    """Run single tests in the newest available environment."""
+    environments.link_collection()
+    _ensure_control_plane()
+    platforms = any(folder in argument for argument in arguments for folder in PLATFORMS)
+    return _run_pytest(environments.newest_available(), arguments, _reference(), platforms)
+
+
 def lint():
     """Run the linters."""
     return _summarize(_linters())
@@ -191,15 +204,22 @@ def bench(cases):
 
 
 def _pytest(chosen, fast, reference):
-    venv = environments.test_venv(chosen)
     newest = chosen == environments.newest_available()
     names = CORE if fast else ONCE + EACH if newest else EACH
+    marks = ["-m", "not slow"] if fast else []
+    arguments = ["-n", "2", "--durations=15", *marks, *(TESTS / name for name in names)]
+    return _run_pytest(chosen, arguments, reference, newest and not fast)
+
+
+def _run_pytest(chosen, arguments, reference, platforms):
+    """Run pytest in an environment; ``platforms`` also installs what the tests in PLATFORMS need."""
+    venv = environments.test_venv(chosen)
     # A short path: it contains sockets, whose paths are limited to a hundred characters.
     with private_home() as home, tempfile.TemporaryDirectory(prefix="rh-") as base:
         env = environment(venv, home, PYTHONPATH=_join(COLLECTIONS, TESTS))
         if reference:
             env["RANCHHAND_KUBERNETES_CORE"] = str(reference)
-        if newest and not fast:
+        if platforms:
             env["RANCHHAND_KEYSTONE"] = str(environments.keystone_venv() / "bin" / "python")
             env["RANCHHAND_RULEBOOK"] = str(environments.rulebook_venv() / "bin" / "ansible-rulebook")
             env["RANCHHAND_AWX"] = str(environments.awx_collection())
@@ -210,17 +230,13 @@ def _pytest(chosen, fast, reference):
                 "-m",
                 "pytest",
                 "-q",
-                "-n",
-                "2",
-                "--durations=15",
                 "--basetemp",
                 base,
                 "-c",
                 TESTS / "pytest.ini",
                 "-o",
                 "cache_dir=%s" % (LOCAL / "pytest_cache"),
-                *(["-m", "not slow"] if fast else []),
-                *(TESTS / name for name in names),
+                *arguments,
             ],
             env,
         )
