@@ -1,0 +1,79 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Text that playbooks print: tables, and trees of the references to credentials. Pure.
+
+Names come from objects that other people may have created. No text from here contains a line break or another control
+character, so a name cannot imitate a line of its own.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from collections.abc import Mapping, Sequence
+
+Row = t.Mapping[str, t.Any]
+
+
+def one_line(value: t.Any) -> str:
+    """Return a value as one line of printable text, with runs of white space as single spaces."""
+    text = "" if value is None else str(value)
+    return "".join(character if character.isprintable() else "?" for character in " ".join(text.split()))
+
+
+def table(rows: Sequence[Row], columns: Sequence[str] | None = None, empty: str = "") -> list[str]:
+    """Return the lines of a table: a header, then one line for each row.
+
+    Args:
+        columns: Keys of the rows in their order; without them, the keys of the first row. A key that a row lacks is an empty cell.
+        empty: The only line if there are no rows.
+    """
+    if not rows:
+        return [empty] if empty else []
+    names = list(columns or rows[0])
+    cells = [[name.replace("_", " ").upper() for name in names]]
+    cells += [[one_line(row.get(name)) for name in names] for row in rows]
+    widths = [max(len(line[index]) for line in cells) for index in range(len(names))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in cells]
+
+
+def reference_text(reference: Row) -> str:
+    """Return where a reference is: ``Cluster fleet-default/prod (spec.cloudCredentialSecretName)``."""
+    return one_line(f"{reference['kind']} {_qualified_name(reference)} ({reference['field']})")
+
+
+def reference_tree(credentials: Sequence[Row], incomplete: Sequence[str] = ()) -> list[str]:
+    """Return the credentials with the objects that refer to them, grouped by kind.
+
+    Args:
+        incomplete: Kinds that could not be listed.
+    """
+    lines: list[str] = []
+    for credential in credentials:
+        lines.append(one_line(f"{credential['name']} ({credential['driver'] or 'no driver'}, {credential['id']})"))
+        lines += _branches(credential.get("references") or ())
+    if not credentials:
+        lines.append("No cloud credential matches.")
+    if incomplete:
+        lines.append(f"Incomplete: this connection may not list {', '.join(map(one_line, incomplete))}.")
+    return lines
+
+
+def _branches(references: Sequence[Row]) -> list[str]:
+    if not references:
+        return ["└── not used"]
+    kinds = sorted({reference["kind"] for reference in references})
+    lines = []
+    for kind in kinds:
+        last_kind = kind == kinds[-1]
+        lines.append(f"{'└──' if last_kind else '├──'} {one_line(kind)}")
+        users = [reference for reference in references if reference["kind"] == kind]
+        for number, user in enumerate(users, start=1):
+            branch = "└──" if number == len(users) else "├──"
+            lines.append(f"{'    ' if last_kind else '│   '}{branch} {one_line(_qualified_name(user))}: {one_line(user['field'])}")
+    return lines
+
+
+def _qualified_name(reference: Mapping[str, t.Any]) -> str:
+    namespace = reference.get("namespace")
+    return f"{namespace}/{reference['name']}" if namespace else str(reference["name"])
