@@ -15,13 +15,22 @@ def test_a_leaked_key_is_replaced_and_out_of_service_at_once(leak):
     key = first.key["accessKey"]
     mark = leak.cluster.control_plane.audit_mark()
     plan = leak.leaked(key, "--check")
-    assert f"{key}: in use by cattle-global-data:{first.id}, cattle-global-data:{first.id}-s3" in plan and "would go through" in plan
+    assert (
+        f"{key}: used by cattle-global-data:{first.id}, cattle-global-data:{first.id}-s3" in plan
+        and "would go through" in plan
+    )
     assert not leak.cluster.writes(mark) and leak.original(first)
 
     output = leak.leaked(key)
-    assert first.works() and first.live["accessKey"] != key and first.keys[key] == "Inactive" and leak.original(other), output
+    assert (
+        first.works() and first.live["accessKey"] != key and first.keys[key] == "Inactive" and leak.original(other)
+    ), output
     status = leak.status(first)
-    assert (status["phase"], status["reason"], len(status["members"])) == ("disabled", f"compromise: {key} has leaked", 2)
+    assert (status["phase"], status["reason"], len(status["members"])) == (
+        "disabled",
+        f"compromise: {key} has leaked",
+        2,
+    )
 
     mark = leak.cluster.control_plane.audit_mark()
     again = leak.leaked(key)
@@ -56,6 +65,6 @@ def test_a_key_that_cannot_be_taken_out_of_service(leak):
     leak.run("rotate")
     leak.spoil(member)
     output = leak.leaked(member.key["accessKey"], code=2)
-    assert "Fail if one is stuck" in output and "somebody gave" in output and len(member.keys) == 2, output
+    assert "Fail if a rotation is stuck" in output and "somebody gave" in output and len(member.keys) == 2, output
     assert "16 to 128 letters" in leak.leaked("{{ 'short' }}", code=2)
     assert "no credential uses it" in leak.leaked("AKIANOBODYHASTHIS1")

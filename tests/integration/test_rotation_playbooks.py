@@ -1,13 +1,16 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The playbooks rotate, retire, rollback and rotation_status, with their roles, as people run them; there is no terminal here."""
+"""The playbooks rotate, retire, rollback and rotation_status, with their roles."""
 
 from __future__ import annotations
 
 import json
 import re
 import secrets
+import select
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,7 +21,7 @@ EXAMPLES = Path(__file__).parents[2] / "docs" / "examples" / "rotation"
 
 
 def lines(output, task):
-    """What the debug of a task shows."""
+    """The message of a debug task."""
     return json.loads("{" + output.partition(f"TASK [{task}]")[2].partition("=> {")[2].partition("\n}")[0] + "}")["msg"]
 
 
@@ -27,7 +30,7 @@ def fleet(cluster, aws, tmp_path):
     return RotationFleet(cluster, aws, tmp_path)
 
 
-SAY = "ranchhand.rancher.rotate : Say what happened"
+RESULTS = "ranchhand.rancher.rotate : Show the results"
 PLAN = "ranchhand.rancher.rotate : Show the plan"
 
 
@@ -36,15 +39,21 @@ def test_from_the_plan_to_the_last_old_key(fleet):
     hooks = {"rotate_notify_tasks": fleet.notify()}
     mark = fleet.cluster.control_plane.audit_mark()
     plan = fleet.run("rotate", "--check", **hooks)
-    assert all(re.search(f"^{name} +amazonec2 +idle +would go through preparing, issued, grace; used in 0 places$", line)
-               for name, line in zip(names, lines(plan, PLAN)[1:])), plan
+    assert all(
+        re.search(f"^{name} +amazonec2 +idle +would go through preparing, issued, grace; used in 0 places$", line)
+        for name, line in zip(names, lines(plan, PLAN)[1:])
+    ), plan
     assert not fleet.asked("CreateAccessKey") and not fleet.cluster.writes(mark) and not fleet.events()
 
     output = fleet.run("rotate", **hooks)
-    assert [line.split()[4] for line in lines(output, SAY)[1:]] == ["rotated,"] * 3, output
-    assert len(fleet.asked("CreateAccessKey")) == 3 and all(one.works() and len(one.keys) == 2 for one in fleet.members)
+    assert [line.split()[4] for line in lines(output, RESULTS)[1:]] == ["rotated,"] * 3, output
+    assert len(fleet.asked("CreateAccessKey")) == 3 and all(
+        member.works() and len(member.keys) == 2 for member in fleet.members
+    )
     # One canary, then 10 % of three, which that was already, then all others.
-    assert fleet.events() == [f"{event} {name}" for ring in (names[:1], names[1:]) for event in ("started", "cut_over") for name in ring]
+    assert fleet.events() == [
+        f"{event} {name}" for ring in (names[:1], names[1:]) for event in ("started", "cut_over") for name in ring
+    ]
 
     mark = fleet.cluster.control_plane.audit_mark()
     again = fleet.run("rotate", **hooks)
@@ -58,57 +67,105 @@ def test_from_the_plan_to_the_last_old_key(fleet):
     assert sorted(fleet.events()) == sorted(f"disabled {name}" for name in names)
     fleet.run("retire", retire_soak="0s", **hooks)
     assert sorted(fleet.events()) == sorted(f"retired {name}" for name in names)
-    assert all(one.works() and one.keys == {one.live["accessKey"]: "Active"} for one in fleet.members)
+    assert all(member.works() and member.keys == {member.live["accessKey"]: "Active"} for member in fleet.members)
     mark = fleet.cluster.control_plane.audit_mark()
     last = fleet.run("retire", **hooks)
-    assert "Nothing is to be retired." in last and changed(last) == 0 and not fleet.cluster.writes(mark)
+    assert "There is no old key to retire." in last and changed(last) == 0 and not fleet.cluster.writes(mark)
 
 
-def test_a_failed_canary_takes_its_ring_back_and_stops(fleet):
+def test_a_failed_canary_rolls_its_ring_back_and_stops(fleet):
     names = fleet.add(3)
-    canary = fleet.hook("canary", {"name": "Try", "ansible.builtin.assert": {"that": f"rotate_rotation.name != '{names[1]}'", "fail_msg": "no machine"}})
-    output = fleet.run("rotate", code=2, rotate_rings=[2, "100%"], rotate_canary_tasks=canary, rotate_notify_tasks=fleet.notify(), rotate_max_failures=9)
-    assert [line.split()[4] for line in lines(output, SAY)[1:]] == ["rolled_back", "rolled_back", "left"], output
+    canary = fleet.hook(
+        "canary",
+        {
+            "name": "Try",
+            "ansible.builtin.assert": {"that": f"rotate_rotation.name != '{names[1]}'", "fail_msg": "no machine"},
+        },
+    )
+    output = fleet.run(
+        "rotate",
+        code=2,
+        rotate_rings=[2, "100%"],
+        rotate_canary_tasks=canary,
+        rotate_notify_tasks=fleet.notify(),
+        rotate_max_failures=9,
+    )
+    assert [line.split()[4] for line in lines(output, RESULTS)[1:]] == ["rolled_back", "rolled_back", "left"], output
     assert f"{names[1]}: rotate_canary_tasks failed, so its ring was rolled back: no machine" in output
-    assert all(fleet.original(one) for one in fleet.members)
+    assert all(fleet.original(member) for member in fleet.members)
     assert len(fleet.asked("CreateAccessKey")) == 2
-    assert fleet.events() == [f"started {names[0]}", f"started {names[1]}", f"cut_over {names[0]}", f"cut_over {names[1]}", f"failed {names[1]}",
-                              f"rolled_back {names[0]}", f"rolled_back {names[1]}"]
+    assert fleet.events() == [
+        f"started {names[0]}",
+        f"started {names[1]}",
+        f"cut_over {names[0]}",
+        f"cut_over {names[1]}",
+        f"failed {names[1]}",
+        f"rolled_back {names[0]}",
+        f"rolled_back {names[1]}",
+    ]
 
 
-def test_a_key_that_the_user_finds_wrong_is_given_up(fleet):
+def test_a_key_that_fails_the_tasks_of_the_user_is_deleted(fleet):
     names = fleet.add(3)
-    verify = fleet.hook("verify", {"name": "Try", "ansible.builtin.assert": {"that": [
-        f"rotate_rotation.name != '{names[0]}'", "rotate_rotation.phase == 'issued'", "rotate_rotation.key_id != rotate_rotation.old_key_id"]}})
+    verify = fleet.hook(
+        "verify",
+        {
+            "name": "Try",
+            "ansible.builtin.assert": {
+                "that": [
+                    f"rotate_rotation.name != '{names[0]}'",
+                    "rotate_rotation.phase == 'issued'",
+                    "rotate_rotation.key_id != rotate_rotation.old_key_id",
+                ]
+            },
+        },
+    )
     variables = {"rotate_rings": [2, "100%"], "rotate_verify_tasks": verify, "rotate_notify_tasks": fleet.notify()}
     output = fleet.run("rotate", code=2, **variables)
-    assert f"{names[0]}: rotate_verify_tasks failed, so the new key was given up: " in output
+    assert f"{names[0]}: rotate_verify_tasks failed, so the new key was deleted: " in output
     first, second, third = fleet.members
     assert fleet.original(first) and fleet.original(third)
     assert len(second.keys) == 2 and second.live != second.key and second.works()
-    assert fleet.events() == [f"started {names[0]}", f"started {names[1]}", f"failed {names[0]}", f"aborted {names[0]}", f"cut_over {names[1]}"]
+    assert fleet.events() == [
+        f"started {names[0]}",
+        f"started {names[1]}",
+        f"failed {names[0]}",
+        f"aborted {names[0]}",
+        f"cut_over {names[1]}",
+    ]
 
-    output = fleet.run("rotate", code=2, **{**variables, "rotate_on_verify_failure": "stop", "rotate_rotation_id": "second", "rotate_credentials": [
-        {"name": names[0]}]})
-    assert "nothing was cut over" in output and first.live == first.key and len(first.keys) == 2
+    output = fleet.run(
+        "rotate",
+        code=2,
+        **{
+            **variables,
+            "rotate_on_verify_failure": "stop",
+            "rotate_rotation_id": "second",
+            "rotate_credentials": [{"name": names[0]}],
+        },
+    )
+    assert "the credential was not cut over" in output and first.live == first.key and len(first.keys) == 2
     # The same again without the tasks finishes it.
     fleet.run("rotate", rotate_rotation_id="second", rotate_credentials=[{"name": names[0]}])
     assert first.live != first.key and first.works() and len(fleet.asked("CreateAccessKey")) == 3
 
 
-def test_what_cannot_be_rotated_is_told_before_anything_is_issued(fleet):
+def test_what_cannot_be_rotated_is_reported_before_a_key_is_issued(fleet):
     names = fleet.add(2)
     fleet.aws.add_key(fleet.members[1].user)
     output = fleet.run("rotate", code=2, rotate_notify_tasks=fleet.notify())
     assert f"{names[1]}: there are 2 keys already, of 2" in output and not fleet.asked("CreateAccessKey")
-    assert [line.split()[4] for line in lines(output, SAY)[1:]] == ["left", "failed:"] and fleet.events() == [f"failed {names[1]}"]
+    assert [line.split()[4] for line in lines(output, RESULTS)[1:]] == ["left", "failed:"] and fleet.events() == [
+        f"failed {names[1]}"
+    ]
     fleet.run("rotate", code=2, rotate_max_failures=1)
     assert fleet.members[0].live != fleet.members[0].key and fleet.members[1].live == fleet.members[1].key
-    for variables in ({"rotate_credentials": []}, {"rotate_rings": ["some"]}):
-        assert "has to say what to rotate" in fleet.run("rotate", code=2, **variables)
+    assert "Set rotate_credentials or rotate_discover." in fleet.run("rotate", code=2, rotate_credentials=[])
+    for ring in ("some", "0", "10%x", "-1"):
+        assert "rotate_rings must contain positive numbers" in fleet.run("rotate", code=2, rotate_rings=[1, ring])
 
 
-def test_credentials_are_found_and_those_with_one_key_go_together(fleet):
+def test_credentials_are_found_and_those_that_share_a_key_are_rotated_together(fleet):
     fleet.add(2)
     first = fleet.members[0]
     first.add(f"{first.id}-s3", "s3")
@@ -118,12 +175,12 @@ def test_credentials_are_found_and_those_with_one_key_go_together(fleet):
     assert "left for another run" in output and len(fleet.asked("CreateAccessKey")) == 1
 
 
-def test_one_that_is_stuck_stops_no_other(fleet):
+def test_a_rotation_that_is_stuck_stops_no_other(fleet):
     names = fleet.add(2)
     fleet.run("rotate")
     fleet.spoil(fleet.members[0])
     output = fleet.run("retire", code=2, retire_grace="0s", retire_notify_tasks=fleet.notify("retire"))
-    assert f"{names[0]}: " in output.rpartition("Fail if one is stuck")[2] and len(fleet.members[0].keys) == 2
+    assert f"{names[0]}: " in output.rpartition("Fail if a rotation is stuck")[2] and len(fleet.members[0].keys) == 2
     assert sorted(fleet.members[1].keys.values()) == ["Active", "Inactive"]
     assert fleet.events() == [f"drift {names[0]}", f"disabled {names[1]}"]
 
@@ -134,16 +191,76 @@ def test_rolling_back(fleet, subtests):
     fleet.run("rotate", rotate_credentials=[{"name": names[0]}])
     wanted = [{"name": name} for name in names]
     for what, arguments in {
-        "no terminal": (), "another word": ("-e", "confirm=y"), "check mode": ("-e", "confirm=yes", "--check"),
+        "no terminal": (),
+        "another word": ("-e", "confirm=no"),
+        "check mode": ("-e", "confirm=yes", "--check"),
     }.items():
         with subtests.test(what):
             output = fleet.run("rollback", *arguments, rollback_credentials=wanted)
-            assert f"goes back to {first.key['accessKey']}" in output and "no rotation is under way" in output
-            assert (f"Would be rolled back: {names[0]}" if what == "check mode" else "Nothing was rolled back, as nobody said yes") in output
+            assert f"returns to {first.key['accessKey']}" in output and "no rotation to roll back" in output
+            assert (
+                f"Would be rolled back: {names[0]}"
+                if what == "check mode"
+                else "Nothing was rolled back: the rollback was not confirmed"
+            ) in output
             assert len(first.keys) == 2 and first.live != first.key
     assert f"Rolled back: {names[0]}" in fleet.run("rollback", "-e", "confirm=yes", rollback_credentials=wanted)
     assert fleet.original(first) and fleet.original(second)
     assert "Nothing to roll back." in fleet.run("rollback", "-e", "confirm=yes", rollback_credentials=wanted)
+
+
+def test_a_rollback_of_two_ranchers_asks_once(cluster, cluster_215, aws, tmp_path):
+    """Each host acts on its own Rancher, although the environment names a third server."""
+    fleets = {"prod": RotationFleet(cluster, aws, tmp_path), "staging": RotationFleet(cluster_215, aws, tmp_path)}
+    hosts = {}
+    for host, fleet in fleets.items():
+        names = fleet.add(1)
+        fleet.run("rotate")
+        hosts[host] = {
+            "rancher_kubeconfig": str(fleet.cluster.control_plane.kubeconfig),
+            "rollback_namespace": fleet.namespace,
+            "rollback_credentials": [{"name": names[0]}],
+        }
+    common = {
+        "ansible_connection": "local",
+        "ansible_python_interpreter": sys.executable,
+        "rollback_issuer_options": {"endpoint_url": aws.url, "propagation": 0},
+    }
+    inventory = tmp_path / "ranchers.json"
+    inventory.write_text(json.dumps({"ranchers": {"hosts": hosts, "vars": common}}))
+    at_terminal = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
+    command = [
+        sys.executable,
+        "-c",
+        at_terminal,
+        str(Path(sys.executable).with_name("ansible-playbook")),
+        "-i",
+        str(inventory),
+        "-e",
+        "rollback_hosts=ranchers",
+        "ranchhand.rancher.rollback",
+    ]
+    question = b'Roll back these 2 cloud credentials? Type "yes" to continue'
+    environment = {**cluster.environment(), "K8S_AUTH_KUBECONFIG": str(tmp_path / "nosuch.kubeconfig")}
+    with subprocess.Popen(
+        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+    ) as process:
+        output = b""
+        while True:
+            if select.select([process.stdout], [], [], 1)[0]:
+                more = process.stdout.read(65536)
+                if not more:
+                    break
+                output += more
+            elif question in output:
+                process.stdin.write(b"yes\r")  # again if Ansible was not listening yet
+    assert process.returncode == 0, output
+    assert output.count(question) == 1 and output.count(b"TASK [Show the plan]") == 1
+    plan = output.partition(b"TASK [Show the plan]")[2].partition(b"TASK [")[0].decode()
+    for host, fleet in fleets.items():
+        (member,) = fleet.members
+        assert re.search(f"{host} +{member.name} .*returns to {member.key['accessKey']}", plan), plan
+        assert fleet.original(member)
 
 
 def test_the_status_fits_a_terminal(fleet):
@@ -152,18 +269,24 @@ def test_the_status_fits_a_terminal(fleet):
     fleet.spoil(fleet.members[1])
     for arguments in ((), ("--check",)):
         output = fleet.run("rotation_status", *arguments, rotation_status_max_age="90d")
-        assert changed(output) == 0 and max(map(len, output.partition("TASK [Show them]")[2].partition("\n}")[0].splitlines()[1:])) <= 100
-        header, *rows = lines(output, "Show them")
-        cells = re.compile("(.{17}) (.{13}) (.{11}) (.{4}) (.{15}) (.{5}) (.*)")
-        assert [cell.strip() for cell in cells.fullmatch(header).groups()] == ["NAME", "DRIVER", "PHASE", "AGE", "NEXT STEP", "DUE", "BLOCKED BY"]
-        of = {name.strip(): [cell.strip() for cell in rest] for name, *rest in (cells.fullmatch(row).groups() for row in rows[:3])}
+        assert (
+            changed(output) == 0
+            and max(map(len, output.partition("TASK [Show the rotations]")[2].partition("\n}")[0].splitlines()[1:]))
+            <= 100
+        )
+        header, *rows = lines(output, "Show the rotations")
+        assert re.split("  +", header) == ["NAME", "DRIVER", "PHASE", "KEY AGE", "NEXT STEP", "DUE", "BLOCKED BY"]
+        of = {name: cells for name, *cells in (re.split("  +", row) for row in rows[:3])}
         cut_over, drifted, idle = (of[name] for name in names)
         assert cut_over == ["amazonec2", "grace", "0m", "disable old key", "23h", "grace"]
         assert drifted[-1] == "problem, see below" and drifted[1] == "grace", drifted
         assert idle == ["amazonec2", "idle", "0m", "rotate", "89d", "-"]
         below = " ".join(rows[3:])
-        assert f"{names[0]} (cattle-global-data:{fleet.members[0].id}): waiting for grace: 20" in below and f"{fleet.members[1].id}): drift: " in below
-    assert "There is no such cloud credential." in fleet.run("rotation_status", rotation_status_name="nosuch")
+        assert (
+            f"{names[0]} (cattle-global-data:{fleet.members[0].id}): waiting for grace: 20" in below
+            and f"{fleet.members[1].id}): drift: " in below
+        )
+    assert "No cloud credential matches." in fleet.run("rotation_status", rotation_status_name="nosuch")
 
 
 def test_the_examples(cluster, aws, fleet, tmp_path, monkeypatch):
@@ -175,8 +298,10 @@ def test_the_examples(cluster, aws, fleet, tmp_path, monkeypatch):
     vault, secret = tmp_path / "vault.yml", secrets.token_hex(16)
     vault.write_text(json.dumps({"vault_new_do_token": secret, "rotate_issuer_options": {}, "rotate_rotation_id": ""}))
     for playbook, words in {
-        "rotate": r"do prod +digitalocean +idle +would go through preparing, issued, grace", "retire": "Nothing is to be retired",
-        "rollback": "aws old +amazonec2 +idle +no rotation is under way", "rotation_status": r"aws staging +amazonec2",
+        "rotate": r"do prod +digitalocean +idle +would go through preparing, issued, grace",
+        "retire": "There is no old key to retire",
+        "rollback": "aws old +amazonec2 +idle +no rotation to roll back",
+        "rotation_status": r"aws staging +amazonec2",
     }.items():
         output = fleet.run(playbook, "-e", f"@{EXAMPLES / playbook}.yml", "-e", f"@{vault}", "--check")
         assert re.search(words, output) and secret not in output, output

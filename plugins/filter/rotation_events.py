@@ -1,0 +1,58 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: rotation_events
+short_description: Events to notify about
+version_added: 0.1.0
+description:
+  - Returns an event for each unit of credentials that share a key.
+author:
+  - ranchhand contributors (@ranchhand)
+positional: _input, event
+options:
+  _input:
+    description: Rotations as M(ranchhand.rancher.cloud_credential_rotation) returns them.
+    type: list
+    elements: dict
+    required: true
+  event:
+    description: Name of the event. By default it follows from each rotation.
+    type: str
+"""
+
+EXAMPLES = r"""
+- name: Notify the operators
+  ansible.builtin.include_tasks: notify.yml
+  loop: "{{ result.rotations | ranchhand.rancher.rotation_events }}"
+"""
+
+RETURN = r"""
+_value:
+  description: Events, each with C(rotation) and C(event).
+  type: list
+  elements: dict
+  contains:
+    rotation:
+      description: The rotation.
+      type: dict
+    event:
+      description:
+        - O(event), else V(drift) or V(failed) after a failure, V(cut_over) after the cutover, V(disabled), or the
+          C(action).
+      type: str
+"""
+
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import plain_filter
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._rotation_plan import event_of, first_of_each_unit
+
+
+def _rotation_events(rotations, event=None):
+    return [{"rotation": rotation, "event": event or event_of(rotation)} for rotation in first_of_each_unit(rotations)]
+
+
+class FilterModule:
+    def filters(self):
+        return {"rotation_events": plain_filter(_rotation_events)}

@@ -1,0 +1,195 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Planning for the roles rotate and retire and the playbook leaked_key. Pure.
+
+A rotation is the mapping that ``cloud_credential_rotation`` returns for a credential. Credentials that share a key are
+rotated together: they form a unit, which is identified by the first id of ``members``. No function here handles a
+secret, except ``items_for_call`` and ``items_to_retire``, which pass the options of an item on without reading them.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import typing as t
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from ..module_utils._rotation.record import DISABLED, IDLE
+
+Rotation = t.Mapping[str, t.Any]
+Item = t.Dict[str, t.Any]
+Progress = t.Dict[str, t.Any]
+
+_RING = re.compile(r"([1-9][0-9]*)(%?)")
+
+
+def unit_of(rotation: Rotation) -> str:
+    """Return the id of the unit that a rotation belongs to."""
+    return str(rotation["members"][0])
+
+
+def first_of_each_unit(rotations: Iterable[Rotation]) -> list[Rotation]:
+    """Return one rotation for each unit, in order."""
+    found: dict[str, Rotation] = {}
+    for rotation in rotations:
+        found.setdefault(unit_of(rotation), rotation)
+    return list(found.values())
+
+
+def due_units(plan: Iterable[Rotation]) -> list[str]:
+    """Return the units that a run in check mode would change, in order, without those that cannot be rotated."""
+    return [unit_of(rotation) for rotation in first_of_each_unit(plan) if rotation["steps"] and "code" not in rotation]
+
+
+def ring_size(size: object, total: int) -> int:
+    """Return how many of ``total`` units a ring may reach: a number, or a percentage rounded up.
+
+    Raises:
+        ValueError: ``size`` is neither.
+    """
+    match = _RING.fullmatch(str(size))
+    if match is None:
+        raise ValueError("a ring must be a positive number or percentage, such as 1 or 10%")
+    number = int(match.group(1))
+    return min(total, math.ceil(number * total / 100) if match.group(2) else number)
+
+
+def split_into_rings(plan: Iterable[Rotation], sizes: Sequence[object]) -> list[list[str]]:
+    """Split the units that are due into rings. Each size counts from the first unit; empty rings are left out."""
+    units = due_units(plan)
+    rings: list[list[str]] = []
+    begin = 0
+    for size in sizes:
+        end = max(begin, ring_size(size, len(units)))
+        if end > begin:
+            rings.append(units[begin:end])
+        begin = end
+    return rings
+
+
+def items_for_call(
+    credentials: Sequence[Mapping[str, t.Any]],
+    rotations: Sequence[Rotation],
+    units: Collection[str] | None,
+    options: Mapping[str, t.Any],
+) -> list[Item]:
+    """Return the items of a call of ``cloud_credential_rotation``.
+
+    Args:
+        credentials: Items of the user; if empty, each of ``rotations`` becomes an item.
+        rotations: What the module returned for these items, in the same order. Only needed with ``units``, or without
+            ``credentials``.
+        units: Units to keep, all if None.
+        options: Options that replace those of each item.
+    """
+    items = [dict(item.items()) for item in credentials] or [{"id": rotation["id"]} for rotation in rotations]
+    if units is not None:
+        items = [item for item, rotation in zip(items, rotations, strict=True) if unit_of(rotation) in units]
+    return [{**item, **options} for item in items]
+
+
+def start_progress(plan: Sequence[Rotation]) -> Progress:
+    """Return the progress of a run before its first call; see ``add_call``."""
+    failures = [rotation for rotation in first_of_each_unit(plan) if "code" in rotation]
+    return {
+        "rotations": [
+            rotation if "code" in rotation else {**rotation, "action": "unchanged", "steps": []} for rotation in plan
+        ],
+        "reached": failures,
+        "failures": failures,
+        "failed_units": [unit_of(rotation) for rotation in failures],
+        "pending_units": due_units(plan),
+        "changed": False,
+    }
+
+
+def add_call(progress: Progress, result: Mapping[str, t.Any], units: Collection[str]) -> Progress:
+    """Return the progress after a call.
+
+    Args:
+        progress: The progress before.
+        result: The result of the module. Without ``rotations`` the call failed as a whole, so each rotation failed.
+        units: The units of the call.
+
+    Returns:
+        ``rotations`` is the latest state of each credential, ``reached`` one rotation for each unit of this call,
+        ``failures`` every failure so far, ``failed_units`` the units with a failure, ``pending_units`` those that no
+        call has begun, ``changed`` whether any call changed something.
+    """
+    rotations = _results_of(progress, result, units)
+    latest = {rotation["id"]: rotation for rotation in rotations}
+    reached = first_of_each_unit(rotations)
+    failures = [*progress["failures"], *(rotation for rotation in reached if "code" in rotation)]
+    return {
+        "rotations": [latest.get(rotation["id"], rotation) for rotation in progress["rotations"]],
+        "reached": reached,
+        "failures": failures,
+        "failed_units": list(dict.fromkeys(map(unit_of, failures))),
+        "pending_units": [unit for unit in progress["pending_units"] if unit not in units],
+        "changed": progress["changed"] or any(rotation["steps"] for rotation in rotations),
+    }
+
+
+def _results_of(progress: Progress, result: Mapping[str, t.Any], units: Collection[str]) -> Sequence[Rotation]:
+    if "rotations" in result:
+        return t.cast("Sequence[Rotation]", result["rotations"])
+    failure = {
+        "action": "failed",
+        "steps": [],
+        "code": result.get("code", "server_error"),
+        "msg": result.get("msg", "the call failed"),
+    }
+    return [{**rotation, **failure} for rotation in progress["rotations"] if unit_of(rotation) in units]
+
+
+def event_of(rotation: Rotation) -> str:
+    """Return what happened to a rotation, in a word for the tasks that notify."""
+    if "code" in rotation:
+        return "drift" if rotation["code"] == "drift" else "failed"
+    if rotation["action"] == "rotated":
+        return "cut_over"
+    return "disabled" if rotation["phase"] == DISABLED else str(rotation["action"])
+
+
+def needs_retirement(rotation: Rotation) -> bool:
+    """Return whether a rotation is unfinished, or the credential contains a retired key since Rancher was restored."""
+    return rotation["phase"] != IDLE or bool(rotation.get("problems", rotation.get("problem")))
+
+
+def items_to_retire(rotations: Iterable[Rotation], issuers: Mapping[str, Mapping[str, t.Any]]) -> list[Item]:
+    """Return an item for each rotation that needs retirement, with the options set for its issuer."""
+    return [
+        {"id": rotation["id"], **issuers.get(rotation["issuer"], {})}
+        for rotation in rotations
+        if needs_retirement(rotation)
+    ]
+
+
+def find_leaked_key(credentials: Iterable[Mapping[str, t.Any]], key_id: str) -> dict[str, t.Any]:
+    """Find a leaked key.
+
+    Args:
+        credentials: What ``cloud_credential_info`` returns with ``problems: true``.
+        key_id: The public id of the key, as it is in a field of ``config``.
+
+    Returns:
+        Three lists of items with an ``id``: ``holders`` are the credentials that use the key, ``retiring`` the holders
+        whose rotation has not deleted the key before it yet, ``former`` the credentials whose rotation has replaced the
+        key and not deleted it yet. ``valid`` is whether the key can still be used.
+    """
+    holders, retiring, former = [], [], []
+    valid = False
+    for credential in credentials:
+        rotation = credential["rotation"] or {}
+        old_key = rotation.get("old_key_id")
+        item = {"id": credential["id"]}
+        if key_id in credential["config"].values():
+            holders.append(item)
+            valid = True
+            if old_key:
+                retiring.append(item)
+        if old_key == key_id:
+            former.append(item)
+            valid = valid or rotation["phase"] != DISABLED
+    return {"holders": holders, "retiring": retiring, "former": former, "valid": valid}

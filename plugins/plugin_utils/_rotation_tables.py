@@ -1,0 +1,171 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rows of the tables that the roles rotate and retire and the playbooks rollback and rotation_status show. Pure.
+
+A rotation is what ``cloud_credential_rotation`` and ``cloud_credential_rotation_info`` return for a credential.
+"""
+
+from __future__ import annotations
+
+import textwrap
+import typing as t
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from ..module_utils._common.times import Time, now, parse_time
+from ._rotation_plan import unit_of
+
+Rotation = t.Mapping[str, t.Any]
+Row = t.Dict[str, str]
+
+_NEXT_STEPS = {
+    "disable the old key": "disable old key",
+    "delete the old key": "delete old key",
+    "finish rolling back": "finish rollback",
+}
+
+
+def rotation_rows(
+    rotations: Sequence[Rotation],
+    table: str,
+    check_mode: bool = False,
+    credentials: Sequence[Mapping[str, t.Any]] = (),
+    pending_units: Collection[str] = (),
+    host: str | None = None,
+) -> list[Row]:
+    """Return the rows of a table.
+
+    Args:
+        table: ``plan``, ``rotate``, ``retire``, ``rollback`` or ``status``.
+        check_mode: For ``retire``: whether the steps were only predicted.
+        credentials: For ``plan``: what ``cloud_credential_info`` returns with references.
+        pending_units: For ``rotate``: the units that no call has begun.
+        host: Name for the first column.
+
+    Raises:
+        ValueError: There is no such table.
+    """
+    first = {} if host is None else {"host": host}
+    if table == "status":
+        return [{**first, **_status(rotation, now())} for rotation in rotations]
+    uses = {credential["id"]: len(credential["references"]) for credential in credentials}
+    describe: dict[str, t.Callable[[Rotation], str]] = {
+        "plan": lambda rotation: _planned(rotation, uses.get(rotation["id"], 0)),
+        "rotate": lambda rotation: _rotated(rotation, pending_units),
+        "retire": lambda rotation: _retired(rotation, "would go through" if check_mode else "went through"),
+        "rollback": _rolled_back,
+    }
+    if table not in describe:
+        raise ValueError(f"{table!r} is not a table of rotations. Use {', '.join(describe)} or status.")
+    return [
+        {
+            **first,
+            "name": rotation["name"],
+            "driver": rotation["driver"] or "",
+            "phase": rotation["phase"],
+            "result": describe[table](rotation),
+        }
+        for rotation in rotations
+    ]
+
+
+def rotation_details(rotations: Iterable[Rotation], width: int = 88) -> list[str]:
+    """Return the lines of a paragraph for each rotation that has a problem or waits for something."""
+    lines = []
+    for rotation in rotations:
+        reason = _reason(rotation)
+        if reason:
+            lines += textwrap.wrap(f"{rotation['name']} ({rotation['id']}): {reason}", width)
+    return lines
+
+
+def _status(rotation: Rotation, moment: Time) -> Row:
+    """Return a row that fits into a terminal of 100 columns."""
+    return {
+        "name": rotation["name"][:17],
+        "driver": (rotation["driver"] or "")[:13],
+        "phase": rotation["phase"],
+        "key_age": "-" if _age(rotation) is None else _span(_age(rotation)),
+        "next_step": _NEXT_STEPS.get(rotation["next_step"], rotation["next_step"]),
+        "due": _due(rotation, moment),
+        "blocked_by": _blocked_by(rotation),
+    }
+
+
+def _planned(rotation: Rotation, users: int) -> str:
+    if "code" in rotation:
+        return f"cannot be rotated: {rotation['msg']}"
+    if rotation["steps"]:
+        return f"would go through {', '.join(rotation['steps'])}; used in {users} {'place' if users == 1 else 'places'}"
+    return _waiting(rotation, "not due")
+
+
+def _rotated(rotation: Rotation, pending_units: Collection[str]) -> str:
+    if "code" in rotation:
+        return f"failed: {rotation['msg']}"
+    if unit_of(rotation) in pending_units:
+        return "left for another run"
+    if not rotation["steps"]:
+        return _waiting(rotation, "not due")
+    return f"rotated, has the key {rotation['key_id']}" if rotation["action"] == "rotated" else str(rotation["action"])
+
+
+def _retired(rotation: Rotation, went_through: str) -> str:
+    if "code" in rotation:
+        return f"failed: {rotation['msg']}"
+    if rotation["steps"]:
+        return f"{went_through} {', '.join(rotation['steps'])}"
+    return _waiting(rotation, "nothing to do")
+
+
+def _rolled_back(rotation: Rotation) -> str:
+    if "code" in rotation:
+        return f"is not changed: {rotation['msg']}"
+    if rotation["steps"]:
+        return f"returns to {rotation['old_key_id']}; {rotation['key_id'] or 'the new key'} is deleted"
+    return "no rotation to roll back"
+
+
+def _waiting(rotation: Rotation, otherwise: str) -> str:
+    return "; ".join(rotation["waiting_for"]) or otherwise
+
+
+def _span(seconds: int) -> str:
+    for unit, size in (("d", 86400), ("h", 3600)):
+        if seconds >= size:
+            return f"{seconds // size}{unit}"
+    return f"{seconds // 60}m"
+
+
+def _due(rotation: Rotation, moment: Time) -> str:
+    if not rotation["due_at"]:
+        return "-"
+    return "now" if rotation["due"] else _span(int((parse_time(rotation["due_at"]) - moment).total_seconds()))
+
+
+def _blocked_by(rotation: Rotation) -> str:
+    if _problems(rotation):
+        return "problem, see below"
+    if rotation.get("running"):
+        return "another run"
+    gates = [reason.partition(":")[0] for reason in rotation["waiting_for"]]
+    if not gates:
+        return "-"
+    return gates[0] if len(gates) == 1 else f"{gates[0]} +{len(gates) - 1}"
+
+
+def _reason(rotation: Rotation) -> str:
+    problems = _problems(rotation)
+    if problems:
+        return "; ".join(f"{problem['code']}: {problem['message']}" for problem in problems)
+    return f"waiting for {'; '.join(rotation['waiting_for'])}" if rotation["waiting_for"] else ""
+
+
+def _age(rotation):  # interim
+    return rotation["key_age_seconds"] if "key_age_seconds" in rotation else rotation["age"]
+
+
+def _problems(rotation):  # interim
+    if "problems" in rotation:
+        return rotation["problems"]
+    return [{"code": p.partition(":")[0], "message": p.partition(": ")[2]} for p in [rotation.get("problem")] if p]
