@@ -71,7 +71,8 @@ def test_from_nothing_and_back(scheduling):
     assert "WARNING" not in output, output
 
     (injector,) = [one["injectors"] for one in awx.all("credential_types")]
-    assert injector == {"file": {"template.kubeconfig": "{{ kubeconfig }}"}, "env": {"K8S_AUTH_KUBECONFIG": "{{ tower.filename.kubeconfig }}"}}
+    assert injector == {"file": {"template.kubeconfig": "{{ kubeconfig }}"}, "env": {"K8S_AUTH_KUBECONFIG": "{{ tower.filename.kubeconfig }}"},
+                        "extra_vars": {"rancher_kubeconfig": "{{ tower.filename.kubeconfig }}"}}
     credential = awx.named("credentials")["ranchhand kubeconfig"]
     assert json.loads(credential["inputs"]["kubeconfig"]) == {"users": [scheduling.kubeconfig]}
     (project,), (inventory,), (source,) = awx.all("projects"), awx.all("inventories"), awx.all("inventory_sources")
@@ -105,7 +106,7 @@ def test_from_nothing_and_back(scheduling):
 
     scheduling.written()
     assert scheduling.run("--check")[0] == 0 and not scheduling.written()
-    newer = {"schedule_awx_project_branch": "v2", "schedule_awx_execution_environment": "newer", "schedule_awx_approval_timeout": 60}
+    newer = {"schedule_awx_project_branch": "v2", "schedule_awx_execution_environment": "newer", "schedule_awx_approval_timeout": "60s"}
     assert scheduling.run("--check", **newer)[0] == 1 and not scheduling.written()
     scheduling.run(**newer, schedule_awx_update_kubeconfig=True)
     assert [body for method, path, body in scheduling.written() if method == "PATCH" and path == credential["url"]]
@@ -121,5 +122,5 @@ def test_from_nothing_and_back(scheduling):
 
 
 def test_what_is_missing_is_told(scheduling):
-    assert "schedule_awx_project_url has to say" in scheduling.run(code=2, schedule_awx_project_url="")[1]
+    assert "schedule_awx_project_url is required with awx" in scheduling.run(code=2, schedule_awx_project_url="")[1]
     assert not scheduling.written()

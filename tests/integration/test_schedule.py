@@ -196,14 +196,14 @@ def test_mistakes_are_told_before_anything_is_written(cluster, subtests):
         "schedule_jobs.rotate.vars must be": [{**machine, "schedule_jobs": {"rotate": {"at": "02:30", "vars": [1]}}}],
         "schedule_jobs.rotate.playbook must be": [{**machine, "schedule_jobs": {"rotate": {"at": "02:30", "playbook": "a b"}}}],
         "schedule_jobs.drift.rights must be one of rotate, retire, report": [{**kubernetes, "schedule_jobs": {"drift": {"at": "02:30"}}}],
-        "schedule_jobs.report.vars.report_files has to say": [kubernetes],
-        "schedule_image has to name": [{"schedule_with": "kubernetes"}],
-        "schedule_project must be a full path": [{**machine, "schedule_project": "here; rm -rf"}],
-        "schedule_project must not lie in /home or /root": [{**machine, "schedule_project": "/root/project"}],
-        "schedule_kubeconfig_file or schedule_project has to say": [{"schedule_with": "cron"}],
-        "schedule_timezone cannot be had with cron": [{**machine, "schedule_with": "cron", "schedule_timezone": "UTC"}],
+        "schedule_jobs.report.vars.report_files is required": [kubernetes],
+        "schedule_image is required with kubernetes": [{"schedule_with": "kubernetes"}],
+        "schedule_project must be an absolute path": [{**machine, "schedule_project": "here; rm -rf"}],
+        "schedule_project must not be in /home or /root": [{**machine, "schedule_project": "/root/project"}],
+        "schedule_kubeconfig_file or schedule_project is required": [{"schedule_with": "cron"}],
+        "schedule_timezone is not supported with cron": [{**machine, "schedule_with": "cron", "schedule_timezone": "UTC"}],
         "schedule_name_prefix must be": [{**machine, "schedule_name_prefix": "Ranch hand"}],
-        "localhost has no /srv/project, which the jobs need": [{**machine, "schedule_executable": "/usr/bin/env"}],
+        "/srv/project does not exist on localhost, but the jobs need it": [{**machine, "schedule_executable": "/usr/bin/env"}],
     }
     given = [(words, variables) for words, several in cases.items() for variables in several]
     mark = cluster.control_plane.audit_mark()
