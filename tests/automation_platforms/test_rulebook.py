@@ -35,7 +35,7 @@ class Rulebook:
             self.port = probe.getsockname()[1]
         (folder / "inventory.yml").write_text(json.dumps({"ranchers": {"hosts": {"prod": {
             "ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}",
-            "rotate_kubeconfig": str(leak.cluster.control_plane.kubeconfig), "retire_kubeconfig": "{{ rotate_kubeconfig }}",
+            "rancher_kubeconfig": str(leak.cluster.control_plane.kubeconfig),
             "rotate_namespace": leak.namespace, "retire_namespace": leak.namespace, "rotate_issuer_options": {"endpoint_url": leak.aws.url, "propagation": 0},
         }}}}))
         (folder / "leaked_key.yml").write_text(json.dumps({"leaked_key_token": self.token, "leaked_key_port": self.port, "leaked_key_hosts": "ranchers"}))
