@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The role guard, and the playbooks remove_credentials and where_used, as people run them; there is no terminal here."""
+"""The role guard and the playbooks remove_credentials and where_used, run by ansible-playbook without a terminal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from support.objects import TEMPLATES, downstream
 
 
 def run(cluster, playbook, *arguments, **variables):
-    """All that ansible-playbook prints; it has to end well."""
+    """Return the output of an ansible-playbook run that must succeed."""
     command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "localhost,", "-c", "local", f"ranchhand.rancher.{playbook}",
                "-e", json.dumps(variables), *arguments]
     done = subprocess.run(command, env=cluster.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -30,7 +30,7 @@ def run(cluster, playbook, *arguments, **variables):
 
 @pytest.fixture
 def used(cluster):
-    """One credential that is used in three places, two that are not."""
+    """A cluster with one credential that is used by three fields and two that are not used."""
     for name in ("used", "free {{ 1 }}", "other"):
         cluster.secret(f"cc-{name.split()[0]}", display_name=name)
     downstream(cluster, "prod", {"cloudCredentialSecretName": "cattle-global-data:cc-used", "rkeConfig": {"machinePools": [
@@ -43,38 +43,40 @@ def used(cluster):
 def test_where_used(used):
     output = run(used, "where_used")
     tree = [
-        "free {{ 1 }} (digitalocean, cattle-global-data:cc-free)", "└── used by nothing",
-        "other (digitalocean, cattle-global-data:cc-other)", "└── used by nothing",
+        "free {{ 1 }} (digitalocean, cattle-global-data:cc-free)", "└── not used",
+        "other (digitalocean, cattle-global-data:cc-other)", "└── not used",
         "used (digitalocean, cattle-global-data:cc-used)", "├── Cluster",
         "│   ├── fleet-default/prod: spec.cloudCredentialSecretName",
         "│   └── fleet-default/prod: spec.rkeConfig.machinePools[].cloudCredentialSecretName",
         "└── NodeTemplate", "    └── cattle-global-nt/nt-a: spec.cloudCredentialName",
     ]
     assert [line for line in json.loads("{" + output.partition("=> {")[2].partition("\n}")[0] + "}")["msg"] if line] == tree
-    assert "There is no such cloud credential." in run(used, "where_used", where_used_name="nosuch")
+    assert "No cloud credential matches." in run(used, "where_used", where_used_name="nosuch")
     assert "cc-free" not in run(used, "where_used", where_used_id="cc-used")
 
 
 WANTED = [{"name": "used"}, {"name": "free {{ '{{' }} 1 }}"}, {"id": "cc-nosuch"}]
 
 
-def test_nobody_said_yes(used, subtests):
+def test_not_confirmed(used, subtests):
     for what, arguments in {
-        "no terminal": (), "another word": ("-e", "confirm=y"), "a truth": ("-e", '{"confirm": true}'), "in capitals": ("-e", "confirm=YES"),
+        "no terminal": (), "no": ("-e", "confirm=no"), "false": ("-e", '{"confirm": false}'), "null": ("-e", '{"confirm": null}'),
         "check mode": ("-e", "confirm=yes", "--check"),
     }.items():
         with subtests.test(what):
             output = run(used, "remove_credentials", *arguments, remove_credentials_list=WANTED)
-            assert ("Would be removed: free" if what == "check mode" else "Nothing was removed") in output
+            assert ("Would be deleted: free" if what == "check mode" else "Nothing was deleted") in output
             assert len(used.secrets()) == 3
     assert "remove_credentials_list is empty" in run(used, "remove_credentials", "-e", "confirm=yes")
 
 
-def test_yes(used):
-    output = run(used, "remove_credentials", "-e", "confirm=yes", remove_credentials_list=WANTED)
-    for words in ("stays, used by:", "NodeTemplate cattle-global-nt/nt-a (spec.cloudCredentialName)", "goes", "is not there", "Removed: free"):
+@pytest.mark.parametrize("confirm", ["yes", "YES", "true", True], ids=repr)
+def test_confirmed(used, confirm):
+    output = run(used, "remove_credentials", "-e", json.dumps({"confirm": confirm}), remove_credentials_list=WANTED)
+    for words in ("is kept, it is in use:", "used by NodeTemplate cattle-global-nt/nt-a (spec.cloudCredentialName)", "will be deleted",
+                  "does not exist", "Deleted: free"):
         assert words in output
-    assert sorted(one["metadata"]["name"] for one in used.secrets()) == ["cc-other", "cc-used"]
+    assert sorted(secret["metadata"]["name"] for secret in used.secrets()) == ["cc-other", "cc-used"]
 
 
 def test_the_role_guard(cluster):

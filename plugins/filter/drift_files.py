@@ -1,0 +1,52 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: drift_files
+short_description: Content of the drift files of several hosts
+version_added: 0.1.0
+description:
+  - Hosts with the same path share one file.
+author:
+  - ranchhand contributors (@ranchhand)
+positional: _input
+options:
+  _input:
+    description: For each host a mapping with C(host), C(path), C(drift) (list of objects) and C(failed) (whether the comparison failed).
+    type: list
+    elements: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Write the drift files
+  ansible.builtin.copy:
+    dest: "{{ item.path }}"
+    content: "{{ item.content | to_nice_json }}"
+    mode: "0644"
+  loop: "{{ outcomes | ranchhand.rancher.drift_files }}"
+"""
+
+RETURN = r"""
+_value:
+  description: Mappings with C(path) and C(content), itself a mapping with C(drift) and C(failed).
+  type: list
+  elements: dict
+"""
+
+import typing as t
+
+from ansible.utils.unsafe_proxy import wrap_var
+from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import to_builtin
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._declare import drift_files
+
+
+def _drift_files(outcomes: t.Any) -> t.Any:
+    return wrap_var(drift_files(to_builtin(outcomes)))
+
+
+class FilterModule:
+    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
+        return {"drift_files": _drift_files}

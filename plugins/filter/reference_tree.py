@@ -1,0 +1,54 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: reference_tree
+short_description: Lines of a tree of the objects that use cloud credentials
+version_added: 0.1.0
+description:
+  - Returns a line for each cloud credential, and below it the objects that refer to it, grouped by kind.
+author:
+  - ranchhand contributors (@ranchhand)
+positional: _input
+options:
+  _input:
+    description: A result of M(ranchhand.rancher.cloud_credential_info) with C(references=true).
+    type: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: List the cloud credentials with their references
+  ranchhand.rancher.cloud_credential_info:
+    references: true
+  register: listed
+
+- name: Show them
+  ansible.builtin.debug:
+    msg: "{{ listed | ranchhand.rancher.reference_tree }}"
+"""
+
+RETURN = r"""
+_value:
+  description: The lines.
+  type: list
+  elements: str
+"""
+
+import typing as t
+
+from ansible.utils.unsafe_proxy import wrap_var
+from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import to_builtin
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._text_output import reference_tree
+
+
+def _reference_tree(result: t.Any) -> t.Any:
+    listed = to_builtin(result)
+    return wrap_var(reference_tree(listed["credentials"], listed.get("references_incomplete") or ()))
+
+
+class FilterModule:
+    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
+        return {"reference_tree": _reference_tree}
