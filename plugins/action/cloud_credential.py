@@ -10,5 +10,5 @@ from ansible_collections.ranchhand.rancher.plugins.plugin_utils._action import R
 
 class ActionModule(RanchhandAction):
     spec = CLOUD_CREDENTIAL
-    core = manage_cloud_credentials
+    core = staticmethod(manage_cloud_credentials)
     check = staticmethod(parse_desired_credentials)

@@ -9,4 +9,4 @@ from ansible_collections.ranchhand.rancher.plugins.plugin_utils._action import R
 
 class ActionModule(RanchhandAction):
     spec = CLOUD_CREDENTIAL_INFO
-    core = list_cloud_credential_info
+    core = staticmethod(list_cloud_credential_info)

@@ -10,7 +10,6 @@ from ansible_collections.ranchhand.rancher.plugins.plugin_utils._action import R
 
 class ActionModule(RanchhandAction):
     on_controller = True
-    _supports_async = False
     spec = CLOUD_CREDENTIAL_ROTATION
-    core = manage_rotations
+    core = staticmethod(manage_rotations)
     check = staticmethod(parse_rotations)

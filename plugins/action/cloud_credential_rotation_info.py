@@ -10,7 +10,6 @@ from ansible_collections.ranchhand.rancher.plugins.plugin_utils._action import R
 
 class ActionModule(RanchhandAction):
     on_controller = True
-    _supports_async = False
     spec = CLOUD_CREDENTIAL_ROTATION_INFO
-    core = list_rotation_info
+    core = staticmethod(list_rotation_info)
     check = staticmethod(check_info)

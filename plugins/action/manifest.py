@@ -9,4 +9,4 @@ from ansible_collections.ranchhand.rancher.plugins.plugin_utils._action import R
 
 class ActionModule(RanchhandAction):
     spec = MANIFEST
-    core = manage_manifest
+    core = staticmethod(manage_manifest)

@@ -10,5 +10,5 @@ from ansible_collections.ranchhand.rancher.plugins.plugin_utils._action import R
 
 class ActionModule(RanchhandAction):
     spec = NODE_TEMPLATE
-    core = manage_node_templates
+    core = staticmethod(manage_node_templates)
     check = staticmethod(parse_desired_node_templates)

@@ -9,4 +9,4 @@ from ansible_collections.ranchhand.rancher.plugins.plugin_utils._action import R
 
 class ActionModule(RanchhandAction):
     spec = NODE_TEMPLATE_INFO
-    core = list_node_templates
+    core = staticmethod(list_node_templates)

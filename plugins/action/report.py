@@ -12,9 +12,8 @@ from ansible_collections.ranchhand.rancher.plugins.plugin_utils._report.write im
 
 class ActionModule(RanchhandAction):
     on_controller = True
-    _supports_async = False
     spec = REPORT
-    core = write_report
+    core = staticmethod(write_report)
     check = staticmethod(check_report)
 
     def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:

@@ -12,14 +12,19 @@ attributes:
     description: Can run in C(check_mode) and return changed status prediction without modifying target.
     support: full
     details:
-      - Nothing is written, not even as a dry run. RV(ignore:changed), the actions and the diff are those of the real run.
+      - Nothing is written, not even as a dry run. RV(ignore:changed), the actions and the diff are those of a real run.
   diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in C(check_mode)), when in diff mode.
+    description: >-
+      Will return details on what has changed (or possibly needs changing in C(check_mode)), when in diff mode.
     support: full
     details:
-      - Of secrets only the names of the fields that change are shown, never a value.
+      - Of a secret field, the diff contains only the name.
   idempotent:
-    description: When run twice in a row outside check mode, with the same arguments, the second invocation indicates no change.
+    description: >-
+      When run twice in a row outside check mode, with the same arguments, the second invocation indicates no change.
+    support: full
+  async:
+    description: Supports being used with the C(async) keyword.
     support: full
   action_group:
     description: Use C(group/ranchhand.rancher.all) in C(module_defaults) to set defaults for this module.
@@ -37,15 +42,20 @@ attributes:
     details:
       - This module only reads.
   diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in C(check_mode)), when in diff mode.
+    description: >-
+      Will return details on what has changed (or possibly needs changing in C(check_mode)), when in diff mode.
     support: N/A
     details:
       - This module only reads.
   idempotent:
-    description: When run twice in a row outside check mode, with the same arguments, the second invocation indicates no change.
+    description: >-
+      When run twice in a row outside check mode, with the same arguments, the second invocation indicates no change.
     support: full
     details:
       - This module only reads.
+  async:
+    description: Supports being used with the C(async) keyword.
+    support: full
   action_group:
     description: Use C(group/ranchhand.rancher.all) in C(module_defaults) to set defaults for this module.
     support: full

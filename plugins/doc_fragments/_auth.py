@@ -10,8 +10,9 @@ options:
   kubeconfig:
     description:
       - Path of a kubeconfig, or its content as a mapping or as YAML text.
-      - Without it, E(K8S_AUTH_KUBECONFIG), the account of the pod this runs in, E(KUBECONFIG) and C(~/.kube/config) are used, in this order.
-      - Of Rancher's clusters it has to be the management cluster (C(local)), directly or through Rancher's proxy.
+      - If it is not set, E(K8S_AUTH_KUBECONFIG), the service account of the pod, E(KUBECONFIG) and C(~/.kube/config)
+        are used, in this order.
+      - It must connect to Rancher's management cluster (C(local)), directly or through Rancher's proxy.
     type: raw
   context:
     description:
@@ -20,12 +21,13 @@ options:
     type: str
   host:
     description:
-      - URL of the API server, for example V(https://rancher.example.com/k8s/clusters/local) together with a Rancher API token in O(api_key).
+      - URL of the API server, for example V(https://rancher.example.com/k8s/clusters/local) together with a Rancher API
+        token in O(api_key).
       - Can also be given with E(K8S_AUTH_HOST).
     type: str
   api_key:
     description:
-      - Bearer token.
+      - Bearer token, such as a Rancher API token.
       - Can also be given with E(K8S_AUTH_API_KEY).
     type: str
   username:
@@ -40,13 +42,14 @@ options:
     type: str
   validate_certs:
     description:
-      - Whether to verify the API server's certificate, which is so unless the kubeconfig says otherwise.
+      - Whether to verify the certificate of the API server. By default it is verified, unless the kubeconfig sets
+        C(insecure-skip-tls-verify).
       - Can also be given with E(K8S_AUTH_VERIFY_SSL).
     type: bool
     aliases: [verify_ssl]
   ca_cert:
     description:
-      - Path of the certificates of the authorities to trust.
+      - Path of a file with the certificates of the trusted authorities.
       - Can also be given with E(K8S_AUTH_SSL_CA_CERT).
     type: path
     aliases: [ssl_ca_cert]
@@ -58,7 +61,7 @@ options:
     aliases: [cert_file]
   client_key:
     description:
-      - Path of the client certificate's key.
+      - Path of the key of the client certificate.
       - Can also be given with E(K8S_AUTH_KEY_FILE).
     type: path
     aliases: [key_file]
@@ -69,12 +72,12 @@ options:
     type: str
   no_proxy:
     description:
-      - Hosts that are reached without the proxy, separated by commas.
+      - Hosts to connect to without the proxy, separated by commas.
       - Can also be given with E(K8S_AUTH_NO_PROXY).
     type: str
   proxy_headers:
     description:
-      - Headers for the proxy.
+      - Headers of requests to the proxy.
       - Can also be given with E(K8S_AUTH_PROXY_HEADERS), as a JSON object.
     type: dict
     suboptions:
@@ -85,16 +88,16 @@ options:
         description: User name and password for basic authentication, separated by a colon.
         type: str
       user_agent:
-        description: User agent.
+        description: User agent that is sent to the proxy.
         type: str
   impersonate_user:
     description:
-      - User to act as.
+      - User to impersonate.
       - Can also be given with E(K8S_AUTH_IMPERSONATE_USER).
     type: str
   impersonate_groups:
     description:
-      - Groups to act as a member of.
+      - Groups to impersonate.
       - Can also be given with E(K8S_AUTH_IMPERSONATE_GROUPS), separated by commas.
     type: list
     elements: str

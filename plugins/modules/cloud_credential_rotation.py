@@ -25,6 +25,10 @@ extends_documentation_fragment:
   - ranchhand.rancher._auth
   - ranchhand.rancher._attributes
 attributes:
+  async:
+    support: none
+    details:
+      - It runs in the controller's process, which cannot run in the background.
   check_mode:
     support: full
     details:

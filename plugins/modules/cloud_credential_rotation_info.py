@@ -16,6 +16,11 @@ author:
 extends_documentation_fragment:
   - ranchhand.rancher._auth
   - ranchhand.rancher._attributes.info
+attributes:
+  async:
+    support: none
+    details:
+      - It runs in the controller's process, which cannot run in the background.
 options:
   name:
     description: Only credentials with this name.

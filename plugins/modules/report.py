@@ -17,6 +17,11 @@ description:
 author:
   - ranchhand contributors (@ranchhand)
 attributes:
+  async:
+    description: Supports being used with the C(async) keyword.
+    support: none
+    details:
+      - It runs in the controller's process, which cannot run in the background.
   check_mode:
     description: Can run in C(check_mode) and return changed status prediction without modifying target.
     support: full

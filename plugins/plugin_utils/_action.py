@@ -1,10 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The action plugins' one way: parse_options on the controller, then run in process where that is possible, else as a module.
-
-PRIVATE to the collection.
-"""
+"""Base of the action plugins: options are parsed on the controller, then the work is done there or by the module."""
 
 from __future__ import annotations
 
@@ -20,83 +17,105 @@ from ..module_utils._common.errors import RanchhandError
 from ..module_utils._common.options import OptionSpec, parse_options, to_builtin
 from ..module_utils._kubernetes.client import KubernetesClient
 from ..module_utils._kubernetes.libraries import MISSING
-from ..module_utils._runtime.execute import ModuleCore, RunMode, execute
+from ..module_utils._runtime.execute import Connect, RunMode, execute, failure
 from ._progress import Progress
 
 _CLIENTS: dict[tuple[t.Any, ...], KubernetesClient] = {}
 
 
 def _shared_client(options: t.Mapping[str, t.Any]) -> KubernetesClient:
-    """One Api for all items of a loop that connect alike.
+    """Return the client for these options, which the items of a loop share.
 
-    ansible-core forks a worker for each task on each host, so nothing is shared beyond that.
+    ansible-core forks a process for each task of each host, so that nothing else is shared.
     """
     kubeconfig = options["kubeconfig"]
-    changed = os.stat(kubeconfig).st_mtime_ns if isinstance(kubeconfig, str) and os.path.exists(kubeconfig) else None
-    key = (os.getpid(), changed, os.environ.get("KUBECONFIG"), json.dumps(options, sort_keys=True))
+    is_file = isinstance(kubeconfig, str) and os.path.exists(kubeconfig)
+    modified = os.stat(kubeconfig).st_mtime_ns if is_file else None
+    key = (os.getpid(), modified, os.environ.get("KUBECONFIG"), json.dumps(options, sort_keys=True))
     if key not in _CLIENTS:
         _CLIENTS[key] = KubernetesClient(options)
     return _CLIENTS[key]
 
 
 class RanchhandAction(ActionBase):
-    """An action plugin for the module of the same name; ``spec`` and ``core`` are what that module is made of."""
+    """Action plugin for the module of the same name.
+
+    Attributes:
+        spec: the options of the module.
+        on_controller: whether the module runs only in the controller's process.
+    """
 
     _requires_connection = False
     _supports_check_mode = True
-    _supports_async = True
-    on_controller = False  # it runs there and nowhere else
-    spec: OptionSpec
-    core: ModuleCore
+    _supports_async = True  # ansible-core's refusal has no code; see _reject_keywords
+    spec: t.ClassVar[OptionSpec]
+    on_controller: t.ClassVar[bool] = False
+
+    @staticmethod
+    def core(params: t.Mapping[str, t.Any], connect: Connect, mode: RunMode) -> dict[str, t.Any]:
+        """Do the work of the module and return its result; raises RanchhandError."""
+        raise NotImplementedError
 
     @staticmethod
     def check(params: t.Mapping[str, t.Any]) -> t.Any:
-        """Raises RanchhandError if the parsed options make no sense."""
+        """Validate the parsed options further; raises ValidationErrors."""
 
     def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        """Run the task."""
         super().run(tmp, task_vars)
-        given = to_builtin(self._task.args)
-        try:
-            if self.on_controller and any(self._task.environment or ()):
-                raise RanchhandError("invalid", "this runs in the controller's own process, where the keyword environment has no effect; use options, "
-                                                "or set the variables where ansible-playbook starts")
-            params = parse_options(self.spec, given, self.check)
-        except RanchhandError as error:
-            return {"failed": True, "changed": False, "msg": error.message, "code": error.code}
+        arguments = to_builtin(self._task.args)
         name = self._task.action.rpartition(".")[2]
-        reason = self._reason_for_a_module(task_vars or {})
+        try:
+            if self.on_controller:
+                self._reject_keywords(name)
+            params = parse_options(self.spec, arguments, self.check)
+        except RanchhandError as error:
+            return failure(error.code, error.message)
+        reason = None if self.on_controller else self._reason_for_module(task_vars or {})
         if reason is None:
             self._display.vvv(f"ranchhand.rancher.{name}: in process")
             return self._in_process(name, params)
         self._display.vvv(f"ranchhand.rancher.{name}: as a module, because of {reason}")
-        result = self._execute_module(
-            module_name=f"ranchhand.rancher.{name}", module_args=given, wrap_async=self._task.async_val,
-            task_vars={**(task_vars or {}), "ansible_no_target_syslog": True},  # a secret may stand in the wrong place
+        result: dict[str, t.Any] = self._execute_module(
+            module_name=f"ranchhand.rancher.{name}", module_args=arguments, wrap_async=self._task.async_val,
+            # A misplaced secret must not be logged on the target.
+            task_vars={**(task_vars or {}), "ansible_no_target_syslog": True},
         )
-        # ansible-core up to 2.20 adds the arguments to a module's result; in process there are none
-        result.pop("invocation", None)
+        result.pop("invocation", None)  # the arguments, which ansible-core up to 2.20 adds to the result of a module
         return result
+
+    def _reject_keywords(self, name: str) -> None:
+        """Raise RanchhandError for keywords of the task that have no effect in the controller's process."""
+        if self._task.async_val:
+            raise RanchhandError(
+                "unsupported",
+                f"{name} runs in the controller's process and cannot run in the background; remove async from the task",
+            )
+        if any(self._task.environment or ()):
+            raise RanchhandError(
+                "invalid",
+                f"{name} runs in the controller's process, where the keyword environment has no effect; use options, or"
+                " set the variables before you start ansible-playbook",
+            )
 
     def _in_process(self, name: str, params: dict[str, t.Any]) -> dict[str, t.Any]:
         progress = Progress(self._display, name)
 
         def connect(options: t.Mapping[str, t.Any]) -> KubernetesClient:
-            api = _shared_client(options)
-            api.progress = progress
-            return api
+            client = _shared_client(options)
+            client.progress = progress
+            return client
 
         try:
             with warnings.catch_warnings():
-                # ansible-core shows Python's warnings under a lock that a forked worker's threads never get: they would hang
+                # ansible-core shows Python's warnings under a lock that the threads of a forked worker never get.
                 warnings.simplefilter("ignore")
-                return execute(type(self).core, params, RunMode(self._task.check_mode, self._task.diff), connect)
+                return execute(self.core, params, RunMode(self._task.check_mode, self._task.diff), connect)
         finally:
             progress.end()
 
-    def _reason_for_a_module(self, task_vars: dict[str, t.Any]) -> str | None:
-        """Why the work cannot be done in this process; None if it can."""
-        if self.on_controller:
-            return None
+    def _reason_for_module(self, task_vars: dict[str, t.Any]) -> str | None:
+        """Return why the module has to run in a process of its own; None if it need not."""
         if self._connection.transport != "local":
             return f"connection {self._connection.transport}"
         if self._play_context.become:

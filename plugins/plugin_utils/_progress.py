@@ -1,10 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How far long work is, for people who watch.
-
-PRIVATE to the collection.
-"""
+"""Progress of long work, shown to people who watch it."""
 
 from __future__ import annotations
 
@@ -19,48 +16,59 @@ try:
 except ImportError:
     tqdm = None
 
-# Asked when the plugin is loaded, which is in the parent process: workers have no terminal since ansible-core 2.19.
+# Evaluated when the plugin is loaded, in the parent process: workers have no terminal since ansible-core 2.19.
 _TERMINAL = sys.stderr is not None and sys.stderr.isatty()
 
-# Callbacks whose output is read by people; progress goes to stderr, but who parses stdout does not want that either.
-_FOR_PEOPLE = ("default", "yaml", "debug", "tree", "profile_tasks", "dense")
+# Callbacks with output for people. Progress is written to stderr, but programs that parse stdout may read both.
+_CALLBACKS_FOR_PEOPLE = ("default", "yaml", "debug", "tree", "profile_tasks", "dense")
 
 SILENT_SECONDS = 2.0
 BAR_SECONDS = 0.2
 LINE_SECONDS = 10.0
+_WIDTH = 79
 
 
 class Progress:
-    """Says how many of some things are done: a bar on a terminal (with tqdm), otherwise a line now and then."""
+    """Shows how many items are done: a bar on a terminal (with tqdm), otherwise a line every few seconds."""
 
-    def __init__(self, display: t.Any, what: str, clock: t.Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, display: t.Any, title: str, clock: t.Callable[[], float] = time.monotonic) -> None:
         self._display = display
-        self._what = what
+        self._title = title
         self._clock = clock
-        self._start = self._said = self._first = clock()
+        self._start = clock()
+        self._first = self._start        # when the first item of the current kind of work was done
+        self._shown: float | None = None  # when something was shown last
         self._bar_shown = False
-        self._wanted = str(C.config.get_config_value("DEFAULT_STDOUT_CALLBACK")).rpartition(".")[2] in _FOR_PEOPLE
+        callback = str(C.config.get_config_value("DEFAULT_STDOUT_CALLBACK")).rpartition(".")[2]
+        self._enabled = callback in _CALLBACKS_FOR_PEOPLE
 
     def __call__(self, done: int, total: int) -> None:
+        """Report that an item is done."""
         now = self._clock()
-        elapsed = now - self._start
-        if done == 1:  # the next kind of work; how long it takes cannot be told from what came before
+        if done == 1:  # another kind of work, whose duration the previous one does not predict
             self._first = now
-        if not self._wanted or elapsed < SILENT_SECONDS or done == 1:
+        if not self._enabled or now - self._start < SILENT_SECONDS or done == 1:
             return
         if _TERMINAL and tqdm:
-            if now - self._said >= BAR_SECONDS:
-                self._said, self._bar_shown = now, True
-                self._show("\r" + tqdm.format_meter(done, total, now - self._first, ncols=79, prefix=self._what), newline=False)
-        elif self._said == self._start or now - self._said >= LINE_SECONDS:
-            self._said = now
+            self._show_bar(done, total, now)
+        elif self._is_due(now, LINE_SECONDS):
+            self._shown = now
             left = (now - self._first) / (done - 1) * (total - done)
-            self._show(f"{self._what}: {done} of {total} done, about {left:.0f} seconds left")
+            self._write(f"{self._title}: {done} of {total} done, about {left:.0f} seconds left")
 
     def end(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._bar_shown:
-            self._show("\r" + " " * 79 + "\r", newline=False)
+            self._write("\r" + " " * _WIDTH + "\r", newline=False)
 
-    def _show(self, text: str, newline: bool = True) -> None:
+    def _is_due(self, now: float, seconds: float) -> bool:
+        return self._shown is None or now - self._shown >= seconds
+
+    def _show_bar(self, done: int, total: int, now: float) -> None:
+        if self._is_due(now, BAR_SECONDS):
+            self._shown, self._bar_shown = now, True
+            bar = tqdm.format_meter(done, total, now - self._first, ncols=_WIDTH, prefix=self._title)
+            self._write("\r" + bar, newline=False)
+
+    def _write(self, text: str, newline: bool = True) -> None:
         self._display.display(text, stderr=True, screen_only=True, newline=newline)

@@ -100,7 +100,7 @@ def _take_certificates(content: t.Any) -> dict[tuple[str, str], bytes]:
     return taken
 
 
-class _Loader(KubeConfigLoader):  # type: ignore[misc]
+class _Loader(KubeConfigLoader):
     """The client's loader with other exec plugins: their certificates are kept in memory, and failures raise."""
 
     certificate: tuple[bytes, bytes] | None = None

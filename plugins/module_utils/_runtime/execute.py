@@ -2,26 +2,19 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""From options to a result, once, for modules and action plugins: parse, run, report, mask.
-
-PRIVATE to the collection.
-"""
+"""Executes one run of a module: connects, turns errors into a failure, and masks the result."""
 
 from __future__ import annotations
 
-import re
 import traceback
 import typing as t
 from collections.abc import Mapping
 
-from .._common.errors import FailureWithResult, RanchhandError
-from .._common.masking import mask, secret_forms, secret_leaves
+from .._common.errors import ErrorCode, FailureWithResult, RanchhandError
+from .._common.masking import mask, secret_forms
 from .._kubernetes.client import KubernetesClient
 from .._kubernetes.connection import connection_options
-
-# The options that hold secrets, in a call or in an item of its list.
-SECRET_OPTIONS = ("secrets", "issuer_secrets", "auth_key", "api_key", "password")
-_KUBECONFIG_SECRETS = ("token", "password", "client-key-data", "access-token", "id-token", "refresh-token", "client-secret")
+from .secret_options import secret_values
 
 
 class RunMode(t.NamedTuple):
@@ -35,45 +28,37 @@ Connect = t.Callable[[], KubernetesClient]
 ModuleCore = t.Callable[[t.Mapping[str, t.Any], Connect, RunMode], t.Dict[str, t.Any]]
 
 
-def secret_values(params: Mapping[str, t.Any]) -> list[str]:
-    """All values of a module's options that must not be shown, however wrong the options are."""
-    found = [text for name in SECRET_OPTIONS for text in secret_leaves(params.get(name))]
-    for value in params.values():
-        if isinstance(value, list):
-            found += [text for item in value if isinstance(item, Mapping) for text in secret_values(item)]
-    headers = params.get("proxy_headers")
-    if isinstance(headers, Mapping):
-        found += [text for name in ("proxy_basic_auth", "basic_auth") for text in secret_leaves(headers.get(name))]
-    return found + list(_kubeconfig_secrets(params.get("kubeconfig")))
+def execute(
+    core: ModuleCore, params: Mapping[str, t.Any], mode: RunMode,
+    connect: t.Callable[[Mapping[str, t.Any]], KubernetesClient] = KubernetesClient,
+) -> dict[str, t.Any]:
+    """Return the result of a module without secrets; expected failures and exceptions become a result too.
 
+    Args:
+        core: the function of the module; it connects when it needs to.
+        params: the parsed options.
+        connect: returns the client for connection options.
+    """
+    with_secrets: list[Mapping[str, t.Any]] = [params]
 
-def _kubeconfig_secrets(value: t.Any) -> t.Iterator[str]:
-    if isinstance(value, Mapping):
-        for key, element in value.items():
-            yield from secret_leaves(element) if key in _KUBECONFIG_SECRETS else _kubeconfig_secrets(element)
-    elif isinstance(value, list):
-        for element in value:
-            yield from _kubeconfig_secrets(element)
-    elif isinstance(value, str):  # the content of a file, or its path
-        yield from re.findall(rf"(?:{'|'.join(_KUBECONFIG_SECRETS)})\W{{1,5}}([^\s\"',}}]+)", value)
-
-
-def execute(run: ModuleCore, params: Mapping[str, t.Any], mode: RunMode, connect: t.Callable[[Mapping[str, t.Any]], KubernetesClient] = KubernetesClient) -> dict[str, t.Any]:
-    """A module's result, failures included, with nothing in it that must not be shown."""
-    known: list[Mapping[str, t.Any]] = [params]
-
-    def connected() -> KubernetesClient:
-        known.append(connection_options(params))  # secrets of the environment too
-        return connect(known[-1])
+    def connect_once() -> KubernetesClient:
+        options = connection_options(params)
+        with_secrets.append(options)  # they may come from the environment
+        return connect(options)
 
     try:
-        result = run(params, connected, mode)
+        result = core(params, connect_once, mode)
     except RanchhandError as error:
-        result = {"failed": True, "changed": False, "msg": error.message, "code": error.code}
+        result = failure(error.code, error.message)
         if isinstance(error, FailureWithResult):
             result.update(error.result)
-    except Exception as error:  # a mistake of ours: where it happened, and nothing of what it was about
+    except Exception as error:  # a bug: its location is reported, but not its text, which may contain anything
         last = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{last.filename.rpartition('/')[2]}:{last.lineno}"
-        result = {"failed": True, "changed": False, "msg": f"internal error ({type(error).__name__} at {place}); please report it", "code": "server_error"}
-    return mask(result, secret_forms(text for one in known for text in secret_values(one)))
+        location = f"{last.filename.rpartition('/')[2]}:{last.lineno}"
+        result = failure("server_error", f"internal error ({type(error).__name__} at {location}); please report it")
+    return mask(result, secret_forms(secret for options in with_secrets for secret in secret_values(options)))
+
+
+def failure(code: ErrorCode, message: str) -> dict[str, t.Any]:
+    """Return the result of a failed run that changed nothing."""
+    return {"failed": True, "changed": False, "msg": message, "code": code}

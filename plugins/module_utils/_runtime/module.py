@@ -2,10 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""The modules' one way from options to result, for when they run as a process.
-
-PRIVATE to the collection.
-"""
+"""Runs a module in a process of its own."""
 
 from __future__ import annotations
 
@@ -17,11 +14,12 @@ from .execute import ModuleCore, RunMode, execute
 
 
 def main(spec: OptionSpec, core: ModuleCore) -> None:
-    """Run as a module; its arguments, where a secret may stand in the wrong place, do not come back with the result."""
+    """Run a module. Results contain no ``invocation``, as a misplaced secret may be among the arguments."""
     module = AnsibleModule(supports_check_mode=True, **spec.for_module())
-    module.no_log_values.clear()  # execute() masks in one pass; ansible-core's own is quadratic in secrets and results
+    module.no_log_values.clear()  # execute() masks in one pass; ansible-core takes quadratic time for many secrets
+    arguments = {name: module.params[name] for name in spec.options}  # without the aliases
     try:
-        params = parse_options(spec, to_builtin({name: module.params[name] for name in spec.options}))  # less the aliases
+        params = parse_options(spec, to_builtin(arguments))
     except RanchhandError as error:
         module.fail_json(msg=error.message, code=error.code, invocation={})
     result = execute(core, params, RunMode(module.check_mode, module._diff))
