@@ -3,7 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-from ansible_collections.ranchhand.rancher.plugins.module_utils._health.cloud_credential_info import CLOUD_CREDENTIAL_INFO, list_cloud_credential_info
+from ansible_collections.ranchhand.rancher.plugins.module_utils._health.cloud_credential_info import (
+    CLOUD_CREDENTIAL_INFO,
+    list_cloud_credential_info,
+)
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._action import RanchhandAction
 
 

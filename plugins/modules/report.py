@@ -9,11 +9,11 @@ module: report
 short_description: Write a report on the cloud credentials of Ranchers
 version_added: 0.1.0
 description:
-  - Makes one report out of what M(ranchhand.rancher.cloud_credential_info) returned on each host of the play, as HTML, JSON, CSV,
-    Markdown and Prometheus' text format.
-  - The role P(ranchhand.rancher.report#role) asks the Ranchers and calls this.
-  - It runs on the controller and asks nobody anything. Files are replaced at once, with mode C(0644).
-  - What each format has is described at U(https://github.com/ranchhand/ranchhand.rancher/blob/main/docs/report.md).
+  - Writes one report from results of M(ranchhand.rancher.cloud_credential_info).
+  - The formats are HTML, JSON, CSV, Markdown and the text format of Prometheus.
+  - The role P(ranchhand.rancher.report#role) reads the Ranchers and calls this module.
+  - Runs on the controller and connects to nothing. Each file is replaced atomically, with mode C(0644).
+  - U(https://github.com/ranchhand/ranchhand.rancher/blob/main/docs/report.md) describes the content of each format.
 author:
   - ranchhand contributors (@ranchhand)
 attributes:
@@ -26,77 +26,83 @@ attributes:
     description: Can run in C(check_mode) and return changed status prediction without modifying target.
     support: full
     details:
-      - Nothing is written. It fails as it would for real.
+      - Writes no file, and fails for the same problems as without check mode.
   diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in C(check_mode)), when in diff mode.
+    description:
+      - Will return details on what has changed (or possibly needs changing in C(check_mode)), when in diff mode.
     support: none
   idempotent:
-    description: When run twice in a row outside check mode, with the same arguments, the second invocation indicates no change.
+    description:
+      - When run twice in a row outside check mode, with the same arguments, the second invocation indicates no change.
     support: full
     details:
-      - Each run writes the files anew, so that they tell when they were generated. If that is all that is new, RV(ignore:changed) is false.
-        Ages are in whole days.
+      - Each run writes the files again, with the time at which they were generated. If only this time differs,
+        RV(ignore:changed) is false. Ages are in whole days.
 options:
   registered:
     description:
-      - Name of the variable in which each host of the play has registered what M(ranchhand.rancher.cloud_credential_info) returned with
-        O(ranchhand.rancher.cloud_credential_info#module:problems=true). Each host is a Rancher.
-      - A result without C(credentials) is a Rancher that could not be read; its C(msg) says why.
-    type: str
+      - Mapping of the names of Ranchers to what M(ranchhand.rancher.cloud_credential_info) returned with
+        O(ranchhand.rancher.cloud_credential_info#module:problems=true).
+      - A result without C(credentials), or null, is a Rancher that could not be read. Its C(msg) is the reason.
+      - The lookup P(ranchhand.rancher.registered#lookup) returns this mapping, as JSON text, for all hosts of a play.
+    type: raw
     required: true
   files:
     description:
-      - The files to write, by format. Their directories have to exist.
-      - A relative path begins where C(ansible-playbook) was started.
+      - Paths of the files to write, by format. Their directories must exist.
+      - A relative path is relative to the directory in which C(ansible-playbook) was started.
     type: dict
     required: true
     suboptions:
       html:
-        description: One page that needs nothing else and asks for nothing from anywhere.
+        description: A page that contains everything it needs and loads nothing from the network.
         type: path
       json:
-        description: All that is known, for programs.
+        description: The complete data, for programs.
         type: path
       csv:
-        description: A line for each credential. Names that a spreadsheet would take for a formula begin with an apostrophe.
+        description: A line for each credential. Names that a spreadsheet would treat as formulas begin with an apostrophe.
         type: path
       markdown:
-        description: Figures, problems and credentials, as for the summary of a CI job.
+        description: Figures, problems and credentials, for example for the summary of a CI job.
         type: path
       prometheus:
-        description: Metrics for the textfile collector of node_exporter, which wants a name that ends with C(.prom).
+        description: Metrics for the textfile collector of node_exporter, which requires a name that ends with C(.prom).
         type: path
   fail_on:
     description:
-      - Fail, after the files are written, if a credential has one of these problems. Each is the code of a problem or a level.
-      - A level means what is worse too, so V(warning) is warnings and errors.
-      - A problem that could not be looked for, for want of a right, counts as found.
-      - The codes are V(unreadable), V(owner_gone), V(template_broken), V(drift), V(restored), V(expired) and V(dangling), which are errors, V(driver_inactive),
-        V(duplicate_name), V(shared_key), V(overdue), V(stuck_rotation) and V(expires_soon), which are warnings, and V(unused), which is a notice.
+      - Codes or levels of problems. The module fails, after the files are written, if a credential has one of them.
+      - A level includes more severe levels, so V(warning) means warnings and errors.
+      - A check that was skipped because the connection lacks a permission counts as a problem that was found.
+      - Errors are V(unreadable), V(owner_gone), V(template_broken), V(drift), V(restored), V(expired) and V(dangling),
+        warnings are V(driver_inactive), V(duplicate_name), V(shared_key), V(overdue), V(stuck_rotation) and
+        V(expires_soon), and V(unused) is a notice.
       - A Rancher that could not be read is always a failure.
     type: list
     elements: str
     default: []
-    choices: [error, warning, notice, unreadable, owner_gone, template_broken, drift, restored, expired, dangling, driver_inactive, duplicate_name,
-              shared_key, overdue, stuck_rotation, expires_soon, unused]
+    choices: [error, warning, notice, unreadable, owner_gone, template_broken, drift, restored, expired, dangling,
+              driver_inactive, duplicate_name, shared_key, overdue, stuck_rotation, expires_soon, unused]
   runbook_url:
-    description: Where the runbooks are that problems link to, C(credentials.md) and C(rotation.md).
+    description: URL of the directory of the runbooks that problems link to, C(credentials.md) and C(rotation.md).
     type: str
     default: https://github.com/ranchhand/ranchhand.rancher/blob/main/docs/runbooks
 seealso:
   - module: ranchhand.rancher.cloud_credential_info
+  - plugin: ranchhand.rancher.registered
+    plugin_type: lookup
 """
 
 EXAMPLES = r"""
-- name: Look at the credentials of this Rancher
+- name: List the credentials of this Rancher
   ranchhand.rancher.cloud_credential_info:
     problems: true
     max_age: 90d
-  register: found
+  register: listed
 
-- name: Write a page, and fail if a key is too old
+- name: Write a page on the credentials of all hosts, and fail if a key is overdue
   ranchhand.rancher.report:
-    registered: found
+    registered: "{{ lookup('ranchhand.rancher.registered', 'listed') }}"
     files:
       html: /var/www/html/credentials.html
     fail_on: [overdue]
@@ -105,19 +111,21 @@ EXAMPLES = r"""
 
 RETURN = r"""
 files:
-  description: The full paths of the files, by format.
-  returned: when the options are valid
+  description: Absolute paths of the files, by format.
+  returned: if the options are valid
   type: dict
   sample: {html: /var/www/html/credentials.html}
 figures:
-  description: How many Ranchers and credentials there are, and how many credentials are in which state.
-  returned: when the options are valid
+  description: Numbers of Ranchers, of credentials, and of credentials in each state.
+  returned: if the options are valid
   type: dict
   sample:
     {ranchers: 2, ranchers_unread: 0, credentials: 60, dangling: 0, due: 10, due_soon: 6, rotating: 3, unused: 13,
      with_errors: 4, with_warnings: 14, with_notices: 13}
 code:
-  description: What kind of failure it is. V(invalid), or V(problems) for what O(fail_on) names and for Ranchers that could not be read.
+  description:
+    - Failure code.
+    - V(invalid), V(unsupported), or V(problems) for problems that O(fail_on) names and Ranchers that could not be read.
   returned: failure
   type: str
   sample: problems

@@ -1,18 +1,19 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Fleets as cloud_credential_info returns them, to make reports of: as many credentials as wanted, and names that attack."""
+"""Generated results of cloud_credential_info for several Ranchers, to build reports from."""
 
 from __future__ import annotations
 
 import datetime
 import random
 
-from ansible_collections.ranchhand.rancher.plugins.module_utils._health.problems import LEVELS as CODES
+from ansible_collections.ranchhand.rancher.plugins.module_utils._common.problems import PROBLEM_LEVELS
+from ansible_collections.ranchhand.rancher.plugins.module_utils._common.times import format_time
 
 NOW = datetime.datetime(2026, 11, 24, 7, 30, tzinfo=datetime.timezone.utc)
 
-# Each would do something if it were taken for anything but a name.
+# Each would have an effect if it were treated as anything else than a name.
 HOSTILE = [
     "{{ lookup('ansible.builtin.pipe', 'touch hostile') }}",
     "{% for x in ().__class__.__base__.__subclasses__() %}{{ x }}{% endfor %}",
@@ -38,97 +39,120 @@ HOSTILE = [
     "toString",
 ]
 
-_DRIVERS = ("amazonec2", "amazonec2", "amazonec2", "azure", "google", "vmwarevsphere", "digitalocean", "openstack", "harvester", "s3")
+_DRIVERS = (
+    "amazonec2", "amazonec2", "amazonec2", "azure", "google", "vmwarevsphere", "digitalocean", "openstack", "harvester",
+    "s3",
+)
 _OWNERS = ("alice", "bob", "carol", "dave", "erin", "platform-team", "billing", None)
-_TEAMS = ("payments", "search", "checkout", "data lake", "edge", "identity", "mobile", "ml training", "observability", "ci")
-_STAGES = ("prod", "staging", "dev", "sandbox")
+_TEAMS = (
+    "payments", "search", "checkout", "data lake", "edge", "identity", "mobile", "ml training", "observability", "ci",
+)
+_ENVIRONMENTS = ("prod", "staging", "dev", "sandbox")
 _MESSAGES = {
     "unreadable": "has fields of several drivers (azure, digitalocean), of which Rancher reads one at random",
-    "owner_gone": "its owner u-x7k2p does not exist any more", "driver_inactive": "the node driver of these fields is not active",
-    "template_broken": "the node template cattle-global-nt:nt-h6x2m refers to a field that is not there",
-    "duplicate_name": "another credential of this owner has the same name", "shared_key": "another credential holds the same key",
-    "unused": "nothing refers to it", "overdue": "its key is older than the policy allows", "drift": "holds another value than the rotation put in",
-    "restored": "holds a retired key again, as after a restore", "stuck_rotation": "its rotation did not come on for 9 days",
-    "expired": "the certificate in its kubeconfig has ended", "expires_soon": "the token in its kubeconfig ends in 12 days",
+    "owner_gone": "its owner u-x7k2p is no longer a user of this Rancher, so only administrators see it",
+    "driver_inactive": "driver outscale is not active in this Rancher",
+    "template_broken": "node template small (cattle-global-nt:nt-h6x2m), which uses it, has driver azure",
+    "duplicate_name": "has the same name and driver as cattle-global-data:cc-00007",
+    "shared_key": "contains the same key as cattle-global-data:cc-00007",
+    "unused": "no object refers to it", "overdue": "its key was due for rotation 9 days ago",
+    "drift": "drift: it contains another value", "restored": "contains a retired key again, as after a restore",
+    "stuck_rotation": "its rotation has been in phase issued for 216 hours longer than expected",
+    "expired": "a certificate in kubeconfigContent expired at 2026-11-20T07:30:00Z",
+    "expires_soon": "the token in its kubeconfig expires at 2026-12-06T07:30:00Z",
 }
 _PHASES = ("preparing", "issued", "grace", "disabling", "disabled", "deleting", "idle")
+_REFERENCES = (
+    ("Cluster", "provisioning.cattle.io/v1", "fleet-default", "spec.cloudCredentialSecretName"),
+    ("Cluster", "provisioning.cattle.io/v1", "fleet-default", "spec.rkeConfig.etcd.s3.cloudCredentialName"),
+    ("NodeTemplate", "management.cattle.io/v3", "cattle-global-nt", "spec.cloudCredentialName"),
+    ("Amazonec2Config", "rke-machine-config.cattle.io/v1", "fleet-default", "cloudCredentialSecretName"),
+)
 
 
 def fleet(count, ranchers=("prod-eu", "prod-us", "lab"), unread=True, names=None, seed=7):
-    """Results by the name of the Rancher; the same for the same arguments."""
+    """Return results by the name of the Rancher; equal arguments give equal results."""
     chance = random.Random(seed)
-    found = {rancher: {"changed": False, "credentials": []} for rancher in ranchers}
+    results = {rancher: {"changed": False, "credentials": []} for rancher in ranchers}
     for number in range(count):
         rancher = ranchers[min(chance.randrange(len(ranchers) + 1), len(ranchers) - 1)]
-        found[rancher]["credentials"].append(_credential(chance, number, names[number % len(names)] if names else None))
+        name = names[number % len(names)] if names else None
+        results[rancher]["credentials"].append(_credential(chance, number, name))
     if count:
-        found[ranchers[0]]["dangling"] = [{"id": "cattle-global-data:cc-gone1", "references": [_reference(chance, "cc-gone1")]}]
-        found[ranchers[-1]]["problems_incomplete"] = ["owner_gone: this connection may not list users.management.cattle.io"]
-        found[ranchers[-1]]["references_incomplete"] = ["nodepools.management.cattle.io"]
+        results[ranchers[0]]["dangling"] = [
+            {"id": "cattle-global-data:cc-gone1", "references": [_reference(chance)]},
+        ]
+        results[ranchers[-1]]["problems_incomplete"] = [
+            "owner_gone: this connection may not list users.management.cattle.io",
+        ]
+        results[ranchers[-1]]["references_incomplete"] = ["nodepools.management.cattle.io"]
     if unread:
-        found["dr-site"] = {
-            "changed": False, "failed": False, "code": "unreachable", "msg": "https://dr.example.com:6443 cannot be reached: connection refused"}
-    return found
+        results["dr-site"] = {
+            "changed": False, "failed": False, "code": "unreachable",
+            "msg": "https://dr.example.com:6443 cannot be reached: connection refused",
+        }
+    return results
 
 
 def _credential(chance, number, name):
     driver, owner = chance.choice(_DRIVERS), chance.choice(_OWNERS)
-    identifier = f"cc-{number:05d}"
-    name = name or f"{chance.choice(_TEAMS)} {chance.choice(_STAGES)} {driver.replace('amazonec2', 'aws')}" + (f" {number}" if number > 40 else "")
+    suffix = f" {number}" if number > 40 else ""
+    label = driver.replace("amazonec2", "aws")
+    name = name or f"{chance.choice(_TEAMS)} {chance.choice(_ENVIRONMENTS)} {label}{suffix}"
     max_age = chance.choice((90, 90, 90, 180, 365, None))
     age = int(chance.betavariate(1.4, 2.2) * (max_age or 200) * 1.7)
-    references = [] if chance.random() < 0.2 else [_reference(chance, identifier) for _one in range(chance.choice((1, 1, 2, 2, 3, 5, 12)))]
+    references = []
+    if chance.random() >= 0.2:
+        references = [_reference(chance) for _number in range(chance.choice((1, 1, 2, 2, 3, 5, 12)))]
     rotation = _rotation(chance, age)
     due_at = None if max_age is None else NOW + datetime.timedelta(days=max_age - age, hours=1)
-    codes = [code for code in CODES if code not in ("unused", "overdue") and chance.random() < 0.012]
+    codes = [code for code in PROBLEM_LEVELS if code not in ("unused", "overdue") and chance.random() < 0.012]
     codes += ["overdue"] if due_at and due_at < NOW else []
     codes += ["unused"] if not references else []
     return {
-        "id": f"cattle-global-data:{identifier}", "name": name, "driver": None if "unreadable" in codes else driver,
-        "owner": f"u-{abs(hash_of(owner)):05x}", "owner_name": owner, "description": chance.choice(("", "", "billing: team a")),
-        "config": {"defaultRegion": "eu-central-1"}, "secret_fields": ["secretKey"], "created_at": _iso(NOW - datetime.timedelta(days=age + 300)),
-        "age": (age + 300) * 86400, "references": references, "key_age": age * 86400 + 4711,
-        "key_age_from": chance.choice(("record", "record", "annotation", "cloud", "secret")), "max_age": max_age and max_age * 86400,
-        "due_at": due_at and _iso(due_at), "due": bool(due_at and due_at < NOW), "rotation": rotation,
-        "problems": [{"code": code, "level": CODES[code], "message": _MESSAGES[code]} for code in codes],
+        "id": f"cattle-global-data:cc-{number:05d}", "name": name, "driver": None if "unreadable" in codes else driver,
+        "owner": f"u-{sum(map(ord, owner or 'none')) * 131:05x}", "owner_name": owner,
+        "description": chance.choice(("", "", "billing: team a")),
+        "config": {"defaultRegion": "eu-central-1"}, "secret_fields": ["secretKey"],
+        "created_at": format_time(NOW - datetime.timedelta(days=age + 300)), "age_seconds": (age + 300) * 86400,
+        "references": references, "key_age_seconds": age * 86400 + 4711,
+        "key_age_source": chance.choice(("record", "record", "annotation", "provider", "secret")),
+        "max_age_seconds": max_age and max_age * 86400,
+        "due_at": due_at and format_time(due_at), "due": bool(due_at and due_at < NOW), "rotation": rotation,
+        "problems": [{"code": code, "level": PROBLEM_LEVELS[code], "message": _MESSAGES[code]} for code in codes],
     }
 
 
-def hash_of(owner):
-    return sum(map(ord, owner or "nobody")) * 131
-
-
-def _reference(chance, identifier):
-    kind, version, namespace, field = chance.choice((
-        ("Cluster", "provisioning.cattle.io/v1", "fleet-default", "spec.cloudCredentialSecretName"),
-        ("Cluster", "provisioning.cattle.io/v1", "fleet-default", "spec.rkeConfig.etcd.s3.cloudCredentialName"),
-        ("NodeTemplate", "management.cattle.io/v3", "cattle-global-nt", "spec.cloudCredentialName"),
-        ("Amazonec2Config", "rke-machine-config.cattle.io/v1", "fleet-default", "cloudCredentialSecretName"),
-    ))
-    name = f"{chance.choice(_TEAMS).replace(' ', '-')}-{chance.choice(_STAGES)}-{chance.randrange(60)}"
+def _reference(chance):
+    kind, version, namespace, field = chance.choice(_REFERENCES)
+    name = f"{chance.choice(_TEAMS).replace(' ', '-')}-{chance.choice(_ENVIRONMENTS)}-{chance.randrange(60)}"
     return {"kind": kind, "api_version": version, "namespace": namespace, "name": name, "field": field}
 
 
 def _rotation(chance, age):
     generation = chance.randrange(4)
-    phase = chance.choice(("grace", "disabled", "issued", "rolling_back")) if generation and chance.random() < 0.12 else "idle"
-    rotated = NOW - datetime.timedelta(days=age)
+    phase = "idle"
+    if generation and chance.random() < 0.12:
+        phase = chance.choice(("grace", "disabled", "issued", "rolling_back"))
+    rotated_at = NOW - datetime.timedelta(days=age)
     transitions = []
     for past in range(generation):
-        begun = rotated - datetime.timedelta(days=90 * (generation - past - 1) + 9)
-        for index, step in enumerate(_PHASES):
-            at = _iso(begun + datetime.timedelta(hours=32 * index))
-            transitions.append({"at": at, "phase": step, "what": f"{step.lower()} AKIAEXAMPLE{past}", "run": "5f0c1d2e"})
+        started_at = rotated_at - datetime.timedelta(days=90 * (generation - past - 1) + 9)
+        transitions += [
+            {
+                "at": format_time(started_at + datetime.timedelta(hours=32 * index)), "phase": step,
+                "what": f"{step} AKIAEXAMPLE{past}", "run": "5f0c1d2e",
+            } for index, step in enumerate(_PHASES)
+        ]
+    waiting_for = ["grace: until 2026-11-25T07:30:00Z", "machine_jobs: 2 jobs started before the cutover"]
     return {
-        "phase": phase, "generation": generation, "next_step": {"idle": "rotate", "grace": "disable the old key"}.get(phase, "delete the old key"),
-        "issuer": "aws" if generation else None, "rotation_id": None, "reason": None, "key_id": "AKIAEXAMPLE2" if generation else None,
-        "old_key_id": None if phase == "idle" else "AKIAEXAMPLE1", "running": False,
-        "waiting_for": [] if phase == "idle" else ["grace: until 2026-11-25T07:30:00+00:00", "machine_jobs: 2 jobs began before the cutover"],
-        "started_at": None, "issued_at": None, "cutover_at": None, "disabled_at": None, "rotated_at": _iso(rotated) if generation else None,
-        "expires_at": _iso(rotated + datetime.timedelta(days=365)) if generation == 3 else None,
+        "phase": phase, "generation": generation,
+        "next_step": {"idle": "rotate", "grace": "disable the old key"}.get(phase, "delete the old key"),
+        "issuer": "aws" if generation else None, "rotation_id": None, "reason": None,
+        "key_id": "AKIAEXAMPLE2" if generation else None, "old_key_id": None if phase == "idle" else "AKIAEXAMPLE1",
+        "running": False, "waiting_for": [] if phase == "idle" else waiting_for,
+        "started_at": None, "issued_at": None, "cutover_at": None, "disabled_at": None,
+        "rotated_at": format_time(rotated_at) if generation else None,
+        "expires_at": format_time(rotated_at + datetime.timedelta(days=365)) if generation == 3 else None,
         "retire_not_before": None, "delete_not_before": None, "transitions": transitions[-20:],
     }
-
-
-def _iso(time):
-    return time.isoformat(timespec="seconds")

@@ -10,8 +10,8 @@ import typing as t
 from collections.abc import Mapping
 
 ProblemCode = t.Literal[
-    "unreadable", "owner_gone", "driver_inactive", "template_broken", "duplicate_name", "shared_key", "unused", "overdue",
-    "drift", "restored", "stuck_rotation", "expired", "expires_soon",
+    "unreadable", "owner_gone", "driver_inactive", "template_broken", "duplicate_name", "shared_key", "unused",
+    "overdue", "drift", "restored", "stuck_rotation", "expired", "expires_soon",
 ]
 Level = t.Literal["error", "warning", "notice"]
 

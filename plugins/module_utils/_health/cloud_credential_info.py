@@ -2,27 +2,25 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""What cloud_credential_info does.
-
-PRIVATE to the collection.
-"""
+"""The module cloud_credential_info: reads, and evaluates what was read."""
 
 from __future__ import annotations
 
 import datetime
-import fnmatch
-import re
 import typing as t
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from .._rotation.issuers.registry import issuer_for, key_created_at
 from .._common.errors import RanchhandError, ValidationErrors
 from .._common.options import OptionSpec
+from .._common.problems import Problem, show_problems
+from .._common.times import Time, now
 from .._kubernetes.client import KubernetesClient
 from .._kubernetes.connection import CONNECTION
 from .._rancher.cloud_credential import CloudCredential, show_cloud_credential
+from .._rancher.driver_schema import DriverSchemas
 from .._rancher.metadata import parse_id
-from .._rancher.node_template import parse_node_template
+from .._rancher.node_template import NodeTemplate, parse_node_template
 from .._rancher.queries import (
     SECRETS_PATH,
     list_cloud_credentials,
@@ -32,77 +30,64 @@ from .._rancher.queries import (
     read_users,
 )
 from .._rancher.references import CREDENTIAL_NAMESPACE, ReferenceIndex
+from .._rancher.users import Users
 from .._resources.info import FILTERS, add_details, info_result, matches_filters
 from .._rotation.info import rotation_status
+from .._rotation.issuers.registry import issuer_for, key_created_at
 from .._rotation.options import RECORD_NAMESPACE, namespace_mistakes
 from .._rotation.status import key_issued_at
 from .._rotation.store import RotationHistory, RotationNamespace, RotationStore, read_history
 from .._runtime.execute import Connect, RunMode
 from ..issuer import IssuerError
-from .expiry import find_expiries
-from .policies import Policy, max_age_of
-from .problems import HealthChecker, HealthContext, rotation_problems
+from .checker import HealthChecker, HealthContext
+from .evaluation import KeyState, evaluate
+from .policies import AgePolicy, find_max_age
 
 HEALTH = OptionSpec({
     "max_age": {"type": "duration"},
     "policies": {"type": "list", "elements": "dict", "options": {
-        "name": {"type": "str"},
+        "name_pattern": {"type": "str"},
         "driver": {"type": "str"},
         "owner": {"type": "str"},
         "max_age": {"type": "duration", "required": True},
     }},
     "expires_within": {"type": "duration", "default": "30d"},
-    "ask_clouds": {"type": "bool", "default": False},
+    "query_providers": {"type": "bool", "default": False},
     "namespace": {"type": "str", "default": RECORD_NAMESPACE},
 })
 CLOUD_CREDENTIAL_INFO = CONNECTION.merge(FILTERS, HEALTH, OptionSpec({"problems": {"type": "bool", "default": False}}))
-Time = datetime.datetime
+_T = t.TypeVar("_T")
 
 
-class _Limits(t.NamedTuple):
-    """How old keys may get, and how long before its end something is told to end."""
+@dataclass(frozen=True)
+class _Snapshot:
+    """What was read from a Rancher; None where it was not needed or the connection may not list it."""
 
-    policies: tuple[Policy, ...]
-    soon: datetime.timedelta
-
-
-def _limits(params: Mapping[str, t.Any]) -> _Limits:
-    """Raises Mistakes."""
-    policies = []
-    for given in params["policies"] or ():
-        pattern = None if given["name"] is None else re.compile(fnmatch.translate(given["name"]))
-        policies.append(Policy(given["max_age"] or 0, pattern, given["driver"], given["owner"]))
-    mistakes = parse_id(params["id"], CREDENTIAL_NAMESPACE)[1] + namespace_mistakes(params["namespace"])
-    if mistakes:
-        raise ValidationErrors(mistakes)
-    if params["max_age"] is not None:
-        policies.append(Policy(params["max_age"]))
-    return _Limits(tuple(policies), datetime.timedelta(seconds=params["expires_within"] or 0))
+    credentials: list[CloudCredential] = field(repr=False)
+    schemas: DriverSchemas | None
+    users: Users | None
+    references: ReferenceIndex | None
+    templates: list[NodeTemplate] | None
+    history: RotationHistory | None = field(repr=False)
 
 
 def list_cloud_credential_info(params: Mapping[str, t.Any], connect: Connect, mode: RunMode) -> dict[str, t.Any]:
-    """cloud_credential_info: what there is, without any secret."""
-    limits = _limits(params)
-    identifier, _mistakes = parse_id(params["id"], CREDENTIAL_NAMESPACE)
-    judge = params["problems"]
+    """List credentials without their secrets and, with ``problems``, the age of their keys and their problems."""
+    identifier, errors = parse_id(params["id"], CREDENTIAL_NAMESPACE)
+    errors += namespace_mistakes(params["namespace"])
+    if errors:
+        raise ValidationErrors(errors)
     client = connect()
-    found, schemas, users, index, templates, past = client.parallel_reads(
-        lambda: list_cloud_credentials(client, None if identifier is None or judge else [identifier]),  # some problems show only among all
-        lambda: read_schemas(client),
-        lambda: read_users(client) if params["owner"] or judge else None,
-        lambda: read_references(client) if params["references"] or judge else None,
-        lambda: _unless_forbidden(lambda: [parse_node_template(item) for item in list_node_template_objects(client)]) if judge else None,
-        lambda: _unless_forbidden(lambda: read_history(client, params["namespace"])) if judge else None,
-    )
-    wanted = [one for one in found if identifier in (None, one.id) and matches_filters(params, one, users)]
-    shown = [add_details(one, show_cloud_credential(one, schemas), index) for one in wanted]
-    incomplete = []
-    if judge:
-        around = HealthContext(found, schemas, users, index, templates)
-        incomplete = around.not_judged() + _evaluate(client, params, limits, around, past, list(zip(wanted, shown)))
-    result = info_result("credentials", shown, index)
-    if judge:
-        dangling = _dangling(client, index, found)
+    snapshot = _read(client, params, identifier)
+    selected = [
+        credential for credential in snapshot.credentials
+        if identifier in (None, credential.id) and matches_filters(params, credential, snapshot.users)
+    ]
+    shown = [_show(credential, snapshot) for credential in selected]
+    result = info_result("credentials", shown, snapshot.references)
+    if params["problems"]:
+        incomplete = _add_health(client, params, snapshot, list(zip(selected, shown)))
+        dangling = _list_dangling(client, snapshot)
         result["dangling"] = dangling or []
         if dangling is None:
             incomplete.append(f"dangling: this connection may not list secrets in namespace {CREDENTIAL_NAMESPACE}")
@@ -111,21 +96,25 @@ def list_cloud_credential_info(params: Mapping[str, t.Any], connect: Connect, mo
     return result
 
 
-def _dangling(client: KubernetesClient, index: ReferenceIndex, found: t.Sequence[CloudCredential]) -> list[dict[str, t.Any]] | None:
-    """Credentials that are gone although something refers to them; None if this cannot be told.
+def _read(client: KubernetesClient, params: Mapping[str, t.Any], identifier: str | None) -> _Snapshot:
+    """Read in parallel; with ``problems`` all credentials, as some problems are visible only by comparison."""
+    problems = params["problems"]
+    only = [identifier] if identifier is not None and not problems else None
+    return _Snapshot(*client.parallel_reads(
+        lambda: list_cloud_credentials(client, only),
+        lambda: read_schemas(client),
+        lambda: read_users(client) if params["owner"] or problems else None,
+        lambda: read_references(client) if params["references"] or problems else None,
+        lambda: _none_if_forbidden(lambda: _list_node_templates(client)) if problems else None,
+        lambda: _none_if_forbidden(lambda: read_history(client, params["namespace"])) if problems else None,
+    ))
 
-    The Secrets are listed once more, as one may have come while the rest was read; who may not list them has seen only some.
-    """
-    lost = index.dangling({one.id for one in found})
-    if lost:
-        listed = _unless_forbidden(lambda: {item["metadata"]["name"] for item in client.list_objects(SECRETS_PATH)})
-        if listed is None:
-            return None
-        lost = {name: references for name, references in lost.items() if name not in listed}
-    return [{"id": f"{CREDENTIAL_NAMESPACE}:{name}", "references": [one.show() for one in lost[name]]} for name in sorted(lost)]
+
+def _list_node_templates(client: KubernetesClient) -> list[NodeTemplate]:
+    return [parse_node_template(item) for item in list_node_template_objects(client)]
 
 
-def _unless_forbidden(read: t.Callable[[], t.Any]) -> t.Any:
+def _none_if_forbidden(read: t.Callable[[], _T]) -> _T | None:
     try:
         return read()
     except RanchhandError as error:
@@ -134,48 +123,124 @@ def _unless_forbidden(read: t.Callable[[], t.Any]) -> t.Any:
         raise
 
 
-def _evaluate(
-    client: KubernetesClient, params: Mapping[str, t.Any], limits: _Limits, around: HealthContext, past: RotationHistory | None, wanted: list[tuple[CloudCredential, dict[str, t.Any]]]
+def _show(credential: CloudCredential, snapshot: _Snapshot) -> dict[str, t.Any]:
+    shown = add_details(credential, show_cloud_credential(credential, snapshot.schemas), snapshot.references)
+    if "age" in shown:
+        shown["age_seconds"] = shown.pop("age")
+    shown.pop("problem", None)
+    shown["problems"] = show_problems(credential.problem)
+    return shown
+
+
+def _add_health(
+    client: KubernetesClient, params: Mapping[str, t.Any], snapshot: _Snapshot,
+    selected: t.Sequence[tuple[CloudCredential, dict[str, t.Any]]],
 ) -> list[str]:
-    """Adds to what is shown of each credential how old its key is and what is wrong; returns what could not be found out."""
-    incomplete = []
-    if past is None:
-        incomplete.append(f"drift, restored, stuck_rotation: this connection may not read the records of rotations in namespace {params['namespace']}")
-    stored = RotationStore(around.credentials, past or RotationHistory(RotationNamespace(client, params["namespace"]), {}, b""))
-    made = {one.id: key_issued_at(one, stored.record(one.id), stored.live(one.id)) for one, _shown in wanted}
-    if params["ask_clouds"]:
-        asked = [one for one, _shown in wanted if made[one.id][1] != "record" and not one.problem]
-        for one, answer in zip(asked, client.parallel_map(_ask_cloud, asked)):
-            if isinstance(answer, str):
-                incomplete.append(f"key_age: the cloud of {one.full_id} did not tell: {answer}")
-            elif answer:
-                made[one.id] = (answer, "cloud")
-    standing = HealthChecker(around)
-    now = datetime.datetime.now(datetime.timezone.utc)
-    for one, shown in wanted:
-        owner = around.users.get(one.owner)
-        owner_name = owner.username or None if owner else None
-        max_age = max_age_of(one, owner_name, limits.policies)
-        rotation = rotation_status(client, stored, one, max_age, True, made[one.id])
-        record = stored.record(one.id)
-        expires = find_expiries(one) + ([(record.expires_at, "its key")] if record and record.expires_at else [])
-        due_at = rotation.pop("due_at")
-        problems = standing.problems(one, expires, now, limits.soon)
-        problems += rotation_problems(record, rotation.pop("problem", None), Time.fromisoformat(due_at) if due_at else None, now)
-        shown.update(
-            owner_name=owner_name, key_age=rotation.pop("age"), key_age_from=rotation.pop("age_from"), max_age=max_age,
-            due_at=due_at, due=rotation.pop("due"), problems=[problem.show() for problem in problems],
-            rotation={"running": False, **{name: value for name, value in rotation.items() if name not in shown}} if past else None,
+    """Add the age of the key, the rotation and the problems to each result; return what could not be determined."""
+    assert snapshot.users is not None and snapshot.references is not None
+    context = HealthContext(
+        snapshot.credentials, snapshot.schemas, snapshot.users, snapshot.references, snapshot.templates,
+    )
+    incomplete = context.unchecked()
+    if snapshot.history is None:
+        incomplete.append(
+            "drift, restored, stuck_rotation: this connection may not read the records of rotations in namespace "
+            + params["namespace"]
         )
+    no_history = RotationHistory(RotationNamespace(client, params["namespace"]), {}, b"")
+    store = RotationStore(snapshot.credentials, snapshot.history or no_history)
+    issued = {
+        credential.id: key_issued_at(credential, store.record(credential.id), store.live(credential.id))
+        for credential, _shown in selected
+    }
+    if params["query_providers"]:
+        unknown = [
+            credential for credential, _shown in selected
+            if issued[credential.id][1] != "record" and not credential.problem
+        ]
+        created, failures = _query_providers(client, unknown)
+        issued.update(created)
+        incomplete += failures
+    policies = _policies(params)
+    checker = HealthChecker(context)
+    expires_within = datetime.timedelta(seconds=params["expires_within"] or 0)
+    for credential, shown in selected:
+        owner = snapshot.users.get(credential.owner)
+        shown["owner_name"] = owner.username or None if owner else None
+        max_age = find_max_age(credential, shown["owner_name"], policies)
+        status = _rotation_status(client, store, credential, max_age, issued[credential.id])
+        key = KeyState(store.record(credential.id), status, max_age)
+        shown.update(evaluate(checker, credential, key, now(), expires_within))
+        hidden = {*shown, "problems"}
+        rotation = {"running": False, **{name: value for name, value in status.items() if name not in hidden}}
+        shown["rotation"] = None if snapshot.history is None else rotation
     return incomplete
 
 
-def _ask_cloud(one: CloudCredential) -> Time | str | None:
-    """When the key in use was made, or why the cloud did not tell."""
+def _policies(params: Mapping[str, t.Any]) -> list[AgePolicy]:
+    policies = [
+        AgePolicy(policy["max_age"], policy["name_pattern"], policy["driver"], policy["owner"])
+        for policy in params["policies"] or ()
+    ]
+    if params["max_age"] is not None:
+        policies.append(AgePolicy(params["max_age"]))
+    return policies
+
+
+def _rotation_status(
+    client: KubernetesClient, store: RotationStore, credential: CloudCredential, max_age: int | None,
+    issued: tuple[Time | None, str],
+) -> dict[str, t.Any]:
+    status = rotation_status(client, store, credential, max_age, True, issued)
+    if "age" in status:
+        status["key_age_seconds"], status["key_age_source"] = status.pop("age"), status.pop("age_from")
+    if "problems" not in status:
+        message = status.pop("problem", None)
+        code: t.Any = "drift" if message and message.startswith("drift") else "restored"
+        status["problems"] = [Problem(code, message).show()] if message else []
+    return status
+
+
+_Issued = t.Dict[str, t.Tuple[t.Optional[Time], str]]
+
+
+def _query_providers(client: KubernetesClient, credentials: t.Sequence[CloudCredential]) -> tuple[_Issued, list[str]]:
+    """Return when the cloud providers created the keys, and the reasons for which that is unknown."""
+    created: _Issued = {}
+    failures = []
+    for credential, answer in zip(credentials, client.parallel_map(_query_provider, credentials)):
+        if isinstance(answer, str):
+            failures.append(f"key_age_seconds: the creation time of the key of {credential.full_id}: {answer}")
+        elif answer:
+            created[credential.id] = (answer, "provider")
+    return created, failures
+
+
+def _query_provider(credential: CloudCredential) -> Time | str | None:
+    """Return when the key in use was created, why this is unknown, or None if the provider does not report it."""
     try:
-        issuer = issuer_for(one.driver)
-        return key_created_at(issuer, one) if issuer else None
+        issuer = issuer_for(credential.driver)
+        return key_created_at(issuer, credential) if issuer else None
     except (IssuerError, RanchhandError) as error:
         return error.message
-    except ImportError:  # the parts of issuers, and SDKs, are on the controller
-        return "clouds are asked from the controller only, with a local connection and its own Python"
+    except ImportError:  # issuers and their SDKs are installed on the controller
+        return "cloud providers are queried only on the controller, with a local connection and the controller's Python"
+
+
+def _list_dangling(client: KubernetesClient, snapshot: _Snapshot) -> list[dict[str, t.Any]] | None:
+    """Return the credentials that do not exist although objects refer to them; None if this cannot be determined.
+
+    The Secrets are listed again, as a credential may have been created during the run. A connection that may not list
+    them has read only some of them.
+    """
+    assert snapshot.references is not None
+    missing = snapshot.references.dangling({credential.id for credential in snapshot.credentials})
+    if missing:
+        existing = _none_if_forbidden(lambda: {item["metadata"]["name"] for item in client.list_objects(SECRETS_PATH)})
+        if existing is None:
+            return None
+        missing = {name: references for name, references in missing.items() if name not in existing}
+    return [
+        {"id": f"{CREDENTIAL_NAMESPACE}:{name}", "references": [reference.show() for reference in missing[name]]}
+        for name in sorted(missing)
+    ]

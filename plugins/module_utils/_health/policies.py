@@ -2,13 +2,11 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""What is wrong with cloud credentials, told without any of their values.
-
-PRIVATE to the collection. Pure: judges what was read.
-"""
+"""Policies that limit the age of keys. Pure."""
 
 from __future__ import annotations
 
+import fnmatch
 import typing as t
 from dataclasses import dataclass
 
@@ -16,19 +14,21 @@ from .._rancher.cloud_credential import CloudCredential
 
 
 @dataclass(frozen=True)
-class Policy:
-    """How old keys may get, in seconds, of the credentials that match all that is given."""
+class AgePolicy:
+    """The age in seconds at which keys are due, for the credentials that match all conditions."""
 
     max_age: int
-    name: t.Pattern[str] | None = None
+    name_pattern: str | None = None
     driver: str | None = None
     owner: str | None = None
 
-    def covers(self, one: CloudCredential, owner_name: str | None) -> bool:
-        return bool((self.name is None or self.name.fullmatch(one.name)) and self.driver in (None, one.driver)
-                    and (self.owner is None or self.owner in (one.owner, owner_name)))
+    def matches(self, credential: CloudCredential, owner_name: str | None) -> bool:
+        """Whether the policy applies; ``owner`` is a user id or a username."""
+        if self.name_pattern is not None and not fnmatch.fnmatchcase(credential.name, self.name_pattern):
+            return False
+        return self.driver in (None, credential.driver) and self.owner in (None, credential.owner, owner_name)
 
 
-def max_age_of(one: CloudCredential, owner_name: str | None, policies: t.Iterable[Policy]) -> int | None:
-    """What the first policy that covers a credential allows, in seconds; None if none does."""
-    return next((policy.max_age for policy in policies if policy.covers(one, owner_name)), None)
+def find_max_age(credential: CloudCredential, owner_name: str | None, policies: t.Iterable[AgePolicy]) -> int | None:
+    """Return the age of the first policy that matches, in seconds; None if no policy matches."""
+    return next((policy.max_age for policy in policies if policy.matches(credential, owner_name)), None)

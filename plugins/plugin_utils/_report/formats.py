@@ -1,9 +1,9 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The model as JSON, CSV, Markdown and Prometheus' text format.
+"""The model as JSON, CSV, Markdown and in the text format of Prometheus. Pure.
 
-PRIVATE to the collection. Pure. Names come from users: each format quotes them so that they stay names.
+Users choose the names in it, so each format quotes them.
 """
 
 from __future__ import annotations
@@ -13,109 +13,163 @@ import io
 import json
 import re
 import typing as t
-from collections.abc import Mapping
 
-from .model import LEVELS, SOURCES, moment, runbook, visible
+from ...module_utils._common.times import parse_time
+from .model import LEVELS, SOURCES, Entry, is_rotating, runbook, visible
 
-# What makes a spreadsheet take a cell for a formula, wide forms included.
+# Characters with which a spreadsheet recognizes a formula, fullwidth forms included.
 _FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
-_COLUMNS = ("rancher", "name", "id", "driver", "owner", "owner_name", "key_age_days", "key_age_from", "max_age_days", "due_at", "due", "used_by",
-            "phase", "next_step", "problems", "error")
+_COLUMNS = (
+    "rancher", "name", "id", "driver", "owner", "owner_name", "key_age_days", "key_age_source", "max_age_days",
+    "due_at", "due", "used_by", "phase", "next_step", "problems", "error",
+)
+_FIGURES = {
+    "ranchers": "Ranchers", "credentials": "Credentials", "due": "Due", "due_soon": "Due soon",
+    "with_errors": "With errors", "with_warnings": "With warnings", "rotating": "In rotation", "unused": "Unused",
+}
 
 
-def to_json(model: Mapping[str, t.Any]) -> str:
+def to_json(model: Entry) -> str:
+    """Return the model as JSON."""
     return json.dumps(model, indent=2, ensure_ascii=False) + "\n"
 
 
-def to_csv(model: Mapping[str, t.Any]) -> str:
-    """One line for each credential, and one for each Rancher that could not be read."""
+def to_csv(model: Entry) -> str:
+    """Return a line for each credential and for each Rancher that could not be read."""
     text = io.StringIO()
     writer = csv.DictWriter(text, _COLUMNS)
     writer.writeheader()
-    rows = [{"rancher": one["name"], "error": one["error"]} for one in model["ranchers"] if not one["up"]]
-    for one in model["credentials"]:
-        rotation = one["rotation"] or {}
+    rows = [
+        {"rancher": rancher["name"], "error": rancher["error"]} for rancher in model["ranchers"] if not rancher["up"]
+    ]
+    for credential in model["credentials"]:
+        rotation = credential["rotation"] or {}
         rows.append({
-            **{name: one[name] for name in _COLUMNS if name in one},
-            "used_by": "; ".join(_user(reference) for reference in one["references"]),
+            **{name: credential[name] for name in _COLUMNS if name in credential},
+            "used_by": "; ".join(map(_reference, credential["references"])),
             "phase": rotation.get("phase"), "next_step": rotation.get("next_step"),
-            "due": "yes" if one["due"] else "no",
-            "problems": "; ".join(f"{problem['code']}: {problem['message']}" for problem in one["problems"]),
+            "due": "yes" if credential["due"] else "no",
+            "problems": "; ".join(f"{problem['code']}: {problem['message']}" for problem in credential["problems"]),
         })
     writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
     return text.getvalue()
 
 
-def to_markdown(model: Mapping[str, t.Any]) -> str:
-    """For people and for summaries of CI jobs: figures, what is wrong, all credentials."""
-    figures = model["figures"]
-    lines = [
-        "# Cloud credentials", "", f"Generated at {model['generated_at']}.", "",
-        *_table(("Ranchers", "Credentials", "Due", "Due soon", "With errors", "With warnings", "Rotating", "Unused"), [
-            [str(figures[name]) for name in ("ranchers", "credentials", "due", "due_soon", "with_errors", "with_warnings", "rotating", "unused")]]),
-    ]
-    unread = [[_code(one["name"]), _code(one["error"])] for one in model["ranchers"] if not one["up"]]
-    unjudged = [[_code(one["name"]), _code(text)] for one in model["ranchers"]
-                for text in one["problems_incomplete"] + [f"references: may not list {kind}" for kind in one["references_incomplete"]]]
-    problems = [
-        [problem["level"], f"[{problem['code']}]({runbook(model, problem['code'])})", _code(one["name"]), _code(one["rancher"]), _code(problem["message"])]
-        for level in LEVELS for one in model["credentials"] for problem in one["problems"] if problem["level"] == level
-    ]
-    every = [[
-        _code(one["name"]), _code(one["rancher"]), _code(one["driver"]), _code(one["owner_name"] or one["owner"]), _age(one), _due(one),
-        str(len(one["references"])), _rotation(one), ", ".join(problem["code"] for problem in one["problems"])] for one in model["credentials"]]
+def to_markdown(model: Entry) -> str:
+    """Return figures, problems and all credentials, as for the summary of a CI job."""
+    figures = [[str(model["figures"][name]) for name in _FIGURES]]
+    lines = ["# Cloud credentials", "", f"Generated at {model['generated_at']}.", ""]
+    lines += _table(tuple(_FIGURES.values()), figures)
     for title, header, rows in (
-        ("Could not be read", ("Rancher", "Why"), unread),
-        ("Could not be judged", ("Rancher", "What"), unjudged),
-        ("Problems", ("Level", "Problem", "Credential", "Rancher", "What"), problems),
-        ("Credentials", ("Credential", "Rancher", "Driver", "Owner", "Age of the key", "Due", "Used by", "Rotation", "Problems"), every),
+        ("Ranchers that could not be read", ("Rancher", "Reason"), _unread(model)),
+        ("Skipped checks", ("Rancher", "Check"), _skipped(model)),
+        ("Problems", ("Level", "Problem", "Credential", "Rancher", "Description"), _problems(model)),
+        (
+            "Credentials",
+            ("Credential", "Rancher", "Driver", "Owner", "Key age", "Due", "Used by", "Rotation", "Problems"),
+            [_credential(credential) for credential in model["credentials"]],
+        ),
     ):
         if rows:
             lines += ["", f"## {title}", "", *_table(header, rows)]
     return "\n".join(lines) + "\n"
 
 
-def to_prometheus(model: Mapping[str, t.Any]) -> str:
-    """For the textfile collector of node_exporter. Ages are in whole days, though in seconds."""
+def _unread(model: Entry) -> list[list[str]]:
+    return [[_code(rancher["name"]), _code(rancher["error"])] for rancher in model["ranchers"] if not rancher["up"]]
+
+
+def _skipped(model: Entry) -> list[list[str]]:
+    return [
+        [_code(rancher["name"]), _code(text)] for rancher in model["ranchers"]
+        for text in rancher["problems_incomplete"]
+        + [f"references: this connection may not list {kind}" for kind in rancher["references_incomplete"]]
+    ]
+
+
+def _problems(model: Entry) -> list[list[str]]:
+    return [
+        [
+            level, f"[{problem['code']}]({runbook(model, problem['code'])})", _code(credential["name"]),
+            _code(credential["rancher"]), _code(problem["message"]),
+        ]
+        for level in LEVELS for credential in model["credentials"] for problem in credential["problems"]
+        if problem["level"] == level
+    ]
+
+
+def _credential(credential: Entry) -> list[str]:
+    return [
+        _code(credential["name"]), _code(credential["rancher"]), _code(credential["driver"]),
+        _code(credential["owner_name"] or credential["owner"]), _age(credential), _due(credential),
+        str(len(credential["references"])), _rotation(credential),
+        ", ".join(problem["code"] for problem in credential["problems"]),
+    ]
+
+
+def to_prometheus(model: Entry) -> str:
+    """Return metrics for the textfile collector of node_exporter. Ages are whole days, in seconds."""
     metrics = _Metrics()
-    metrics.add("report_generated_timestamp_seconds", "When this was written.", moment(model["generated_at"]).timestamp())
-    for one in model["ranchers"]:
-        rancher = {"rancher": one["name"]}
-        metrics.add("rancher_up", "Whether the Rancher could be read.", one["up"], **rancher)
-        if one["up"]:
-            metrics.add("rancher_credentials", "How many cloud credentials it has.", one["credentials"], **rancher)
-            metrics.add("rancher_problems_incomplete", "How many kinds of problems could not be judged.", len(one["problems_incomplete"]), **rancher)
-    for one in model["credentials"]:
-        same = {name: one[name] for name in ("rancher", "id", "name")}
-        rotation = one["rotation"] or {}
-        metrics.add("credential_info", "A cloud credential; always 1.", 1, **same, driver=one["driver"], owner=one["owner_name"] or one["owner"],
-                    phase=rotation.get("phase"), key_age_from=one["key_age_from"])
-        for name, what, days in (("key_age", "How old the key is, in whole days.", one["key_age_days"]),
-                                 ("max_age", "How old the key may become.", one["max_age_days"])):
-            if days is not None:
-                metrics.add(f"credential_{name}_seconds", what, days * 86400, **same)
-        for name, what, at in (("due", "When its next step is due.", one["due_at"]), ("expires", "When its key ends by itself.", rotation.get("expires_at"))):
-            if at:
-                metrics.add(f"credential_{name}_timestamp_seconds", what, moment(at).timestamp(), **same)
-        metrics.add("credential_references", "How many places use it.", len(one["references"]), **same)
-        # Once each: two samples with the same labels would make the whole file void.
-        for code, level in sorted({(problem["code"], problem["level"]) for problem in one["problems"]}):
-            metrics.add("credential_problem", "A problem that it has; always 1.", 1, **same, code=code, level=level)
+    generated_at = parse_time(model["generated_at"]).timestamp()
+    metrics.add("report_generated_timestamp_seconds", "Time at which this report was generated.", generated_at)
+    for rancher in model["ranchers"]:
+        _add_rancher(metrics, rancher)
+    for credential in model["credentials"]:
+        _add_credential(metrics, credential)
     return metrics.text()
 
 
+def _add_rancher(metrics: _Metrics, rancher: Entry) -> None:
+    labels = {"rancher": rancher["name"]}
+    metrics.add("rancher_up", "Whether the Rancher could be read.", rancher["up"], **labels)
+    if rancher["up"]:
+        metrics.add("rancher_credentials", "Number of cloud credentials.", rancher["credentials"], **labels)
+        skipped = len(rancher["problems_incomplete"])
+        metrics.add("rancher_problems_incomplete", "Number of checks that were skipped.", skipped, **labels)
+
+
+def _add_credential(metrics: _Metrics, credential: Entry) -> None:
+    labels = {name: credential[name] for name in ("rancher", "id", "name")}
+    rotation = credential["rotation"] or {}
+    metrics.add(
+        "credential_info", "Properties of a cloud credential; always 1.", 1, **labels, driver=credential["driver"],
+        owner=credential["owner_name"] or credential["owner"], phase=rotation.get("phase"),
+        key_age_source=credential["key_age_source"],
+    )
+    for name, help_text, days in (
+        ("key_age", "Age of the key, in whole days.", credential["key_age_days"]),
+        ("max_age", "Age at which the key is due for rotation.", credential["max_age_days"]),
+    ):
+        if days is not None:
+            metrics.add(f"credential_{name}_seconds", help_text, days * 86400, **labels)
+    for name, help_text, time in (
+        ("due", "Time at which the key or the next step of its rotation is due.", credential["due_at"]),
+        ("expires", "Time at which the key expires.", rotation.get("expires_at")),
+    ):
+        if time:
+            metrics.add(f"credential_{name}_timestamp_seconds", help_text, parse_time(time).timestamp(), **labels)
+    references = len(credential["references"])
+    metrics.add("credential_references", "Number of references to the credential.", references, **labels)
+    # Two samples with the same labels would make the file invalid.
+    for code, level in sorted({(problem["code"], problem["level"]) for problem in credential["problems"]}):
+        metrics.add("credential_problem", "Problem of the credential; always 1.", 1, **labels, code=code, level=level)
+
+
 class _Metrics:
-    """Samples, gathered by the name of their metric as the format wants it."""
+    """Samples, grouped by metric as the format requires."""
 
     def __init__(self) -> None:
         self._lines: dict[str, list[str]] = {}
 
-    def add(self, metric: str, what: str, value: float, /, **labels: str | None) -> None:
-        lines = self._lines.setdefault(metric, [f"# HELP ranchhand_{metric} {what}", f"# TYPE ranchhand_{metric} gauge"])
-        inside = ",".join(f'{label}="{_label(text or "")}"' for label, text in labels.items())
-        lines.append(f"ranchhand_{metric}{{{inside}}} {int(value)}" if inside else f"ranchhand_{metric} {int(value)}")
+    def add(self, metric: str, help_text: str, value: float, /, **labels: str | None) -> None:
+        """Add a sample."""
+        name = f"ranchhand_{metric}"
+        lines = self._lines.setdefault(name, [f"# HELP {name} {help_text}", f"# TYPE {name} gauge"])
+        pairs = ",".join(f'{label}="{_label(text or "")}"' for label, text in labels.items())
+        lines.append(f"{name}{{{pairs}}} {int(value)}" if pairs else f"{name} {int(value)}")
 
     def text(self) -> str:
+        """Return the file."""
         return "\n".join(line for lines in self._lines.values() for line in lines) + "\n"
 
 
@@ -128,8 +182,9 @@ def _cell(value: t.Any) -> t.Any:
     return f"'{text}" if isinstance(text, str) and text.lstrip().startswith(_FORMULA) else text
 
 
-def _user(reference: Mapping[str, t.Any]) -> str:
-    return f"{reference['kind']} {reference['namespace'] + '/' if reference['namespace'] else ''}{reference['name']}"
+def _reference(reference: Entry) -> str:
+    prefix = f"{reference['namespace']}/" if reference["namespace"] else ""
+    return f"{reference['kind']} {prefix}{reference['name']}"
 
 
 def _table(header: t.Sequence[str], rows: t.Sequence[t.Sequence[str]]) -> list[str]:
@@ -137,26 +192,30 @@ def _table(header: t.Sequence[str], rows: t.Sequence[t.Sequence[str]]) -> list[s
 
 
 def _code(text: str | None) -> str:
-    """Somebody's text as code, within which Markdown knows neither links nor tags."""
+    """Return text as code, in which Markdown recognizes neither links nor tags."""
     if not text:
         return ""
     fence = "`" * (max(map(len, re.findall("`+", text)), default=0) + 1)
     return f"{fence} {visible(text)} {fence}".replace("|", "\\|")
 
 
-def _age(one: Mapping[str, t.Any]) -> str:
-    if one["key_age_days"] is None:
-        return "" if one["gone"] else "unknown"
-    allowed = "" if one["max_age_days"] is None else f" of {one['max_age_days']}"
-    return f"{one['key_age_days']}{allowed} days, {SOURCES[one['key_age_from']]}"
+def _age(credential: Entry) -> str:
+    if credential["key_age_days"] is None:
+        return "" if credential["gone"] else "unknown"
+    allowed = "" if credential["max_age_days"] is None else f" of {credential['max_age_days']}"
+    return f"{credential['key_age_days']}{allowed} days, {SOURCES[credential['key_age_source']]}"
 
 
-def _due(one: Mapping[str, t.Any]) -> str:
-    return f"**since {one['due_at'][:10]}**" if one["due"] and one["due_at"] else "**now**" if one["due"] else (one["due_at"] or "")[:10]
+def _due(credential: Entry) -> str:
+    day = (credential["due_at"] or "")[:10]
+    if not credential["due"]:
+        return day
+    return f"**since {day}**" if day else "**now**"
 
 
-def _rotation(one: Mapping[str, t.Any]) -> str:
-    if not one["rotation"]:
-        return "" if one["gone"] else "unknown"
-    phase = one["rotation"]["phase"]
-    return phase if phase == "idle" else f"{phase}, next: {one['rotation']['next_step']}"
+def _rotation(credential: Entry) -> str:
+    rotation = credential["rotation"]
+    if not rotation:
+        return "" if credential["gone"] else "unknown"
+    phase = str(rotation["phase"])
+    return f"{phase}, next: {rotation['next_step']}" if is_rotating(credential) else phase

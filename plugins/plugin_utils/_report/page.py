@@ -1,9 +1,9 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The model as one HTML file that asks for nothing else.
+"""The model as one HTML file that loads nothing else.
 
-PRIVATE to the collection. The page's script makes elements out of data, never markup out of text.
+The script of the page creates elements from data; it never turns text into markup.
 """
 
 from __future__ import annotations
@@ -12,40 +12,52 @@ import base64
 import hashlib
 import json
 import re
-import typing as t
-from collections.abc import Mapping
 from pathlib import Path
 
-from .model import SOON_DAYS, SOURCES, visible
+from .model import SOON_DAYS, SOURCES, Entry, visible
 
 _HERE = Path(__file__).parent
-# The steps of one rotation; a whole history would double the size of the page.
-_STEPS = 7
-_SHOWN = ("phase", "next_step", "issuer", "reason", "key_id", "old_key_id", "running", "waiting_for", "expires_at")
+# Transitions of one rotation; the whole history would double the size of the page.
+_TRANSITIONS = 7
+_ROTATION = ("phase", "next_step", "issuer", "reason", "key_id", "old_key_id", "running", "waiting_for", "expires_at")
 
 
-def to_html(model: Mapping[str, t.Any]) -> str:
-    style, script, charts = (_HERE.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js", "echarts/echarts.min.js"))
-    policy = (f"default-src 'none'; script-src {_hash(charts)} {_hash(script)}; style-src {_hash(style)}; base-uri 'none'; form-action 'none'")
+def to_html(model: Entry) -> str:
+    """Return the page."""
+    style, script, charts = (
+        _HERE.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js", "echarts/echarts.min.js")
+    )
+    policy = (
+        f"default-src 'none'; script-src {_hash(charts)} {_hash(script)}; style-src {_hash(style)}; "
+        "base-uri 'none'; form-action 'none'"
+    )
     parts = {"policy": policy, "style": style, "script": script, "charts": charts, "data": _data(model)}
-    # In one pass over our own text, so that nothing within the data is taken for a place to fill.
-    return re.sub("@([a-z]+)@", lambda place: parts[place.group(1)], _HERE.joinpath("page.html").read_text(encoding="utf-8"))
+    # In one pass over the template, so that placeholders within the data are not replaced.
+    template = _HERE.joinpath("page.html").read_text(encoding="utf-8")
+    return re.sub("@([a-z]+)@", lambda match: parts[match.group(1)], template)
 
 
-def _data(model: Mapping[str, t.Any]) -> str:
-    """JSON in ASCII and without <, so that no text can end the element it stands in."""
-    page = {**model, "credentials": [_lean(one) for one in model["credentials"]], "sources": SOURCES, "soon_days": SOON_DAYS}
+def _data(model: Entry) -> str:
+    """Return JSON in ASCII and without <, so that no text can end the script element."""
+    credentials = [_shorten(credential) for credential in model["credentials"]]
+    page = {**model, "credentials": credentials, "sources": SOURCES, "soon_days": SOON_DAYS}
     return json.dumps(visible(page), separators=(",", ":")).replace("<", "\\u003c")
 
 
-def _lean(one: Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """A credential with no more than the page shows."""
-    rotation = one["rotation"] and {
-        **{name: one["rotation"][name] for name in _SHOWN if one["rotation"][name]},
-        "transitions": [[step["at"], step["phase"], step["what"]] for step in (one["rotation"]["transitions"] or ())[-_STEPS:]],
-    }
-    references = [{name: value for name, value in reference.items() if name != "api_version"} for reference in one["references"]]
-    return {**one, "references": references, "rotation": rotation}
+def _shorten(credential: Entry) -> Entry:
+    """Return a credential with only what the page shows."""
+    rotation = credential["rotation"]
+    if rotation:
+        transitions = (rotation["transitions"] or ())[-_TRANSITIONS:]
+        rotation = {
+            **{name: rotation[name] for name in _ROTATION if rotation[name]},
+            "transitions": [[transition["at"], transition["phase"], transition["what"]] for transition in transitions],
+        }
+    references = [
+        {name: value for name, value in reference.items() if name != "api_version"}
+        for reference in credential["references"]
+    ]
+    return {**credential, "references": references, "rotation": rotation}
 
 
 def _hash(text: str) -> str:

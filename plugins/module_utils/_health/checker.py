@@ -1,0 +1,169 @@
+# Copyright (c) 2026 ranchhand contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""The checks of cloud credentials against all other objects that were read. Pure."""
+
+from __future__ import annotations
+
+import datetime
+import typing as t
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from .._common.problems import Problem
+from .._common.times import Time, format_time, parse_time
+from .._rancher.cloud_credential import CloudCredential, harvester_token_id
+from .._rancher.driver_schema import DriverSchemas
+from .._rancher.node_template import NodeTemplate
+from .._rancher.references import TEMPLATE_NAMESPACE, ReferenceIndex, referenced_name
+from .._rancher.users import Users
+from .._rotation.record import DISABLED, GRACE, IDLE, RotationRecord
+from .expiry import CAN_READ_CERTIFICATES, Expiry
+
+# How long a rotation may remain in a phase that has no waiting time, and in other phases after their waiting time.
+# Two days mean that two runs of a daily job were missed.
+_STEP_LIMIT = datetime.timedelta(hours=1)
+_WAIT_LIMIT = datetime.timedelta(days=2)
+
+
+@dataclass(frozen=True)
+class HealthContext:
+    """Everything that credentials are compared with.
+
+    What the connection may not list is None; ``users`` and ``references`` know whether they are complete.
+    """
+
+    credentials: t.Sequence[CloudCredential] = field(repr=False)
+    schemas: DriverSchemas | None
+    users: Users
+    references: ReferenceIndex
+    templates: t.Sequence[NodeTemplate] | None
+
+    def unchecked(self) -> list[str]:
+        """Return the problems that cannot be found, each with the reason."""
+        reasons = []
+        if not self.users.complete:
+            reasons.append("owner_gone: this connection may not list users.management.cattle.io")
+        if self.schemas is None:
+            reasons.append("driver_inactive: this connection may not list dynamicschemas.management.cattle.io")
+        if self.templates is None:
+            reasons.append("template_broken: this connection may not list nodetemplates.management.cattle.io")
+        if self.references.unlisted:
+            reasons.append(f"unused: this connection may not list {', '.join(self.references.unlisted)}")
+        if not CAN_READ_CERTIFICATES:
+            reasons.append("expired, expires_soon: the Python package cryptography is not installed")
+        return reasons
+
+
+class HealthChecker:
+    """Finds the problems of each credential of a context."""
+
+    def __init__(self, context: HealthContext) -> None:
+        self._context = context
+        self._by_name: dict[t.Any, list[CloudCredential]] = defaultdict(list)
+        self._by_key: dict[t.Any, list[CloudCredential]] = defaultdict(list)
+        self._templates: dict[str | None, list[NodeTemplate]] = defaultdict(list)
+        for credential in context.credentials:
+            self._by_name[credential.driver, credential.name].append(credential)
+            for key in self._keys(credential):
+                self._by_key[key].append(credential)
+        for template in context.templates or ():
+            self._templates[referenced_name(template.credential, TEMPLATE_NAMESPACE)].append(template)
+
+    def _keys(self, credential: CloudCredential) -> list[t.Hashable]:
+        """Return what credentials with the same key share: the id of an AWS key or a token, or all secret values."""
+        if credential.driver in ("amazonec2", "s3"):
+            public = credential.data.get("accessKey")
+        else:
+            public = harvester_token_id(credential)
+        if public:
+            return [public]
+        schemas = self._context.schemas
+        fields = schemas.known_fields(credential.driver) if schemas and credential.driver else None
+        secret = frozenset(
+            value for name, value in credential.data.items()
+            if value and (not fields or name not in fields or fields[name].secret)
+        )
+        return [secret] if secret else []
+
+    def problems(self, credential: CloudCredential) -> list[Problem]:
+        """Return all problems of a credential except those of its rotation and of tokens and certificates."""
+        return [
+            *self._unreadable(credential), *self._owner(credential), *self._driver(credential),
+            *self._node_templates(credential), *self._duplicates(credential), *self._references(credential),
+        ]
+
+    def _unreadable(self, credential: CloudCredential) -> t.Iterator[Problem]:
+        if credential.problem:
+            yield Problem("unreadable", credential.problem)
+
+    def _owner(self, credential: CloudCredential) -> t.Iterator[Problem]:
+        users = self._context.users
+        if users.complete and credential.owner and users.get(credential.owner) is None:
+            message = f"its owner {credential.owner} is no longer a user of this Rancher, so only administrators see it"
+            yield Problem("owner_gone", message)
+
+    def _driver(self, credential: CloudCredential) -> t.Iterator[Problem]:
+        schemas = self._context.schemas
+        if schemas and credential.driver and credential.driver not in schemas.drivers:
+            yield Problem("driver_inactive", f"driver {credential.driver} is not active in this Rancher")
+
+    def _node_templates(self, credential: CloudCredential) -> t.Iterator[Problem]:
+        for template in self._templates[credential.id]:
+            reason = template.problem
+            if reason is None and template.driver != credential.driver:
+                reason = f"has driver {template.driver}"
+            if reason:
+                message = f"node template {template.name} ({template.full_id}), which uses it, {reason}"
+                yield Problem("template_broken", message)
+
+    def _duplicates(self, credential: CloudCredential) -> t.Iterator[Problem]:
+        same_key = [other for key in self._keys(credential) for other in self._by_key[key]]
+        others = _ids(self._by_name[credential.driver, credential.name], credential)
+        if others:
+            yield Problem("duplicate_name", f"has the same name and driver as {', '.join(others)}")
+        others = _ids(same_key, credential)
+        if others:
+            yield Problem("shared_key", f"contains the same key as {', '.join(others)}")
+
+    def _references(self, credential: CloudCredential) -> t.Iterator[Problem]:
+        references = self._context.references
+        if not references.unlisted and not references.references_to(credential):
+            yield Problem("unused", "no object refers to it")
+
+
+def _ids(credentials: t.Iterable[CloudCredential], credential: CloudCredential) -> list[str]:
+    return sorted({other.full_id for other in credentials} - {credential.full_id})
+
+
+def expiry_problems(expiries: t.Iterable[Expiry], now: Time, expires_within: datetime.timedelta) -> list[Problem]:
+    """Return what has expired or expires within a period."""
+    problems = []
+    for expires_at, subject in expiries:
+        if expires_at <= now:
+            problems.append(Problem("expired", f"{subject} expired at {format_time(expires_at)}"))
+        elif expires_at - expires_within <= now:
+            problems.append(Problem("expires_soon", f"{subject} expires at {format_time(expires_at)}"))
+    return problems
+
+
+def rotation_problems(record: RotationRecord | None, due_at: Time | None, now: Time) -> list[Problem]:
+    """Return whether a key is overdue or its rotation makes no progress."""
+    late = now - due_at if due_at else datetime.timedelta(0)
+    if record is None or record.phase == IDLE:
+        overdue = Problem("overdue", f"its key was due for rotation {late.days} days ago")
+        return [overdue] if late > datetime.timedelta(0) else []
+    stuck = late if record.phase in (GRACE, DISABLED) else _time_in_phase(record, now)
+    if stuck <= (_WAIT_LIMIT if record.phase in (GRACE, DISABLED) else _STEP_LIMIT):
+        return []
+    hours = int(stuck.total_seconds() // 3600)
+    message = f"its rotation has been in phase {record.phase} for {hours} hours longer than expected"
+    return [Problem("stuck_rotation", message)]
+
+
+def _time_in_phase(record: RotationRecord, now: Time) -> datetime.timedelta:
+    since: Time = record.started_at or now
+    if record.transitions:
+        since = parse_time(record.transitions[-1]["at"])
+    return now - since
