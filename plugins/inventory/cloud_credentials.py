@@ -8,18 +8,26 @@ name: cloud_credentials
 short_description: One host for each cloud credential of one or several Ranchers
 version_added: 0.1.0
 description:
-  - Makes a host of each cloud credential, which runs on the controller (C(ansible_connection=local)). So C(serial), C(--limit), the relaunch on failed hosts,
-    and AWX's inventory sources and job slices work on credentials.
-  - Reads a file whose name ends in C(cloud_credentials.yml) or C(cloud_credentials.yaml).
-  - A host is called as its Rancher and the credential's id, such as C(prod_cc-7kq2f). Its variables are C(cloud_credential), as
-    M(ranchhand.rancher.cloud_credential_info) returns it with references and problems, C(cloud_credential_id), C(rancher) with the name of the Rancher, and
-    of its connection C(rancher_context), C(rancher_host), C(rancher_ca_cert), C(rancher_validate_certs) and, if O(kubeconfig) is a path,
-    C(rancher_kubeconfig), as far as they are given. No secret is among them, neither of a credential nor of a connection.
-  - The hosts are in the group C(cloud_credentials), and in C(rancher_NAME), C(driver_NAME), C(owner_ID), C(phase_NAME) of the rotation, C(due), C(in_use),
-    C(unused), and C(problem_CODE). Characters that no group may have become underscores. What this connection may not find out is said as a warning;
-    where references may be missing, no host is in C(unused).
-  - If a Rancher cannot be read, the file yields no host at all. Ansible only warns of that, unless it is told C(any_unparsed_is_failed=true) in the
-    section C([inventory]) of its configuration or E(ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED), which is what a job without a watcher needs.
+  - Creates a host for each cloud credential, which runs on the controller (C(ansible_connection=local)). C(serial),
+    C(--limit), a relaunch on failed hosts, and AWX's inventory sources and job slices then apply to credentials.
+  - Reads files whose names end in C(cloud_credentials.yml) or C(cloud_credentials.yaml).
+  - The name of a host consists of the name of the Rancher and the id of the credential, such as C(prod_cc-7kq2f).
+  - Each host has the variables C(cloud_credential) (the result of M(ranchhand.rancher.cloud_credential_info) with
+    references and problems), C(cloud_credential_id), C(rancher) (the name of the Rancher), and the connection
+    variables that are described under P(ranchhand.rancher.connection#lookup), except C(rancher_api_key). No variable
+    contains a secret of a credential or of a connection.
+  - C(rancher_kubeconfig) is set if O(kubeconfig) is a path. For the text of a kubeconfig, C(rancher_host) is set to
+    its server, so that no playbook uses another Rancher. If the file selects a Rancher by O(kubeconfig), O(context)
+    or O(host), the variables are completed from C(K8S_AUTH_*) variables. Otherwise they are not set, and the modules
+    read the environment.
+  - The hosts are in the group C(cloud_credentials), in C(rancher_NAME), C(driver_NAME), C(owner_ID), C(phase_NAME)
+    (of the rotation, such as C(phase_grace) or C(phase_rolling_back)), C(due), C(in_use), C(unused), and
+    C(problem_CODE). Characters that are not allowed in the names of groups are replaced with underscores.
+  - Checks for which the connection lacks a permission are reported as warnings. If references may be missing, no host
+    is in C(unused).
+  - If a Rancher cannot be read, no host of the file is created. Ansible only warns about that. In unattended jobs, set
+    C(any_unparsed_is_failed=true) in the section C([inventory]) of its configuration, or
+    E(ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED).
 author:
   - ranchhand contributors (@ranchhand)
 extends_documentation_fragment:
@@ -28,54 +36,64 @@ extends_documentation_fragment:
   - inventory_cache
 options:
   plugin:
-    description: Says that the file is for this plugin.
+    description: Name of this plugin.
     type: str
     required: true
     choices: [ranchhand.rancher.cloud_credentials]
   ranchers:
     description:
-      - The Ranchers. Each has a C(name) of letters, digits, C(_), C(-) and C(.), and connection options as here. What it leaves out is taken from the options
-        of the file.
+      - The Ranchers. Each has a C(name) that consists of letters, digits, C(_), C(-) and C(.), and the connection
+        options of this plugin. Options that it does not set are taken from the file.
     type: list
     elements: dict
     default: [{name: local}]
   filters:
-    description: Only credentials of this C(name), C(driver) and C(owner), as far as given, as in M(ranchhand.rancher.cloud_credential_info).
+    description:
+      - Include only credentials with this C(name), C(driver) and C(owner). All are optional and match exactly, as in
+        M(ranchhand.rancher.cloud_credential_info).
     type: dict
   max_age:
-    description: As O(ranchhand.rancher.cloud_credential_info#module:max_age).
+    description: Age at which keys are due, see O(ranchhand.rancher.cloud_credential_info#module:max_age).
     type: str
   policies:
-    description: As O(ranchhand.rancher.cloud_credential_info#module:policies).
+    description: Ages for some of the credentials, see O(ranchhand.rancher.cloud_credential_info#module:policies).
     type: list
     elements: dict
   expires_within:
-    description: As O(ranchhand.rancher.cloud_credential_info#module:expires_within).
+    description:
+      - Report tokens and certificates that expire within this period, see
+        O(ranchhand.rancher.cloud_credential_info#module:expires_within).
     type: str
     default: 30d
-  ask_clouds:
-    description: As O(ranchhand.rancher.cloud_credential_info#module:ask_clouds).
+  query_providers:
+    description:
+      - Query the cloud providers for the creation time of keys, see
+        O(ranchhand.rancher.cloud_credential_info#module:query_providers).
     type: bool
     default: false
   namespace:
-    description: As O(ranchhand.rancher.cloud_credential_info#module:namespace).
+    description: Namespace of the records of rotations.
     type: str
     default: rancher-credential-rotation
 notes:
-  - Options may be templates, which know lookups and the extra variables. A connection option that is empty then is an error, not the default.
-  - Secrets of a connection come from a template, an inline vault, or the environment; playbooks get them from group variables of C(rancher_NAME).
+  - Options may be templates, which can use lookups and extra variables. A connection option whose template results in
+    an empty string is an error.
+  - Set the secrets of a connection with a template, an inline vault, or the environment. Playbooks get them from group
+    variables of C(rancher_NAME), such as C(rancher_api_key).
 seealso:
   - module: ranchhand.rancher.cloud_credential_info
+  - plugin: ranchhand.rancher.connection
+    plugin_type: lookup
 """
 
 EXAMPLES = r"""
-# prod.cloud_credentials.yml: one Rancher, found as all modules find it, with K8S_AUTH_KUBECONFIG for example.
+# prod.cloud_credentials.yml: one Rancher with the connection that all modules use, such as K8S_AUTH_KUBECONFIG.
 # ansible-inventory -i prod.cloud_credentials.yml --graph
 plugin: ranchhand.rancher.cloud_credentials
 max_age: 90d
 
 ---
-# cloud_credentials.yml: two Ranchers. Keys of the team that pays must be newer than all others.
+# cloud_credentials.yml: two Ranchers. AWS keys of the user billing are due earlier than all others.
 plugin: ranchhand.rancher.cloud_credentials
 kubeconfig: ~/.kube/fleet.yaml
 ranchers:
@@ -98,7 +116,7 @@ keyed_groups:
   - prefix: user
     key: cloud_credential.owner_name
 groups:
-  old: cloud_credential.key_age is not none and cloud_credential.key_age > 180 * 86400
+  old: cloud_credential.key_age_seconds is not none and cloud_credential.key_age_seconds > 180 * 86400
 compose:
   rotate_reason: "'policy of ' ~ rancher"
 """
@@ -110,72 +128,117 @@ import warnings
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
+import yaml
 from ansible.errors import AnsibleParserError
 from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
 from ansible.utils.unsafe_proxy import wrap_var
-from ansible_collections.ranchhand.rancher.plugins.module_utils._common.errors import ValidationErrors
-from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.connection import is_path
-from ansible_collections.ranchhand.rancher.plugins.module_utils._health.cloud_credential_info import CLOUD_CREDENTIAL_INFO, HEALTH, list_cloud_credential_info
+from ansible_collections.ranchhand.rancher.plugins.module_utils._common.errors import RanchhandError, ValidationErrors
+from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import (
+    OptionSpec,
+    parse_options,
+    to_builtin,
+)
+from ansible_collections.ranchhand.rancher.plugins.module_utils._health.cloud_credential_info import (
+    CLOUD_CREDENTIAL_INFO,
+    HEALTH,
+    list_cloud_credential_info,
+)
+from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.connection import (
+    CONNECTION,
+    connection_options,
+    is_path,
+)
 from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.info import FILTERS
-from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import OptionSpec, parse_options, to_builtin
-from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.connection import CONNECTION
 from ansible_collections.ranchhand.rancher.plugins.module_utils._runtime.execute import RunMode, execute
 
 try:
     from ansible.template import trust_as_template
-except ImportError:  # before ansible-core 2.19 it is the other way round: every string is a template but for those of wrap_var
+except ImportError:  # up to ansible-core 2.18 every string is a template, unless wrap_var was applied to it
     trust_as_template = str
 
-_RANCHERS_AT_ONCE = 8
-_PUBLIC = ("context", "host", "ca_cert", "validate_certs")
+_MAX_PARALLEL = 8
+_PUBLIC = ("context", "host", "ca_cert", "validate_certs", "proxy")
 
 _FILTERS = {name: FILTERS.options[name] for name in ("name", "driver", "owner")}
+_RANCHER = {"name": {"type": "str", "required": True}, **CONNECTION.options}
 _FILE = CONNECTION.merge(HEALTH, OptionSpec({
-    "ranchers": {"type": "list", "elements": "dict", "options": {"name": {"type": "str", "required": True}, **CONNECTION.options}, "default": [{"name": "local"}]},
+    "ranchers": {"type": "list", "elements": "dict", "options": _RANCHER, "default": [{"name": "local"}]},
     "filters": {"type": "dict", "options": _FILTERS, "default": {}},
 }))
 
+Call = t.Mapping[str, t.Any]
+Result = t.Mapping[str, t.Any]
 
-def _check(options: Mapping[str, t.Any]) -> None:
-    """Raises ValidationErrors. What a template left empty would be taken from the environment, perhaps of another Rancher."""
-    mistakes = [f"{name} is empty" for name, value in options.items() if value in ("", [])]
+
+def _check(options: Call) -> None:
+    """Raise ValidationErrors; an empty option would be read from the environment, perhaps of another Rancher."""
+    errors = [f"{name} is empty" for name, value in options.items() if value in ("", [])]
     ranchers = [(index, rancher) for index, rancher in enumerate(options["ranchers"] or ()) if rancher]
-    mistakes += [f"ranchers[{index}]: {name} is empty" for index, rancher in ranchers for name, value in rancher.items() if value == ""]
+    errors += [
+        f"ranchers[{index}]: {name} is empty"
+        for index, rancher in ranchers for name, value in rancher.items() if value == ""
+    ]
     names = [rancher["name"] for _index, rancher in ranchers if rancher["name"]]
-    mistakes += [
-        f"ranchers: {name:.60} is no name; letters, digits, _, - and . are allowed, the first is a letter or a digit"
+    errors += [
+        f"ranchers: name {name:.60} must consist of letters, digits, _, - and ., and begin with a letter or a digit"
         for name in names if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name)
     ]
     if len({re.sub(r"\W", "_", name) for name in names}) < len(names):
-        mistakes.append("ranchers: two have the same name, or names that give the same group")
-    if mistakes:
-        raise ValidationErrors(mistakes)
+        errors.append("ranchers: two have the same name, or names that result in the same group")
+    if errors:
+        raise ValidationErrors(errors)
 
 
-def _calls(given: Mapping[str, t.Any]) -> dict[str, dict[str, t.Any]]:
-    """The options of cloud_credential_info for each Rancher, by its name. Raises ValidationErrors."""
+def _calls(given: Mapping[str, t.Any]) -> dict[str, Call]:
+    """Return the options of cloud_credential_info for each Rancher, by name. Raises ValidationErrors."""
     options = parse_options(_FILE, given, _check)
-    connection, health = {name: options[name] for name in CONNECTION.options}, {name: given.get(name) for name in HEALTH.options}
-    common = {**connection, **health, **options["filters"], "problems": True, "references": True}
-    return {
-        rancher["name"]: parse_options(CLOUD_CREDENTIAL_INFO, {**common, **{name: value for name, value in rancher.items() if name != "name" and value is not None}})
-        for rancher in options["ranchers"]
+    common = {
+        **{name: options[name] for name in CONNECTION.options},
+        **{name: given.get(name) for name in HEALTH.options},  # unparsed, as durations are parsed only once
+        **options["filters"], "problems": True, "references": True,
     }
+    calls: dict[str, Call] = {}
+    for rancher in options["ranchers"]:
+        own = {name: value for name, value in rancher.items() if name != "name" and value is not None}
+        calls[rancher["name"]] = parse_options(CLOUD_CREDENTIAL_INFO, {**common, **own})
+    return calls
 
 
-def _public(call: Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """What the variables of a Rancher's hosts say of its connection."""
-    shown = {f"rancher_{name}": call[name] for name in _PUBLIC if call[name] is not None}
-    if is_path(call["kubeconfig"]):
-        shown["rancher_kubeconfig"] = call["kubeconfig"]
-    return shown
+def _connection_variables(call: Call) -> dict[str, t.Any]:
+    """Return the connection variables of the hosts of a Rancher, without secrets."""
+    if all(call[name] is None for name in ("kubeconfig", "context", "host")):
+        options = call
+    else:  # then the variables select a Rancher, and modules do not read the environment
+        options = connection_options(call)
+    variables = {f"rancher_{name}": options[name] for name in _PUBLIC if options[name] is not None}
+    if is_path(options["kubeconfig"]):
+        variables["rancher_kubeconfig"] = options["kubeconfig"]
+    elif options["kubeconfig"] is not None and options["host"] is None:
+        server = _server(options["kubeconfig"], options["context"])
+        if server:
+            variables["rancher_host"] = server
+    return variables
 
 
-def _read(calls: Mapping[str, Mapping[str, t.Any]]) -> dict[str, dict[str, t.Any]]:
-    """What cloud_credential_info says of each Rancher. Raises AnsibleParserError if it fails for one."""
-    with warnings.catch_warnings(), ThreadPoolExecutor(_RANCHERS_AT_ONCE) as pool:
+def _server(kubeconfig: t.Any, context: str | None) -> str | None:
+    """Return the URL of the server in a kubeconfig that is a mapping or text; None if it is damaged."""
+    try:
+        config = kubeconfig if isinstance(kubeconfig, Mapping) else yaml.safe_load(kubeconfig)
+        contexts = {entry["name"]: entry["context"] for entry in config["contexts"]}
+        clusters = {entry["name"]: entry["cluster"] for entry in config["clusters"]}
+        return str(clusters[contexts[context or config["current-context"]]["cluster"]]["server"])
+    except (yaml.YAMLError, KeyError, TypeError):
+        return None
+
+
+def _read(calls: Mapping[str, Call]) -> dict[str, Result]:
+    """Return the result of cloud_credential_info for each Rancher. Raises AnsibleParserError if one of them fails."""
+    def read(call: Call) -> Result:
+        return execute(list_cloud_credential_info, call, RunMode(check=True))
+
+    with warnings.catch_warnings(), ThreadPoolExecutor(_MAX_PARALLEL) as pool:
         warnings.simplefilter("ignore")
-        results = dict(zip(calls, pool.map(lambda call: execute(list_cloud_credential_info, call, RunMode(check=True)), calls.values())))
+        results = dict(zip(calls, pool.map(read, calls.values())))
     failures = [f"Rancher {name}: {result['msg']}" for name, result in results.items() if result.get("failed")]
     if failures:
         raise AnsibleParserError(f"cannot read the cloud credentials of {'; '.join(failures)}")
@@ -186,19 +249,19 @@ def _host(rancher: str, credential: Mapping[str, t.Any]) -> str:
     return f"{rancher}_{credential['id'].rpartition(':')[2]}"
 
 
-def _groups(rancher: str, credential: Mapping[str, t.Any], every_use_known: bool) -> Iterator[str]:
+def _groups(rancher: str, credential: Mapping[str, t.Any], references_complete: bool) -> Iterator[str]:
     yield "cloud_credentials"
     yield f"rancher_{rancher}"
-    for what in ("driver", "owner"):
-        if credential[what]:
-            yield f"{what}_{credential[what]}"
+    for name in ("driver", "owner"):
+        if credential[name]:
+            yield f"{name}_{credential[name]}"
     if credential["rotation"]:
         yield f"phase_{credential['rotation']['phase']}"
     if credential["due"]:
         yield "due"
     if credential["references"]:
         yield "in_use"
-    elif every_use_known:
+    elif references_complete:
         yield "unused"
     for problem in credential["problems"]:
         yield f"problem_{problem['code']}"
@@ -208,48 +271,72 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
     NAME = "ranchhand.rancher.cloud_credentials"
 
     def verify_file(self, path: str) -> bool:
-        return super().verify_file(path) and path.endswith(("cloud_credentials.yml", "cloud_credentials.yaml"))
+        valid: bool = super().verify_file(path)
+        return valid and path.endswith(("cloud_credentials.yml", "cloud_credentials.yaml"))
 
     def parse(self, inventory: t.Any, loader: t.Any, path: str, cache: bool = True) -> None:
         super().parse(inventory, loader, path, cache)
         config = self._read_config_data(path)
-        theirs = self.get_options().keys() - _FILE.options.keys()
+        inherited = self.get_options().keys() - _FILE.options.keys()
         self.templar.available_variables = self._vars
-        given = self.templar.template({name: value for name, value in config.items() if name not in theirs})
+        given = self.templar.template({name: value for name, value in config.items() if name not in inherited})
         try:
             calls = _calls(to_builtin(given))
-        except ValidationErrors as error:
+            variables = {rancher: _connection_variables(call) for rancher, call in calls.items()}
+        except RanchhandError as error:
             raise AnsibleParserError(error.message) from None
-        results = self._results(path, calls, cache)
-        known = {name for name, host in inventory.hosts.items() if "cloud_credential_id" in host.vars}
-        twice = known & {_host(rancher, credential) for rancher, result in results.items() for credential in result["credentials"]}
-        if twice:
-            raise AnsibleParserError(f"{min(twice)} comes from another inventory source already; give the Ranchers of both files names")
+        results = self._results(path, calls, variables, cache)
+        self._reject_known_hosts(results)
         for rancher, result in results.items():
             for incomplete in result.get("problems_incomplete", ()):
                 self.display.warning(f"Rancher {rancher}: {incomplete}")
             for credential in result["credentials"]:
-                self._add(rancher, credential, _public(calls[rancher]), "references_incomplete" not in result)
+                host = self._add_host(rancher, credential, variables[rancher])
+                self._add_to_groups(host, _groups(rancher, credential, "references_incomplete" not in result))
 
-    def _results(self, path: str, calls: Mapping[str, Mapping[str, t.Any]], cache: bool) -> dict[str, dict[str, t.Any]]:
-        """What is known of each Rancher, from the cache if it may be and what was asked for is the same."""
+    def _results(
+        self, path: str, calls: Mapping[str, Call], variables: Mapping[str, Mapping[str, t.Any]], cache: bool,
+    ) -> Mapping[str, Result]:
+        """Return the results, from the cache if it may be read and contains results for the same options."""
         if not self.get_option("cache"):
             return _read(calls)
-        asked = [[name, _public(call), {option: call[option] for option in (*_FILTERS, *HEALTH.options)}] for name, call in calls.items()]
-        key = self.get_cache_key(path + json.dumps(asked))
-        results = self._cache.get(key) if cache else None
+        options = [
+            [name, variables[name], {option: call[option] for option in (*_FILTERS, *HEALTH.options)}]
+            for name, call in calls.items()
+        ]
+        key = self.get_cache_key(path + json.dumps(options))
+        results: Mapping[str, Result] | None = self._cache.get(key) if cache else None
         if results is None:
             results = self._cache[key] = _read(calls)
         return results
 
-    def _add(self, rancher: str, credential: Mapping[str, t.Any], connection: Mapping[str, t.Any], every_use_known: bool) -> None:
+    def _reject_known_hosts(self, results: Mapping[str, Result]) -> None:
+        """Raise AnsibleParserError if another inventory source has created a host of the same name."""
+        known = {name for name, host in self.inventory.hosts.items() if "cloud_credential_id" in host.vars}
+        hosts = {
+            _host(rancher, credential) for rancher, result in results.items() for credential in result["credentials"]
+        }
+        if known & hosts:
+            raise AnsibleParserError(
+                f"host {min(known & hosts)} comes from another inventory source already; use different names for the"
+                " Ranchers of both files"
+            )
+
+    def _add_host(self, rancher: str, credential: Mapping[str, t.Any], connection: Mapping[str, t.Any]) -> str:
         host = _host(rancher, credential)
         self.inventory.add_host(host)
         self.inventory.set_variable(host, "ansible_connection", "local")
-        self.inventory.set_variable(host, "ansible_python_interpreter", trust_as_template("{{ ansible_playbook_python }}"))
-        for name, value in {"rancher": rancher, **connection, "cloud_credential_id": credential["id"], "cloud_credential": credential}.items():
+        interpreter = trust_as_template("{{ ansible_playbook_python }}")
+        self.inventory.set_variable(host, "ansible_python_interpreter", interpreter)
+        variables = {
+            "rancher": rancher, **connection, "cloud_credential_id": credential["id"], "cloud_credential": credential,
+        }
+        for name, value in variables.items():
             self.inventory.set_variable(host, name, wrap_var(value))
-        for group in _groups(rancher, credential, every_use_known):
+        return host
+
+    def _add_to_groups(self, host: str, groups: t.Iterable[str]) -> None:
+        for group in groups:
             self.inventory.add_child(self.inventory.add_group(self._sanitize_group_name(group)), host)
         strict = self.get_option("strict")
         self._set_composite_vars(self.get_option("compose"), self.inventory.get_host(host).get_vars(), host, strict)

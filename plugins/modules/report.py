@@ -61,7 +61,8 @@ options:
         description: The complete data, for programs.
         type: path
       csv:
-        description: A line for each credential. Names that a spreadsheet would treat as formulas begin with an apostrophe.
+        description: A line for each credential. Names that a spreadsheet would run as formulas begin with an
+          apostrophe.
         type: path
       markdown:
         description: Figures, problems and credentials, for example for the summary of a CI job.

@@ -1,10 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a Rancher has, as a file of variables that declares it.
-
-PRIVATE to the collection. Pure.
-"""
+"""The cloud credentials and node templates of a Rancher as a file of variables that declares them. Pure."""
 
 from __future__ import annotations
 
@@ -25,25 +22,25 @@ Shown = t.Mapping[str, t.Any]
 Options = t.Dict[str, t.Any]
 
 _HEADER = """\
-# What a Rancher has, as variables of the role ranchhand.rancher.cloud_credentials, written by ranchhand.rancher.export.
-# No secret is in it. In the place of each is a lookup, for a value from a vault. Until it is there nothing changes, as
-# update_secrets: on_create leaves the secrets of what is there alone; to create it anew, the value is needed.
+# Variables of the role ranchhand.rancher.cloud_credentials that declare what a Rancher has.
+# Written by ranchhand.rancher.export. This file contains no secret: each secret is looked up, for example in a vault.
+# Existing objects keep their secrets (update_secrets: on_create), so they need no value. To recreate an object, set it.
 ---
 """
 
-# What can stand in a string literal of Jinja; all else goes by its id.
-_PLAIN = re.compile(r"[\w .,:/@+()-]+")
-# Each makes a template of a text. The last one because it may turn anything into delimiters.
+# Text that a string literal of Jinja can contain; an object with another name is referred to by its id.
+_LITERAL = re.compile(r"[\w .,:/@+()-]+")
+# Ansible treats a text with any of these as a template. #jinja2 can define any other delimiter.
 _TEMPLATE = re.compile(r"\{[{%#]|#jinja2")
 
 
 class _Lookup(str):
-    """Text that is meant to be a template."""
+    """Text that is a template on purpose."""
 
 
 class _Dumper(yaml.SafeDumper):
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
-        super().increase_indent(flow, False)  # as ansible-lint wants lists
+        super().increase_indent(flow, False)  # the indentation of lists that ansible-lint requires
 
     def text(self, text: str) -> yaml.Node:
         tag = "!unsafe" if _TEMPLATE.search(text) else "tag:yaml.org,2002:str"
@@ -58,100 +55,121 @@ _Dumper.add_representer(_Lookup, _Dumper.lookup)
 
 
 def declaration(credentials: t.Sequence[Shown], node_templates: t.Sequence[Shown]) -> str:
-    """The file for what cloud_credential_info and node_template_info return; for the same, the same."""
-    stored = {_name(one): one for one in credentials}
-    words = Counter(word for one in credentials for word in (one["name"], _name(one)))
+    """Return the file for results of cloud_credential_info and node_template_info; equal for equal objects."""
+    by_name = {_object_name(credential): credential for credential in credentials}
+    words = _words(credentials)
 
-    def template_options(one: Shown) -> Options:
-        identifier = referenced_name(one["cloud_credential"], TEMPLATE_NAMESPACE)
-        return _template_options(one, stored[identifier] if identifier else None, words)
+    def template_options(template: Shown) -> Options:
+        name = referenced_name(template["cloud_credential"], TEMPLATE_NAMESPACE)
+        return _template_options(template, by_name[name] if name else None, words)
 
-    text = _HEADER + _section("cloud_credentials_list", "vault_cloud_credentials", credentials, lambda one: one.get("problem"), _credential_options)
+    text = _HEADER + _section(
+        "cloud_credentials_list", "vault_cloud_credentials", credentials, _unreadable, _credential_options)
     if node_templates:
         text += "\n" + _section(
-            "cloud_credentials_node_templates", "vault_node_templates", node_templates, lambda one: _template_problem(one, stored), template_options)
+            "cloud_credentials_node_templates", "vault_node_templates", node_templates,
+            lambda template: _template_problem(template, by_name), template_options)
     return text
 
 
-def _name(one: Shown) -> str:
-    return str(one["id"].rpartition(":")[2])
+def _object_name(shown: Shown) -> str:
+    """Return the name of the Kubernetes object."""
+    return str(shown["id"].rpartition(":")[2])
+
+
+def _words(objects: t.Iterable[Shown]) -> Counter[str]:
+    """Count the objects to which each name or id refers."""
+    return Counter(word for shown in objects for word in (shown["name"], _object_name(shown)))
+
+
+def _unreadable(shown: Shown) -> str | None:
+    """Return the reason if Rancher cannot read the object."""
+    messages = (problem["message"] for problem in shown.get("problems", ()) if problem["code"] == "unreadable")
+    return next(messages, None)
 
 
 def _section(
-    variable: str, vault: str, objects: t.Sequence[Shown], problem_of: t.Callable[[Shown], str | None], options_of: t.Callable[[Shown], Options]
+    variable: str, vault: str, objects: t.Sequence[Shown], problem_of: t.Callable[[Shown], str | None],
+    options_of: t.Callable[[Shown], Options],
 ) -> str:
-    same = Counter((one["name"], one["driver"], one["owner"]) for one in objects)
-    words = Counter(word for one in objects for word in (one["name"], _name(one)))
+    same = Counter((shown["name"], shown["driver"], shown["owner"]) for shown in objects)
+    words = _words(objects)
     items, problems = [], []
-    for one in sorted(objects, key=lambda one: (one["name"], one["id"])):
-        problem = problem_of(one)
+    for shown in sorted(objects, key=lambda shown: (shown["name"], shown["id"])):
+        problem = problem_of(shown)
+        name = shown["name"]
         if problem:
-            problems.append(f"#   {one['id']} ({_comment(one['name'])}) {_comment(problem)}\n")
+            problems.append(f"#   {shown['id']} ({_comment(name)}) {_comment(problem)}\n")
             continue
-        name = one["name"]
-        unique = same[name, one["driver"], one["owner"]] == 1 and _kept(name)
-        word = name if words[name] == 1 and _kept(name) and _PLAIN.fullmatch(name) else _name(one)
-        items.append(_item({**({} if unique else {"id": one["id"]}), **options_of(one)}, f"{vault}['{word}']"))
-    return (
-        f"{variable}:{'' if items else ' []'}\n" + "".join(items)
-        + ("# Not exported, as it could not be declared:\n" + "".join(problems) if problems else "")
-    )
+        unique = same[name, shown["driver"], shown["owner"]] == 1 and _is_stored_unchanged(name)
+        identifier = {} if unique else {"id": shown["id"]}
+        literal = words[name] == 1 and _is_stored_unchanged(name) and _LITERAL.fullmatch(name)
+        word = name if literal else _object_name(shown)
+        items.append(_item({**identifier, **options_of(shown)}, f"{vault}['{word}']"))
+    text = f"{variable}:\n{''.join(items)}" if items else f"{variable}: []\n"
+    return text + ("# Not exported, because they cannot be declared:\n" + "".join(problems) if problems else "")
 
 
-def _credential_options(one: Shown) -> Options:
-    return {
-        **_common(one),
-        **({"validate_config": False} if any(problem["code"] == "driver_inactive" for problem in one.get("problems", ())) else {}),
-        "config": {field: text for field, text in one["config"].items() if text},  # required ones must not be empty, others are as if not given
-        "secrets": one["secret_fields"],
-    }
+def _credential_options(credential: Shown) -> Options:
+    options = _common_options(credential)
+    if any(problem["code"] == "driver_inactive" for problem in credential.get("problems", ())):
+        options["validate_config"] = False
+    # A required field must not be empty; another empty field is the same as a missing one.
+    options["config"] = {field: text for field, text in credential["config"].items() if text}
+    options["secrets"] = credential["secret_fields"]
+    return options
 
 
-def _template_problem(one: Shown, credentials: t.Mapping[str, Shown]) -> str | None:
-    identifier = referenced_name(one["cloud_credential"], TEMPLATE_NAMESPACE)
-    credential = credentials.get(identifier or "")
-    if one.get("problem") or not one["cloud_credential"]:
-        return one.get("problem")
+def _template_problem(template: Shown, credentials: t.Mapping[str, Shown]) -> str | None:
+    unreadable = _unreadable(template)
+    if unreadable or not template["cloud_credential"]:
+        return unreadable
+    credential = credentials.get(referenced_name(template["cloud_credential"], TEMPLATE_NAMESPACE) or "")
     if credential is None:
-        return f"has the cloud credential {one['cloud_credential']}, which is not there"
-    return None if credential["driver"] == one["driver"] else f"has a cloud credential of another driver, {credential['id']}"
+        return f"refers to the cloud credential {template['cloud_credential']}, which does not exist"
+    if credential["driver"] != template["driver"]:
+        return f"refers to a cloud credential of another driver, {credential['id']}"
+    return None
 
 
-def _template_options(one: Shown, credential: Shown | None, words: t.Mapping[str, int]) -> Options:
-    options = {**_common(one), **{option: one[option] for option in SPEC_OPTIONS if option in one}}
+def _template_options(template: Shown, credential: Shown | None, words: t.Mapping[str, int]) -> Options:
+    options = _common_options(template)
+    options.update({option: template[option] for option in SPEC_OPTIONS if option in template})
     if credential is None:
-        return {**options, "config": one["config"], "secrets": one["secret_fields"]}
+        return {**options, "config": template["config"], "secrets": template["secret_fields"]}
     name = credential["name"]
-    mine = credential["owner"] == one["owner"]
-    by_name = mine and words[name] == 1 and _kept(name) and not re.search("[:/]", name)
+    same_owner = credential["owner"] == template["owner"]
+    by_name = same_owner and words[name] == 1 and _is_stored_unchanged(name) and not re.search("[:/]", name)
+    options["cloud_credential"] = name if by_name else credential["id"]
+    if not same_owner:
+        options["validate_config"] = False
     covered = {*credential["config"], *credential["secret_fields"]}
-    return {
-        **options,
-        "cloud_credential": name if by_name else credential["id"],
-        **({} if mine else {"validate_config": False}),
-        "config": {field: value for field, value in one["config"].items() if field not in covered},
-        "left_out": [field for field in one["secret_fields"] if field not in covered],
-    }
+    options["config"] = {field: value for field, value in template["config"].items() if field not in covered}
+    options["left_out"] = [field for field in template["secret_fields"] if field not in covered]
+    return options
 
 
-def _common(one: Shown) -> Options:
-    return {option: one[option] for option in ("name", "driver", "owner", "description")}
+def _common_options(shown: Shown) -> Options:
+    return {option: shown[option] for option in ("name", "driver", "owner", "description")}
 
 
 def _item(options: Options, vault: str) -> str:
-    """One item of the list; ``secrets`` are names here, and so is what is ``left_out`` already."""
+    """Return an item of the list; ``secrets`` and ``left_out`` are names of fields."""
     secrets = options.pop("secrets", [])
-    left_out = [*options.pop("left_out", ()), *(field for field in secrets if not _PLAIN.fullmatch(field))]
-    lookups = {field: _Lookup(f"{{{{ {vault}['{field}'] | default('') }}}}") for field in secrets if _PLAIN.fullmatch(field)}
+    left_out = [*options.pop("left_out", ()), *(field for field in secrets if not _LITERAL.fullmatch(field))]
     item: Options = {}
     for name, value in options.items():
         if name == "config":
-            left_out += [field for field, one in value.items() if one is not None and not _kept(one)]
-            value = {field: one for field, one in value.items() if one is not None and _kept(one)}
-        if not _kept(value):
+            config = {field: text for field, text in value.items() if text is not None}
+            left_out += [field for field, text in config.items() if not _is_stored_unchanged(text)]
+            value = {field: text for field, text in config.items() if _is_stored_unchanged(text)}
+        if not _is_stored_unchanged(value):
             left_out.append(name)
         elif value not in ("", {}, []):
             item[name] = value
+    lookups = {
+        field: _Lookup(f"{{{{ {vault}['{field}'] | default('') }}}}") for field in secrets if _LITERAL.fullmatch(field)
+    }
     if lookups:
         item["secrets"] = lookups
     item["update_secrets"] = "on_create"
@@ -161,13 +179,15 @@ def _item(options: Options, vault: str) -> str:
     return textwrap.indent(text, "  ")
 
 
-def _kept(value: t.Any) -> bool:
-    """Whether the modules store a value as it is: they trim text, and null removes."""
-    if isinstance(value, (Mapping, list)):
-        return all(map(_kept, value.values() if isinstance(value, Mapping) else value))
+def _is_stored_unchanged(value: t.Any) -> bool:
+    """Whether the modules store a value as it is: they trim text, and null removes a value."""
+    if isinstance(value, Mapping):
+        return all(map(_is_stored_unchanged, value.values()))
+    if isinstance(value, list):
+        return all(map(_is_stored_unchanged, value))
     return value is not None and (not isinstance(value, str) or trim(value) == value)
 
 
 def _comment(text: str) -> str:
-    """Text that cannot end a comment."""
+    """Return text that cannot end a comment."""
     return text if text.isprintable() else json.dumps(text)
