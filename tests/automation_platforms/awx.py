@@ -1,9 +1,9 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A stand-in for AWX, which needs containers: it keeps what the modules of awx.awx send, and runs nothing.
+"""A fake of AWX, which needs containers: it stores what the modules of awx.awx send, and runs nothing.
 
-It refuses what names something that is not there, hides secrets as AWX does, and takes along what belongs to what is deleted.
+Like AWX, it rejects references to objects that do not exist, hides secrets, and deletes dependent objects.
 """
 
 from __future__ import annotations
@@ -14,18 +14,24 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
 
 _UNIFIED = ("projects", "job_templates", "workflow_job_templates", "inventory_sources", "workflow_approval_templates")
-# Where the ids of a field are from.
+# The collections to which the ids in a field belong.
 _FIELDS = {
-    "organization": ("organizations",), "credential_type": ("credential_types",), "credential": ("credentials",), "project": ("projects",),
-    "source_project": ("projects",), "inventory": ("inventories",), "execution_environment": ("execution_environments",),
-    "workflow_job_template": ("workflow_job_templates",), "unified_job_template": _UNIFIED,
+    "organization": ("organizations",),
+    "credential_type": ("credential_types",),
+    "credential": ("credentials",),
+    "project": ("projects",),
+    "source_project": ("projects",),
+    "inventory": ("inventories",),
+    "execution_environment": ("execution_environments",),
+    "workflow_job_template": ("workflow_job_templates",),
+    "unified_job_template": _UNIFIED,
 }
-# What AWX deletes with it; it refuses to delete anything else that is named by another.
-_TAKES_ALONG = ("inventory", "workflow_job_template", "unified_job_template")
+# Fields whose object AWX deletes together with the one they name; otherwise it rejects the deletion.
+_DEPENDENT = ("inventory", "workflow_job_template", "unified_job_template")
 
 
 class Awx:
-    """Runs in this process, from ``with`` on."""
+    """A server in this process, within a ``with`` block."""
 
     def __init__(self):
         self.objects = {}
@@ -69,15 +75,24 @@ class Awx:
     def add(self, collection, /, **fields):
         number = len(self.objects) + 1
         self.objects[number] = {
-            "collection": collection, "type": collection.removesuffix("s"), "id": number, "url": f"/api/v2/{collection}/{number}/", "related": {},
-            "summary_fields": {}, "associated": {}, "scm_revision": "", "deleted": False, **fields}
+            "collection": collection,
+            "type": collection.removesuffix("s"),
+            "id": number,
+            "url": f"/api/v2/{collection}/{number}/",
+            "related": {},
+            "summary_fields": {},
+            "associated": {},
+            "scm_revision": "",
+            "deleted": False,
+            **fields,
+        }
         return self.objects[number]
 
     def all(self, *collections):
-        return [one for one in self.objects.values() if one["collection"] in collections and not one["deleted"]]
+        return [item for item in self.objects.values() if item["collection"] in collections and not item["deleted"]]
 
     def named(self, collection):
-        return {one.get("identifier") or one["name"]: one for one in self.all(collection)}
+        return {item.get("identifier") or item["name"]: item for item in self.all(collection)}
 
     def answer(self, method, path, body):
         """Status and JSON of the reply."""
@@ -89,57 +104,72 @@ class Awx:
             if method == "POST":
                 return self._create(collection, body)
             searched = _UNIFIED if collection == "unified_job_templates" else (collection,)
-            return _listing([one for one in self.all(*searched) if all(str(one.get(key)) == value for key, value in parse_qsl(split.query))])
-        one = self.objects.get(int(rest[0]))
-        if one is None or one["deleted"] or one["collection"] != collection:
+            return _listing(
+                [
+                    item
+                    for item in self.all(*searched)
+                    if all(str(item.get(key)) == value for key, value in parse_qsl(split.query))
+                ]
+            )
+        item = self.objects.get(int(rest[0]))
+        if item is None or item["deleted"] or item["collection"] != collection:
             return 404, {"detail": "Not found."}
         if len(rest) == 1:
-            return self._delete(one) if method == "DELETE" else self._update(one, body) if method == "PATCH" else (200, _shown(one))
+            return (
+                self._delete(item)
+                if method == "DELETE"
+                else self._update(item, body)
+                if method == "PATCH"
+                else (200, _shown(item))
+            )
         if rest[1] == "create_approval_template" and method == "POST":
-            approval = self.add("workflow_approval_templates", workflow_job_template=one["workflow_job_template"], **body)
-            one["unified_job_template"], one["related"] = approval["id"], {"unified_job_template": approval["url"]}
+            approval = self.add(
+                "workflow_approval_templates", workflow_job_template=item["workflow_job_template"], **body
+            )
+            item["unified_job_template"], item["related"] = approval["id"], {"unified_job_template": approval["url"]}
             return 201, _shown(approval)
         if collection not in ("workflow_job_template_nodes", "job_templates"):
             return 404, {"detail": "Not found."}
-        associated = one["associated"].setdefault(rest[1], [])
+        associated = item["associated"].setdefault(rest[1], [])
         if method == "GET":
             return _listing([self.objects[number] for number in associated])
         (associated.remove if body.get("disassociate") else associated.append)(body["id"])
         return 204, None
 
     def _wrong(self, body):
-        """Fields that name something that is not there."""
+        """Fields that refer to objects that do not exist."""
         return {
-            field: ["Object does not exist."] for field, collections in _FIELDS.items()
-            if body.get(field) and body[field] not in [one["id"] for one in self.all(*collections)]
+            field: ["Object does not exist."]
+            for field, collections in _FIELDS.items()
+            if body.get(field) and body[field] not in [item["id"] for item in self.all(*collections)]
         }
 
     def _create(self, collection, body):
         wrong = self._wrong(body)
         return (400, wrong) if wrong else (201, _shown(self.add(collection, **body)))
 
-    def _update(self, one, body):
+    def _update(self, item, body):
         wrong = self._wrong(body)
         if not wrong:
-            one.update(body)
-        return (400, wrong) if wrong else (200, _shown(one))
+            item.update(body)
+        return (400, wrong) if wrong else (200, _shown(item))
 
-    def _delete(self, one):
+    def _delete(self, item):
         for other in self.objects.values():
             for field, collections in _FIELDS.items():
-                if other.get(field) == one["id"] and one["collection"] in collections and not other["deleted"]:
-                    if field not in _TAKES_ALONG:
-                        return 409, {"error": f"{one['name']} is in use by {other['name']}"}
+                if other.get(field) == item["id"] and item["collection"] in collections and not other["deleted"]:
+                    if field not in _DEPENDENT:
+                        return 409, {"error": f"{item['name']} is in use by {other['name']}"}
                     self._delete(other)
-        one["deleted"] = True
+        item["deleted"] = True
         return 204, None
 
 
 def _listing(found):
-    return 200, {"count": len(found), "next": None, "results": [_shown(one) for one in found]}
+    return 200, {"count": len(found), "next": None, "results": [_shown(item) for item in found]}
 
 
-def _shown(one):
-    if one["collection"] == "credentials":
-        return {**one, "inputs": {name: "$encrypted$" for name in one.get("inputs", {})}}
-    return one
+def _shown(item):
+    if item["collection"] == "credentials":
+        return {**item, "inputs": {name: "$encrypted$" for name in item.get("inputs", {})}}
+    return item

@@ -39,7 +39,7 @@ def test_a_leaked_key_is_replaced_and_out_of_service_at_once(leak):
 
 
 def test_the_key_that_a_rotation_has_brought(leak):
-    """There is room for two keys: the one before it has to go first."""
+    """AWS allows two keys, so the key before the leaked one is deleted first."""
     leak.add(1)
     (member,) = leak.members
     leak.run("rotate")

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The role schedule on Kubernetes, and what it refuses. tests/schedule has systemd and cron."""
+"""The role schedule on Kubernetes, and its validation errors. tests/schedule tests systemd and cron."""
 
 from __future__ import annotations
 
@@ -21,12 +21,22 @@ MANIFEST = "ranchhand.rancher.manifest"
 PODS = "/api/v1/namespaces/ranchhand/pods?dryRun=All"
 CRON_JOBS = "/apis/batch/v1/namespaces/ranchhand/cronjobs"
 RECORDS = "rancher-credential-rotation"
-# Looked for while a credential's users are listed, and not granted where no credential needs it.
-NOT_GRANTED = {"retire": {("list", "aks.cattle.io", "aksclusterconfigs", ""), ("list", "eks.cattle.io", "eksclusterconfigs", ""),
-                          ("list", "gke.cattle.io", "gkeclusterconfigs", ""), ("list", "management.cattle.io", "clusters", ""),
-                          ("list", "management.cattle.io", "nodetemplates", "")}}
-# To take a rotation back, and where a Lease was removed; and kinds that are not installed here.
-NOT_ASKED = {"rotate": {("delete", "", "secrets", RECORDS)}, "retire": {("create", "coordination.k8s.io", "leases", RECORDS)}, "report": set()}
+# Kinds that are listed while references are searched, and that are not granted because no credential requires it.
+NOT_GRANTED = {
+    "retire": {
+        ("list", "aks.cattle.io", "aksclusterconfigs", ""),
+        ("list", "eks.cattle.io", "eksclusterconfigs", ""),
+        ("list", "gke.cattle.io", "gkeclusterconfigs", ""),
+        ("list", "management.cattle.io", "clusters", ""),
+        ("list", "management.cattle.io", "nodetemplates", ""),
+    }
+}
+# Rights for a rollback and for a deleted Lease.
+NOT_ASKED = {
+    "rotate": {("delete", "", "secrets", RECORDS)},
+    "retire": {("create", "coordination.k8s.io", "leases", RECORDS)},
+    "report": set(),
+}
 NOT_INSTALLED = {"aliclusterconfigs", "awsclusterstaticidentities", "capiproviders"}
 
 
@@ -37,54 +47,85 @@ def machine():
 
 
 def apply(cluster, *arguments, **variables):
-    """Run the role against a cluster; returns whether it changed something, and whether it wrote."""
+    """Run the role against a cluster; returns whether it reports a change, and whether it wrote."""
     mark = cluster.control_plane.audit_mark()
     variables = {"schedule_with": "kubernetes", "ansible_python_interpreter": sys.executable, **variables}
     played = cluster.play(play={"roles": [ROLE]}, variables=variables, arguments=arguments)
     assert played.code == 0 and "[WARNING]" not in played.output, played.output
-    return any(one.get("changed") for one in played.results), bool(cluster.writes(mark))
+    return any(item.get("changed") for item in played.results), bool(cluster.writes(mark))
 
 
 class Pod:
-    """What a kubelet makes of a CronJob's pod, in a machine of its own: user, environment, files, read-only root."""
+    """The pod of a CronJob as a kubelet runs it in a machine of its own: user, environment, files and read-only root."""
 
     def __init__(self, cluster, machine, job):
         api = cluster.api
         self.name, self.job, self.cluster, self.machine = f"ranchhand-{job}", job, cluster, machine
         self.spec = api.get(f"{CRON_JOBS}/{self.name}")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
-        self.container, = self.spec["containers"]
+        (self.container,) = self.spec["containers"]
         account = self.spec["serviceAccountName"]
         self.user = f"system:serviceaccount:ranchhand:{account}"
-        self.token = api.post(f"/api/v1/namespaces/ranchhand/serviceaccounts/{account}/token", {"spec": {}})["status"]["token"]
+        self.token = api.post(f"/api/v1/namespaces/ranchhand/serviceaccounts/{account}/token", {"spec": {}})["status"][
+            "token"
+        ]
 
     def run(self):
-        """What it prints. What it asks the API server is what it has rights for, and it has rights for nothing else."""
+        """Run the pod; returns its output and the audit events meanwhile."""
         api, control_plane = self.cluster.api, self.cluster.control_plane
-        self._write("/run/secrets/kubernetes.io/serviceaccount", {
-            "token": self.token, "ca.crt": Path(control_plane.ca_file).read_text(), "namespace": "ranchhand"})
-        volumes = {one["name"]: one for one in self.spec["volumes"]}
+        self._write(
+            "/run/secrets/kubernetes.io/serviceaccount",
+            {"token": self.token, "ca.crt": Path(control_plane.ca_file).read_text(), "namespace": "ranchhand"},
+        )
+        volumes = {item["name"]: item for item in self.spec["volumes"]}
         for mount in self.container["volumeMounts"]:
             volume = volumes[mount["name"]]
             if "configMap" in volume:
-                self._write(mount["mountPath"], api.get(f"/api/v1/namespaces/ranchhand/configmaps/{volume['configMap']['name']}")["data"])
+                self._write(
+                    mount["mountPath"],
+                    api.get(f"/api/v1/namespaces/ranchhand/configmaps/{volume['configMap']['name']}")["data"],
+                )
             elif "persistentVolumeClaim" in volume:
-                self.machine.run("install", "-d", "-o", str(self.spec["securityContext"]["fsGroup"]), mount["mountPath"])
+                self.machine.run(
+                    "install", "-d", "-o", str(self.spec["securityContext"]["fsGroup"]), mount["mountPath"]
+                )
             else:
                 assert mount["mountPath"] == "/tmp" and volume["emptyDir"] == {}
-        env = {one["name"]: one["value"] for one in self.container["env"]}
+        env = {item["name"]: item["value"] for item in self.container["env"]}
         for source in self.container["envFrom"]:
             env.update(decoded(api.get(f"/api/v1/namespaces/ranchhand/secrets/{source['secretRef']['name']}")))
         host, port = control_plane.url.rpartition("/")[2].split(":")
         user, security = self.spec["securityContext"], self.container["securityContext"]
-        assert security["readOnlyRootFilesystem"] and not security["allowPrivilegeEscalation"] and security["capabilities"] == {"drop": ["ALL"]}
+        assert (
+            security["readOnlyRootFilesystem"]
+            and not security["allowPrivilegeEscalation"]
+            and security["capabilities"] == {"drop": ["ALL"]}
+        )
         mark = control_plane.audit_mark()
         done = self.machine.run(
-            "unshare", "--mount", "sh", "-c", 'mount -o remount,ro,bind / && mount -o remount,ro,bind /etc && exec "$@"', "sh",
-            "setpriv", f"--reuid={user['runAsUser']}", f"--regid={user['runAsGroup']}", "--clear-groups", "--no-new-privs", "--bounding-set=-all",
-            "--inh-caps=-all", *self.container["command"], check=False,
-            # what an execution environment brings along, and what the kubelet adds
-            env={"PATH": "/mnt/bin:/usr/bin:/bin", "ANSIBLE_COLLECTIONS_PATH": "/mnt/collections", "KUBERNETES_SERVICE_HOST": host,
-                 "KUBERNETES_SERVICE_PORT": port, **env})
+            "unshare",
+            "--mount",
+            "sh",
+            "-c",
+            'mount -o remount,ro,bind / && mount -o remount,ro,bind /etc && exec "$@"',
+            "sh",
+            "setpriv",
+            f"--reuid={user['runAsUser']}",
+            f"--regid={user['runAsGroup']}",
+            "--clear-groups",
+            "--no-new-privs",
+            "--bounding-set=-all",
+            "--inh-caps=-all",
+            *self.container["command"],
+            check=False,
+            # what an execution environment contains, and what the kubelet adds
+            env={
+                "PATH": "/mnt/bin:/usr/bin:/bin",
+                "ANSIBLE_COLLECTIONS_PATH": "/mnt/collections",
+                "KUBERNETES_SERVICE_HOST": host,
+                "KUBERNETES_SERVICE_PORT": port,
+                **env,
+            },
+        )
         assert done.returncode == 0 and "[WARNING]" not in done.stdout and self.token not in done.stdout, done.stdout
         return done.stdout, control_plane.audit(mark)
 
@@ -95,56 +136,92 @@ class Pod:
             path.write_text(content)
 
     def asked(self, events):
-        """Of some audit events those of its account, as verb, group, resource and namespace: what was granted, and what was not."""
+        """Its requests as verb, group, resource and namespace: those that were allowed, and the others."""
         found = {"allow": set(), "forbid": set()}
         for event in events:
             subject = event.get("objectRef") or {}
-            if event["user"]["username"] == self.user and "resource" in subject and not subject["resource"].endswith("reviews"):
+            if (
+                event["user"]["username"] == self.user
+                and "resource" in subject
+                and not subject["resource"].endswith("reviews")
+            ):
                 group = subject.get("apiGroup", "")
                 resource = "*" if group == "rke-machine.cattle.io" else subject["resource"]
-                found[event["annotations"]["authorization.k8s.io/decision"]].add((event["verb"], group, resource, subject.get("namespace", "")))
+                found[event["annotations"]["authorization.k8s.io/decision"]].add(
+                    (event["verb"], group, resource, subject.get("namespace", ""))
+                )
         return found["allow"], found["forbid"]
 
     def granted(self):
-        """The same for its rights."""
-        paths = [f"{RBAC}/namespaces/cattle-global-data/roles", f"{RBAC}/namespaces/{RECORDS}/roles", f"{RBAC}/clusterroles"]
+        """Its rights in the same form."""
+        paths = [
+            f"{RBAC}/namespaces/cattle-global-data/roles",
+            f"{RBAC}/namespaces/{RECORDS}/roles",
+            f"{RBAC}/clusterroles",
+        ]
         return _rights(self.cluster.api.get(f"{path}/{self.name}") for path in paths)
 
 
 def _rights(roles):
-    return {(verb, group, resource, role["metadata"].get("namespace", ""))
-            for role in roles for rule in role["rules"] for verb in rule["verbs"] for group in rule["apiGroups"] for resource in rule["resources"]}
+    return {
+        (verb, group, resource, role["metadata"].get("namespace", ""))
+        for role in roles
+        for rule in role["rules"]
+        for verb in rule["verbs"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    }
 
 
 def test_kubernetes_runs_the_jobs_with_just_their_rights(cluster, aws, machine, tmp_path):
     rotating = RotatingCredential(cluster, aws)
     rotating.namespace = RECORDS
     issuer = {"issuer_options": {"endpoint_url": aws.url, "propagation": 0}}
-    # Variables of these tests come from a file of YAML without tags; what is read there by a lookup is not templated again.
+    # The variables of these tests come from YAML without tags, and the result of a lookup is not templated again.
     later = tmp_path / "later"
     later.write_text("{{ lookup('ansible.builtin.env', 'ROTATION_ID') }}")
     jobs = {
-        "rotate": {"at": "02:30", "weekdays": ["mon", "tue"], "vars": {
-            "rotate_credentials": [{"name": f"aws {rotating.id}", "owner": "alice"}],
-            "rotate_rotation_id": "{{ lookup('ansible.builtin.file', '%s') }}" % later,
-            **{f"rotate_{name}": value for name, value in issuer.items()}}},
-        "retire": {"at": "04:30", "vars": {
-            "retire_grace": "0s", "retire_soak": "0s", "retire_audit_file": "/var/lib/ranchhand/audit.jsonl",
-            "retire_issuers": {"aws": {**issuer, "drain": "1s"}}}},
+        "rotate": {
+            "at": "02:30",
+            "weekdays": ["mon", "tue"],
+            "vars": {
+                "rotate_credentials": [{"name": f"aws {rotating.id}", "owner": "alice"}],
+                "rotate_rotation_id": "{{ lookup('ansible.builtin.file', '%s') }}" % later,
+                **{f"rotate_{name}": value for name, value in issuer.items()},
+            },
+        },
+        "retire": {
+            "at": "04:30",
+            "vars": {
+                "retire_grace": "0s",
+                "retire_soak": "0s",
+                "retire_audit_file": "/var/lib/ranchhand/audit.jsonl",
+                "retire_issuers": {"aws": {**issuer, "drain": "1s"}},
+            },
+        },
         "report": {"at": "06:30", "vars": {"report_files": {"html": "/var/lib/ranchhand/report.html"}}},
     }
-    variables = {"schedule_image": "registry.example/ranchhand:1", "schedule_jobs": jobs, "schedule_timezone": "Europe/Berlin", "schedule_secret": "jobs",
-                 "schedule_volume_claim": "reports"}
+    variables = {
+        "schedule_image": "registry.example/ranchhand:1",
+        "schedule_jobs": jobs,
+        "schedule_timezone": "Europe/Berlin",
+        "schedule_secret": "jobs",
+        "schedule_volume_claim": "reports",
+    }
     file = tmp_path / "manifest.yml"
     assert apply(cluster, schedule_manifest=str(file), **variables) == (True, False)
     assert apply(cluster, "--check", "--diff", **variables) == (True, False)
     assert apply(cluster, **variables) == (True, True)
     assert apply(cluster, **variables) == (False, False)
     mark = cluster.control_plane.audit_mark()
-    same, = cluster.play({MANIFEST: {"objects": "{{ lookup('ansible.builtin.file', '%s') | from_yaml_all | list }}" % file}}).results
+    (same,) = cluster.play(
+        {MANIFEST: {"objects": "{{ lookup('ansible.builtin.file', '%s') | from_yaml_all | list }}" % file}}
+    ).results
     assert not same["changed"] and not cluster.writes(mark), "what is written for a repository is what is applied"
 
-    cluster.api.post("/api/v1/namespaces/ranchhand/secrets", {"metadata": {"name": "jobs"}, "stringData": {"ROTATION_ID": "first"}})
+    cluster.api.post(
+        "/api/v1/namespaces/ranchhand/secrets", {"metadata": {"name": "jobs"}, "stringData": {"ROTATION_ID": "first"}}
+    )
     rotate, retire, report = (Pod(cluster, machine, job) for job in jobs)
     for pod in (rotate, retire, report):
         cluster.api.post(PODS, {"metadata": {"name": pod.name}, "spec": pod.spec})
@@ -154,12 +231,17 @@ def test_kubernetes_runs_the_jobs_with_just_their_rights(cluster, aws, machine, 
     output, events = rotate.run()
     assert "rotated, has the key" in output and len(rotating.keys) == 2 and rotating.works(), output
     asked, refused = rotate.asked(events)
-    assert not refused and rotate.granted() - asked - NOT_ASKED["rotate"] == {one for one in rotate.granted() if one[2] in NOT_INSTALLED}
+    assert not refused and rotate.granted() - asked - NOT_ASKED["rotate"] == {
+        item for item in rotate.granted() if item[2] in NOT_INSTALLED
+    }
 
     assert report.granted() == _rights(role for role in documented("report") if role["kind"] != "Namespace")
     _output, events = report.run()
     asked, refused = report.asked(events)
-    assert not refused and {one for one in report.granted() - asked if one[2] not in NOT_INSTALLED} == NOT_ASKED["report"]
+    assert (
+        not refused
+        and {item for item in report.granted() - asked if item[2] not in NOT_INSTALLED} == NOT_ASKED["report"]
+    )
     assert f"aws {rotating.id}" in machine.path("/var/lib/ranchhand/report.html").read_text()
 
     _output, events = retire.run()
@@ -172,63 +254,114 @@ def test_kubernetes_runs_the_jobs_with_just_their_rights(cluster, aws, machine, 
 
     fewer = {**variables, "schedule_timezone": "", "schedule_jobs": {"rotate": jobs["rotate"]}}
     assert apply(cluster, **fewer) == (True, True)
-    assert "timeZone" not in cluster.api.get(f"{CRON_JOBS}/ranchhand-rotate")["spec"], "what is not wanted any more goes"
+    assert "timeZone" not in cluster.api.get(f"{CRON_JOBS}/ranchhand-rotate")["spec"], (
+        "a field that is not set any more is removed"
+    )
     gone = {"schedule_state": "absent", "schedule_jobs": dict.fromkeys(jobs)}
     assert apply(cluster, "--check", **gone) == (True, False)
     assert apply(cluster, **gone) == (True, True)
     assert apply(cluster, **gone) == (False, False)
-    for path in (CRON_JOBS, f"{RBAC}/namespaces/cattle-global-data/roles", f"{RBAC}/clusterrolebindings", "/api/v1/namespaces/ranchhand/configmaps"):
-        assert not [one["metadata"]["name"] for one in cluster.api.get(path)["items"] if one["metadata"]["name"].startswith("ranchhand-r")]
+    for path in (
+        CRON_JOBS,
+        f"{RBAC}/namespaces/cattle-global-data/roles",
+        f"{RBAC}/clusterrolebindings",
+        "/api/v1/namespaces/ranchhand/configmaps",
+    ):
+        assert not [
+            item["metadata"]["name"]
+            for item in cluster.api.get(path)["items"]
+            if item["metadata"]["name"].startswith("ranchhand-r")
+        ]
     cluster.api.delete("/api/v1/namespaces/ranchhand/secrets/jobs")
 
 
-def test_mistakes_are_told_before_anything_is_written(cluster, subtests):
+def test_validation_errors_are_reported_before_anything_is_written(cluster, subtests):
     machine = {"schedule_with": "systemd", "schedule_project": "/srv/project"}
     kubernetes = {"schedule_with": "kubernetes", "schedule_image": "ee"}
     cases = {
         'schedule_jobs.rotate.at must be a time of day in quotes, such as "02:30"': [
-            {**machine, "schedule_jobs": {"rotate": {"at": at}}} for at in ("25:00", 150, "2:30", "02:30\n", None)],
+            {**machine, "schedule_jobs": {"rotate": {"at": at}}} for at in ("25:00", 150, "2:30", "02:30\n", None)
+        ],
         "schedule_jobs.rotate.weekdays must be a list": [
-            {**machine, "schedule_jobs": {"rotate": {"at": "02:30", "weekdays": days}}} for days in (["monday"], "mon", {"mon": 1})],
+            {**machine, "schedule_jobs": {"rotate": {"at": "02:30", "weekdays": days}}}
+            for days in (["monday"], "mon", {"mon": 1})
+        ],
         "schedule_jobs.??1?0??: the name must be": [{**machine, "schedule_jobs": {"{{1/0}}": {"at": "02:30"}}}],
         "schedule_jobs.rotate must be a mapping": [{**machine, "schedule_jobs": {"rotate": "02:30"}}],
-        "schedule_jobs.rotate has an unknown entry": [{**machine, "schedule_jobs": {"rotate": {"at": "02:30", "when": 1}}}],
+        "schedule_jobs.rotate has an unknown entry": [
+            {**machine, "schedule_jobs": {"rotate": {"at": "02:30", "when": 1}}}
+        ],
         "schedule_jobs.rotate.vars must be": [{**machine, "schedule_jobs": {"rotate": {"at": "02:30", "vars": [1]}}}],
-        "schedule_jobs.rotate.playbook must be": [{**machine, "schedule_jobs": {"rotate": {"at": "02:30", "playbook": "a b"}}}],
-        "schedule_jobs.drift.rights must be one of rotate, retire, report": [{**kubernetes, "schedule_jobs": {"drift": {"at": "02:30"}}}],
+        "schedule_jobs.rotate.playbook must be": [
+            {**machine, "schedule_jobs": {"rotate": {"at": "02:30", "playbook": "a b"}}}
+        ],
+        "schedule_jobs.drift.rights must be one of rotate, retire, report": [
+            {**kubernetes, "schedule_jobs": {"drift": {"at": "02:30"}}}
+        ],
         "schedule_jobs.report.vars.report_files is required": [kubernetes],
         "schedule_image is required with kubernetes": [{"schedule_with": "kubernetes"}],
         "schedule_project must be an absolute path": [{**machine, "schedule_project": "here; rm -rf"}],
         "schedule_project must not be in /home or /root": [{**machine, "schedule_project": "/root/project"}],
         "schedule_kubeconfig_file or schedule_project is required": [{"schedule_with": "cron"}],
-        "schedule_timezone is not supported with cron": [{**machine, "schedule_with": "cron", "schedule_timezone": "UTC"}],
+        "schedule_timezone is not supported with cron": [
+            {**machine, "schedule_with": "cron", "schedule_timezone": "UTC"}
+        ],
         "schedule_name_prefix must be": [{**machine, "schedule_name_prefix": "Ranch hand"}],
-        "/srv/project does not exist on localhost, but the jobs need it": [{**machine, "schedule_executable": "/usr/bin/env"}],
+        "/srv/project does not exist on localhost, but the jobs need it": [
+            {**machine, "schedule_executable": "/usr/bin/env"}
+        ],
     }
     given = [(words, variables) for words, several in cases.items() for variables in several]
     mark = cluster.control_plane.audit_mark()
-    tasks = [{"ignore_errors": False, "rescue": [{"ansible.builtin.set_fact": {"went_on": True}}], "block": [
-        {"ansible.builtin.include_role": {"name": ROLE}, "vars": variables}]} for _words, variables in given]
+    tasks = [
+        {
+            "ignore_errors": False,
+            "rescue": [{"ansible.builtin.set_fact": {"rescued": True}}],
+            "block": [{"ansible.builtin.include_role": {"name": ROLE}, "vars": variables}],
+        }
+        for _words, variables in given
+    ]
     played = cluster.play(*tasks, variables={"ansible_python_interpreter": sys.executable})
-    refused = [one["result"] for one in played.tasks if one["result"]["failed"]]
+    refused = [item["result"] for item in played.tasks if item["result"]["failed"]]
     assert len(refused) == len(given), played.output
     for (words, variables), result in zip(given, refused):
         with subtests.test(words):
             assert words in result["msg"], (variables, result["msg"])
-    assert not any(one["result"].get("changed") for one in played.tasks) and not cluster.writes(mark)
+    assert not any(item["result"].get("changed") for item in played.tasks) and not cluster.writes(mark)
 
 
 def test_objects_are_applied_and_deleted(cluster, subtests):
     path = "/api/v1/namespaces/default/configmaps/settings"
-    settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings", "namespace": "default"}, "data": {"a": "1", "b": "x"}}
-    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "settings", "namespace": "default"},
-             "spec": {"hard": {"requests.cpu": "0.5", "limits.memory": "1024Mi"}}}  # which the API server writes in its own way
-    results = cluster.prove_all([
-        {"objects": [settings, quota]}, {"objects": [{**settings, "data": {"a": "2"}}, quota]}, {"objects": [settings], "state": "absent"},
-    ], module=MANIFEST, as_module=True)
+    settings = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "settings", "namespace": "default"},
+        "data": {"a": "1", "b": "x"},
+    }
+    quota = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "settings", "namespace": "default"},
+        "spec": {"hard": {"requests.cpu": "0.5", "limits.memory": "1024Mi"}},
+    }  # which the API server normalizes
+    results = cluster.prove_all(
+        [
+            {"objects": [settings, quota]},
+            {"objects": [{**settings, "data": {"a": "2"}}, quota]},
+            {"objects": [settings], "state": "absent"},
+        ],
+        module=MANIFEST,
+        as_module=True,
+    )
     assert not any(result["failed"] for result in results), results
-    assert [[one["action"] for one in result["objects"]] for result in results] == [["created", "created"], ["updated"], ["deleted"]]
-    assert results[1]["diff"][0]["before"]["data"] == settings["data"] and results[1]["diff"][0]["after"]["data"] == {"a": "2"}
+    assert [[item["action"] for item in result["objects"]] for result in results] == [
+        ["created", "created"],
+        ["updated"],
+        ["deleted"],
+    ]
+    assert results[1]["diff"][0]["before"]["data"] == settings["data"] and results[1]["diff"][0]["after"]["data"] == {
+        "a": "2"
+    }
 
     cluster.prove({"objects": [settings]}, module=MANIFEST)
     cluster.api.patch(path, {"data": {"a": "3", "theirs": "stays"}})
@@ -236,15 +369,24 @@ def test_objects_are_applied_and_deleted(cluster, subtests):
     assert repaired["changed"] and cluster.api.get(path)["data"] == {**settings["data"], "theirs": "stays"}
     cluster.prove({"objects": [settings, quota], "state": "absent"}, module=MANIFEST)
     wrong = {
-        "objects[0] must be a mapping with apiVersion, kind and metadata.name": ["text", {"kind": "ConfigMap"}, {**settings, "metadata": {"name": 1}}],
+        "objects[0] must be a mapping with apiVersion, kind and metadata.name": [
+            "text",
+            {"kind": "ConfigMap"},
+            {**settings, "metadata": {"name": 1}},
+        ],
         "objects[0] is a Secret": [{**settings, "kind": "Secret"}],
         "has no Deployment in v1": [{**settings, "kind": "Deployment"}],
         "metadata.namespace is required": [{**settings, "metadata": {"name": "settings"}}],
         "this connection may not read configmaps settings in namespace default": [settings],
     }
-    given = [(words, one) for words, several in wrong.items() for one in several]
-    nobody, everybody = str(cluster.control_plane.user("nobody")), str(cluster.control_plane.kubeconfig)
-    played = cluster.play(*({MANIFEST: {"objects": [one], "kubeconfig": nobody if "may not" in words else everybody}} for words, one in given))
-    for (words, _one), result in zip(given, played.results):
+    given = [(words, item) for words, several in wrong.items() for item in several]
+    powerless, admin = str(cluster.control_plane.user("nobody")), str(cluster.control_plane.kubeconfig)
+    played = cluster.play(
+        *(
+            {MANIFEST: {"objects": [item], "kubeconfig": powerless if "may not" in words else admin}}
+            for words, item in given
+        )
+    )
+    for (words, _item), result in zip(given, played.results):
         with subtests.test(words):
             assert result["failed"] and words in result["msg"], result

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The role schedule with a real systemd and with cron: what they make of it, and what the jobs then do."""
+"""The role schedule with a real systemd and with cron, and the jobs that they run."""
 
 from __future__ import annotations
 
@@ -14,8 +14,15 @@ import yaml
 from harness import debian
 from support.machine import PROGRAM, Machine
 
-PLAY = [{"hosts": "localhost", "connection": "local", "gather_facts": False,
-         "vars": {"ansible_python_interpreter": "{{ ansible_playbook_python }}"}, "roles": ["ranchhand.rancher.schedule"]}]
+PLAY = [
+    {
+        "hosts": "localhost",
+        "connection": "local",
+        "gather_facts": False,
+        "vars": {"ansible_python_interpreter": "{{ ansible_playbook_python }}"},
+        "roles": ["ranchhand.rancher.schedule"],
+    }
+]
 ALLOWED = 1.5  # of systemd-analyze's exposure, 0 to 10
 
 
@@ -37,17 +44,39 @@ def on(machine, *arguments, code=0, **variables):
     """Run the role on a machine; returns how many tasks changed something."""
     machine.path("/mnt/play.yml").write_text(yaml.safe_dump(PLAY))
     machine.path("/mnt/variables.yml").write_text(yaml.safe_dump(variables))
-    done = machine.run(PROGRAM, "-i", "localhost,", "/mnt/play.yml", "-e", "@/mnt/variables.yml", *arguments, check=False,
-                       env={"ANSIBLE_COLLECTIONS_PATH": "/mnt/collections", "ANSIBLE_NOCOLOR": "1"})
+    done = machine.run(
+        PROGRAM,
+        "-i",
+        "localhost,",
+        "/mnt/play.yml",
+        "-e",
+        "@/mnt/variables.yml",
+        *arguments,
+        check=False,
+        env={"ANSIBLE_COLLECTIONS_PATH": "/mnt/collections", "ANSIBLE_NOCOLOR": "1"},
+    )
     assert done.returncode == code, done.stdout
     assert "[WARNING]" not in done.stdout, done.stdout
     return done.stdout if code else int(re.search(r"changed=(\d+)", done.stdout).group(1))
 
 
 def proved(machine, **variables):
-    """Check mode predicts and writes nothing, the real run does it, and another one changes nothing."""
+    """Run the role three times: check mode writes nothing, the real run writes, the next run changes nothing."""
+
     def there():
-        found = machine.run("find", "/etc/systemd/system", "/etc/cron.d", "/etc/ranchhand", "-type", "f", "-exec", "md5sum", "{}", "+", check=False).stdout
+        found = machine.run(
+            "find",
+            "/etc/systemd/system",
+            "/etc/cron.d",
+            "/etc/ranchhand",
+            "-type",
+            "f",
+            "-exec",
+            "md5sum",
+            "{}",
+            "+",
+            check=False,
+        ).stdout
         return found.splitlines()
 
     before = there()
@@ -59,35 +88,57 @@ def proved(machine, **variables):
 
 
 def ready(machine, cluster):
-    """The machine has all that a job needs. Returns the variables for it."""
+    """Create the files that a job requires; returns the variables for them."""
     machine.path("/etc/ranchhand").mkdir()
-    for name, content in {"kubeconfig": Path(cluster.control_plane.kubeconfig).read_text(), "vault-password": "secret of the vault"}.items():
+    for name, content in {
+        "kubeconfig": Path(cluster.control_plane.kubeconfig).read_text(),
+        "vault-password": "secret of the vault",
+    }.items():
         file = machine.path(f"/etc/ranchhand/{name}")
         file.touch(mode=0o600)
         file.write_text(content)
-    return {"schedule_executable": PROGRAM, "schedule_project": "/mnt/project", "schedule_kubeconfig_file": "/etc/ranchhand/kubeconfig"}
+    return {
+        "schedule_executable": PROGRAM,
+        "schedule_project": "/mnt/project",
+        "schedule_kubeconfig_file": "/etc/ranchhand/kubeconfig",
+    }
 
 
 JOBS = {
     "rotate": {"at": "02:30"},
-    "status": {"at": "06:30", "weekdays": ["mon", "thu"], "playbook": "ranchhand.rancher.rotation_status",
-               "vars": {"rotation_status_name": "test", "note": "{{ 'so be it' }} %d $HOME"}},
+    "status": {
+        "at": "06:30",
+        "weekdays": ["mon", "thu"],
+        "playbook": "ranchhand.rancher.rotation_status",
+        "vars": {"rotation_status_name": "test", "note": "{{ 'so be it' }} %d $HOME"},
+    },
 }
 
 
 def test_a_real_systemd_runs_the_jobs(cluster, systemd_machine):
     machine = systemd_machine
     cluster.secret("cc-one", display_name="test")
-    variables = {**ready(machine, cluster), "schedule_with": "systemd", "schedule_jobs": JOBS, "schedule_timezone": "Europe/Berlin",
-                 "schedule_vault_password_file": "/etc/ranchhand/vault-password"}
+    variables = {
+        **ready(machine, cluster),
+        "schedule_with": "systemd",
+        "schedule_jobs": JOBS,
+        "schedule_timezone": "Europe/Berlin",
+        "schedule_vault_password_file": "/etc/ranchhand/vault-password",
+    }
     assert proved(machine, **variables)
     for job in JOBS:
         unit = f"/etc/systemd/system/ranchhand-{job}"
         assert machine.run("systemd-analyze", "verify", f"{unit}.service", f"{unit}.timer").stdout == ""
-        told = machine.run("systemd-analyze", "security", "--offline=yes", "--no-pager", f"{unit}.service").stdout
-        assert float(re.search(r"Overall exposure level for \S+: ([\d.]+)", told).group(1)) < ALLOWED, told
+        rating = machine.run("systemd-analyze", "security", "--offline=yes", "--no-pager", f"{unit}.service").stdout
+        assert float(re.search(r"Overall exposure level for \S+: ([\d.]+)", rating).group(1)) < ALLOWED, rating
         assert machine.run("systemctl", "is-enabled", f"ranchhand-{job}.timer").stdout == "enabled\n"
-    shown = machine.run("systemctl", "show", "-p", "TimersCalendar,NextElapseUSecRealtime,Persistent,ActiveState", "ranchhand-status.timer").stdout
+    shown = machine.run(
+        "systemctl",
+        "show",
+        "-p",
+        "TimersCalendar,NextElapseUSecRealtime,Persistent,ActiveState",
+        "ranchhand-status.timer",
+    ).stdout
     assert "OnCalendar=Mon,Thu *-*-* 06:30:00 Europe/Berlin" in shown and "ActiveState=active" in shown, shown
 
     drop_in = machine.path("/etc/systemd/system/ranchhand-status.service.d")
@@ -99,7 +150,7 @@ def test_a_real_systemd_runs_the_jobs(cluster, systemd_machine):
     output = machine.path("/run/status").read_text()
     assert done.returncode == 0, output
     assert re.search(r"test +digitalocean +idle", output) and "[WARNING]" not in output, output
-    assert any(one.path.endswith("/secrets") for one in cluster.requests(mark))
+    assert any(request.path.endswith("/secrets") for request in cluster.requests(mark))
     assert "secret of the vault" not in output
 
     assert on(machine, **{**variables, "schedule_jobs": {"status": {**JOBS["status"], "at": "07:45"}}})
@@ -107,14 +158,20 @@ def test_a_real_systemd_runs_the_jobs(cluster, systemd_machine):
     gone = {"schedule_with": "systemd", "schedule_state": "absent", "schedule_jobs": dict.fromkeys(JOBS)}
     assert on(machine, **gone) and on(machine, **gone) == 0
     assert "ranchhand" not in machine.run("systemctl", "list-units", "--all", "--no-pager", "*.timer").stdout
-    left = machine.run("find", "/etc/systemd", "/etc/ranchhand", "-name", "*ranchhand-*", "-o", "-path", "/etc/ranchhand/*").stdout.split()
-    assert sorted(left) == ["/etc/ranchhand/kubeconfig", "/etc/ranchhand/vault-password", "/etc/systemd/system/ranchhand-status.service.d"], left
+    left = machine.run(
+        "find", "/etc/systemd", "/etc/ranchhand", "-name", "*ranchhand-*", "-o", "-path", "/etc/ranchhand/*"
+    ).stdout.split()
+    assert sorted(left) == [
+        "/etc/ranchhand/kubeconfig",
+        "/etc/ranchhand/vault-password",
+        "/etc/systemd/system/ranchhand-status.service.d",
+    ], left
 
 
 def test_cron_runs_the_jobs(cluster, machine):
     cluster.secret("cc-one", display_name="test")
     variables = {**ready(machine, cluster), "schedule_with": "cron", "schedule_jobs": JOBS}
-    # Where systemd does not run, timers are made all the same, for the first boot.
+    # If systemd does not run, timers are created for the first boot.
     assert on(machine, **{**variables, "schedule_with": "systemd"})
     assert machine.run("systemctl", "is-enabled", "ranchhand-status.timer").stdout == "enabled\n"
     assert on(machine, schedule_with="systemd", schedule_state="absent", schedule_jobs=JOBS)
@@ -122,19 +179,23 @@ def test_cron_runs_the_jobs(cluster, machine):
 
     assert proved(machine, **variables)
     table = machine.path("/etc/cron.d/ranchhand").read_text()
-    (when, command), = re.findall(r"^(\S+ \S+ \S+ \S+ \S+) root (.*status.*)$", table, re.MULTILINE)
+    ((when, command),) = re.findall(r"^(\S+ \S+ \S+ \S+ \S+) root (.*status.*)$", table, re.MULTILINE)
     assert when == "30 6 * * mon,thu" and re.search(r"^30 2 \* \* \* root ", table, re.MULTILINE), table
     assert on(machine, **{**variables, "schedule_jobs": {"rotate": {"at": "23:59"}}})
     assert "\n59 23 * * * root " in machine.path("/etc/cron.d/ranchhand").read_text()
-    # What cron does: the line as it stands, by /bin/sh; but this machine has no syslog, so that the log goes to a file.
+    # As cron does, /bin/sh runs the line unchanged. This machine has no syslog, so the log is written to a file.
     machine.path("/mnt/bin/logger").write_text('#!/bin/sh\necho "$@" > /run/tag; exec cat > /run/log\n')
     machine.path("/mnt/bin/logger").chmod(0o755)
     machine.run("sh", "-c", command, env={"PATH": "/mnt/bin:/usr/bin:/bin"})
     output = machine.path("/run/log").read_text()
     assert machine.path("/run/tag").read_text() == "-t ranchhand-status\n"
     assert re.search(r"test +digitalocean +idle", output) and "[WARNING]" not in output, output
-    held = machine.run("flock", "/etc/ranchhand/status.yml", "sh", "-c", command, env={"PATH": "/mnt/bin:/usr/bin:/bin"})
-    assert held.stdout == "" and machine.path("/run/log").read_text() == "", "a second one at the same time does nothing"
+    held = machine.run(
+        "flock", "/etc/ranchhand/status.yml", "sh", "-c", command, env={"PATH": "/mnt/bin:/usr/bin:/bin"}
+    )
+    assert held.stdout == "" and machine.path("/run/log").read_text() == "", (
+        "a second run at the same time does nothing"
+    )
 
     gone = {"schedule_with": "cron", "schedule_state": "absent", "schedule_jobs": JOBS}
     assert on(machine, **gone) and on(machine, **gone) == 0
