@@ -56,7 +56,7 @@ def apply(cluster, *arguments, **variables):
 
 
 class Pod:
-    """The pod of a CronJob as a kubelet runs it in a machine of its own: user, environment, files and read-only root."""
+    """The pod of a CronJob as a kubelet runs it: user, environment, files, read-only root. In a machine of its own."""
 
     def __init__(self, cluster, machine, job):
         api = cluster.api
