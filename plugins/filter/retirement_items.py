@@ -40,13 +40,15 @@ _value:
   elements: dict
 """
 
+import typing as t
+
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._rotation_plan import items_to_retire
 
 
-def _retirement_items(rotations, issuers=None):
+def _retirement_items(rotations: t.Any, issuers: t.Any = None) -> t.Any:
     return items_to_retire(rotations, issuers or {})
 
 
 class FilterModule:
-    def filters(self):
+    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         return {"retirement_items": _retirement_items}

@@ -45,14 +45,16 @@ _value:
       type: str
 """
 
+import typing as t
+
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import plain_filter
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._rotation_plan import event_of, first_of_each_unit
 
 
-def _rotation_events(rotations, event=None):
+def _rotation_events(rotations: t.Any, event: t.Any = None) -> t.Any:
     return [{"rotation": rotation, "event": event or event_of(rotation)} for rotation in first_of_each_unit(rotations)]
 
 
 class FilterModule:
-    def filters(self):
+    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         return {"rotation_events": plain_filter(_rotation_events)}

@@ -49,13 +49,15 @@ _value:
   elements: dict
 """
 
+import typing as t
+
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._rotation_plan import items_for_call
 
 
-def _rotation_items(credentials, rotations=(), units=None, **options):
+def _rotation_items(credentials: t.Any, rotations: t.Any = (), units: t.Any = None, **options: t.Any) -> t.Any:
     return items_for_call(credentials, rotations, units, options)
 
 
 class FilterModule:
-    def filters(self):
+    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         return {"rotation_items": _rotation_items}

@@ -65,14 +65,16 @@ _value:
       type: bool
 """
 
+import typing as t
+
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import plain_filter
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._rotation_plan import add_call, start_progress
 
 
-def _rotation_progress(progress, result, units=()):
+def _rotation_progress(progress: t.Any, result: t.Any, units: t.Any = ()) -> t.Any:
     return add_call(progress, result, units) if progress else start_progress(result["rotations"])
 
 
 class FilterModule:
-    def filters(self):
+    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         return {"rotation_progress": plain_filter(_rotation_progress)}

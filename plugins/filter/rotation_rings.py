@@ -45,10 +45,12 @@ _value:
   elements: list
 """
 
+import typing as t
+
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import plain_filter
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._rotation_plan import split_into_rings
 
 
 class FilterModule:
-    def filters(self):
+    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         return {"rotation_rings": plain_filter(split_into_rings)}

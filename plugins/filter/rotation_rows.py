@@ -61,10 +61,12 @@ _value:
   elements: dict
 """
 
+import typing as t
+
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import plain_filter
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._rotation_tables import rotation_rows
 
 
 class FilterModule:
-    def filters(self):
+    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         return {"rotation_rows": plain_filter(rotation_rows)}

@@ -32,16 +32,18 @@ _value:
   elements: str
 """
 
+import typing as t
+
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import plain_filter
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._schedule_plan import schedule_errors, without_values
 
 _plain = plain_filter(schedule_errors)
 
 
-def _schedule_errors(options):
+def _schedule_errors(options: t.Any) -> t.Any:
     return _plain(without_values(options))
 
 
 class FilterModule:
-    def filters(self):
+    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         return {"schedule_errors": _schedule_errors}

@@ -80,16 +80,18 @@ _value:
       type: int
 """
 
+import typing as t
+
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import plain_filter
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._schedule_plan import scheduled_jobs, without_values
 
 _plain = plain_filter(scheduled_jobs)
 
 
-def _scheduled_jobs(options):
+def _scheduled_jobs(options: t.Any) -> t.Any:
     return _plain(without_values(options))
 
 
 class FilterModule:
-    def filters(self):
+    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         return {"scheduled_jobs": _scheduled_jobs}

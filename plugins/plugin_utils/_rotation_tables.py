@@ -161,11 +161,11 @@ def _reason(rotation: Rotation) -> str:
     return f"waiting for {'; '.join(rotation['waiting_for'])}" if rotation["waiting_for"] else ""
 
 
-def _age(rotation):  # interim
+def _age(rotation: Rotation) -> t.Any:
     return rotation["key_age_seconds"] if "key_age_seconds" in rotation else rotation["age"]
 
 
-def _problems(rotation):  # interim
+def _problems(rotation: Rotation) -> t.Any:
     if "problems" in rotation:
         return rotation["problems"]
     return [{"code": p.partition(":")[0], "message": p.partition(": ")[2]} for p in [rotation.get("problem")] if p]
