@@ -204,10 +204,10 @@ def test_names_of_runs_that_were_killed_are_told_and_cleared(guarded):
         if "gone" not in name:
             guarded.secret(name, display_name=name)
         condemn(guarded, name, ago=datetime.timedelta(hours=hours))
-    marks = {"ranchhand.cattle.io/condemned": "2026-01-01T00:00:00Z run", "ranchhand.cattle.io/allow-delete": "true"}
+    marks = {"ranchhand.cattle.io/marked-for-deletion": "2026-01-01T00:00:00Z run", "ranchhand.cattle.io/allow-delete": "true"}
     guarded.api.patch(f"{SECRETS}/cc-killed", {"metadata": {"annotations": marks}})
     result = guarded.prove({"settle": "0s"}, module=GUARD)
-    assert (result["stale"], result["condemned"]) == (["cc-killed"], ["cc-fresh", "cc-gone"])
+    assert (result["stale"], result["marked_for_deletion"]) == (["cc-killed"], ["cc-fresh", "cc-gone"])
     assert sorted(guarded.api.get(NAMES)["data"]) == ["cc-fresh", "cc-gone"]
     assert not set(marks) & set(guarded.stored("cc-killed")["metadata"]["annotations"])
 
@@ -247,7 +247,7 @@ def test_a_guard_that_may_not_be_read_is_reported(guarded):
         for kind in ("clusterroles", "clusterrolebindings"):
             guarded.api.delete(f"{rbac}/{kind}/no-guard")
     removed, refused = played.results
-    assert removed["changed"] and "whether the guard is installed cannot be told" in removed["warnings"][0]
+    assert removed["changed"] and "cannot check whether the guard is installed" in removed["warnings"][0]
     assert (refused["code"], "validatingadmissionpolic" in refused["msg"]) == ("forbidden", True)
 
 

@@ -2,10 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""How a delete uses the guard, where a cluster has one.
-
-PRIVATE to the collection.
-"""
+"""The guard as a deletion uses it, if a cluster has one."""
 
 from __future__ import annotations
 
@@ -19,79 +16,88 @@ from .._common.errors import ApiError, RanchhandError
 from .._common.times import format_time, now
 from .._kubernetes.client import CONFLICT_ATTEMPTS, KubernetesClient
 from .._rancher.annotations import GUARD_SETTLE
+from .._rancher.cloud_credential import CloudCredential
 from .._rancher.queries import get_or_none
 from .policies import BINDINGS, CONFIG_MAPS, DELETION_LIST, IN_USE, PROBE, deletion_entry, expired_entries
 
-PROBE_TIMEOUT = 30.0  # seconds for the policy to see its parameter
+PROBE_TIMEOUT = 30.0  # seconds until the API server sees a change of the deletion list
+_DEFAULT_SETTLE = "60"
+_PROBE_NAME_CHARACTERS = "bcdfghjklmnpqrstvwxz"
 
 
 class GuardClient:
-    """The guard of a cluster, as a delete sees it; ``protects`` says whether credentials in use cannot be deleted without its escape."""
+    """The guard of a cluster; if it ``protects``, credentials in use cannot be deleted without the annotation for that."""
 
-    def __init__(self, client: KubernetesClient, settle: float, protects: bool) -> None:
+    def __init__(self, client: KubernetesClient, settle_seconds: float, protects: bool) -> None:
         self._client = client
-        self._settle = settle
+        self._settle_seconds = settle_seconds
         self.protects = protects
 
     @classmethod
     def find(cls, client: KubernetesClient, warnings: list[str]) -> GuardClient | None:
-        """The guard; None if there is none, or if it may not be read, which is said."""
+        """Return the guard; None if there is none, or if it may not be read, which adds a warning."""
+        paths = [f"{BINDINGS}/{DELETION_LIST}", f"{BINDINGS}/{IN_USE}"]
         try:
-            binding, protecting = client.parallel_map(lambda name: get_or_none(client, f"{BINDINGS}/{name}"), [DELETION_LIST, IN_USE])
+            binding, protecting = client.parallel_map(lambda path: get_or_none(client, path), paths)
         except ApiError as error:
             if error.status != 403:
                 raise
-            warnings.append("whether the guard is installed cannot be told: this connection may not get validatingadmissionpolicybindings")
+            warnings.append(
+                "deletes without the guard: this connection may not get validatingadmissionpolicybindings, so it cannot check "
+                "whether the guard is installed"
+            )
             return None
         if binding is None:
             return None
-        settle = (binding["metadata"].get("annotations") or {}).get(GUARD_SETTLE, "60")
+        settle = (binding["metadata"].get("annotations") or {}).get(GUARD_SETTLE, _DEFAULT_SETTLE)
         return cls(client, float(settle), protecting is not None)
 
-    def condemn(self, condemned: t.Sequence[t.Any], run: str) -> None:
-        """Deny new references to credentials, and return when that is so for every client.
+    def deny_references(self, credentials: t.Sequence[CloudCredential], run: str) -> None:
+        """Deny new references to credentials; returns when this is so for all clients.
 
-        What was admitted just before the policy saw the names may be stored until the settle time is over.
+        A request that was admitted before may be stored until the settle time is over.
         """
-        self._change(lambda data: {
-            **expired_entries(data, now()), **{one.id: deletion_entry(format_time(now()), run, one) for one in condemned},
-        })
-        self._wait_until_denied(condemned[0].id)
-        time.sleep(self._settle)
+        time_text = format_time(now())
+        added = {credential.id: deletion_entry(time_text, run, credential) for credential in credentials}
+        self._change(lambda data: {**dict.fromkeys(expired_entries(data, now())), **added})
+        self._wait_until_denied(credentials[0].id)
+        time.sleep(self._settle_seconds)
+
+    def allow_references(self, names: t.Collection[str]) -> None:
+        """Allow references again; if this fails, the next run of the guard role does it."""
+        if names:
+            with contextlib.suppress(RanchhandError):
+                self._change(lambda data: {name: None for name in names if name in data})
 
     def verify(self) -> None:
-        """Raises RanchhandError (``server_error``) if the API server does not see what is put on the list."""
-        name = "ranchhand-" + "".join(random.choices("bcdfghjklmnpqrstvwxz", k=10))
+        """Raise RanchhandError (``server_error``) if the API server does not see changes of the deletion list."""
+        name = "ranchhand-" + "".join(random.choices(_PROBE_NAME_CHARACTERS, k=10))
         self._change(lambda data: {name: f"{format_time(now())} {name} {name}"})
         try:
             self._wait_until_denied(name)
         finally:
-            self.pardon([name])
+            self.allow_references([name])
 
     def _wait_until_denied(self, name: str) -> None:
         deadline = time.monotonic() + PROBE_TIMEOUT
         while not self._denies(name):
             if time.monotonic() > deadline:
                 raise RanchhandError(
-                    "server_error", f"the guard is installed but does not deny references to {name}: the API server does not see the guard's list of "
-                                    "names; up to Kubernetes 1.36 it never does again once a guard was removed, until kube-apiserver is restarted"
+                    "server_error", f"the guard is installed but does not deny references to {name}: the API server does not see "
+                                    f"the ConfigMap {DELETION_LIST}. Up to Kubernetes 1.36 this happens after a guard was "
+                                    "removed, until kube-apiserver is restarted"
                 )
             time.sleep(0.1)
 
-    def pardon(self, names: t.Collection[str]) -> None:
-        """Allow references again; what fails here is cleared by the next run of the guard role."""
-        if names:
-            with contextlib.suppress(RanchhandError):
-                self._change(lambda data: {name: None for name in names if name in data})
-
     def _change(self, decide: t.Callable[[Mapping[str, str]], Mapping[str, str | None]]) -> None:
+        """Change the deletion list by compare-and-swap; ``decide`` returns the entries to set or, with None, to remove."""
         path = f"{CONFIG_MAPS}/{DELETION_LIST}"
-        for number in range(CONFLICT_ATTEMPTS):
+        for attempt in range(CONFLICT_ATTEMPTS):
             stored = self._client.get(path)
             change = decide(stored.get("data") or {})
             if not change:
                 return
-            metadata = {"uid": stored["metadata"]["uid"], "resourceVersion": stored["metadata"]["resourceVersion"]}
+            metadata = {key: stored["metadata"][key] for key in ("uid", "resourceVersion")}
             try:
                 self._client.patch(path, {"metadata": metadata, "data": dict(change)})
                 return
@@ -99,11 +105,14 @@ class GuardClient:
                 if error.status != 409:
                     raise
                 conflict = error
-            time.sleep(random.uniform(0, 0.1 * number))
+            time.sleep(random.uniform(0, 0.1 * attempt))
         raise conflict
 
     def _denies(self, name: str) -> bool:
-        probe = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": PROBE}, "data": {"credential": f"cattle-global-data:{name}"}}
+        probe = {
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": PROBE},
+            "data": {"credential": f"cattle-global-data:{name}"},
+        }
         try:
             self._client.post(CONFIG_MAPS, probe, dryRun="All")
         except ApiError as error:

@@ -2,9 +2,9 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""The admission policies that keep every client from using a credential that is being deleted.
+"""The objects of the guard: admission policies that reject new references to a credential that is being deleted.
 
-PRIVATE to the collection. Pure. Tried with kube-apiserver 1.36; ValidatingAdmissionPolicy is v1 since Kubernetes 1.30.
+Pure. Tested with kube-apiserver 1.36; ValidatingAdmissionPolicy is v1 since Kubernetes 1.30.
 """
 
 from __future__ import annotations
@@ -15,13 +15,22 @@ from collections.abc import Mapping
 
 from .._common.times import Time
 from .._rancher.annotations import ALLOW_DELETE, ANNOTATION_LIFETIME, GUARD_SETTLE, entry_time
-from .._rancher.references import CREDENTIAL_NAMESPACE, CREDENTIAL_REFERENCE_FIELDS, ReferenceField, TURTLES_PROVIDERS
+from .._rancher.cloud_credential import CloudCredential
+from .._rancher.references import (
+    CREDENTIAL_NAMESPACE,
+    CREDENTIAL_REFERENCE_FIELDS,
+    TURTLES_PROVIDERS,
+    ReferenceField,
+)
 
-DELETION_LIST = "ranchhand-condemned"
+# Names of a ConfigMap, a policy and a binding each.
+DELETION_LIST = "ranchhand-marked-for-deletion"
 IN_USE = "ranchhand-in-use"
+FORMER_DELETION_LIST = "ranchhand-condemned"  # up to 0.1; only deleted
+
 PROBE = "ranchhand-probe"
 
-# How long a deleted name stays condemned: a form of the UI may have been opened before.
+# How long the name of a deleted credential stays on the list: a form of Rancher's UI may have been opened before.
 RETAIN = datetime.timedelta(hours=24)
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 POLICIES = f"{ADMISSION}/validatingadmissionpolicies"
@@ -29,22 +38,59 @@ BINDINGS = f"{ADMISSION}/validatingadmissionpolicybindings"
 CONFIG_MAPS = f"/api/v1/namespaces/{CREDENTIAL_NAMESPACE}/configmaps"
 
 
-def guard_objects(protect_in_use: bool, settle: int) -> dict[str, dict[str, t.Any]]:
-    """What has to be there, by the path of each, in the order of their creation."""
-    found = {f"{CONFIG_MAPS}/{DELETION_LIST}": _config_map(DELETION_LIST), f"{POLICIES}/{DELETION_LIST}": _deletion_policy(),
-             f"{BINDINGS}/{DELETION_LIST}": _binding(DELETION_LIST, {GUARD_SETTLE: str(settle)})}
+def guard_objects(
+    protect_in_use: bool, settle_seconds: int, in_use: Mapping[str, str] | None = None,
+) -> dict[str, dict[str, t.Any]]:
+    """Return the objects of the guard by path, in the order of their creation; ``in_use`` are credentials and their users."""
+    objects = {
+        f"{CONFIG_MAPS}/{DELETION_LIST}": _config_map(DELETION_LIST),
+        f"{POLICIES}/{DELETION_LIST}": _deletion_policy(),
+        f"{BINDINGS}/{DELETION_LIST}": _binding(DELETION_LIST, {GUARD_SETTLE: str(settle_seconds)}),
+    }
     if protect_in_use:
-        found.update({f"{CONFIG_MAPS}/{IN_USE}": _config_map(IN_USE), f"{POLICIES}/{IN_USE}": _in_use_policy(), f"{BINDINGS}/{IN_USE}": _binding(IN_USE, {})})
-    return found
+        objects[f"{CONFIG_MAPS}/{IN_USE}"] = _config_map(IN_USE, in_use)
+        objects[f"{POLICIES}/{IN_USE}"] = _in_use_policy()
+        objects[f"{BINDINGS}/{IN_USE}"] = _binding(IN_USE, {})
+    return objects
 
 
 def guard_paths() -> list[str]:
-    """Everything the guard may consist of, in the order of its removal."""
-    return list(reversed(guard_objects(True, 0)))
+    """Return the paths of all objects that the guard can have, in the order of their deletion."""
+    return list(reversed(list(guard_objects(True, 0))))
 
 
-def _config_map(name: str) -> dict[str, t.Any]:
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": CREDENTIAL_NAMESPACE}}
+def former_guard_paths() -> list[str]:
+    """Return the paths of the objects that a former version installed, in the order of their deletion."""
+    return [f"{kind}/{FORMER_DELETION_LIST}" for kind in (BINDINGS, POLICIES, CONFIG_MAPS)]
+
+
+def corrections(
+    desired: Mapping[str, Mapping[str, t.Any]], stored: Mapping[str, Mapping[str, t.Any] | None], listed: t.Collection[str],
+) -> dict[str, dict[str, t.Any]]:
+    """Return merge patches, by path, that remove what a server-side apply keeps as the entry of another client.
+
+    ``listed`` are the names that the deletion list keeps.
+    """
+    patches: dict[str, dict[str, t.Any]] = {}
+    for path, item in desired.items():
+        current = stored[path] or {}
+        if item["kind"] == "ConfigMap":
+            kept = listed if path == f"{CONFIG_MAPS}/{DELETION_LIST}" else item.get("data", {})
+            removed = {name: None for name in current.get("data") or {} if name not in kept}
+            if removed:
+                patches[path] = {"data": removed}
+        elif "validationActions" in item["spec"]:
+            actions = item["spec"]["validationActions"]
+            if current and (current.get("spec") or {}).get("validationActions") != actions:
+                patches[path] = {"spec": {"validationActions": actions}}
+    return patches
+
+
+def _config_map(name: str, data: Mapping[str, str] | None = None) -> dict[str, t.Any]:
+    return {
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": CREDENTIAL_NAMESPACE},
+        **({"data": dict(data)} if data else {}),
+    }
 
 
 def _binding(name: str, annotations: Mapping[str, str]) -> dict[str, t.Any]:
@@ -60,18 +106,22 @@ def _binding(name: str, annotations: Mapping[str, str]) -> dict[str, t.Any]:
 
 def _policy(name: str, spec: Mapping[str, t.Any]) -> dict[str, t.Any]:
     return {
-        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy", "metadata": {"name": name},
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": name},
         "spec": {"failurePolicy": "Fail", "paramKind": {"apiVersion": "v1", "kind": "ConfigMap"}, **spec},
     }
 
 
 def _rule(group: str, resource: str, operations: t.Sequence[str], **more: t.Any) -> dict[str, t.Any]:
-    return {"apiGroups": [group], "apiVersions": ["*"], "operations": list(operations), "resources": [resource], "scope": "*", **more}
+    return {
+        "apiGroups": [group], "apiVersions": ["*"], "operations": list(operations), "resources": [resource], "scope": "*",
+        **more,
+    }
 
 
 def _deletion_policy() -> dict[str, t.Any]:
-    places = [place for place in CREDENTIAL_REFERENCE_FIELDS if place.written_by_users]
-    resources = sorted({(place.group, place.resource or "*") for place in places})
+    fields = [field for field in CREDENTIAL_REFERENCE_FIELDS if field.written_by_users]
+    resources = sorted({(field.group, field.resource or "*") for field in fields})
     return _policy(DELETION_LIST, {
         "matchConstraints": {"resourceRules": [
             *(_rule(group, resource, ("CREATE", "UPDATE")) for group, resource in resources),
@@ -79,50 +129,55 @@ def _deletion_policy() -> dict[str, t.Any]:
         ]},
         "variables": [
             {"name": "home", "expression": f"object.metadata.?namespace.orValue('') == '{CREDENTIAL_NAMESPACE}'"},
-            {"name": "refs", "expression": _references(places, "object")},
-            {"name": "before", "expression": f"oldObject == null ? [] : ({_references(places, 'oldObject')})"},
+            {"name": "refs", "expression": _references(fields, "object")},
+            {"name": "before", "expression": f"oldObject == null ? [] : ({_references(fields, 'oldObject')})"},
             {"name": "added", "expression": "variables.refs.filter(r, r != '' && !(r in variables.before))"},
-            # the spellings of _references.credential_id; display names start with a line feed, which no reference has
+            # The spellings of references.referenced_name. A display name starts with a line feed, unlike any reference.
             {"name": "names", "expression":
-                "variables.added.filter(r, !r.startsWith('\\n')).map(r, r.contains(':') ? r.split(':')[r.split(':').size() - 1] : "
+                "variables.added.filter(r, !r.startsWith('\\n')).map(r, "
+                "r.contains(':') ? r.split(':')[r.split(':').size() - 1] : "
                 "r.contains('/') ? r.split('/')[r.split('/').size() - 1] : variables.home ? r : '')"},
-            {"name": "condemned", "expression":
-                "variables.names.filter(n, n in params.?data.orValue({})) + variables.added.filter(r, r.startsWith('\\n') && "
-                "params.?data.orValue({}).exists(k, params.data[k].endsWith(' ' + r.substring(1)))).map(r, r.substring(1))"},
+            {"name": "marked", "expression":
+                "variables.names.filter(n, n in params.?data.orValue({})) + "
+                "variables.added.filter(r, r.startsWith('\\n') && params.?data.orValue({}).exists(k, "
+                "params.data[k].endsWith(' ' + r.substring(1)))).map(r, r.substring(1))"},
         ],
         "validations": [{
-            "expression": "size(variables.condemned) == 0",
+            "expression": "size(variables.marked) == 0",
             "messageExpression":
-                "'cloud credential ' + variables.condemned.join(', ') + ' is being deleted; if nobody is deleting it, run the role ranchhand.rancher.guard'",
+                "'cloud credential ' + variables.marked.join(', ') + ' is being deleted; use another credential. "
+                "If no run is deleting it, run the role ranchhand.rancher.guard'",
         }],
     })
 
 
-def _references(places: t.Sequence[ReferenceField], variable: str) -> str:
-    """A CEL expression for the list of all references that an object holds, each as its field spells it."""
-    kinds: dict[str, list[str]] = {"request.kind.group == '' && request.kind.kind == 'ConfigMap'": [f"[string({_at(variable, 'data.credential')})]"]}
-    for place in places:
-        condition = f"request.kind.group == '{place.group}' && request.kind.kind"
-        condition += f" == '{place.kind}'" if place.resource else f".endsWith('{place.kind}')"
-        kinds.setdefault(condition, []).append(_values(place, variable))
+def _references(fields: t.Sequence[ReferenceField], variable: str) -> str:
+    """Return a CEL expression for the list of all references in an object, each as its field spells it."""
+    probe = f"[string({_at(variable, 'data.credential')})]"
+    kinds: dict[str, list[str]] = {"request.kind.group == '' && request.kind.kind == 'ConfigMap'": [probe]}
+    for field in fields:
+        condition = f"request.kind.group == '{field.group}' && request.kind.kind"
+        condition += f" == '{field.kind}'" if field.resource else f".endsWith('{field.kind}')"
+        kinds.setdefault(condition, []).append(_values(field, variable))
     expression = "[]"
     for condition, lists in kinds.items():
         expression = f"{condition} ? ({' + '.join(lists)}) : {expression}"
     return expression
 
 
-def _values(place: ReferenceField, variable: str) -> str:
-    """A CEL expression for the list of what one place of an object holds; null and whatever else is no text is nothing."""
-    head, brackets, tail = place.field.partition("[].")
+def _values(field: ReferenceField, variable: str) -> str:
+    """Return a CEL expression for the list of the texts in one field of an object; null and other types are ignored."""
+    head, brackets, tail = field.field.partition("[].")
     if brackets:
         elements = _at(variable, head, "[]")
-        return f"(type({elements}) == list ? {elements} : []).map(e, {_at('e', tail)}).filter(v, type(v) == string)"
-    values = f"[{_at(variable, place.field)}].filter(v, type(v) == string && v != '')"
-    if place.form == "display name":
-        provider = _at(variable, "spec.name")
-        provider = f"(type({provider}) == string && {provider} != '' ? {provider} : {variable}.metadata.name).lowerAscii()"
+        texts = f"(type({elements}) == list ? {elements} : []).map(e, {_at('e', tail)})"
+        return f"{texts}.filter(v, type(v) == string)"
+    values = f"[{_at(variable, field.field)}].filter(v, type(v) == string && v != '')"
+    if field.form == "display name":
+        name = _at(variable, "spec.name")
+        provider = f"(type({name}) == string && {name} != '' ? {name} : {variable}.metadata.name).lowerAscii()"
         return f"{values}.map(v, '\\n' + {provider} + '/' + v)"
-    return f"{values}.map(v, ':' + v)" if place.form == "bare" else values
+    return f"{values}.map(v, ':' + v)" if field.form == "bare" else values
 
 
 def _at(variable: str, path: str, missing: str = "''") -> str:
@@ -139,33 +194,26 @@ def _in_use_policy() -> dict[str, t.Any]:
             "expression": "!(oldObject.metadata.name in params.?data.orValue({})) || "
                           f"oldObject.metadata.?annotations[?'{ALLOW_DELETE}'].orValue('') == 'true'",
             "messageExpression":
-                "'cloud credential ' + oldObject.metadata.name + ' is in use by ' + params.data[oldObject.metadata.name] + '; to delete it all the same, "
-                f"first: kubectl -n {CREDENTIAL_NAMESPACE} annotate secret ' + oldObject.metadata.name + ' {ALLOW_DELETE}=true'",
+                "'cloud credential ' + oldObject.metadata.name + ' is in use by ' + params.data[oldObject.metadata.name] + "
+                f"'. To delete it anyway, first run: kubectl -n {CREDENTIAL_NAMESPACE} annotate secret ' + "
+                f"oldObject.metadata.name + ' {ALLOW_DELETE}=true'",
         }],
     })
 
 
-def deletion_entry(time: str, run: str, credential: t.Any) -> str:
-    """What the list of the condemned says of a credential: since when, by which run, and how Turtles would call it."""
-    provider = TURTLES_PROVIDERS.get(credential.driver, credential.driver)
+def deletion_entry(time: str, run: str, credential: CloudCredential) -> str:
+    """Return the entry of a credential on the deletion list: time, run, and the display name by which Turtles refers to it."""
+    provider = TURTLES_PROVIDERS.get(credential.driver or "", credential.driver)
     return f"{time} {run} {provider}/{credential.name}"
 
 
-def expired_entries(condemned: Mapping[str, str], at: Time) -> dict[str, None]:
-    """Entries that need not stay, as a patch that removes them."""
-    return {name: None for name, entry in condemned.items() if at - entry_time(entry) > RETAIN}
+def expired_entries(entries: Mapping[str, str], at: Time) -> set[str]:
+    """Return the names on the deletion list that are not needed any more."""
+    return {name for name, entry in entries.items() if at - entry_time(entry) > RETAIN}
 
 
-def stale_entries(condemned: Mapping[str, str], there: t.Collection[str], at: Time) -> list[str]:
-    """Credentials that are condemned and still there although the run that condemned them has to be over."""
-    return sorted(name for name, entry in condemned.items() if name in there and at - entry_time(entry) > ANNOTATION_LIFETIME)
-
-
-def differs(wanted: t.Any, stored: t.Any) -> bool:
-    """Whether an object lacks anything of what is wanted; what the API server adds is no difference."""
-    if isinstance(wanted, Mapping):
-        stored = {} if stored is None else stored
-        return not isinstance(stored, Mapping) or any(differs(value, stored.get(key)) for key, value in wanted.items())
-    if isinstance(wanted, list):
-        return not isinstance(stored, list) or len(wanted) != len(stored) or any(map(differs, wanted, stored))
-    return bool(wanted != stored)
+def stale_entries(entries: Mapping[str, str], existing: t.Collection[str], at: Time) -> list[str]:
+    """Return the names on the deletion list whose credential still exists although its run must be over."""
+    return sorted(
+        name for name, entry in entries.items() if name in existing and at - entry_time(entry) > ANNOTATION_LIFETIME
+    )

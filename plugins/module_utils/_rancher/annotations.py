@@ -93,6 +93,14 @@ def announced_runs(annotations: Mapping[str, str], at: Time) -> list[str]:
     )
 
 
+def leftover_marks(annotations: Mapping[str, str], at: Time) -> list[str]:
+    """Return the annotations of a deletion whose run must be over, as it was killed or could not remove them."""
+    marks = [annotations[key] for key in (MARKED_FOR_DELETION, FORMERLY_MARKED_FOR_DELETION) if key in annotations]
+    if not marks or any(at - entry_time(mark) < ANNOTATION_LIFETIME for mark in marks):
+        return []
+    return [key for key in (MARKED_FOR_DELETION, FORMERLY_MARKED_FOR_DELETION, ALLOW_DELETE) if key in annotations]
+
+
 def annotation_patch(stored: t.Any, annotations: Mapping[str, str | None]) -> dict[str, t.Any]:
     """Return a merge patch that changes annotations of this version of this object only."""
     return {

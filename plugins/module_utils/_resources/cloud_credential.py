@@ -140,7 +140,7 @@ class CloudCredentialReconciler(Reconciler[DesiredCredential, CloudCredential]):
         checked = [change.stored for change in pending if not change.desired.force]
         try:
             if self.guard and checked:
-                self.guard.condemn(checked, self.run_id)
+                self.guard.deny_references(checked, self.run_id)
             references = self.read_references() if checked else ReferenceIndex()
         except RanchhandError as error:
             failed = error
@@ -155,7 +155,7 @@ class CloudCredentialReconciler(Reconciler[DesiredCredential, CloudCredential]):
         self.client.parallel_map(self._unmark, [change.stored for change in done if change.error])
         if self.guard:
             deleted = {change.stored.id for change in done if change.action == "deleted"}
-            self.guard.pardon({change.stored.id for change in pending} - deleted)
+            self.guard.allow_references({change.stored.id for change in pending} - deleted)
         return done
 
     def _mark_for_deletion(self, change: CredentialChange) -> CredentialChange:
