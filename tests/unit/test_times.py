@@ -23,9 +23,16 @@ from hypothesis import strategies as st
 NOON = datetime.datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("text", [
-    "2026-01-31T12:00:00Z", "2026-01-31t12:00:00z", "2026-01-31 12:00:00Z", "2026-01-31T13:00:00+01:00", "2026-01-31T06:30:00-0530",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-01-31T12:00:00Z",
+        "2026-01-31t12:00:00z",
+        "2026-01-31 12:00:00Z",
+        "2026-01-31T13:00:00+01:00",
+        "2026-01-31T06:30:00-0530",
+    ],
+)
 def test_times_with_offset_are_parsed_to_utc(text):
     assert parse_time(text) == NOON
     assert parse_time(text).tzinfo is UTC
@@ -36,10 +43,21 @@ def test_fractions_of_any_length_are_parsed(fraction, microseconds):
     assert parse_time(f"2026-01-31T12:00:00{fraction}Z") == NOON.replace(microsecond=microseconds)
 
 
-@pytest.mark.parametrize("text", [
-    "", "yesterday", "2026-01-31", "2026-01-31T12:00:00", "2026-02-30T12:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-01:00",
-    "2026-01-31T12:00:00Z ", "٢٠٢٦-01-31T12:00:00Z", "2026-01-31T12:00:00+99:99",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "yesterday",
+        "2026-01-31",
+        "2026-01-31T12:00:00",
+        "2026-02-30T12:00:00Z",
+        "0001-01-01T00:00:00+14:00",
+        "9999-12-31T23:59:59-01:00",
+        "2026-01-31T12:00:00Z ",
+        "٢٠٢٦-01-31T12:00:00Z",
+        "2026-01-31T12:00:00+99:99",
+    ],
+)
 def test_other_times_are_rejected(text):
     with pytest.raises(ValueError, match=r"^is not a "):
         parse_time(text)
@@ -56,7 +74,9 @@ def test_formatted_times_are_parsed_to_the_same_time(time):
     assert format_time(time).endswith("Z")
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("0s", 0), ("90s", 90), (" 15m ", 900), ("24h", 86400), ("90d", 7776000), ("2w", 1209600)])
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("0s", 0), ("90s", 90), (" 15m ", 900), ("24h", 86400), ("90d", 7776000), ("2w", 1209600)]
+)
 def test_durations_are_parsed_to_seconds(text, seconds):
     assert parse_duration(text) == seconds
 
@@ -73,8 +93,18 @@ def test_durations_beyond_the_bound_are_rejected(text):
         parse_duration(text)
 
 
-@pytest.mark.parametrize(("seconds", "text"), [
-    (0, "0s"), (-5, "0s"), (1.9, "1s"), (90, "1m 30s"), (120, "2m"), (86400, "1d"), (93784, "1d 2h"), (LONGEST_DURATION, "3650d"),
-])
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0s"),
+        (-5, "0s"),
+        (1.9, "1s"),
+        (90, "1m 30s"),
+        (120, "2m"),
+        (86400, "1d"),
+        (93784, "1d 2h"),
+        (LONGEST_DURATION, "3650d"),
+    ],
+)
 def test_durations_are_formatted_in_at_most_two_units(seconds, text):
     assert format_duration(seconds) == text

@@ -120,8 +120,8 @@ FAILURE_CODES: Mapping[ErrorCode, FailureCode] = {
         ("cloud_credential_rotation",),
     ),
     "orphan": FailureCode(
-        "A run was killed while a key was being issued, and it cannot be proven that the unknown key at the cloud"
-        " provider is this one.",
+        "A run was killed while a key was being issued, and it cannot be proven that the unknown key at the"
+        " cloud provider is this one.",
         "If nothing uses the key in the message, delete it at the cloud provider, and run the task again.",
         ("cloud_credential_rotation",),
     ),

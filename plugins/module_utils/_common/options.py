@@ -15,10 +15,14 @@ import typing as t
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ansible.module_utils.parsing.convert_bool import BOOLEANS, boolean
-
 from .errors import ValidationErrors
 from .times import parse_duration
+
+# What YAML 1.1 and ansible-core accept as true and false.
+_BOOLEANS: Mapping[t.Any, bool] = {
+    **dict.fromkeys(("y", "yes", "on", "1", "true", "t", 1), True),
+    **dict.fromkeys(("n", "no", "off", "0", "false", "f", 0), False),
+}
 
 Option = t.Dict[str, t.Any]
 Options = t.Mapping[str, Option]
@@ -107,9 +111,9 @@ def _parse_path(value: t.Any) -> str:
 
 
 def _parse_bool(value: t.Any) -> bool:
-    text = value.strip().lower() if isinstance(value, str) else value
-    if not isinstance(text, (dict, list)) and text in BOOLEANS:
-        return bool(boolean(text))
+    key = value.strip().lower() if isinstance(value, str) else value
+    if isinstance(key, (str, int, float)) and key in _BOOLEANS:
+        return _BOOLEANS[key]
     raise _wrong_type("bool", value)
 
 
