@@ -46,7 +46,7 @@ _value:
       description: Playbook of the job.
       type: str
     imported:
-      description: Whether RV(_value.playbook) is the name of a playbook in a collection, not a path.
+      description: Whether RV(_value[].playbook) is the name of a playbook in a collection, not a path.
       type: bool
     rights:
       description: Job whose rights it has on Kubernetes.
