@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Take the pictures of docs/report.md anew, and say how large the page of 2,000 credentials is and how soon it is there.
+"""Take the screenshots of docs/report.md again, and measure size and load time of the page of 2,000 credentials.
 
     python -m browser
 """
@@ -32,18 +32,19 @@ def main():
             for scheme in ("light", "dark"):
                 browser.scheme(scheme)
                 browser.open(file)
-                browser.picture(IMAGES / f"report-{scheme}.png", 1250)
+                browser.screenshot(IMAGES / f"report-{scheme}.png", 1250)
             browser.scheme("light")
             browser.open(file)
             browser.js("document.getElementById('uses-title').parentElement.scrollIntoView()")
-            browser.picture(IMAGES / "report-uses.png", 800)
+            browser.screenshot(IMAGES / "report-uses.png", 800)
 
             file.write_bytes(to_html(build(fleet(2000), NOW, RUNBOOKS)).encode())
             ready = []
-            for _one in range(5):
+            for _run in range(5):
                 browser.open(file)
                 ready.append(int(browser.js("return document.documentElement.dataset.ready")))
-            print(f"2,000 credentials: {file.stat().st_size / 1e6:.1f} MB, usable after {statistics.median(ready)} ms (of 5: {ready})")
+            size = file.stat().st_size / 1e6
+            print(f"2,000 credentials: {size:.1f} MB, usable after {statistics.median(ready)} ms (of 5: {ready})")
     finally:
         browser.close()
 

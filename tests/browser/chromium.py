@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Debian's Chromium with a page open: what it asked for, what it complained about, and what people do with it."""
+"""Debian's Chromium with an open page: its requests, its console messages, and user actions."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from pathlib import Path
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
-_ARGUMENTS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-              "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--hide-scrollbars", "--window-size=1360,900")
+_ARGUMENTS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+    "--hide-scrollbars", "--window-size=1360,900",
+)
 
 
 class Chromium:
-    """A browser with a profile of its own, gone afterwards."""
+    """A browser with a temporary profile."""
 
     def __init__(self):
         self._profile = tempfile.mkdtemp(prefix="chromium-")
@@ -35,35 +38,36 @@ class Chromium:
         shutil.rmtree(self._profile, ignore_errors=True)
 
     def open(self, path):
-        """Open a file; what was logged before is forgotten."""
+        """Open a file and clear the logs."""
         self.driver.get("about:blank")
-        self.complaints()
+        self.console_messages()
         self.requests()
         self.driver.get(Path(path).as_uri())
 
     def scheme(self, name):
-        """Prefer light or dark."""
-        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": name}]})
+        """Set the preferred color scheme, light or dark."""
+        features = [{"name": "prefers-color-scheme", "value": name}]
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
     def js(self, script, *arguments):
         return self.driver.execute_script(script, *arguments)
 
-    def all(self, selector):
+    def elements(self, selector):
         return self.driver.find_elements("css selector", selector)
 
-    def one(self, selector):
+    def element(self, selector):
         return self.driver.find_element("css selector", selector)
 
-    def complaints(self):
-        """What the console says since the last time it was asked."""
+    def console_messages(self):
+        """Return the console messages since the last call."""
         return [entry["message"] for entry in self.driver.get_log("browser")]
 
     def requests(self):
-        """The URL of each request since the last time."""
+        """Return the URL of each request since the last call."""
         events = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
         return [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
 
-    def picture(self, path, height):
-        """A picture of a window of this height."""
+    def screenshot(self, path, height):
+        """Save a screenshot of a window of this height."""
         self.driver.set_window_size(1360, height)
         self.driver.save_screenshot(str(path))

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A Chromium, and pages to open in it."""
+"""Fixtures: a Chromium and pages of reports."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _chromium():
 
 @pytest.fixture
 def chromium(_chromium):
-    """A light window of usual size."""
+    """A browser window of usual size with the light color scheme."""
     _chromium.driver.set_window_size(1360, 900)
     _chromium.scheme("light")
     return _chromium
@@ -33,7 +33,7 @@ def chromium(_chromium):
 
 @pytest.fixture
 def page(chromium, tmp_path):
-    """Opens the page of a fleet; returns the model it shows."""
+    """Return a function that opens the page of a fleet and returns its model."""
     def open_page(ranchers):
         model = build(ranchers, NOW, RUNBOOKS)
         file = tmp_path / "report.html"

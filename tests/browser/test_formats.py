@@ -1,9 +1,11 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What well-kept readers of Markdown and of Prometheus' text format make of ours, with names that attack."""
+"""Markdown and Prometheus files with hostile names, as established parsers read them."""
 
 from __future__ import annotations
+
+from collections import defaultdict
 
 import pytest
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._report.formats import to_markdown, to_prometheus
@@ -20,8 +22,8 @@ RUNBOOKS = "https://runbooks.example/docs"
 def model():
     ranchers = fleet(60, names=HOSTILE)
     ranchers[HOSTILE[2]] = {"msg": HOSTILE[10]}
-    for number, one in enumerate(ranchers["lab"]["credentials"]):
-        one["owner_name"] = one["driver"] = HOSTILE[number % len(HOSTILE)]
+    for number, credential in enumerate(ranchers["lab"]["credentials"]):
+        credential["owner_name"] = credential["driver"] = HOSTILE[number % len(HOSTILE)]
     return build(ranchers, NOW, RUNBOOKS)
 
 
@@ -30,27 +32,38 @@ def test_markdown(model):
     inline = [child for token in tokens if token.type == "inline" for child in token.children]
     assert {token.type for token in [*tokens, *inline]}.isdisjoint(
         {"html_block", "html_inline", "image", "softbreak", "hardbreak", "fence", "code_block"})
-    assert all(child.attrGet("href").startswith(f"{RUNBOOKS}/credentials.md#") for child in inline if child.type == "link_open")
-    assert [token.content for token, before in zip(tokens[1:], tokens) if before.type == "heading_open"] == [
-        "Cloud credentials", "Could not be read", "Could not be judged", "Problems", "Credentials"]
+    links = [child.attrGet("href") for child in inline if child.type == "link_open"]
+    assert all(link.startswith(f"{RUNBOOKS}/credentials.md#") for link in links)
+    headings = [token.content for token, before in zip(tokens[1:], tokens) if before.type == "heading_open"]
+    assert headings == [
+        "Cloud credentials", "Ranchers that could not be read", "Skipped checks", "Problems", "Credentials"]
     rows = sum(token.type == "tr_open" for token in tokens)
-    problems = sum(len(one["problems"]) for one in model["credentials"])
+    problems = sum(len(credential["problems"]) for credential in model["credentials"])
     assert rows == 5 + 1 + 2 + 2 + problems + len(model["credentials"])
     code = [child.content.strip() for child in inline if child.type == "code_inline"]
-    assert {visible(one["name"]).strip() for one in model["credentials"]} <= set(code)
+    assert {visible(credential["name"]).strip() for credential in model["credentials"]} <= set(code)
 
 
 def test_prometheus(model):
-    samples = [sample for family in text_string_to_metric_families(to_prometheus(model)) for sample in family.samples]
-    series = [(one.name, tuple(sorted(one.labels.items()))) for one in samples]
+    families = text_string_to_metric_families(to_prometheus(model))
+    samples = [sample for family in families for sample in family.samples]
+    series = [(sample.name, tuple(sorted(sample.labels.items()))) for sample in samples]
     assert len(series) == len(set(series))
-    values = {name: [one for one in samples if one.name == f"ranchhand_{name}"] for name in {one.name.removeprefix("ranchhand_") for one in samples}}
-    assert {one.labels["rancher"]: one.value for one in values["rancher_up"]} == {one["name"]: one["up"] for one in model["ranchers"]}
-    named = sorted((one["id"], one["name"]) for one in model["credentials"])
-    assert sorted((one.labels["id"], one.labels["name"]) for one in values["credential_info"]) == named
-    due = {one["id"]: one for one in model["credentials"] if one["due_at"]}
-    assert {one.labels["id"] for one in values["credential_due_timestamp_seconds"]} == set(due)
-    assert all((one.value < NOW.timestamp()) == due[one.labels["id"]]["due"] for one in values["credential_due_timestamp_seconds"])
-    assert {(one.labels["id"], one.labels["code"], one.labels["level"]) for one in values["credential_problem"]} == {
-        (one["id"], problem["code"], problem["level"]) for one in model["credentials"] for problem in one["problems"]}
+    values = defaultdict(list)
+    for sample in samples:
+        values[sample.name.removeprefix("ranchhand_")].append(sample)
+    ranchers, credentials = model["ranchers"], model["credentials"]
+    up = {sample.labels["rancher"]: sample.value for sample in values["rancher_up"]}
+    assert up == {rancher["name"]: rancher["up"] for rancher in ranchers}
+    names = sorted((sample.labels["id"], sample.labels["name"]) for sample in values["credential_info"])
+    assert names == sorted((credential["id"], credential["name"]) for credential in credentials)
+    due = {credential["id"]: credential for credential in credentials if credential["due_at"]}
+    assert {sample.labels["id"] for sample in values["credential_due_timestamp_seconds"]} == set(due)
+    for sample in values["credential_due_timestamp_seconds"]:
+        assert (sample.value < NOW.timestamp()) == due[sample.labels["id"]]["due"]
+    problems = {
+        (sample.labels["id"], sample.labels["code"], sample.labels["level"]) for sample in values["credential_problem"]}
+    assert problems == {
+        (credential["id"], problem["code"], problem["level"])
+        for credential in credentials for problem in credential["problems"]}
     assert values["report_generated_timestamp_seconds"][0].value == NOW.timestamp()

@@ -272,7 +272,7 @@ def test_hosts_of_another_source_are_not_overwritten(inventory, cluster):
     inventory.run("ansible-inventory", "-i", "localhost,", "--list")
 
 
-def test_documented_permissions_suffice_and_missing_ones_are_reported(inventory, cluster, grant):
+def test_documented_permissions_suffice_and_missing_permissions_are_reported(inventory, cluster, grant):
     cluster.secret("cc-one", "digitalocean", {"accessToken": inventory.canary})
     inventory.write()
     roles = [manifest for manifest in documented("report") if manifest["kind"] != "Namespace"]
@@ -294,10 +294,10 @@ def _documented_file(name):
 def test_rotation_host_by_host(inventory, cluster, aws, tmp_path):
     fleet = RotationFleet(cluster, aws, tmp_path)
     fleet.add(3)
-    first, second, third = sorted(fleet.members, key=lambda one: one.name)
+    first, second, third = sorted(fleet.members, key=lambda credential: credential.name)
     inventory.canary = second.key["secretKey"]
     inventory.write(kubeconfig=str(cluster.control_plane.kubeconfig), namespace=fleet.namespace, max_age="0s")
-    host = {one: f"local_{one.id}" for one in fleet.members}
+    host = {credential: f"local_{credential.id}" for credential in fleet.members}
     (tmp_path / "group_vars").mkdir()
     for name in ("group_vars/cloud_credentials.yml", "rotate.yml"):
         (tmp_path / name).write_text(_documented_file(name))

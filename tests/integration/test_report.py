@@ -110,7 +110,7 @@ def test_failures_and_figures(reports, cluster):
         assert "away" in Path(path).read_text() and reports.token not in Path(path).read_text()
 
 
-def test_module_with_results_of_one_host(cluster, tmp_path):
+def test_module_with_results_of_a_single_host(cluster, tmp_path):
     cluster.secret("cc-1", display_name="one")
     file = tmp_path / "report.json"
     report = {"ranchhand.rancher.report": {"files": {"json": str(file)}, "registered": {"prod": "{{ listed }}"}}}
