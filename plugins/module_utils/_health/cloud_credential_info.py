@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from .._common.errors import RanchhandError, ValidationErrors
 from .._common.options import OptionSpec
-from .._common.problems import Problem, show_problems
+from .._common.problems import Problem
 from .._common.times import Time, now
 from .._kubernetes.client import KubernetesClient
 from .._kubernetes.connection import CONNECTION
@@ -83,7 +83,10 @@ def list_cloud_credential_info(params: Mapping[str, t.Any], connect: Connect, mo
         credential for credential in snapshot.credentials
         if identifier in (None, credential.id) and matches_filters(params, credential, snapshot.users)
     ]
-    shown = [_show(credential, snapshot) for credential in selected]
+    shown = [
+        add_details(credential, show_cloud_credential(credential, snapshot.schemas), snapshot.references)
+        for credential in selected
+    ]
     result = info_result("credentials", shown, snapshot.references)
     if params["problems"]:
         incomplete = _add_health(client, params, snapshot, list(zip(selected, shown)))
@@ -121,15 +124,6 @@ def _none_if_forbidden(read: t.Callable[[], _T]) -> _T | None:
         if error.code == "forbidden":
             return None
         raise
-
-
-def _show(credential: CloudCredential, snapshot: _Snapshot) -> dict[str, t.Any]:
-    shown = add_details(credential, show_cloud_credential(credential, snapshot.schemas), snapshot.references)
-    if "age" in shown:
-        shown["age_seconds"] = shown.pop("age")
-    shown.pop("problem", None)
-    shown["problems"] = show_problems(credential.problem)
-    return shown
 
 
 def _add_health(
