@@ -120,7 +120,7 @@ def undeclared(found: Sequence[Object], declared: Sequence[Object], scope: Mappi
 
 
 def _unreadable(item: Object) -> bool:
-    return "problem" in item or any(problem["code"] == "unreadable" for problem in item.get("problems") or ())
+    return any(problem["code"] == "unreadable" for problem in item.get("problems") or ())
 
 
 def _name_in_scope(name: str, scope: Mapping[str, t.Any]) -> bool:

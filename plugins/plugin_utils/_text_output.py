@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 Row = t.Mapping[str, t.Any]
 
 
-def one_line(value: t.Any) -> str:
+def printable_line(value: t.Any) -> str:
     """Return a value as one line of printable text, with runs of white space as single spaces."""
     text = "" if value is None else str(value)
     return "".join(character if character.isprintable() else "?" for character in " ".join(text.split()))
@@ -32,14 +32,14 @@ def table(rows: Sequence[Row], columns: Sequence[str] | None = None, empty: str 
         return [empty] if empty else []
     names = list(columns or rows[0])
     cells = [[name.replace("_", " ").upper() for name in names]]
-    cells += [[one_line(row.get(name)) for name in names] for row in rows]
+    cells += [[printable_line(row.get(name)) for name in names] for row in rows]
     widths = [max(len(line[index]) for line in cells) for index in range(len(names))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in cells]
 
 
 def reference_text(reference: Row) -> str:
     """Return where a reference is: ``Cluster fleet-default/prod (spec.cloudCredentialSecretName)``."""
-    return one_line(f"{reference['kind']} {_qualified_name(reference)} ({reference['field']})")
+    return printable_line(f"{reference['kind']} {_qualified_name(reference)} ({reference['field']})")
 
 
 def reference_tree(credentials: Sequence[Row], incomplete: Sequence[str] = ()) -> list[str]:
@@ -50,12 +50,12 @@ def reference_tree(credentials: Sequence[Row], incomplete: Sequence[str] = ()) -
     """
     lines: list[str] = []
     for credential in credentials:
-        lines.append(one_line(f"{credential['name']} ({credential['driver'] or 'no driver'}, {credential['id']})"))
+        lines.append(printable_line(f"{credential['name']} ({credential['driver'] or 'no driver'}, {credential['id']})"))
         lines += _branches(credential.get("references") or ())
     if not credentials:
         lines.append("No cloud credential matches.")
     if incomplete:
-        lines.append(f"Incomplete: this connection may not list {', '.join(map(one_line, incomplete))}.")
+        lines.append(f"Incomplete: this connection may not list {', '.join(map(printable_line, incomplete))}.")
     return lines
 
 
@@ -66,11 +66,11 @@ def _branches(references: Sequence[Row]) -> list[str]:
     lines = []
     for kind in kinds:
         last_kind = kind == kinds[-1]
-        lines.append(f"{'└──' if last_kind else '├──'} {one_line(kind)}")
+        lines.append(f"{'└──' if last_kind else '├──'} {printable_line(kind)}")
         users = [reference for reference in references if reference["kind"] == kind]
         for number, user in enumerate(users, start=1):
             branch = "└──" if number == len(users) else "├──"
-            lines.append(f"{'    ' if last_kind else '│   '}{branch} {one_line(_qualified_name(user))}: {one_line(user['field'])}")
+            lines.append(f"{'    ' if last_kind else '│   '}{branch} {printable_line(_qualified_name(user))}: {printable_line(user['field'])}")
     return lines
 
 
