@@ -8,7 +8,8 @@ name: declaration_result
 short_description: Result of all module calls of the role cloud_credentials
 version_added: 0.1.0
 description:
-  - Merges the results of the calls that P(ranchhand.rancher.declaration_steps#filter) describes, the same in check mode and in a real run.
+  - Merges the results of the calls that P(ranchhand.rancher.declaration_steps#filter) describes, the same in check
+    mode and in a real run.
 author:
   - ranchhand contributors (@ranchhand)
 positional: _input, templates_result, absent_result
@@ -43,8 +44,9 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description:
-    - A mapping with C(changed), C(credentials), C(node_templates), C(released) (names of node templates that stop using a credential), and
-      C(absent_is_predicted) (whether the last call failed only because check mode deletes no node templates).
+    - A mapping with C(changed), C(credentials), C(node_templates), C(released) (names of node templates that stop
+      using a credential), and C(absent_is_predicted) (whether the last call failed only because check mode deletes no
+      node templates).
   type: dict
 """
 
@@ -56,10 +58,14 @@ from ansible_collections.ranchhand.rancher.plugins.plugin_utils._declare import 
 
 
 def _declaration_result(
-    first_result: t.Any, templates_result: t.Any = None, absent_result: t.Any = None, waiting: t.Any = (), check_mode: bool = False
+    first_result: t.Any,
+    templates_result: t.Any = None,
+    absent_result: t.Any = None,
+    waiting: t.Any = (),
+    check_mode: bool = False,
 ) -> t.Any:
-    return wrap_var(declaration_result(
-        to_builtin(first_result), to_builtin(templates_result), to_builtin(absent_result), to_builtin(waiting), check_mode))
+    results = [to_builtin(result) for result in (first_result, templates_result, absent_result)]
+    return wrap_var(declaration_result(*results, to_builtin(waiting), check_mode))
 
 
 class FilterModule:

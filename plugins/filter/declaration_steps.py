@@ -8,8 +8,8 @@ name: declaration_steps
 short_description: Items of the module calls of the role cloud_credentials
 version_added: 0.1.0
 description:
-  - Splits the declared cloud credentials and node templates into the calls of the modules, so that credentials are created before
-    the node templates that use them, and deleted after them.
+  - Splits the declared cloud credentials and node templates into the calls of the modules, so that credentials are
+    created before the node templates that use them, and deleted after them.
 author:
   - ranchhand contributors (@ranchhand)
 positional: _input, node_templates, state, first_result
@@ -44,8 +44,8 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description:
-    - A mapping with the lists C(first) (credentials of the first call), C(node_templates), C(absent) (credentials of the last call),
-      and C(waiting) with the indices of node templates whose credential does not exist yet.
+    - A mapping with the lists C(first) (credentials of the first call), C(node_templates), C(absent) (credentials of
+      the last call), and C(waiting) with the indices of node templates whose credential does not exist yet.
   type: dict
 """
 
@@ -54,7 +54,9 @@ import typing as t
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._declare import declaration_steps
 
 
-def _declaration_steps(credentials: t.Any, node_templates: t.Any, state: str = "present", first_result: t.Any = None) -> t.Any:
+def _declaration_steps(
+    credentials: t.Any, node_templates: t.Any, state: str = "present", first_result: t.Any = None
+) -> t.Any:
     # Values are passed on as they are: they may be encrypted, and each is a template that has been evaluated already.
     return declaration_steps(credentials, node_templates, state, first_result)
 

@@ -14,7 +14,9 @@ author:
 positional: _input
 options:
   _input:
-    description: For each host a mapping with C(host), C(path), C(drift) (list of objects) and C(failed) (whether the comparison failed).
+    description:
+      - For each host a mapping with C(host), C(path), C(drift) (list of objects) and C(failed) (whether the comparison
+        failed).
     type: list
     elements: dict
     required: true

@@ -23,7 +23,8 @@ options:
     type: str
     default: ""
   view:
-    description: Whether the last column is what happened, what would happen, or how the object differs from its declaration.
+    description:
+      - Whether the last column is what happened, what would happen, or how the object differs from its declaration.
     type: str
     choices: [result, check, drift]
     default: result

@@ -41,8 +41,8 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description:
-    - A mapping with the lists C(credentials) and C(node_templates) (items with the C(id) of what will be deleted), and C(rows) for
-      P(ranchhand.rancher.table#filter).
+    - A mapping with the lists C(credentials) and C(node_templates) (items with the C(id) of what will be deleted), and
+      C(rows) for P(ranchhand.rancher.table#filter).
   type: dict
 """
 

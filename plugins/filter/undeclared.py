@@ -15,12 +15,16 @@ author:
 positional: _input, declared, scope
 options:
   _input:
-    description: Objects as the modules M(ranchhand.rancher.cloud_credential_info) and M(ranchhand.rancher.node_template_info) return them.
+    description:
+      - Objects as the modules M(ranchhand.rancher.cloud_credential_info) and M(ranchhand.rancher.node_template_info)
+        return them.
     type: list
     elements: dict
     required: true
   declared:
-    description: Objects as the modules M(ranchhand.rancher.cloud_credential) and M(ranchhand.rancher.node_template) return them.
+    description:
+      - Objects as the modules M(ranchhand.rancher.cloud_credential) and M(ranchhand.rancher.node_template) return
+        them.
     type: list
     elements: dict
     required: true

@@ -8,13 +8,15 @@ name: connection
 short_description: Connection options of the modules from the variables of a host
 version_added: 0.1.0
 description:
-  - Returns a mapping of connection options for C(module_defaults), from the variables of the current host. All roles, playbooks and the inventory plugin
-    of this collection use the same variables.
-  - If the host sets none of O(rancher_kubeconfig), O(rancher_host) and O(rancher_context), only the variables that it sets are in the mapping. The rest of
-    the connection comes from the environment (E(K8S_AUTH_KUBECONFIG) and the other C(K8S_AUTH_*) variables) as if the lookup was not there.
-  - If the host sets one of these three, its variables describe the whole connection. The mapping then has C(use_environment=false), and the options
-    C(kubeconfig), C(context), C(host), C(api_key), C(ca_cert), C(validate_certs) and C(proxy) that the host does not set are null. So neither C(K8S_AUTH_*)
-    variables nor C(module_defaults) of the play can direct a task to another Rancher.
+  - Returns a mapping of connection options for C(module_defaults), from the variables of the current host. All roles,
+    playbooks and the inventory plugin of this collection use the same variables.
+  - If the host sets none of O(rancher_kubeconfig), O(rancher_host) and O(rancher_context), only the variables that it
+    sets are in the mapping. The rest of the connection comes from the environment (E(K8S_AUTH_KUBECONFIG) and the
+    other C(K8S_AUTH_*) variables) as if the lookup was not there.
+  - If the host sets one of these three, its variables describe the whole connection. The mapping then has
+    C(use_environment=false), and the options C(kubeconfig), C(context), C(host), C(api_key), C(ca_cert),
+    C(validate_certs) and C(proxy) that the host does not set are null. So neither C(K8S_AUTH_*) variables nor
+    C(module_defaults) of the play can direct a task to another Rancher.
   - A variable that is undefined, null or empty is not set.
 author:
   - ranchhand contributors (@ranchhand)
@@ -55,10 +57,11 @@ options:
     vars:
       - name: rancher_proxy
 notes:
-  - Options of a task override C(module_defaults) of a single module, these override C(group/ranchhand.rancher.connection), and that overrides
-    C(group/ranchhand.rancher.all) if the latter is set first (by the play, for example).
-  - Ansible does not merge two C(module_defaults) of the same group. A role therefore uses the group C(connection), so that what a play sets for the group
-    C(all) is kept. Both groups have the same modules.
+  - Options of a task override C(module_defaults) of a single module, these override
+    C(group/ranchhand.rancher.connection), and that overrides C(group/ranchhand.rancher.all) if the latter is set first
+    (by the play, for example).
+  - Ansible does not merge two C(module_defaults) of the same group. A role therefore uses the group C(connection), so
+    that what a play sets for the group C(all) is kept. Both groups have the same modules.
 seealso:
   - module: ranchhand.rancher.cloud_credential
 """
@@ -99,9 +102,13 @@ from ansible_collections.ranchhand.rancher.plugins.plugin_utils._connection impo
 
 
 class LookupModule(LookupBase):
-    def run(self, terms: list[t.Any], variables: dict[str, t.Any] | None = None, **kwargs: t.Any) -> list[dict[str, t.Any]]:
+    def run(
+        self, terms: list[t.Any], variables: dict[str, t.Any] | None = None, **kwargs: t.Any
+    ) -> list[dict[str, t.Any]]:
         if terms or kwargs:
-            raise AnsibleError("The lookup ranchhand.rancher.connection takes no arguments: it reads the variables of the current host.")
+            raise AnsibleError(
+                "the lookup ranchhand.rancher.connection takes no arguments: it reads variables of the current host."
+            )
         known = variables or {}
         values = {name: to_builtin(self._templar.template(known[name])) for name in VARIABLES if name in known}
         try:

@@ -11,15 +11,17 @@ from collections.abc import Mapping
 from ..module_utils._common.errors import ValidationErrors
 from ..module_utils._common.options import OptionSpec, parse_options
 
-_SPEC = OptionSpec({
-    "rancher_kubeconfig": {"type": "raw"},
-    "rancher_context": {"type": "str"},
-    "rancher_host": {"type": "str"},
-    "rancher_api_key": {"type": "str", "no_log": True},
-    "rancher_ca_cert": {"type": "path"},
-    "rancher_validate_certs": {"type": "bool"},
-    "rancher_proxy": {"type": "str"},
-})
+_SPEC = OptionSpec(
+    {
+        "rancher_kubeconfig": {"type": "raw"},
+        "rancher_context": {"type": "str"},
+        "rancher_host": {"type": "str"},
+        "rancher_api_key": {"type": "str", "no_log": True},
+        "rancher_ca_cert": {"type": "path"},
+        "rancher_validate_certs": {"type": "bool"},
+        "rancher_proxy": {"type": "str"},
+    }
+)
 VARIABLES = tuple(_SPEC.options)
 # Each of these selects a server.
 SERVER_VARIABLES = ("rancher_kubeconfig", "rancher_host", "rancher_context")

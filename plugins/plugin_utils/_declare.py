@@ -3,8 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Planning of the role cloud_credentials and of deletions by playbooks. Pure.
 
-The modules plan each object. This file plans the order of their calls: credentials are created before the node templates that
-use them, and deleted after them. In check mode nothing is created or deleted in between, so the results are completed here.
+The modules plan each object. This file plans the order of their calls: credentials are created before the node
+templates that
+use them, and deleted after them. In check mode nothing is created or deleted in between, so the results are completed
+here.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ def declaration_steps(
         first_result: The result of the first call.
 
     Returns:
-        ``first``: credentials for the first call. Without node templates this is the whole list, and messages have its indices.
+        ``first``: credentials for the first call. Without node templates this is the whole list, and messages have
+        its indices.
         ``node_templates``: node templates for the second call.
         ``absent``: credentials for the last call, after node templates have stopped using them.
         ``waiting``: indices of node templates whose credential does not exist yet, in check mode only.
@@ -40,14 +43,16 @@ def declaration_steps(
         return {"first": list(credentials), "node_templates": [], "absent": [], "waiting": []}
     stated = [{**item, "state": item.get("state") or state} for item in credentials]
     future = {
-        credential["name"] for credential in (first_result or {}).get("credentials") or ()
+        credential["name"]
+        for credential in (first_result or {}).get("credentials") or ()
         if credential["action"] == "created" and credential["id"] is None
     }
     waiting = [index for index, item in enumerate(node_templates) if _credential_of(item) in future]
     return {
         "first": [item for item in stated if item["state"] != "absent"],
         "node_templates": [
-            {**item, "cloud_credential": None} if index in waiting else item for index, item in enumerate(node_templates)
+            {**item, "cloud_credential": None} if index in waiting else item
+            for index, item in enumerate(node_templates)
         ],
         "absent": [item for item in stated if item["state"] == "absent"],
         "waiting": waiting,
@@ -60,15 +65,19 @@ def _credential_of(item: Object) -> t.Any:
 
 
 def declaration_result(
-    first_result: Result, templates_result: Result | None = None, absent_result: Result | None = None,
-    waiting: Collection[int] = (), check_mode: bool = False,
+    first_result: Result,
+    templates_result: Result | None = None,
+    absent_result: Result | None = None,
+    waiting: Collection[int] = (),
+    check_mode: bool = False,
 ) -> dict[str, t.Any]:
     """Return the result of all calls, the same in check mode and in a real run.
 
     Returns:
         ``changed``, ``credentials``, ``node_templates``.
         ``released``: names (``metadata.name``) of node templates that stop using a credential.
-        ``absent_is_predicted``: whether the last call failed only because these node templates still exist, in check mode.
+        ``absent_is_predicted``: whether the last call failed only because these node templates still exist, in check
+        mode.
     """
     templates, absent = templates_result or {}, absent_result or {}
     node_templates = [
@@ -76,7 +85,8 @@ def declaration_result(
         for index, item in enumerate(templates.get("node_templates") or ())
     ]
     released = [
-        _resource_name(item["id"]) for item in node_templates
+        _resource_name(item["id"])
+        for item in node_templates
         if item["id"] and (item["action"] == "deleted" or "cloud_credential" in item.get("changed_fields", ()))
     ]
     predicted = (
@@ -114,7 +124,8 @@ def undeclared(found: Sequence[Object], declared: Sequence[Object], scope: Mappi
     """
     ids = {item["id"] for item in declared}
     return [
-        item for item in found
+        item
+        for item in found
         if item["id"] not in ids and not _unreadable(item) and _name_in_scope(item["name"], scope)
     ]
 
@@ -129,7 +140,9 @@ def _name_in_scope(name: str, scope: Mapping[str, t.Any]) -> bool:
     return scope.get("name_pattern") is None or fnmatch.fnmatchcase(name, scope["name_pattern"])
 
 
-def removal_plan(results: Mapping[str, Result], released: Collection[str] = (), host: str = "") -> dict[str, list[t.Any]]:
+def removal_plan(
+    results: Mapping[str, Result], released: Collection[str] = (), host: str = ""
+) -> dict[str, list[t.Any]]:
     """Return what a deletion deletes, from the results of ``state: absent`` in check mode.
 
     A credential that only node templates use which are deleted too, or which stop using it, is deleted.
@@ -148,7 +161,8 @@ def removal_plan(results: Mapping[str, Result], released: Collection[str] = (), 
     for key in going:
         for item in (results.get(key) or {}).get(key) or ():
             users = [
-                reference for reference in item.get("references") or ()
+                reference
+                for reference in item.get("references") or ()
                 if not (reference["kind"] == "NodeTemplate" and reference["name"] in names)
             ]
             deleted = item["action"] == "deleted" or (
@@ -174,16 +188,18 @@ def _removal_action(item: Object, deleted: bool) -> str:
 
 
 def drift(result: Result, undeclared_objects: Mapping[str, Sequence[Object]]) -> list[Object]:
-    """Return what is not as declared, each with its ``kind``; ``action`` is what the role would do, or ``undeclared``."""
-    return [
-        {**item, "kind": kind} for key, kind in KINDS.items() for item in result.get(key) or () if item["action"] != "unchanged"
-    ] + [
-        {**item, "kind": kind, "action": "undeclared"} for key, kind in KINDS.items() for item in undeclared_objects.get(key) or ()
-    ]
+    """Return what is not as declared, with its ``kind``; ``action`` is what the role would do, or ``undeclared``."""
+    objects = [{**item, "kind": kind} for key, kind in KINDS.items() for item in result.get(key) or ()]
+    different = [item for item in objects if item["action"] != "unchanged"]
+    for key, kind in KINDS.items():
+        different += [{**item, "kind": kind, "action": "undeclared"} for item in undeclared_objects.get(key) or ()]
+    return different
 
 
 _DRIFT = {
-    "created": "is missing", "undeclared": "is not declared", "deleted": "exists, but is declared absent",
+    "created": "is missing",
+    "undeclared": "is not declared",
+    "deleted": "exists, but is declared absent",
     "refused": "exists, but is declared absent",
 }
 
@@ -192,11 +208,18 @@ def object_rows(objects: Sequence[Object], host: str = "", view: str = "result")
     """Return rows of a table: host, kind, name, driver, and a last column for the view.
 
     Args:
-        view: ``result`` (what happened), ``check`` (what would happen) or ``drift`` (how the object differs from its declaration).
+        view: ``result`` (what happened), ``check`` (what would happen) or ``drift`` (how the object differs from its
+          declaration).
     """
     column, describe = _VIEWS[view]
     return [
-        {"host": host, "kind": item["kind"], "name": item["name"] or item["id"], "driver": item["driver"], column: describe(item)}
+        {
+            "host": host,
+            "kind": item["kind"],
+            "name": item["name"] or item["id"],
+            "driver": item["driver"],
+            column: describe(item),
+        }
         for item in objects
     ]
 
@@ -216,7 +239,9 @@ def _describe_drift(item: Object) -> str:
 
 
 _VIEWS: dict[str, tuple[str, t.Callable[[Object], str]]] = {
-    "result": ("result", _describe_result), "check": ("result", _describe_check), "drift": ("difference", _describe_drift),
+    "result": ("result", _describe_result),
+    "check": ("result", _describe_check),
+    "drift": ("difference", _describe_drift),
 }
 
 
@@ -227,7 +252,10 @@ def drift_files(outcomes: Sequence[Mapping[str, t.Any]]) -> list[dict[str, t.Any
         outcomes: For each host: ``host``, ``path`` (may be empty), ``drift``, ``failed``.
     """
     paths = sorted({outcome["path"] for outcome in outcomes if outcome["path"]})
-    return [{"path": path, "content": _drift_content([outcome for outcome in outcomes if outcome["path"] == path])} for path in paths]
+    return [
+        {"path": path, "content": _drift_content([outcome for outcome in outcomes if outcome["path"] == path])}
+        for path in paths
+    ]
 
 
 def _drift_content(outcomes: Sequence[Mapping[str, t.Any]]) -> dict[str, t.Any]:

@@ -25,7 +25,8 @@ def table(rows: Sequence[Row], columns: Sequence[str] | None = None, empty: str 
     """Return the lines of a table: a header, then one line for each row.
 
     Args:
-        columns: Keys of the rows in their order; without them, the keys of the first row. A key that a row lacks is an empty cell.
+        columns: Keys of the rows in their order; without them, the keys of the first row. A key that a row lacks is
+          an empty cell.
         empty: The only line if there are no rows.
     """
     if not rows:
@@ -50,7 +51,8 @@ def reference_tree(credentials: Sequence[Row], incomplete: Sequence[str] = ()) -
     """
     lines: list[str] = []
     for credential in credentials:
-        lines.append(printable_line(f"{credential['name']} ({credential['driver'] or 'no driver'}, {credential['id']})"))
+        driver = credential["driver"] or "no driver"
+        lines.append(printable_line(f"{credential['name']} ({driver}, {credential['id']})"))
         lines += _branches(credential.get("references") or ())
     if not credentials:
         lines.append("No cloud credential matches.")
@@ -70,7 +72,8 @@ def _branches(references: Sequence[Row]) -> list[str]:
         users = [reference for reference in references if reference["kind"] == kind]
         for number, user in enumerate(users, start=1):
             branch = "└──" if number == len(users) else "├──"
-            lines.append(f"{'    ' if last_kind else '│   '}{branch} {printable_line(_qualified_name(user))}: {printable_line(user['field'])}")
+            place = printable_line(f"{_qualified_name(user)}: {user['field']}")
+            lines.append(f"{'    ' if last_kind else '│   '}{branch} {place}")
     return lines
 
 

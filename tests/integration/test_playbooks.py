@@ -20,10 +20,27 @@ from support.objects import TEMPLATES, downstream
 
 def run(cluster, playbook, *arguments, **variables):
     """Return the output of an ansible-playbook run that must succeed."""
-    command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "localhost,", "-c", "local", f"ranchhand.rancher.{playbook}",
-               "-e", json.dumps(variables), *arguments]
-    done = subprocess.run(command, env=cluster.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          text=True, timeout=120, check=False)
+    command = [
+        str(Path(sys.executable).with_name("ansible-playbook")),
+        "-i",
+        "localhost,",
+        "-c",
+        "local",
+        f"ranchhand.rancher.{playbook}",
+        "-e",
+        json.dumps(variables),
+        *arguments,
+    ]
+    done = subprocess.run(
+        command,
+        env=cluster.environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout
     return done.stdout
 
@@ -33,24 +50,43 @@ def used(cluster):
     """A cluster with one credential that is used by three fields and two that are not used."""
     for name in ("used", "free {{ 1 }}", "other"):
         cluster.secret(f"cc-{name.split()[0]}", display_name=name)
-    downstream(cluster, "prod", {"cloudCredentialSecretName": "cattle-global-data:cc-used", "rkeConfig": {"machinePools": [
-        {"name": "a", "cloudCredentialSecretName": "cattle-global-data:cc-used"}]}})
-    cluster.api.post(TEMPLATES, {"apiVersion": "management.cattle.io/v3", "kind": "NodeTemplate", "metadata": {"name": "nt-a"},
-                                 "spec": {"cloudCredentialName": "cattle-global-data:cc-used"}})
+    downstream(
+        cluster,
+        "prod",
+        {
+            "cloudCredentialSecretName": "cattle-global-data:cc-used",
+            "rkeConfig": {"machinePools": [{"name": "a", "cloudCredentialSecretName": "cattle-global-data:cc-used"}]},
+        },
+    )
+    cluster.api.post(
+        TEMPLATES,
+        {
+            "apiVersion": "management.cattle.io/v3",
+            "kind": "NodeTemplate",
+            "metadata": {"name": "nt-a"},
+            "spec": {"cloudCredentialName": "cattle-global-data:cc-used"},
+        },
+    )
     return cluster
 
 
 def test_where_used(used):
     output = run(used, "where_used")
     tree = [
-        "free {{ 1 }} (digitalocean, cattle-global-data:cc-free)", "└── not used",
-        "other (digitalocean, cattle-global-data:cc-other)", "└── not used",
-        "used (digitalocean, cattle-global-data:cc-used)", "├── Cluster",
+        "free {{ 1 }} (digitalocean, cattle-global-data:cc-free)",
+        "└── not used",
+        "other (digitalocean, cattle-global-data:cc-other)",
+        "└── not used",
+        "used (digitalocean, cattle-global-data:cc-used)",
+        "├── Cluster",
         "│   ├── fleet-default/prod: spec.cloudCredentialSecretName",
         "│   └── fleet-default/prod: spec.rkeConfig.machinePools[].cloudCredentialSecretName",
-        "└── NodeTemplate", "    └── cattle-global-nt/nt-a: spec.cloudCredentialName",
+        "└── NodeTemplate",
+        "    └── cattle-global-nt/nt-a: spec.cloudCredentialName",
     ]
-    assert [line for line in json.loads("{" + output.partition("=> {")[2].partition("\n}")[0] + "}")["msg"] if line] == tree
+    assert [
+        line for line in json.loads("{" + output.partition("=> {")[2].partition("\n}")[0] + "}")["msg"] if line
+    ] == tree
     assert "No cloud credential matches." in run(used, "where_used", where_used_name="nosuch")
     assert "cc-free" not in run(used, "where_used", where_used_id="cc-used")
 
@@ -60,7 +96,10 @@ WANTED = [{"name": "used"}, {"name": "free {{ '{{' }} 1 }}"}, {"id": "cc-nosuch"
 
 def test_not_confirmed(used, subtests):
     for what, arguments in {
-        "no terminal": (), "no": ("-e", "confirm=no"), "false": ("-e", '{"confirm": false}'), "null": ("-e", '{"confirm": null}'),
+        "no terminal": (),
+        "no": ("-e", "confirm=no"),
+        "false": ("-e", '{"confirm": false}'),
+        "null": ("-e", '{"confirm": null}'),
         "check mode": ("-e", "confirm=yes", "--check"),
     }.items():
         with subtests.test(what):
@@ -73,8 +112,13 @@ def test_not_confirmed(used, subtests):
 @pytest.mark.parametrize("confirm", ["yes", "YES", "true", True], ids=repr)
 def test_confirmed(used, confirm):
     output = run(used, "remove_credentials", "-e", json.dumps({"confirm": confirm}), remove_credentials_list=WANTED)
-    for words in ("is kept, it is in use:", "used by NodeTemplate cattle-global-nt/nt-a (spec.cloudCredentialName)", "will be deleted",
-                  "does not exist", "Deleted: free"):
+    for words in (
+        "is kept, it is in use:",
+        "used by NodeTemplate cattle-global-nt/nt-a (spec.cloudCredentialName)",
+        "will be deleted",
+        "does not exist",
+        "Deleted: free",
+    ):
         assert words in output
     assert sorted(secret["metadata"]["name"] for secret in used.secrets()) == ["cc-other", "cc-used"]
 
@@ -90,7 +134,7 @@ def test_the_role_guard(cluster):
         ]
     finally:
         remove_guard(cluster)
-    assert [one["changed"] for one in (verified, installed, again, gone)] == [True, True, False, True]
+    assert [result["changed"] for result in (verified, installed, again, gone)] == [True, True, False, True]
     with pytest.raises(ApiError):
         cluster.api.get(NAMES)
     assert not cluster.play({MODULE: {"name": "nosuch", "state": "absent"}}).result["changed"]

@@ -21,7 +21,8 @@ HOSTS = ("a", "b")
 
 
 class Ranchers:
-    """Two Ranchers, each with a credential that nothing uses and one with a key of AWS; names and ids end in the host."""
+    """Two Ranchers, each with a credential that nothing uses and one with a key of AWS; names and ids end in the
+    host."""
 
     def __init__(self, clusters, aws, third, folder):
         self.clusters, self.aws, self.third, self.folder = dict(zip(HOSTS, clusters)), aws, third, folder
@@ -52,9 +53,7 @@ class Ranchers:
 
     def names(self, host):
         """The display names of the credentials that are stored."""
-        return {
-            secret["metadata"]["annotations"]["field.cattle.io/name"] for secret in self.clusters[host].secrets()
-        }
+        return {secret["metadata"]["annotations"]["field.cattle.io/name"] for secret in self.clusters[host].secrets()}
 
     def key(self, host):
         """The id of the key that is stored."""
@@ -140,7 +139,12 @@ class Case:
 
 DECLARED = {
     "cloud_credentials_list": [
-        {"name": "new-{{ inventory_hostname }}", "driver": "digitalocean", "owner": "alice", "secrets": {"accessToken": "x"}}
+        {
+            "name": "new-{{ inventory_hostname }}",
+            "driver": "digitalocean",
+            "owner": "admin",
+            "secrets": {"accessToken": "x"},
+        }
     ],
 }
 PLAYBOOKS = [
@@ -180,7 +184,11 @@ ROLES = [
 ]  # fmt: skip
 # make demo runs it on a server of its own, and it refuses any other.
 NOT_FOR_SEVERAL = {"demo"}
-HOSTS_VARIABLE = {"apply": "cloud_credentials_hosts", "drift": "cloud_credentials_hosts", "export": "cloud_credentials_hosts"}
+HOSTS_VARIABLE = {
+    "apply": "cloud_credentials_hosts",
+    "drift": "cloud_credentials_hosts",
+    "export": "cloud_credentials_hosts",
+}
 
 
 def rotate(ranchers):
@@ -209,5 +217,7 @@ def test_role(ranchers, case):
 
 
 def test_every_playbook_and_role_has_a_case():
-    assert {path.stem for path in (ROOT / "playbooks").glob("*.yml")} == {case.name for case in PLAYBOOKS} | NOT_FOR_SEVERAL
+    assert {path.stem for path in (ROOT / "playbooks").glob("*.yml")} == {
+        case.name for case in PLAYBOOKS
+    } | NOT_FOR_SEVERAL
     assert {path.name for path in (ROOT / "roles").iterdir()} == {case.name for case in ROLES}

@@ -6,16 +6,27 @@
 from __future__ import annotations
 
 import pytest
-
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._connection import connection_defaults
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._declare import (
-    declaration_result, declaration_steps, drift, drift_files, object_rows, removal_plan, undeclared,
+    declaration_result,
+    declaration_steps,
+    drift,
+    drift_files,
+    object_rows,
+    removal_plan,
+    undeclared,
 )
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._text_output import reference_tree, table
 
 
 def credential(name, action="unchanged", identifier="", **more):
-    return {"name": name, "driver": "amazonec2", "action": action, "id": identifier or f"cattle-global-data:cc-{name}", **more}
+    return {
+        "name": name,
+        "driver": "amazonec2",
+        "action": action,
+        "id": identifier or f"cattle-global-data:cc-{name}",
+        **more,
+    }
 
 
 def node_template(name, action="unchanged", **more):
@@ -46,28 +57,41 @@ class TestTable:
 def test_reference_tree():
     users = [used_by("a"), used_by("prod\nfake", "Cluster", "fleet-default"), used_by("b", namespace="")]
     assert reference_tree([credential("x", references=users), credential("y", references=[])], ["Cluster"]) == [
-        "x (amazonec2, cattle-global-data:cc-x)", "├── Cluster", "│   └── fleet-default/prod fake: spec.cloudCredentialName",
-        "└── NodeTemplate", "    ├── cattle-global-nt/a: spec.cloudCredentialName", "    └── b: spec.cloudCredentialName",
-        "y (amazonec2, cattle-global-data:cc-y)", "└── not used",
+        "x (amazonec2, cattle-global-data:cc-x)",
+        "├── Cluster",
+        "│   └── fleet-default/prod fake: spec.cloudCredentialName",
+        "└── NodeTemplate",
+        "    ├── cattle-global-nt/a: spec.cloudCredentialName",
+        "    └── b: spec.cloudCredentialName",
+        "y (amazonec2, cattle-global-data:cc-y)",
+        "└── not used",
         "Incomplete: this connection may not list Cluster.",
     ]
     assert reference_tree([]) == ["No cloud credential matches."]
 
 
 class TestSteps:
-    def test_one_call_without_node_templates(self):
+    def test_a_single_call_without_node_templates(self):
         items = [{"name": "a"}, {"name": "b", "state": "absent"}]
-        assert declaration_steps(items, [], "present") == {"first": items, "node_templates": [], "absent": [], "waiting": []}
+        assert declaration_steps(items, [], "present") == {
+            "first": items,
+            "node_templates": [],
+            "absent": [],
+            "waiting": [],
+        }
 
     def test_credentials_are_deleted_last(self):
         steps = declaration_steps(
-            [{"name": "a"}, {"name": "b", "state": "absent"}, {"name": "c", "state": None}], [{"name": "t"}], "present")
+            [{"name": "a"}, {"name": "b", "state": "absent"}, {"name": "c", "state": None}], [{"name": "t"}], "present"
+        )
         assert [item["name"] for item in steps["first"]] == ["a", "c"]
         assert steps["absent"] == [{"name": "b", "state": "absent"}]
         assert declaration_steps([{"name": "a"}], [{"name": "t"}], "absent")["first"] == []
 
     def test_node_templates_wait_for_credentials_that_check_mode_does_not_create(self):
-        first = {"credentials": [{**credential("new", "created"), "id": None}, credential("old", "created"), credential("x")]}
+        first = {
+            "credentials": [{**credential("new", "created"), "id": None}, credential("old", "created"), credential("x")]
+        }
         templates = [{"name": name, "cloud_credential": name} for name in (" new ", "old", "x")] + [{"name": "none"}]
         steps = declaration_steps([], templates, "present", first)
         assert steps["waiting"] == [0]
@@ -77,12 +101,23 @@ class TestSteps:
 class TestResult:
     def test_node_templates_that_wait_are_changed(self):
         templates = [
-            node_template("a", "created"), node_template("b", "unchanged", changed_fields=[]),
-            node_template("c", "updated", changed_fields=["region"]), node_template("d", "deleted"), node_template("e"),
+            node_template("a", "created"),
+            node_template("b", "unchanged", changed_fields=[]),
+            node_template("c", "updated", changed_fields=["region"]),
+            node_template("d", "deleted"),
+            node_template("e"),
         ]
-        result = declaration_result({"credentials": [credential("x")]}, {"node_templates": templates}, waiting=[0, 1, 2, 3])
+        result = declaration_result(
+            {"credentials": [credential("x")]}, {"node_templates": templates}, waiting=[0, 1, 2, 3]
+        )
         assert result["changed"] is True
-        assert [item["action"] for item in result["node_templates"]] == ["created", "updated", "updated", "deleted", "unchanged"]
+        assert [item["action"] for item in result["node_templates"]] == [
+            "created",
+            "updated",
+            "updated",
+            "deleted",
+            "unchanged",
+        ]
         assert result["node_templates"][2]["changed_fields"] == ["region", "cloud_credential"]
         assert result["released"] == ["nt-b", "nt-c", "nt-d"]
 
@@ -93,11 +128,15 @@ class TestResult:
         calls[call] = {"changed": True}
         assert declaration_result(*calls)["changed"] is True
 
-    @pytest.mark.parametrize(("references", "predicted"), [
-        ([used_by("nt-a")], True),
-        ([used_by("nt-a"), used_by("nt-b")], False),
-        ([used_by("nt-a", "Cluster")], False),
-    ], ids=["released", "another node template", "another kind"])
+    @pytest.mark.parametrize(
+        ("references", "predicted"),
+        [
+            ([used_by("nt-a")], True),
+            ([used_by("nt-a"), used_by("nt-b")], False),
+            ([used_by("nt-a", "Cluster")], False),
+        ],
+        ids=["released", "another node template", "another kind"],
+    )
     def test_absent_is_predicted(self, references, predicted):
         templates = {"node_templates": [node_template("a", "deleted"), node_template("b")]}
         absent = {"code": "in_use", "references": references}
@@ -105,39 +144,68 @@ class TestResult:
         assert declaration_result({}, templates, absent)["absent_is_predicted"] is False
 
 
-@pytest.mark.parametrize(("scope", "names"), [
-    ({}, ["team-a x", "team-b", "[a]"]),
-    ({"name": "team-b"}, ["team-b"]),
-    ({"name": "team-*"}, []),
-    ({"name": "[a]"}, ["[a]"]),
-    ({"name_pattern": "team-*"}, ["team-a x", "team-b"]),
-    ({"name_pattern": "TEAM-*"}, []),
-    ({"name": "team-b", "name_pattern": "*a*"}, ["team-b"]),
-], ids=str)
+@pytest.mark.parametrize(
+    ("scope", "names"),
+    [
+        ({}, ["team-a x", "team-b", "[a]"]),
+        ({"name": "team-b"}, ["team-b"]),
+        ({"name": "team-*"}, []),
+        ({"name": "[a]"}, ["[a]"]),
+        ({"name_pattern": "team-*"}, ["team-a x", "team-b"]),
+        ({"name_pattern": "TEAM-*"}, []),
+        ({"name": "team-b", "name_pattern": "*a*"}, ["team-b"]),
+    ],
+    ids=str,
+)
 def test_undeclared(scope, names):
-    found = [credential("team-a x"), credential("team-b"), credential("[a]"), credential("declared"),
-             credential("team-broken", problems=[{"code": "unreadable", "level": "error", "message": ""}])]
+    found = [
+        credential("team-a x"),
+        credential("team-b"),
+        credential("[a]"),
+        credential("declared"),
+        credential("team-broken", problems=[{"code": "unreadable", "level": "error", "message": ""}]),
+    ]
     assert [item["name"] for item in undeclared(found, [credential("declared")], scope)] == names
 
 
 class TestRemovalPlan:
     def test_credentials_of_deleted_node_templates_are_deleted(self):
-        plan = removal_plan({
-            "node_templates": {"node_templates": [node_template("gone", "deleted"), node_template("kept", "refused", references=[
-                used_by("prod", "Cluster", "fleet-default", "spec.x")])]},
-            "credentials": {"credentials": [
-                credential("a", "refused", references=[used_by("nt-gone"), used_by("nt-released")]),
-                credential("b", "refused", references=[used_by("nt-kept"), used_by("nt-gone", "Cluster")]),
-                credential("c", "deleted"), credential("d", "unchanged"), credential("e", "refused")]},
-        }, released=["nt-released"], host="h")
+        plan = removal_plan(
+            {
+                "node_templates": {
+                    "node_templates": [
+                        node_template("gone", "deleted"),
+                        node_template(
+                            "kept", "refused", references=[used_by("prod", "Cluster", "fleet-default", "spec.x")]
+                        ),
+                    ]
+                },
+                "credentials": {
+                    "credentials": [
+                        credential("a", "refused", references=[used_by("nt-gone"), used_by("nt-released")]),
+                        credential("b", "refused", references=[used_by("nt-kept"), used_by("nt-gone", "Cluster")]),
+                        credential("c", "deleted"),
+                        credential("d", "unchanged"),
+                        credential("e", "refused"),
+                    ]
+                },
+            },
+            released=["nt-released"],
+            host="h",
+        )
         assert plan["node_templates"] == [{"id": "cattle-global-nt:nt-gone"}]
         assert plan["credentials"] == [{"id": "cattle-global-data:cc-a"}, {"id": "cattle-global-data:cc-c"}]
         assert [(row["host"], row["name"], row["action"]) for row in plan["rows"]] == [
-            ("h", "gone", "will be deleted"), ("h", "kept", "is kept, it is in use:"),
-            ("h", None, "  used by Cluster fleet-default/prod (spec.x)"), ("h", "a", "will be deleted"), ("h", "b", "is kept, it is in use:"),
+            ("h", "gone", "will be deleted"),
+            ("h", "kept", "is kept, it is in use:"),
+            ("h", None, "  used by Cluster fleet-default/prod (spec.x)"),
+            ("h", "a", "will be deleted"),
+            ("h", "b", "is kept, it is in use:"),
             ("h", None, "  used by NodeTemplate cattle-global-nt/nt-kept (spec.cloudCredentialName)"),
-            ("h", None, "  used by Cluster cattle-global-nt/nt-gone (spec.cloudCredentialName)"), ("h", "c", "will be deleted"),
-            ("h", "d", "does not exist or is already being deleted"), ("h", "e", "is kept, it is in use:"),
+            ("h", None, "  used by Cluster cattle-global-nt/nt-gone (spec.cloudCredentialName)"),
+            ("h", "c", "will be deleted"),
+            ("h", "d", "does not exist or is already being deleted"),
+            ("h", "e", "is kept, it is in use:"),
         ]
 
     def test_skipped_results(self):
@@ -145,21 +213,29 @@ class TestRemovalPlan:
 
 
 def test_drift():
-    result = {"credentials": [credential("a"), credential("b", "updated", changed_fields=["x", "y"])],
-              "node_templates": [node_template("c", "created"), node_template("d", "refused")]}
+    result = {
+        "credentials": [credential("a"), credential("b", "updated", changed_fields=["x", "y"])],
+        "node_templates": [node_template("c", "created"), node_template("d", "refused")],
+    }
     differences = drift(result, {"credentials": [credential("e")]})
     assert [(row["kind"], row["name"], row["difference"]) for row in object_rows(differences, "h", "drift")] == [
-        ("cloud credential", "b", "differs in x, y"), ("node template", "c", "is missing"),
-        ("node template", "d", "exists, but is declared absent"), ("cloud credential", "e", "is not declared"),
+        ("cloud credential", "b", "differs in x, y"),
+        ("node template", "c", "is missing"),
+        ("node template", "d", "exists, but is declared absent"),
+        ("cloud credential", "e", "is not declared"),
     ]
 
 
 def test_drift_files():
     item = {"name": "x"}
-    assert drift_files([
-        {"host": "a", "path": "/f", "drift": [item], "failed": False}, {"host": "b", "path": "/f", "drift": [], "failed": True},
-        {"host": "c", "path": "/g", "drift": [], "failed": False}, {"host": "d", "path": "", "drift": [item], "failed": False},
-    ]) == [
+    assert drift_files(
+        [
+            {"host": "a", "path": "/f", "drift": [item], "failed": False},
+            {"host": "b", "path": "/f", "drift": [], "failed": True},
+            {"host": "c", "path": "/g", "drift": [], "failed": False},
+            {"host": "d", "path": "", "drift": [item], "failed": False},
+        ]
+    ) == [
         {"path": "/f", "content": {"drift": [{"host": "a", "name": "x"}], "failed": True}},
         {"path": "/g", "content": {"drift": [], "failed": False}},
     ]
@@ -168,7 +244,13 @@ def test_drift_files():
 class TestConnectionDefaults:
     def test_a_host_that_names_a_server_displaces_everything(self):
         assert connection_defaults({"rancher_context": "prod", "rancher_validate_certs": "no", "other": 1}) == {
-            "kubeconfig": None, "context": "prod", "host": None, "api_key": None, "ca_cert": None, "validate_certs": False, "proxy": None,
+            "kubeconfig": None,
+            "context": "prod",
+            "host": None,
+            "api_key": None,
+            "ca_cert": None,
+            "validate_certs": False,
+            "proxy": None,
             "use_environment": False,
         }
 
