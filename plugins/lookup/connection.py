@@ -18,6 +18,8 @@ description:
     C(validate_certs) and C(proxy) that the host does not set are null. So neither C(K8S_AUTH_*) variables nor
     C(module_defaults) of the play can direct a task to another Rancher.
   - A variable that is undefined, null or empty is not set.
+  - If a host names no server and has a variable of a role that these variables replace, such as C(rotate_kubeconfig),
+    the lookup fails, because the role would use another Rancher.
 author:
   - ranchhand contributors (@ranchhand)
 options:
@@ -98,7 +100,11 @@ from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.errors import ValidationErrors
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import to_builtin
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._connection import VARIABLES, connection_defaults
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._connection import (
+    VARIABLES,
+    connection_defaults,
+    reject_former_variables,
+)
 
 
 class LookupModule(LookupBase):
@@ -112,6 +118,8 @@ class LookupModule(LookupBase):
         known = variables or {}
         values = {name: to_builtin(self._templar.template(known[name])) for name in VARIABLES if name in known}
         try:
-            return [connection_defaults(values)]
+            defaults = connection_defaults(values)
+            reject_former_variables(known, defaults)
         except ValidationErrors as error:
             raise AnsibleError(error.message) from None
+        return [defaults]

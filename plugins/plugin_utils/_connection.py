@@ -26,6 +26,30 @@ VARIABLES = tuple(_SPEC.options)
 # Each of these selects a server.
 SERVER_VARIABLES = ("rancher_kubeconfig", "rancher_host", "rancher_context")
 
+# Variables of roles in version 0.1.0, with their replacements.
+FORMER_VARIABLES = {
+    f"{role}_{option}": f"rancher_{option}"
+    for role in ("cloud_credentials", "guard", "report", "rotate", "retire", "schedule")
+    for option in ("kubeconfig", "context", "host", "api_key", "ca_cert", "validate_certs")
+}
+
+
+def reject_former_variables(names: t.Container[str], defaults: Mapping[str, t.Any]) -> None:
+    """Raise ValidationErrors if a host has former variables and no server: it would silently use another Rancher.
+
+    Args:
+        names: The names of all variables of the host.
+        defaults: What ``connection_defaults`` returns for the host.
+    """
+    if defaults.get("use_environment") is not False:
+        errors = [
+            f"{former} is replaced by {current}. Rename it"
+            for former, current in FORMER_VARIABLES.items()
+            if former in names
+        ]
+        if errors:
+            raise ValidationErrors(errors)
+
 
 def connection_defaults(variables: Mapping[str, t.Any]) -> dict[str, t.Any]:
     """Return the ``module_defaults`` for a host with these variables, already templated.

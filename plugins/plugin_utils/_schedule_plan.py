@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 
 from ..module_utils._common.times import parse_duration
 from ..module_utils._rotation.options import RECORD_NAMESPACE
+from ._connection import FORMER_VARIABLES
 
 Options = t.Mapping[str, t.Any]
 Job = t.Mapping[str, t.Any]
@@ -36,10 +37,6 @@ _PATH = re.compile(r"/[A-Za-z0-9_./@+-]+")
 _TIME_OF_DAY = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 _PLAYBOOK = re.compile(r"[A-Za-z0-9_./@+-]+")
 _PLAYBOOK_NAME = re.compile(r"(?!.*\.ya?ml\Z)[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*){2,}")
-# Variables of roles that set the connection in version 0.1.0; they would be ignored now.
-_FORMER_CONNECTION = re.compile(
-    r"(cloud_credentials|guard|report|rotate|retire|schedule)_(kubeconfig|context|host|api_key|ca_cert|validate_certs)"
-)
 
 
 def without_values(options: Options) -> dict[str, t.Any]:
@@ -199,9 +196,8 @@ def _variable_errors(place: str, playbook: object, variables: object, options: O
         yield f"{place}.vars must be a mapping"
         return
     for name in variables:
-        former = _FORMER_CONNECTION.fullmatch(str(name))
-        if former:
-            yield f"{place}.vars.{name} is replaced by rancher_{former.group(2)}. Rename it"
+        if name in FORMER_VARIABLES:
+            yield f"{place}.vars.{name} is replaced by {FORMER_VARIABLES[name]}. Rename it"
     without_files = options["schedule_with"] == "kubernetes" or (
         options["schedule_with"] in _MACHINE and not options.get("schedule_project")
     )
