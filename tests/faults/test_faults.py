@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What goes wrong between client and API server, and between two runs at once."""
+"""Failures between client and API server, and conflicts between two concurrent runs."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def _new(name, **more):
 
 
 def _named(cluster):
-    """Stored credentials by display name; a name that is there twice is twice in the list of names."""
-    return sorted((one["metadata"]["annotations"]["field.cattle.io/name"], one["metadata"]["name"]) for one in cluster.secrets())
+    """Return (display name, id) of all stored credentials; a duplicate name is in it twice."""
+    return sorted((entry["metadata"]["annotations"]["field.cattle.io/name"], entry["metadata"]["name"]) for entry in cluster.secrets())
 
 
 def _item(result):
@@ -48,7 +48,7 @@ def _code(result):
     return result["code"]
 
 
-def test_every_write_whose_reply_is_lost_happens_once_and_is_told(cluster, faults):
+def test_every_write_whose_reply_is_lost_is_done_once_and_reported(cluster, faults):
     for name in ("patched", "deleted", "held"):
         cluster.secret(f"cc-{name}", display_name=name, **({"finalizers": ["example.com/hold"]} if name == "held" else {}))
     for method in ("POST", "PATCH", "DELETE"):
@@ -65,13 +65,13 @@ def test_every_write_whose_reply_is_lost_happens_once_and_is_told(cluster, fault
     assert [item["action"] for item in items] == ["created", "updated", "deleted", "deleted"]
     assert all(result["changed"] for result in played.results)
     assert items[1]["changed_fields"] == ["accessToken", "description"]
-    assert [method for method in ("POST", "PATCH", "DELETE") if len([one for one in faults.seen if one.method == method]) < 2] == []
+    assert [method for method in ("POST", "PATCH", "DELETE") if len([request for request in faults.seen if request.method == method]) < 2] == []
     # cc-held is gone too: the run waited for its finalizer
     assert _named(cluster) == [("created", items[0]["id"].partition(":")[2]), ("patched", "cc-patched")]
     assert decoded(cluster.stored("cc-patched")) == {KEY: "new"}
 
 
-def test_a_writer_in_between_is_seen_and_nothing_of_his_is_lost(cluster, faults):
+def test_concurrent_changes_of_another_client_are_preserved(cluster, faults):
     for name in ("annotated", "same", "renamed", "gone"):
         cluster.secret(f"cc-{name}", display_name=name, fields={"accessToken": "old"})
 
@@ -95,7 +95,7 @@ def test_a_writer_in_between_is_seen_and_nothing_of_his_is_lost(cluster, faults)
     assert _named(cluster) == [("annotated", "cc-annotated"), ("same", "cc-same")]
 
 
-def test_a_reference_made_in_between_saves_the_credential(cluster, faults):
+def test_a_credential_that_is_referenced_in_the_meantime_is_not_deleted(cluster, faults):
     cluster.secret("cc-used", display_name="used")
 
     def use(seen):
@@ -112,7 +112,7 @@ def test_a_reference_made_in_between_saves_the_credential(cluster, faults):
     assert cluster.stored("cc-used")
 
 
-def test_conflicts(cluster, faults):
+def test_conflicts_are_retried_a_bounded_number_of_times(cluster, faults):
     for name in ("endless", "vanished"):
         cluster.secret(f"cc-{name}", display_name=name)
     count = iter(range(1000))
@@ -130,41 +130,41 @@ def test_conflicts(cluster, faults):
     for result in (endless, vanished, always):
         assert (_code(result), result["changed"]) == ("conflict", False), result
         assert "Traceback" not in played.output and "internal error" not in result["msg"] and "\n" not in result["msg"]
-    assert "deleted by somebody else" in vanished["msg"] and "cc-vanished" in vanished["msg"]
+    assert "deleted by another client" in vanished["msg"] and "cc-vanished" in vanished["msg"]
     assert "resourcequotas" in always["msg"]
     assert next(count) < 20
     assert _item(once)["action"] == "created"
     assert [name for name, _id in _named(cluster)] == ["endless", "once"]
 
 
-def test_a_busy_server_is_asked_again_when_it_says(cluster, faults):
+def test_retries_wait_as_long_as_the_server_asks(cluster, faults):
     faults.rule("GET", reply(429, "slow down", "TooManyRequests", Retry_After="2"), path=f"{SECRETS}\\?")
     faults.rule("POST", reply(503, "starting", "ServiceUnavailable", Retry_After="1"), about="accessToken", times=2)
     faults.rule("POST", reply(503), about="accessToken", times=1)
     assert _item(_play(cluster, faults, _new("busy", validate_config=False)).result)["action"] == "created"
-    lists = [one.time for one in faults.seen if one.method == "GET" and f"{SECRETS}?" in one.path]
-    posts = [one.time for one in faults.seen if one.method == "POST" and one.path == SECRETS]
+    lists = [request.time for request in faults.seen if request.method == "GET" and f"{SECRETS}?" in request.path]
+    posts = [request.time for request in faults.seen if request.method == "POST" and request.path == SECRETS]
     assert lists[1] - lists[0] >= 1.9
     assert len(posts) == 4 and posts[1] - posts[0] >= 0.9 and posts[2] - posts[1] >= 0.9 and posts[3] - posts[2] < 3
     assert [name for name, _id in _named(cluster)] == ["busy"]
 
 
-def test_part_of_a_list_fails_and_the_rest_is_done(cluster, faults):
+def test_other_items_are_processed_after_a_failure(cluster, faults):
     faults.rule("POST", reply(422, "no more room", "Invalid"), about=_annotation("two"), times=1000)
     items = [_new(name)[MODULE] for name in ("one", "two", "three")]
     first, second = _play(cluster, faults, {MODULE: {"credentials": items}}, {MODULE: {"credentials": items}, "check_mode": True}).results
     assert (_code(first), first["changed"]) == ("partial", True), first
-    assert [(one["name"], one["action"], one.get("code")) for one in first["credentials"]] == [
+    assert [(entry["name"], entry["action"], entry.get("code")) for entry in first["credentials"]] == [
         ("one", "created", None), ("two", "failed", "invalid"), ("three", "created", None)]
     assert "credentials[1] (two): " in first["msg"] and "no more room" in first["msg"]
-    assert [one["action"] for one in second["credentials"]] == ["unchanged", "created", "unchanged"]
+    assert [entry["action"] for entry in second["credentials"]] == ["unchanged", "created", "unchanged"]
 
 
 def _annotation(name):
     return f'"field.cattle.io/name": "{name}"'
 
 
-def test_a_server_that_is_away_for_a_while_and_one_that_stays_away(cluster, faults):
+def test_temporary_and_permanent_failures_of_the_server(cluster, faults):
     faults.rule("GET", cut, path="/secrets", times=3)
     faults.rule("GET", reply(500, "etcdserver: no leader"), path="/dynamicschemas", times=5)
     faults.rule("GET", cut, path="/users", times=1000)
@@ -175,22 +175,22 @@ def test_a_server_that_is_away_for_a_while_and_one_that_stays_away(cluster, faul
 
 
 @pytest.mark.parametrize("modified", [False, True], ids=["untouched", "annotated by a controller"])
-@pytest.mark.parametrize("first_looks", [True, False], ids=["the first looks early", "the first looks late"])
-def test_two_runs_that_create_the_same_at_once_leave_one(cluster, faults, first_looks, modified):
-    """Both have seen that there is none, both POST within the same second, one looks before the other one has written."""
+@pytest.mark.parametrize("first_lists", [True, False], ids=["the first lists early", "the first lists late"])
+def test_two_runs_that_create_the_same_credential_keep_a_single_copy(cluster, faults, first_lists, modified):
+    """Both list no credential and create it within the same second; the lists afterwards interleave."""
     both = threading.Barrier(2)
     order = iter((0, 1))
-    stored, looked, touched = threading.Event(), threading.Event(), threading.Event()
+    stored, listed, touched = threading.Event(), threading.Event(), threading.Event()
 
     def create(seen):
         both.wait(20)
         mine = next(order)
         if mine == 0:
-            time.sleep(1.02 - time.time() % 1)  # objects know only the second of their birth
+            time.sleep(1.02 - time.time() % 1)  # creationTimestamp has a precision of a second
         else:
             stored.wait(20)
-            if first_looks:
-                looked.wait(20)
+            if first_lists:
+                listed.wait(20)
         answer = faults.forward(seen)
         if mine == 0:
             stored.set()
@@ -201,19 +201,19 @@ def test_two_runs_that_create_the_same_at_once_leave_one(cluster, faults, first_
             touched.set()
         return answer
 
-    def look(seen):
+    def list_secrets(seen):
         if not stored.is_set():
             return faults.forward(seen)
-        if first_looks and not looked.is_set():
+        if first_lists and not listed.is_set():
             answer = faults.forward(seen)
             if b'"items":[]' not in answer[2].replace(b" ", b"") and "limit" in seen.path and "fieldSelector" not in seen.path:
-                looked.set()
+                listed.set()
             return answer
         touched.wait(20)
         return faults.forward(seen)
 
     faults.rule("POST", create, path=f"{SECRETS}$", times=2)
-    faults.rule("GET", look, path="/secrets", times=1000)
+    faults.rule("GET", list_secrets, path="/secrets", times=1000)
     with concurrent.futures.ThreadPoolExecutor(2) as executor:
         runs = [run.result() for run in [executor.submit(_play, cluster, faults, _new("twin")) for _unused in range(2)]]
     items = [_item(run.result) for run in runs]
@@ -222,7 +222,7 @@ def test_two_runs_that_create_the_same_at_once_leave_one(cluster, faults, first_
     assert sorted(item["action"] for item in items) == ["created", "unchanged"]
 
 
-def test_two_runs_that_create_a_list_at_once(cluster):
+def test_two_runs_that_create_the_same_list(cluster):
     names = [f"name {number}" for number in range(12)]
     for round_ in range(2):
         items = [_new(f"{round_} {name}")[MODULE] for name in names]
@@ -232,4 +232,4 @@ def test_two_runs_that_create_a_list_at_once(cluster):
         assert sorted(name for name, _id in here) == sorted(item["name"] for item in items)
         for run in runs:
             assert "code" not in run.result, run.result
-            assert sorted((one["name"], one["id"].partition(":")[2]) for one in run.result["credentials"]) == here
+            assert sorted((entry["name"], entry["id"].partition(":")[2]) for entry in run.result["credentials"]) == here

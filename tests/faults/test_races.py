@@ -1,9 +1,9 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Somebody begins to use credentials while they are being deleted: nothing ever refers to one that is gone.
+"""Other clients start to use credentials while they are being deleted: no object may refer to a deleted credential.
 
-The invariants are those of tests/unit/delete_model.py. RANCHHAND_SOAK=1 makes thousands of attempts and prints what became of them.
+The invariants are those of tests/unit/delete_model.py. RANCHHAND_SOAK=1 makes thousands of attempts and prints their outcomes.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ DELAY = 0.6
 
 
 def task(core, spec, kubeconfig, args):
-    """What a task of a playbook with these options returns."""
+    """Return the result of a task with these options."""
     return execute(core, parse_options(spec, {**args, "kubeconfig": str(kubeconfig)}), RunMode(), _api)
 
 
@@ -58,7 +58,7 @@ _APIS: dict = {}
 
 
 def _api(options):
-    """One connection for each process."""
+    """Return the client of this process."""
     key = os.getpid(), options["kubeconfig"]
     if key not in _APIS:
         _APIS[key] = KubernetesClient(options)
@@ -66,7 +66,7 @@ def _api(options):
 
 
 class SlowAdmission(Proxy):
-    """Allows everything, after a while that is another for each request."""
+    """Allows every request after a random delay."""
 
     def answer(self, seen):
         time.sleep(random.uniform(0, DELAY))
@@ -77,7 +77,7 @@ class SlowAdmission(Proxy):
 
 @pytest.fixture
 def slow(cluster, tmp_path):
-    """A webhook delays what the policies have let in before it is stored."""
+    """A webhook delays requests after the policies have admitted them and before they are stored."""
     authority = Authority()
     certificate, key = authority.server()
     (tmp_path / "tls.crt").write_bytes(certificate)
@@ -113,7 +113,7 @@ def install(cluster, settle):
 
 
 def begin_to_use(api, credential, name):
-    """A user of a credential, as kubectl, Terraform or Rancher's UI would make it; None, or what the API server says against it."""
+    """Create an object that refers to a credential, as other clients do; return the error message, or None."""
     path, kind, spec = random.choice([
         (TEMPLATES, "NodeTemplate", {"cloudCredentialName": f"cattle-global-data:{credential}"}),
         (CLUSTERS, "Cluster", {"cloudCredentialSecretName": f"cattle-global-data:{credential}"}),
@@ -129,12 +129,12 @@ def begin_to_use(api, credential, name):
 
 
 def dangling(api):
-    """Objects that refer to a credential that is gone."""
-    there = {one["metadata"]["name"] for one in api.get(SECRETS)["items"]}
-    used = [(one["metadata"]["name"], one["spec"].get("cloudCredentialName")) for one in api.get(TEMPLATES)["items"]]
-    for one in api.get(CLUSTERS)["items"]:
-        pools = one["spec"].get("rkeConfig", {}).get("machinePools", [{}])
-        used.append((one["metadata"]["name"], one["spec"].get("cloudCredentialSecretName") or pools[0].get("cloudCredentialSecretName")))
+    """Return the objects that refer to a deleted credential."""
+    there = {entry["metadata"]["name"] for entry in api.get(SECRETS)["items"]}
+    used = [(entry["metadata"]["name"], entry["spec"].get("cloudCredentialName")) for entry in api.get(TEMPLATES)["items"]]
+    for entry in api.get(CLUSTERS)["items"]:
+        pools = entry["spec"].get("rkeConfig", {}).get("machinePools", [{}])
+        used.append((entry["metadata"]["name"], entry["spec"].get("cloudCredentialSecretName") or pools[0].get("cloudCredentialSecretName")))
     return [(name, credential) for name, credential in used if credential.partition(":")[2] not in there]
 
 
@@ -145,22 +145,22 @@ def in_parallel(function, arguments):
 
 def empty(api):
     for path in (TEMPLATES, CLUSTERS, SECRETS):
-        in_parallel(lambda name, path=path: api.delete(f"{path}/{name}"), [one["metadata"]["name"] for one in api.get(path)["items"]])
+        in_parallel(lambda name, path=path: api.delete(f"{path}/{name}"), [entry["metadata"]["name"] for entry in api.get(path)["items"]])
 
 
 def attack(cluster, number, size):
-    """One call deletes as many credentials while others begin to use them; what became of deletes and of creations."""
+    """Delete credentials in a single call while other clients start to use them; return the result and their errors."""
     names = [f"cc-{number}-{index}" for index in range(size)]
     in_parallel(lambda name: cluster.secret(name, display_name=name), names)
     done = threading.Event()
-    said: list = []
+    errors: list = []
 
     def use(user):
         count = 0
         while not done.is_set():
             count += 1
-            said.append(begin_to_use(cluster.api, random.choice(names), f"u-{number}-{user}-{count}"))
-            time.sleep(0.1 if said[-1] else 0)  # who is denied would otherwise take all the time of whom it is about
+            errors.append(begin_to_use(cluster.api, random.choice(names), f"u-{number}-{user}-{count}"))
+            time.sleep(0.1 if errors[-1] else 0)  # denied clients must not take all the CPU time
 
     threads = [threading.Thread(target=use, args=(user,)) for user in range(USERS)]
     for thread in threads:
@@ -170,29 +170,29 @@ def attack(cluster, number, size):
     done.set()
     for thread in threads:
         thread.join()
-    return result, said
+    return result, errors
 
 
-def test_anybody_against_a_delete_with_the_guard(guarded, capsys):
+def test_no_client_uses_a_deleted_credential_with_the_guard(guarded, capsys):
     install(guarded, SETTLE)
     rounds, size = (20, 120) if SOAK else (1, 80)
     counts: collections.Counter = collections.Counter()
     for number in range(rounds):
-        result, said = attack(guarded, number, size)
+        result, errors = attack(guarded, number, size)
         assert not dangling(guarded.api)
         assert result.get("code", "in_use") == "in_use", result["msg"][:2000]
-        stored = {one["metadata"]["name"]: one["metadata"]["annotations"] for one in guarded.secrets()}
-        users = {one["metadata"]["name"] for path in (TEMPLATES, CLUSTERS) for one in guarded.api.get(path)["items"]}
+        stored = {entry["metadata"]["name"]: entry["metadata"]["annotations"] for entry in guarded.secrets()}
+        users = {entry["metadata"]["name"] for path in (TEMPLATES, CLUSTERS) for entry in guarded.api.get(path)["items"]}
         for item in result["credentials"]:
             name = item["id"].partition(":")[2]
             counts[item["action"]] += 1
             assert item["action"] in ("deleted", "refused") and (item["action"] == "refused") == (name in stored)
-            if item["action"] == "refused":  # and says why, and lets go
-                assert item["references"] and {one["name"] for one in item["references"]} <= users and item["references"][0]["name"] in item["msg"]
+            if item["action"] == "refused":  # with the reason, and without annotations of the run
+                assert item["references"] and {entry["name"] for entry in item["references"]} <= users and item["references"][0]["name"] in item["msg"]
                 assert not [key for key in stored[name] if key.startswith("ranchhand")]
-        condemned = set(guarded.api.get(f"{CONFIG_MAPS}/{DELETION_LIST}")["data"])
-        assert not condemned & set(stored)
-        for message in said:
+        marked = set(guarded.api.get(f"{CONFIG_MAPS}/{DELETION_LIST}")["data"])
+        assert not marked & set(stored)
+        for message in errors:
             counts["creation denied" if message else "creation stored"] += 1
             assert message is None or "is being deleted" in message
         empty(guarded.api)
@@ -201,8 +201,8 @@ def test_anybody_against_a_delete_with_the_guard(guarded, capsys):
     assert counts["deleted"] > rounds and counts["refused"] > rounds and counts["creation denied"] > rounds
 
 
-def test_the_attack_would_be_noticed(guarded):
-    """Without the settle time, what was let in just before is stored after the delete."""
+def test_dangling_references_are_found_without_the_settle_time(guarded):
+    """Requests that were admitted before the deletion are stored after it."""
     install(guarded, 0)
     found = []
     for number in range(5):
@@ -228,7 +228,7 @@ def _delete(kubeconfig, names):
     return [task(manage_cloud_credentials, CLOUD_CREDENTIAL, kubeconfig, {"state": "absent", "credentials": [{"id": name} for name in names]})]
 
 
-def test_two_runs_of_ours_without_a_guard(slow, capsys):
+def test_two_runs_of_this_collection_need_no_guard(slow, capsys):
     cluster = slow
     rounds, size = (52, 10) if SOAK else (4, 10)
     counts: collections.Counter = collections.Counter()
@@ -240,17 +240,17 @@ def test_two_runs_of_ours_without_a_guard(slow, capsys):
             random.shuffle(names)
             runs = [pool.submit(_create, kubeconfig, names[part::3]) for part in range(3)]
             deletion, = pool.submit(_delete, kubeconfig, names).result()
-            creations = [one for run in runs for one in run.result()]
+            creations = [creation for run in runs for creation in run.result()]
             assert not dangling(cluster.api)
-            stored = {one["metadata"]["name"]: one["metadata"]["annotations"] for one in cluster.secrets()}
-            assert not [key for annotations in stored.values() for key in annotations if key.startswith("ranchhand")], "no mark is left"
+            stored = {entry["metadata"]["name"]: entry["metadata"]["annotations"] for entry in cluster.secrets()}
+            assert not [key for annotations in stored.values() for key in annotations if key.startswith("ranchhand")], "an annotation is left"
             for item in deletion["credentials"]:
                 counts[f"delete {item['action']}" + (", announced" if "about to be used" in item.get("msg", "") else "")] += 1
                 assert item["action"] in ("deleted", "refused", "failed") and (item["action"] == "deleted") == (item["id"].partition(":")[2] not in stored)
                 assert item["action"] == "deleted" or item["code"] == "in_use" and ("is in use by" in item["msg"] or "is about to be used" in item["msg"]), item
-            for one in creations:
-                counts["create " + ("created" if one["changed"] else one["code"])] += 1
-                assert one["changed"] or one["code"] in ("conflict", "not_found") and ("deleted" in one["msg"] or "does not exist" in one["msg"]), one
+            for entry in creations:
+                counts["create " + ("created" if entry["changed"] else entry["code"])] += 1
+                assert entry["changed"] or entry["code"] in ("conflict", "not_found") and ("deleted" in entry["msg"] or "does not exist" in entry["msg"]), entry
             empty(cluster.api)
     with capsys.disabled():
         print(f"\nbetween two runs: {dict(counts)}, 0 dangling")

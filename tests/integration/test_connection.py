@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every way to be let in, and what is said when there is none."""
+"""All ways to authenticate, and the messages if there is none."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Credentials:
 
 @contextlib.contextmanager
 def _watched(folder):
-    """Yields a set of the files that were ever in a folder, however short they lived (looked at every few milliseconds)."""
+    """Yields a set of the files that were ever in a folder, even for a short time (polled every 2 ms)."""
     folder.mkdir()
     seen, done = set(), threading.Event()
 
@@ -100,20 +100,20 @@ def _who(event):
 
 
 @WAYS
-def test_every_way_in_and_nothing_in_a_temp_folder(cluster, tmp_path, as_module):
+def test_all_ways_to_authenticate_without_temporary_files(cluster, tmp_path, as_module):
     control_plane = cluster.control_plane
 
     def user(name):
         return Credentials(control_plane, tmp_path, name)
 
     token, ca, url = control_plane.token, str(control_plane.ca_file), control_plane.url
-    by_path, inline, text, as_json, files, contexts, beside, plugin, trusting = map(
-        user, ("path", "inline", "text", "json", "files", "contexts", "beside", "plugin", "trusting"))
+    by_path, inline, text, as_json, files, contexts, adjacent, plugin, trusting = map(
+        user, ("path", "inline", "text", "json", "files", "contexts", "adjacent", "plugin", "trusting"))
     two = {**contexts.mapping, "current-context": "wrong"}
-    two["contexts"] = [*two["contexts"], {"name": "wrong", "context": {"cluster": "ranchhand", "user": "nobody"}}]
-    two["users"] = [*two["users"], {"name": "nobody", "user": {"token": "wrong"}}]
-    relative = beside.with_user({"client-certificate": "beside.client_cert", "client-key": "beside.client_key"})
-    relative["clusters"] = [{"name": "ranchhand", "cluster": {"server": url, "certificate-authority": "beside.ca_cert"}}]
+    two["contexts"] = [*two["contexts"], {"name": "wrong", "context": {"cluster": "ranchhand", "user": "unprivileged"}}]
+    two["users"] = [*two["users"], {"name": "unprivileged", "user": {"token": "wrong"}}]
+    relative = adjacent.with_user({"client-certificate": "adjacent.client_cert", "client-key": "adjacent.client_key"})
+    relative["clusters"] = [{"name": "ranchhand", "cluster": {"server": url, "certificate-authority": "adjacent.ca_cert"}}]
     (tmp_path / "relative.yaml").write_text(yaml.safe_dump(relative))
     (tmp_path / "token").write_text(token)
     pem = {key: Path(plugin.files[option]).read_text() for key, option in (("clientCertificateData", "client_cert"), ("clientKeyData", "client_key"))}
@@ -127,7 +127,7 @@ def test_every_way_in_and_nothing_in_a_temp_folder(cluster, tmp_path, as_module)
         ({"kubeconfig": yaml.safe_dump(text.mapping)}, ("text", None)),
         ({"kubeconfig": "{{ as_json }}"}, ("json", None)),
         ({"kubeconfig": two, "context": "ranchhand"}, ("contexts", None)),
-        ({"kubeconfig": str(tmp_path / "relative.yaml")}, ("beside", None)),
+        ({"kubeconfig": str(tmp_path / "relative.yaml")}, ("adjacent", None)),
         ({"kubeconfig": untrusted, "ca_cert": ca}, ("trusting", None)),
         ({"kubeconfig": untrusted, "validate_certs": False}, ("trusting", None)),
         ({"kubeconfig": inline.with_user({"tokenFile": str(tmp_path / "token")})}, admin),
@@ -151,12 +151,12 @@ def test_every_way_in_and_nothing_in_a_temp_folder(cluster, tmp_path, as_module)
     assert "WARNING" not in played.output and "Warning" not in played.output
     users = {event["requestURI"].rpartition("cc-case")[2]: _who(event) for event in control_plane.audit(mark) if "/cc-case" in event["requestURI"]}
     assert users == {str(number): expected for number, (_options, expected) in enumerate(cases)}
-    # but for what ansible-core makes, and Python's look at whether the folder can be written to
+    # except files of ansible-core, and Python's check of whether the folder is writable
     assert not {name for name in written if not re.fullmatch("ansible.*|pymp-.*|[a-z0-9_]{8}", name)}
 
 
 def test_environment_variables(cluster, monkeypatch):
-    """All of them are read; the task's own options come first; an empty variable is none."""
+    """All are read; options of the task override them; an empty variable is not set."""
     control_plane = cluster.control_plane
     empty = {f"K8S_AUTH_{name}": "" for name in ("KUBECONFIG", "VERIFY_SSL", "CONTEXT", "PROXY", "IMPERSONATE_USER", "IMPERSONATE_GROUPS")}
     environment = {**empty, "K8S_AUTH_HOST": control_plane.url, "K8S_AUTH_API_KEY": control_plane.token}
@@ -210,7 +210,7 @@ def test_parity_with_kubernetes_core(monkeypatch):
 
 
 def test_proxies(cluster):
-    """A proxy is used, told who asks, left out where it should be, and blamed when it is away."""
+    """A proxy is used, gets its own credentials, is bypassed with no_proxy, and is named in errors."""
     here = {"kubeconfig": str(cluster.control_plane.kubeconfig), "id": "cc-x"}
     with ConnectProxy() as proxy:
         address = cluster.control_plane.url.partition("://")[2]
@@ -225,7 +225,7 @@ def test_proxies(cluster):
 
 
 def test_user_and_password_reach_the_server(cluster):
-    """kube-apiserver knows no passwords any more; a recorder stands in for one that does, or for a proxy before it."""
+    """kube-apiserver no longer supports passwords; a recorder is the fake of a server that does."""
     with FaultInjector() as recorder:
         recorder.rule("GET", lambda seen: (200, {"Content-Type": "application/json"}, b'{"kind": "SecretList", "items": []}'), times=100)
         result = cluster.play({INFO: {"host": recorder.url, "username": "me", "password": "p:ä"}}).result
@@ -234,7 +234,7 @@ def test_user_and_password_reach_the_server(cluster):
 
 
 def test_in_a_pod(cluster, monkeypatch, tmp_path):
-    """With the paths of the pod's token and certificates moved to where a test may write; in this process."""
+    """With other paths of the pod's token and certificates; in this process."""
     from kubernetes.config import incluster_config
 
     (tmp_path / "token").write_text(cluster.control_plane.token)
@@ -244,8 +244,8 @@ def test_in_a_pod(cluster, monkeypatch, tmp_path):
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", host)
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", port)
     assert KubernetesClient(connection_options({})).get(SECRETS)["items"] == []
-    by_path = KubernetesClient(connection_options({"kubeconfig": str(cluster.control_plane.user("nobody"))}))
-    with pytest.raises(RanchhandError, match="nobody"):
+    by_path = KubernetesClient(connection_options({"kubeconfig": str(cluster.control_plane.user("unprivileged"))}))
+    with pytest.raises(RanchhandError, match="unprivileged"):
         by_path.get(SECRETS)
     (tmp_path / "token").unlink()
     with pytest.raises(RanchhandError) as refused:
@@ -253,11 +253,11 @@ def test_in_a_pod(cluster, monkeypatch, tmp_path):
     assert refused.value.code == "invalid"
 
 
-def test_what_is_said_when_there_is_no_way_in(cluster, tmp_path):
+def test_messages_of_failed_connections(cluster, tmp_path):
     control_plane = cluster.control_plane
     secret = cluster.secret("cc-there", display_name="there")["metadata"]["name"]
     url, ca = control_plane.url, str(control_plane.ca_file)
-    nobody = str(control_plane.user("nobody"))
+    unprivileged = str(control_plane.user("unprivileged"))
     mapping = Credentials(control_plane, tmp_path, "someone")
     failing = mapping.with_user(_exec(_script(tmp_path / "failing.sh", "echo quite secret >&2; exit 3")))
     silent = mapping.with_user(_exec("true"))
@@ -275,8 +275,8 @@ def test_what_is_said_when_there_is_no_way_in(cluster, tmp_path):
             ({"host": url, "api_key": "x"}, "unreachable", "certificate is not trusted"),
             ({**by, "host": url.replace("127.0.0.1", "127.0.0.2"), "api_key": "x"}, "unreachable", ""),
             ({**by, "api_key": "wrong"}, "forbidden", "401"),
-            ({"kubeconfig": nobody}, "forbidden", "secrets in namespace cattle-global-data"),
-            ({"kubeconfig": nobody, "id": secret}, "forbidden", f"secrets {secret} in namespace cattle-global-data"),
+            ({"kubeconfig": unprivileged}, "forbidden", "secrets in namespace cattle-global-data"),
+            ({"kubeconfig": unprivileged, "id": secret}, "forbidden", f"secrets {secret} in namespace cattle-global-data"),
             ({**faults.options}, "forbidden", "may not"),
             ({**faults.options, "id": secret}, "forbidden", "secrets"),
             ({**other.options, "host": other.url, "api_key": "x"}, "unreachable", "does not answer like a Kubernetes API server"),
@@ -292,21 +292,21 @@ def test_what_is_said_when_there_is_no_way_in(cluster, tmp_path):
         ]
         played = cluster.play(
             *[{INFO: options} for options, _code, _words in cases],
-            {MODULE: {"kubeconfig": nobody, "name": "there", "state": "absent"}}, {MODULE: {"kubeconfig": nobody, "id": secret, "state": "absent"}},
+            {MODULE: {"kubeconfig": unprivileged, "name": "there", "state": "absent"}}, {MODULE: {"kubeconfig": unprivileged, "id": secret, "state": "absent"}},
             {MODULE: {**faults.options, "name": "there", "state": "absent"}}, environment={"K8S_AUTH_KUBECONFIG": ""})
     results = played.results
-    said = [(result.get("code"), result.get("msg", "")) for result in results]
-    for (options, code, words), (real, message) in zip(cases, said):
+    outcomes = [(result.get("code"), result.get("msg", "")) for result in results]
+    for (options, code, words), (real, message) in zip(cases, outcomes):
         assert real == code and words in message, (options, real, message)
-    assert [code for code, _message in said[len(cases):]] == ["forbidden"] * 3, "403 reads as absent"
-    for _code, message in said:
+    assert [code for code, _message in outcomes[len(cases):]] == ["forbidden"] * 3, "403 reads as absent"
+    for _code, message in outcomes:
         assert "\n" not in message and len(message) < 300 and "internal error" not in message, message
     assert "Traceback" not in played.output and "quite secret" not in played.output
     assert cluster.stored(secret)
 
 
 def test_a_server_that_never_answers(cluster, monkeypatch):
-    """With shorter patience and fewer attempts; in this process."""
+    """With a shorter timeout and fewer attempts; in this process."""
     monkeypatch.setattr(transport, "READ_TIMEOUT", 0.2)
     monkeypatch.setattr(transport, "ATTEMPTS", 2)
     with socket.socket() as listener:
@@ -320,15 +320,15 @@ def test_a_server_that_never_answers(cluster, monkeypatch):
     assert time.monotonic() - started < 5
 
 
-def test_a_cluster_that_is_no_rancher():
+def test_a_cluster_without_rancher():
     with ControlPlane() as bare:
         folder = bare.directory / "plays"
         folder.mkdir()
         new = {"name": "x", "driver": "digitalocean", "config": {}, "secrets": {"accessToken": "x"}}
-        nobody = str(bare.user("nobody"))
+        unprivileged = str(bare.user("unprivileged"))
         played = Cluster(bare, folder).play(
             {INFO: {}}, {MODULE: {**new, "owner": "alice"}}, {MODULE: {"name": "x", "state": "absent"}},
-            {MODULE: {**new, "owner": "alice", "validate_config": False}}, {INFO: {"kubeconfig": nobody}}, {INFO: {"id": "cc-x"}},
+            {MODULE: {**new, "owner": "alice", "validate_config": False}}, {INFO: {"kubeconfig": unprivileged}}, {INFO: {"id": "cc-x"}},
         )
         for result in played.results[:4]:
             assert result["code"] == "unsupported" and "not the management cluster of a Rancher" in result["msg"], result

@@ -22,10 +22,10 @@ from control_plane import ApiClient, ApiError, ControlPlane, Unavailable, instal
 from control_plane.fixtures import NAMESPACES, objects, resources
 
 TESTS = Path(__file__).resolve().parents[1]
-STARTS_ONE = """
+OWNER_PROGRAM = """
 import signal, time
 from control_plane import ControlPlane
-signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background jobs ignore
+signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore it
 with ControlPlane() as control_plane:
     print(control_plane.directory, *control_plane.pids.values(), flush=True)
     time.sleep(600)
@@ -70,7 +70,7 @@ def test_python_accepts_its_certificate_strictly(control_plane):
             pass
 
 
-def test_users_come_by_certificate_and_by_token_and_may_do_nothing_at_first(control_plane):
+def test_users_authenticate_by_certificate_or_token_and_have_no_permissions(control_plane):
     for kubeconfig in (control_plane.user("user-8knjc", ["team"]), control_plane.token_kubeconfig("user-8knjc")):
         assert os.stat(kubeconfig).st_mode & 0o077 == 0
         with config.new_client_from_config(config_file=str(kubeconfig)) as api_client:
@@ -82,7 +82,7 @@ def test_users_come_by_certificate_and_by_token_and_may_do_nothing_at_first(cont
         assert client.CoreV1Api(api_client).list_namespaced_secret("default").items == []
 
 
-def test_the_audit_log_shows_who_wrote_and_what_came_before_is_left_out(control_plane):
+def test_the_audit_log_shows_writers_since_a_position(control_plane):
     secrets = "/api/v1/namespaces/default/secrets"
     control_plane.api.post(secrets, _secret("before"))
     mark = control_plane.audit_mark()
@@ -105,7 +105,7 @@ def test_a_service_account_gets_a_token_that_works(control_plane):
     assert review["status"]["userInfo"]["username"] == "system:serviceaccount:default:robot"
 
 
-def test_the_api_server_comes_back_with_what_was_written(control_plane):
+def test_a_restarted_api_server_has_its_objects(control_plane):
     control_plane.api.post("/api/v1/namespaces/default/configmaps", {"metadata": {"name": "kept"}})
     control_plane.kill_apiserver()
     control_plane.start_apiserver()
@@ -113,7 +113,7 @@ def test_the_api_server_comes_back_with_what_was_written(control_plane):
 
 
 @pytest.mark.parametrize("rancher", ["2.10.0", pytest.param("2.15.0", marks=pytest.mark.slow)])
-def test_the_furniture_is_complete(rancher):
+def test_the_fixtures_are_complete(rancher):
     with ControlPlane() as control_plane:
         install_fixtures(control_plane, rancher)
         install_fixtures(control_plane, rancher)
@@ -132,7 +132,7 @@ def test_the_furniture_is_complete(rancher):
         assert ("turtles-capi.cattle.io" in groups) == (rancher == "2.15.0")
 
 
-def test_two_at_once_know_nothing_of_each_other(control_plane):
+def test_two_control_planes_are_independent(control_plane):
     with ControlPlane() as other:
         assert other.url != control_plane.url
         other.api.post("/api/v1/namespaces", {"metadata": {"name": "only-here"}})
@@ -147,9 +147,9 @@ def test_two_at_once_know_nothing_of_each_other(control_plane):
 
 
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_nothing_is_left_however_its_owner_ends(signum):
+def test_nothing_is_left_after_its_owner_is_killed(signum):
     owner = subprocess.Popen(
-        [sys.executable, "-c", STARTS_ONE], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        [sys.executable, "-c", OWNER_PROGRAM], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         env=dict(os.environ, PYTHONPATH=str(TESTS)), start_new_session=True)
     try:
         directory, *pids = owner.stdout.readline().split()
@@ -162,7 +162,7 @@ def test_nothing_is_left_however_its_owner_ends(signum):
     assert _eventually(lambda: not any(map(_is_alive, pids)) and not os.path.exists(directory))
 
 
-def test_a_missing_program_is_one_sentence(monkeypatch, tmp_path):
+def test_a_missing_program_is_reported_in_a_sentence(monkeypatch, tmp_path):
     monkeypatch.setenv("KUBEBUILDER_ASSETS", str(tmp_path))
     with pytest.raises(Unavailable, match="no program etcd and no kube-apiserver"):
         ControlPlane().start()

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""In the controller's process where that is possible, as a module where not, and the same result either way."""
+"""Tasks run in the controller's process if possible, otherwise as a module, with the same result."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ import pytest
 from support.cluster import INFO, MODULE, other_interpreter
 from support.fakes import ConnectProxy, FaultInjector, after
 
-BUSY = {"name": "busy", "driver": "digitalocean", "owner": "alice", "secrets": {"accessToken": "a token, of which nothing shows"}}
+BUSY = {"name": "busy", "driver": "digitalocean", "owner": "alice", "secrets": {"accessToken": "a token that is never shown"}}
 
 
 def ways(played):
     return re.findall(r"ranchhand\.rancher\.\w+: (in process|as a module, because of .*)", played.output)
 
 
-def test_which_way_shows_with_vvv(cluster):
+def test_vvv_shows_how_a_task_runs_and_why(cluster):
     other = str(other_interpreter())
     hosts = {"ansible_connection": "local"}
     tasks = {
@@ -55,11 +55,11 @@ def test_which_way_shows_with_vvv(cluster):
 
 
 def _normal(value, names):
-    """A result without what differs from run to run."""
+    """Return a result without the values that differ between runs."""
     if isinstance(value, dict):
         return {
             key: _normal(element, names) for key, element in value.items()
-            if key not in ("created_at", "age") and not (key == "deprecations" and not element)
+            if key not in ("created_at", "age", "age_seconds") and not (key == "deprecations" and not element)
         }
     if isinstance(value, list):
         return [_normal(element, names) for element in value]
@@ -68,7 +68,7 @@ def _normal(value, names):
     return value
 
 
-def test_the_same_result_both_ways(cluster):
+def test_both_ways_return_the_same_result(cluster):
     new = {**BUSY, "name": "both ways", "config": {}, "labels": {"team": "a"}}
     diff = {"diff": True}
     tasks = [
@@ -78,7 +78,7 @@ def test_the_same_result_both_ways(cluster):
         {MODULE: {"credentials": [{**new, "description": "x"}, {**new, "name": "second"}]}, "check_mode": True, **diff},
         {INFO: {"name": "both ways", "references": True}},
         {MODULE: {**new, "driver": "nosuch", "colour": "blue"}}, {MODULE: {**new, "name": "third", "driver": "nosuch"}},
-        {MODULE: {**new, "name": "fourth", "owner": "nobody"}, **diff},
+        {MODULE: {**new, "name": "fourth", "owner": "unprivileged"}, **diff},
         {MODULE: {"name": "held", "state": "absent"}, **diff},  # with a warning
         {MODULE: {"name": "both ways", "state": "absent"}, **diff}, {MODULE: {"name": "both ways", "state": "absent"}},
         {INFO: {}, "environment": {}},
@@ -88,21 +88,21 @@ def test_the_same_result_both_ways(cluster):
     for as_module in (False, True):
         cluster.secret("cc-held1", display_name="held", finalizers=["example.com/hold"])
         played = cluster.play(*tasks, as_module=as_module, arguments=["-vvv"])
-        assert len(ways(played)) == len(tasks) - 2, played.output  # less the assert, and options that make no sense whoever runs
+        assert len(ways(played)) == len(tasks) - 2, played.output  # without the assert, and the options that are rejected first
         assert {way.partition(",")[0] for way in ways(played)} == {"as a module" if as_module else "in process"}
         names = {}
         results.append([_normal(result, names) for result in played.results])
         cluster.api.patch("/api/v1/namespaces/cattle-global-data/secrets/cc-held1", {"metadata": {"finalizers": None}})
     in_process, as_module = results
-    for task, one, other in zip(tasks, in_process, as_module):
-        assert one == other, task
+    for task, expected, result in zip(tasks, in_process, as_module):
+        assert result == expected, task
     assert any("warnings" in result for result in in_process)
     assert "token" not in json.dumps(results[0]).replace("accessToken", "")
 
 
 @pytest.mark.parametrize("as_module", [False, True])
 def test_keywords_of_a_task(cluster, as_module):
-    """run_once, module_defaults by group, loop and register."""
+    """run_once, module_defaults of a group, loop and register have an effect."""
     mark = cluster.control_plane.audit_mark()
     played = cluster.play(
         {INFO: {}, "run_once": True}, {MODULE: {"name": BUSY["name"], "secrets": BUSY["secrets"]}, "run_once": True, "register": "made"},
@@ -112,36 +112,36 @@ def test_keywords_of_a_task(cluster, as_module):
     )
     info, made, *items = played.results
     assert info["credentials"] == [] and made["credential"]["owner"] == "u-wt94n" and made["credential"]["driver"] == "digitalocean", played.output
-    assert [one["credential"]["action"] for one in items[-1]["results"]] == ["deleted", "unchanged"], played.output
-    assert len([one for one in cluster.writes(mark) if one.verb == "create"]) == 1
+    assert [entry["credential"]["action"] for entry in items[-1]["results"]] == ["deleted", "unchanged"], played.output
+    assert len([request for request in cluster.writes(mark) if request.verb == "create"]) == 1
 
 
 def test_items_of_a_loop_share_connections(cluster):
-    """As many connections for twenty items as for one."""
+    """As many connections for twenty items as for entry."""
     loop = {MODULE: {**BUSY, "name": "{{ item }}"}, "loop": [f"number {number}" for number in range(20)]}
     with ConnectProxy() as proxy:
         played = cluster.play(loop, environment={"K8S_AUTH_PROXY": proxy.url})
         assert played.code == 0, played.output
         created = len(proxy.asked)
         cluster.play(loop, environment={"K8S_AUTH_PROXY": proxy.url})
-    # three reads at once, and events; all again for each five seconds that a slow machine needs
+    # three parallel reads, and the watch; again after five seconds on a slow machine
     assert created <= 8 and len(proxy.asked) - created <= 6
 
 
-def test_kubeconfigs_of_one_loop_share_nothing(cluster):
-    admin, nobody = str(cluster.control_plane.kubeconfig), str(cluster.control_plane.user("nobody"))
+def test_items_with_different_kubeconfigs_share_no_connection(cluster):
+    admin, unprivileged = str(cluster.control_plane.kubeconfig), str(cluster.control_plane.user("unprivileged"))
     mark = cluster.control_plane.audit_mark()
-    played = cluster.play({INFO: {"kubeconfig": "{{ item }}"}, "loop": [admin, nobody, admin, nobody], "loop_control": {"label": ""}})
+    played = cluster.play({INFO: {"kubeconfig": "{{ item }}"}, "loop": [admin, unprivileged, admin, unprivileged], "loop_control": {"label": ""}})
     results = played.results[-1]["results"]
     assert [result.get("code") for result in results] == [None, "forbidden", None, "forbidden"], played.output
     users = [event["user"]["username"] for event in cluster.control_plane.audit(mark)
              if event["userAgent"].startswith("ranchhand.rancher") and event["verb"] == "list" and event["objectRef"]["resource"] == "secrets"]
-    assert sorted(set(users)) == ["kubernetes-admin", "nobody"] and users.count("nobody") == 2
+    assert sorted(set(users)) == ["kubernetes-admin", "unprivileged"] and users.count("unprivileged") == 2
 
 
 @pytest.fixture
 def slow(cluster):
-    """Each write takes half a second: 160 over 16 connections take five."""
+    """Each write takes half a second: 160 writes over 16 connections take five seconds."""
     with FaultInjector(cluster.control_plane) as injector:
         injector.rule("POST", after(lambda seen: time.sleep(0.5)), path="/secrets$", times=1000)
         yield {"K8S_AUTH_HOST": injector.options["host"], "K8S_AUTH_API_KEY": injector.options["api_key"]}
@@ -150,8 +150,17 @@ def slow(cluster):
 LONG = {MODULE: {"credentials": [{**BUSY, "name": f"number {number}"} for number in range(160)]}}
 LINE = re.compile(r"cloud_credential: \d+ of 160 done, about \d+ seconds? left")
 
+@pytest.mark.parametrize("poll", [pytest.param(1, id="waited for"), pytest.param(0, id="in the background")])
+def test_modules_of_the_controller_reject_async(cluster, poll):
+    names = ("cloud_credential_rotation", "cloud_credential_rotation_info", "report")
+    played = cluster.play(*({f"ranchhand.rancher.{name}": {}, "async": 60, "poll": poll} for name in names))
+    assert [(result["code"], result["msg"], result["changed"]) for result in played.results] == [
+        ("unsupported", f"{name} runs in the controller's process and cannot run in the background; remove async from the task", False)
+        for name in names
+    ]
 
-def test_progress_without_a_terminal_is_a_line_now_and_then(cluster, slow):
+
+def test_progress_without_a_terminal_is_a_line_every_few_seconds(cluster, slow):
     played = cluster.play(LONG, environment=slow)
     assert played.code == 0 and len(LINE.findall(played.output)) == 1, played.output
     assert "done, about" not in cluster.play(LONG).output
@@ -173,7 +182,7 @@ def test_progress_on_a_terminal_is_a_bar(cluster, slow):
         while True:
             try:
                 more = os.read(leader, 65536)
-            except OSError:  # how Linux says that the other side is closed
+            except OSError:  # Linux reports the closed terminal
                 break
             if not more:
                 break

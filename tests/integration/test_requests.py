@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How many requests everything takes, from the API server's audit log, and how often the client is imported. Times are never asserted."""
+"""Numbers of requests, from the audit log of the API server, and of imports of the client. Times are not asserted."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from support.cluster import INFO, MODULE
 from support.reference_fields import spots
 
 READS = {"list secrets": 1, "list dynamicschemas": 1}
-# Lists of what can refer to a credential, and what is asked about which of these kinds there are.
+# The kinds that can refer to a credential, and the API groups that are read to find out which are installed.
 KINDS = {spot.resource for spot in spots("2.10.0")}
 GROUPS = {(spot.place.group, spot.place.version) for spot in spots("2.15.0")}
 
 
-class Seen:
-    """Requests of the collection since a mark."""
+class Requests:
+    """Requests of the collection since a position in the audit log."""
 
     def __init__(self, cluster, mark):
-        # a watch is told twice: when it begins, and some time later when it ends
+        # a watch is logged when it starts and when it ends
         events = [
             event for event in cluster.control_plane.audit(mark)
             if event["userAgent"].startswith("ranchhand.rancher") and (event["verb"] != "watch" or event["stage"] == "ResponseStarted")
@@ -39,7 +39,7 @@ class Seen:
         return f"{event['verb']} {about['resource']}" if "resource" in about else event["requestURI"]
 
     def take(self, *words):
-        """How many there were whose name has any of these words; they are no longer counted then."""
+        """Return the number of requests whose name contains any of the words, and stop counting them."""
         found = [name for name in self.counts if any(word in name for word in words)]
         return sum(self.counts.pop(name) for name in found)
 
@@ -52,37 +52,37 @@ def play(cluster, *tasks, **options):
     mark = cluster.control_plane.audit_mark()
     played = cluster.play(*tasks, **options)
     assert played.code == 0 and not any(result["failed"] for result in played.results), played.output
-    return Seen(cluster, mark)
+    return Requests(cluster, mark)
 
 
 @pytest.mark.parametrize("as_module", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_one_call(cluster, as_module):
-    """As many requests for hundreds as for one, but for the writes."""
+def test_calls_need_the_same_reads_for_any_number_of_items(cluster, as_module):
+    """Only the number of writes depends on the number of items."""
     for many in ([new(0)], [new(number) for number in range(1, 301)]):
         created = play(cluster, {MODULE: {"credentials": many}}, as_module=as_module).counts
-        again = created.pop("get secrets", 0)  # a name that chance gave away already is looked at, and another one taken
+        again = created.pop("get secrets", 0)  # if a random name is taken, the object is read and another name is chosen
         assert again <= 1 and created == {**READS, "list users": 1, "create secrets": len(many) + again, "watch secrets": 1}
         assert play(cluster, {MODULE: {"credentials": many}}, as_module=as_module).counts == {**READS, "list users": 1}
-        changed = [{**one, "description": "new"} for one in many]
+        changed = [{**entry, "description": "new"} for entry in many]
         assert play(cluster, {MODULE: {"credentials": changed}}, as_module=as_module).counts == {
             **READS, "list users": 1, "patch secrets": len(many)}
     assert play(cluster, {INFO: {}}, as_module=as_module).counts == READS
 
 
-def test_removals(cluster):
-    """References are looked at before the first write and once more behind the marks, for all together."""
+def test_deletions_read_references_twice_for_all_items(cluster):
+    """Before the first write, and after the credentials are marked for deletion."""
     seen = {}
     for count in (1, 20):
         play(cluster, {MODULE: {"credentials": [new(number) for number in range(count)]}})
         gone = [{"name": new(number)["name"]} for number in range(count)]
         seen[count] = play(cluster, {MODULE: {"credentials": gone, "state": "absent"}})
-    for count, one in seen.items():
-        assert one.take("validatingadmission") == 2, one.counts  # whether there is a guard, of either kind
-        assert one.counts.pop("delete secrets") == one.counts.pop("patch secrets") == count
-        assert one.take("list dynamicschemas") == one.counts.pop("list secrets") == 1
-        assert one.take("/apis/") == 2 * len(GROUPS), one.counts
+    for count, requests in seen.items():
+        assert requests.take("validatingadmission") == 2, requests.counts  # whether either policy of the guard is installed
+        assert requests.counts.pop("delete secrets") == requests.counts.pop("patch secrets") == count
+        assert requests.take("list dynamicschemas") == requests.counts.pop("list secrets") == 1
+        assert requests.take("/apis/") == 2 * len(GROUPS), requests.counts
         lists = Counter({f"list {name}": 2 * times for name, times in Counter(kind.plural for kind in KINDS).items()})
-        assert one.counts == lists
+        assert requests.counts == lists
 
 
 def test_a_loop_reads_once(cluster):
@@ -91,7 +91,7 @@ def test_a_loop_reads_once(cluster):
     task = {MODULE: item, "loop": items, "loop_control": {"label": "{{ item.name }}"}}
     for written in ({"create secrets": 20}, {}):
         seen = play(cluster, task)
-        reads = 1 + int(seen.seconds / CACHE_SECONDS)  # one, unless the machine is very slow
+        reads = 1 + int(seen.seconds / CACHE_SECONDS)  # once, unless the machine is very slow
         assert seen.take("list secrets") <= reads and seen.take("list users") <= reads
         assert seen.take("watch secrets") <= (reads if written else 0)
         assert seen.counts == {"list dynamicschemas": 1, **written}
@@ -113,7 +113,7 @@ def test_without_the_right_to_watch_the_list_is_read_again(cluster):
     finally:
         cluster.api.delete(f"{rbac}/clusterroles/no-watch")
         cluster.api.delete(f"{rbac}/clusterrolebindings/no-watch")
-    # whether it may list, and the list
+    # two checks of the permission, and the list
     assert seen.counts == {"list secrets": 3, "list dynamicschemas": 1, "list users": 1, "create secrets": 1, "watch secrets": 1}
 
 

@@ -103,9 +103,9 @@ def status_object(message="", reason=""):
             "POST",
             CLUSTERS,
             403,
-            status_object("the webhook says no"),
+            status_object("denied by the webhook"),
             "forbidden",
-            "this connection may not create clusters.provisioning.cattle.io in namespace fleet-default: the webhook says no",
+            "this connection may not create clusters.provisioning.cattle.io in namespace fleet-default: denied by the webhook",
             id="403",
         ),
         pytest.param(

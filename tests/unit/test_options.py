@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The parser of options: every mistake at once, and no value in any message."""
+"""The parser of options: all validation errors together, and no value in any message."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ DURATIONS = OptionSpec({
 CALL = single_or_list(OptionSpec({"host": {"type": "str"}}), OptionSpec({**ITEM.options, "name": {"type": "str"}}), "items", ("state", "wait"))
 
 
-def mistakes(spec, given_options, **more):
+def validation_errors(spec, given_options, **more):
     with pytest.raises(ValidationErrors) as caught:
         parse_options(spec, given_options, **more)
     return caught.value.messages
 
 
-def test_typed_with_defaults():
+def test_options_are_typed_and_have_defaults():
     assert parse_options(ITEM, {"name": 5, "hold": "Yes", "timeout": " 7 ", "groups": "a, b", "config": None, "inner": {"deep": "no"}}) == {
         "name": "5", "state": "present", "config": None, "wait": True, "timeout": 7, "groups": ["a", "b"], "inner": {"deep": False},
     }
@@ -62,27 +62,27 @@ def test_typed_with_defaults():
         "unknown option nosuch; allowed are config, groups, inner, name, state, timeout, wait",
     ]),
 ])
-def test_every_mistake_is_told(options, expected):
-    assert mistakes(ITEM, options) == expected
+def test_all_errors_are_reported(options, expected):
+    assert validation_errors(ITEM, options) == expected
 
 
-def test_items_are_told_by_index_and_name():
-    assert mistakes(CALL, {"state": "x", "name": "a", "items": [{"name": "good"}, 5, {"name": "bad", "wait": "x"}, {"id": "i"}]}) == [
+def test_items_are_identified_by_index_and_name():
+    assert validation_errors(CALL, {"state": "x", "name": "a", "items": [{"name": "good"}, 5, {"name": "bad", "wait": "x"}, {"id": "i"}]}) == [
         "state must be one of present, absent", "items[1] must be a mapping, not this number", "items[2] (bad): wait must be true or false, not this string",
         "items[3] (i): unknown option id; allowed are config, groups, inner, name, state, timeout, wait", "items and name are mutually exclusive",
     ]
 
 
-def test_what_stands_on_the_call_shows_through():
+def test_options_of_the_call_apply_to_items():
     parsed = parse_options(CALL, {"state": "absent", "items": [{"name": "a"}, {"name": "b", "state": "present", "wait": False}]})
     assert [(item["state"], item["wait"], item["timeout"]) for item in parsed["items"]] == [(None, None, 120), ("present", False, 120)]
 
 
-def test_what_a_check_finds_is_told_with_the_rest():
+def test_errors_of_the_check_are_reported_with_the_others():
     def check(parsed):
         raise ValidationErrors([f"saw {parsed['timeout']}"])
 
-    assert mistakes(ITEM, {"timeout": 3}, check=check) == ["name is required", "saw 3"]
+    assert validation_errors(ITEM, {"timeout": 3}, check=check) == ["name is required", "saw 3"]
 
 
 CANARY = "canary-4711"
@@ -99,7 +99,7 @@ def test_no_value_is_echoed(options, item):
         assert "4711" not in error.message
 
 
-def test_plain_values():
+def test_arguments_become_built_in_types():
     class Text(str):
         pass
 
@@ -108,7 +108,7 @@ def test_plain_values():
 
     converted = to_builtin({Text("a"): [Text("b"), Number(5), True, None, 1.5, (Text("c"),)]})
     assert converted == {"a": ["b", 5, True, None, 1.5, ["c"]]}
-    assert {type(one) for one in converted["a"][:2]} == {str, int}
+    assert {type(value) for value in converted["a"][:2]} == {str, int}
 
 
 def test_durations_are_parsed_to_seconds():
@@ -119,7 +119,7 @@ def test_durations_are_parsed_to_seconds():
 
 def test_invalid_durations_are_reported_with_an_example():
     example = "must be a number with a unit, such as 30s, 15m, 24h, 90d or 2w"
-    assert mistakes(DURATIONS, {"settle": 60, "max_age": "3651d", "policies": [{"max_age": True}, {}]}) == [
+    assert validation_errors(DURATIONS, {"settle": 60, "max_age": "3651d", "policies": [{"max_age": True}, {}]}) == [
         f"settle {example}", "max_age must not be longer than 3650d", f"policies[0]: max_age {example}", "policies[1]: max_age is required",
     ]
 
