@@ -29,12 +29,23 @@ def _play(cluster, faults, *tasks, **options):
 
 
 def _new(name, **more):
-    return {MODULE: {"name": name, "driver": "digitalocean", "owner": "alice", "secrets": {"accessToken": f"token of {name}"}, **more}}
+    return {
+        MODULE: {
+            "name": name,
+            "driver": "digitalocean",
+            "owner": "alice",
+            "secrets": {"accessToken": f"token of {name}"},
+            **more,
+        }
+    }
 
 
 def _named(cluster):
     """Return (display name, id) of all stored credentials; a duplicate name is in it twice."""
-    return sorted((entry["metadata"]["annotations"]["field.cattle.io/name"], entry["metadata"]["name"]) for entry in cluster.secrets())
+    return sorted(
+        (entry["metadata"]["annotations"]["field.cattle.io/name"], entry["metadata"]["name"])
+        for entry in cluster.secrets()
+    )
 
 
 def _item(result):
@@ -44,13 +55,17 @@ def _item(result):
 
 def _code(result):
     assert "code" in result, result
-    assert "\n" not in result["msg"] and "Traceback" not in result["msg"] and "internal error" not in result["msg"], result
+    assert "\n" not in result["msg"] and "Traceback" not in result["msg"] and "internal error" not in result["msg"], (
+        result
+    )
     return result["code"]
 
 
 def test_every_write_whose_reply_is_lost_is_done_once_and_reported(cluster, faults):
     for name in ("patched", "deleted", "held"):
-        cluster.secret(f"cc-{name}", display_name=name, **({"finalizers": ["example.com/hold"]} if name == "held" else {}))
+        cluster.secret(
+            f"cc-{name}", display_name=name, **({"finalizers": ["example.com/hold"]} if name == "held" else {})
+        )
     for method in ("POST", "PATCH", "DELETE"):
         for action in (faults.lose_reply, cut):
             faults.rule(method, action, path=f"{SECRETS}(/cc-(patched|deleted)|$)")
@@ -58,14 +73,22 @@ def test_every_write_whose_reply_is_lost_is_done_once_and_reported(cluster, faul
     release = threading.Timer(3, lambda: cluster.api.patch(f"{SECRETS}/cc-held", {"metadata": {"finalizers": None}}))
     faults.rule("DELETE", after(lambda seen: release.start()), path="/cc-held")
     played = _play(
-        cluster, faults, _new("created"), {MODULE: {"name": "patched", "description": "new", "secrets": {"accessToken": "new"}}},
-        {MODULE: {"name": "deleted", "state": "absent"}}, {MODULE: {"name": "held", "state": "absent", "wait": True, "wait_sleep": "1s"}},
+        cluster,
+        faults,
+        _new("created"),
+        {MODULE: {"name": "patched", "description": "new", "secrets": {"accessToken": "new"}}},
+        {MODULE: {"name": "deleted", "state": "absent"}},
+        {MODULE: {"name": "held", "state": "absent", "wait": True, "wait_sleep": "1s"}},
     )
     items = [_item(result) for result in played.results]
     assert [item["action"] for item in items] == ["created", "updated", "deleted", "deleted"]
     assert all(result["changed"] for result in played.results)
     assert items[1]["changed_fields"] == ["accessToken", "description"]
-    assert [method for method in ("POST", "PATCH", "DELETE") if len([request for request in faults.seen if request.method == method]) < 2] == []
+    assert [
+        method
+        for method in ("POST", "PATCH", "DELETE")
+        if len([request for request in faults.seen if request.method == method]) < 2
+    ] == []
     # cc-held is gone too: the run waited for its finalizer
     assert _named(cluster) == [("created", items[0]["id"].partition(":")[2]), ("patched", "cc-patched")]
     assert decoded(cluster.stored("cc-patched")) == {KEY: "new"}
@@ -78,14 +101,34 @@ def test_concurrent_changes_of_another_client_are_preserved(cluster, faults):
     def meanwhile(identifier, patch):
         return after(lambda seen: cluster.api.patch(f"{SECRETS}/{identifier}", patch))
 
-    faults.rule("PATCH", meanwhile("cc-annotated", {"metadata": {"annotations": {"field.cattle.io/projectId": "local:p-1"}}}), "/cc-annotated")
-    faults.rule("PATCH", meanwhile("cc-same", {"stringData": {KEY: "theirs"}, "metadata": {"labels": {"theirs": "1"}}}), "/cc-same")
-    faults.rule("DELETE", meanwhile("cc-renamed", {"metadata": {"annotations": {"field.cattle.io/description": "x"}}}), "/cc-renamed")
-    faults.rule("DELETE", after(lambda seen: cluster.api.delete(f"{SECRETS}/cc-gone"), reply(409, "it is another version", "Conflict")), "/cc-gone")
+    faults.rule(
+        "PATCH",
+        meanwhile("cc-annotated", {"metadata": {"annotations": {"field.cattle.io/projectId": "local:p-1"}}}),
+        "/cc-annotated",
+    )
+    faults.rule(
+        "PATCH",
+        meanwhile("cc-same", {"stringData": {KEY: "theirs"}, "metadata": {"labels": {"theirs": "1"}}}),
+        "/cc-same",
+    )
+    faults.rule(
+        "DELETE",
+        meanwhile("cc-renamed", {"metadata": {"annotations": {"field.cattle.io/description": "x"}}}),
+        "/cc-renamed",
+    )
+    faults.rule(
+        "DELETE",
+        after(lambda seen: cluster.api.delete(f"{SECRETS}/cc-gone"), reply(409, "it is another version", "Conflict")),
+        "/cc-gone",
+    )
     change = {"secrets": {"accessToken": "ours"}}
     played = _play(
-        cluster, faults, {MODULE: {"name": "annotated", **change}}, {MODULE: {"name": "same", **change}},
-        {MODULE: {"name": "renamed", "state": "absent"}}, {MODULE: {"name": "gone", "state": "absent"}},
+        cluster,
+        faults,
+        {MODULE: {"name": "annotated", **change}},
+        {MODULE: {"name": "same", **change}},
+        {MODULE: {"name": "renamed", "state": "absent"}},
+        {MODULE: {"name": "gone", "state": "absent"}},
     )
     assert [_item(result)["action"] for result in played.results] == ["updated", "updated", "deleted", "deleted"]
     annotated, same = cluster.stored("cc-annotated"), cluster.stored("cc-same")
@@ -99,10 +142,15 @@ def test_a_credential_that_is_referenced_in_the_meantime_is_not_deleted(cluster,
     cluster.secret("cc-used", display_name="used")
 
     def use(seen):
-        cluster.api.post("/apis/provisioning.cattle.io/v1/namespaces/fleet-default/clusters", {
-            "apiVersion": "provisioning.cattle.io/v1", "kind": "Cluster", "metadata": {"name": "prod"},
-            "spec": {"cloudCredentialSecretName": "cattle-global-data:cc-used"},
-        })
+        cluster.api.post(
+            "/apis/provisioning.cattle.io/v1/namespaces/fleet-default/clusters",
+            {
+                "apiVersion": "provisioning.cattle.io/v1",
+                "kind": "Cluster",
+                "metadata": {"name": "prod"},
+                "spec": {"cloudCredentialSecretName": "cattle-global-data:cc-used"},
+            },
+        )
         cluster.api.patch(f"{SECRETS}/cc-used", {"metadata": {"annotations": {"example.com/used": "yes"}}})
 
     faults.rule("DELETE", after(use))
@@ -116,15 +164,31 @@ def test_conflicts_are_retried_a_bounded_number_of_times(cluster, faults):
     for name in ("endless", "vanished"):
         cluster.secret(f"cc-{name}", display_name=name)
     count = iter(range(1000))
-    faults.rule("PATCH", after(lambda seen: cluster.api.patch(f"{SECRETS}/cc-endless", {"metadata": {"labels": {"count": str(next(count))}}})),
-                "/cc-endless", times=1000)
-    faults.rule("PATCH", after(lambda seen: cluster.api.delete(f"{SECRETS}/cc-vanished"), reply(409, "another version", "Conflict")), "/cc-vanished")
-    quota = reply(409, "Operation cannot be fulfilled on resourcequotas \"q\": the object has been modified", "Conflict")
+    faults.rule(
+        "PATCH",
+        after(
+            lambda seen: cluster.api.patch(
+                f"{SECRETS}/cc-endless", {"metadata": {"labels": {"count": str(next(count))}}}
+            )
+        ),
+        "/cc-endless",
+        times=1000,
+    )
+    faults.rule(
+        "PATCH",
+        after(lambda seen: cluster.api.delete(f"{SECRETS}/cc-vanished"), reply(409, "another version", "Conflict")),
+        "/cc-vanished",
+    )
+    quota = reply(409, 'Operation cannot be fulfilled on resourcequotas "q": the object has been modified', "Conflict")
     faults.rule("POST", quota, about="once", times=1)
     faults.rule("POST", quota, about="always", times=1000)
     played = _play(
-        cluster, faults, {MODULE: {"name": "endless", "description": "x"}}, {MODULE: {"name": "vanished", "description": "x"}},
-        _new("once"), _new("always"),
+        cluster,
+        faults,
+        {MODULE: {"name": "endless", "description": "x"}},
+        {MODULE: {"name": "vanished", "description": "x"}},
+        _new("once"),
+        _new("always"),
     )
     endless, vanished, once, always = played.results
     for result in (endless, vanished, always):
@@ -152,10 +216,15 @@ def test_retries_wait_as_long_as_the_server_asks(cluster, faults):
 def test_other_items_are_processed_after_a_failure(cluster, faults):
     faults.rule("POST", reply(422, "no more room", "Invalid"), about=_annotation("two"), times=1000)
     items = [_new(name)[MODULE] for name in ("one", "two", "three")]
-    first, second = _play(cluster, faults, {MODULE: {"credentials": items}}, {MODULE: {"credentials": items}, "check_mode": True}).results
+    first, second = _play(
+        cluster, faults, {MODULE: {"credentials": items}}, {MODULE: {"credentials": items}, "check_mode": True}
+    ).results
     assert (_code(first), first["changed"]) == ("partial", True), first
     assert [(entry["name"], entry["action"], entry.get("code")) for entry in first["credentials"]] == [
-        ("one", "created", None), ("two", "failed", "invalid"), ("three", "created", None)]
+        ("one", "created", None),
+        ("two", "failed", "invalid"),
+        ("three", "created", None),
+    ]
     assert "credentials[1] (two): " in first["msg"] and "no more room" in first["msg"]
     assert [entry["action"] for entry in second["credentials"]] == ["unchanged", "created", "unchanged"]
 
@@ -197,7 +266,10 @@ def test_two_runs_that_create_the_same_credential_keep_a_single_copy(cluster, fa
         else:
             if modified:
                 for _name, identifier in _named(cluster):
-                    cluster.api.patch(f"{SECRETS}/{identifier}", {"metadata": {"annotations": {"field.cattle.io/projectId": "local:p-1"}}})
+                    cluster.api.patch(
+                        f"{SECRETS}/{identifier}",
+                        {"metadata": {"annotations": {"field.cattle.io/projectId": "local:p-1"}}},
+                    )
             touched.set()
         return answer
 
@@ -206,7 +278,11 @@ def test_two_runs_that_create_the_same_credential_keep_a_single_copy(cluster, fa
             return faults.forward(seen)
         if first_lists and not listed.is_set():
             answer = faults.forward(seen)
-            if b'"items":[]' not in answer[2].replace(b" ", b"") and "limit" in seen.path and "fieldSelector" not in seen.path:
+            if (
+                b'"items":[]' not in answer[2].replace(b" ", b"")
+                and "limit" in seen.path
+                and "fieldSelector" not in seen.path
+            ):
                 listed.set()
             return answer
         touched.wait(20)
@@ -217,7 +293,7 @@ def test_two_runs_that_create_the_same_credential_keep_a_single_copy(cluster, fa
     with concurrent.futures.ThreadPoolExecutor(2) as executor:
         runs = [run.result() for run in [executor.submit(_play, cluster, faults, _new("twin")) for _unused in range(2)]]
     items = [_item(run.result) for run in runs]
-    (_name, identifier), = _named(cluster)
+    ((_name, identifier),) = _named(cluster)
     assert {item["id"] for item in items} == {f"cattle-global-data:{identifier}"}
     assert sorted(item["action"] for item in items) == ["created", "unchanged"]
 
@@ -227,7 +303,10 @@ def test_two_runs_that_create_the_same_list(cluster):
     for round_ in range(2):
         items = [_new(f"{round_} {name}")[MODULE] for name in names]
         with concurrent.futures.ThreadPoolExecutor(2) as executor:
-            runs = [run.result() for run in [executor.submit(cluster.play, {MODULE: {"credentials": items}}) for _unused in range(2)]]
+            runs = [
+                run.result()
+                for run in [executor.submit(cluster.play, {MODULE: {"credentials": items}}) for _unused in range(2)]
+            ]
         here = [(name, identifier) for name, identifier in _named(cluster) if name.startswith(str(round_))]
         assert sorted(name for name, _id in here) == sorted(item["name"] for item in items)
         for run in runs:

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Other clients start to use credentials while they are being deleted: no object may refer to a deleted credential.
 
-The invariants are those of tests/unit/delete_model.py. RANCHHAND_SOAK=1 makes thousands of attempts and prints their outcomes.
+The invariants are those of tests/unit/delete_model.py. RANCHHAND_SOAK=1 makes thousands of attempts and prints their
+outcomes.
 """
 
 from __future__ import annotations
@@ -71,7 +72,11 @@ class SlowAdmission(Proxy):
     def answer(self, seen):
         time.sleep(random.uniform(0, DELAY))
         review = json.loads(seen.body)
-        content = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": {"uid": review["request"]["uid"], "allowed": True}}
+        content = {
+            "apiVersion": "admission.k8s.io/v1",
+            "kind": "AdmissionReview",
+            "response": {"uid": review["request"]["uid"], "allowed": True},
+        }
         return 200, {"Content-Type": "application/json"}, json.dumps(content).encode()
 
 
@@ -84,13 +89,27 @@ def slow(cluster, tmp_path):
     (tmp_path / "tls.key").write_bytes(key)
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(tmp_path / "tls.crt", tmp_path / "tls.key")
-    rules = [{"apiGroups": [group], "apiVersions": ["*"], "operations": ["CREATE"], "resources": [resource]}
-             for group, resource in (("management.cattle.io", "nodetemplates"), ("provisioning.cattle.io", "clusters"))]
+    rules = [
+        {"apiGroups": [group], "apiVersions": ["*"], "operations": ["CREATE"], "resources": [resource]}
+        for group, resource in (("management.cattle.io", "nodetemplates"), ("provisioning.cattle.io", "clusters"))
+    ]
     with SlowAdmission(tls=tls) as server:
-        cluster.api.post(WEBHOOKS, {"metadata": {"name": "slow"}, "webhooks": [{
-            "name": "slow.example.com", "sideEffects": "None", "admissionReviewVersions": ["v1"], "timeoutSeconds": 10, "rules": rules,
-            "clientConfig": {"url": server.url, "caBundle": base64.b64encode(authority.pem).decode()},
-        }]})
+        cluster.api.post(
+            WEBHOOKS,
+            {
+                "metadata": {"name": "slow"},
+                "webhooks": [
+                    {
+                        "name": "slow.example.com",
+                        "sideEffects": "None",
+                        "admissionReviewVersions": ["v1"],
+                        "timeoutSeconds": 10,
+                        "rules": rules,
+                        "clientConfig": {"url": server.url, "caBundle": base64.b64encode(authority.pem).decode()},
+                    }
+                ],
+            },
+        )
         deadline = time.monotonic() + 20
         while not server.seen:
             assert time.monotonic() < deadline
@@ -114,13 +133,37 @@ def install(cluster, settle):
 
 def begin_to_use(api, credential, name):
     """Create an object that refers to a credential, as other clients do; return the error message, or None."""
-    path, kind, spec = random.choice([
-        (TEMPLATES, "NodeTemplate", {"cloudCredentialName": f"cattle-global-data:{credential}"}),
-        (CLUSTERS, "Cluster", {"cloudCredentialSecretName": f"cattle-global-data:{credential}"}),
-        (CLUSTERS, "Cluster", {"rkeConfig": {"machinePools": [{"name": "a", "cloudCredentialSecretName": f"cattle-global-data:{credential}"}]}}),
-    ]) if name != "probe" else (TEMPLATES, "NodeTemplate", {})
+    path, kind, spec = (
+        random.choice(
+            [
+                (TEMPLATES, "NodeTemplate", {"cloudCredentialName": f"cattle-global-data:{credential}"}),
+                (CLUSTERS, "Cluster", {"cloudCredentialSecretName": f"cattle-global-data:{credential}"}),
+                (
+                    CLUSTERS,
+                    "Cluster",
+                    {
+                        "rkeConfig": {
+                            "machinePools": [
+                                {"name": "a", "cloudCredentialSecretName": f"cattle-global-data:{credential}"}
+                            ]
+                        }
+                    },
+                ),
+            ]
+        )
+        if name != "probe"
+        else (TEMPLATES, "NodeTemplate", {})
+    )
     try:
-        api.post(path, {"apiVersion": f"{path.split('/')[2]}/{path.split('/')[3]}", "kind": kind, "metadata": {"name": name}, "spec": spec})
+        api.post(
+            path,
+            {
+                "apiVersion": f"{path.split('/')[2]}/{path.split('/')[3]}",
+                "kind": kind,
+                "metadata": {"name": name},
+                "spec": spec,
+            },
+        )
     except ApiError as error:
         if error.status == 409 and name == "probe":
             return None
@@ -131,10 +174,17 @@ def begin_to_use(api, credential, name):
 def dangling(api):
     """Return the objects that refer to a deleted credential."""
     there = {entry["metadata"]["name"] for entry in api.get(SECRETS)["items"]}
-    used = [(entry["metadata"]["name"], entry["spec"].get("cloudCredentialName")) for entry in api.get(TEMPLATES)["items"]]
+    used = [
+        (entry["metadata"]["name"], entry["spec"].get("cloudCredentialName")) for entry in api.get(TEMPLATES)["items"]
+    ]
     for entry in api.get(CLUSTERS)["items"]:
         pools = entry["spec"].get("rkeConfig", {}).get("machinePools", [{}])
-        used.append((entry["metadata"]["name"], entry["spec"].get("cloudCredentialSecretName") or pools[0].get("cloudCredentialSecretName")))
+        used.append(
+            (
+                entry["metadata"]["name"],
+                entry["spec"].get("cloudCredentialSecretName") or pools[0].get("cloudCredentialSecretName"),
+            )
+        )
     return [(name, credential) for name, credential in used if credential.partition(":")[2] not in there]
 
 
@@ -145,7 +195,10 @@ def in_parallel(function, arguments):
 
 def empty(api):
     for path in (TEMPLATES, CLUSTERS, SECRETS):
-        in_parallel(lambda name, path=path: api.delete(f"{path}/{name}"), [entry["metadata"]["name"] for entry in api.get(path)["items"]])
+        in_parallel(
+            lambda name, path=path: api.delete(f"{path}/{name}"),
+            [entry["metadata"]["name"] for entry in api.get(path)["items"]],
+        )
 
 
 def attack(cluster, number, size):
@@ -165,7 +218,12 @@ def attack(cluster, number, size):
     threads = [threading.Thread(target=use, args=(user,)) for user in range(USERS)]
     for thread in threads:
         thread.start()
-    result = task(manage_cloud_credentials, CLOUD_CREDENTIAL, cluster.control_plane.kubeconfig, {"state": "absent", "credentials": [{"id": name} for name in names]})
+    result = task(
+        manage_cloud_credentials,
+        CLOUD_CREDENTIAL,
+        cluster.control_plane.kubeconfig,
+        {"state": "absent", "credentials": [{"id": name} for name in names]},
+    )
     time.sleep(DELAY)
     done.set()
     for thread in threads:
@@ -182,13 +240,19 @@ def test_no_client_uses_a_deleted_credential_with_the_guard(guarded, capsys):
         assert not dangling(guarded.api)
         assert result.get("code", "in_use") == "in_use", result["msg"][:2000]
         stored = {entry["metadata"]["name"]: entry["metadata"]["annotations"] for entry in guarded.secrets()}
-        users = {entry["metadata"]["name"] for path in (TEMPLATES, CLUSTERS) for entry in guarded.api.get(path)["items"]}
+        users = {
+            entry["metadata"]["name"] for path in (TEMPLATES, CLUSTERS) for entry in guarded.api.get(path)["items"]
+        }
         for item in result["credentials"]:
             name = item["id"].partition(":")[2]
             counts[item["action"]] += 1
             assert item["action"] in ("deleted", "refused") and (item["action"] == "refused") == (name in stored)
             if item["action"] == "refused":  # with the reason, and without annotations of the run
-                assert item["references"] and {entry["name"] for entry in item["references"]} <= users and item["references"][0]["name"] in item["msg"]
+                assert (
+                    item["references"]
+                    and {entry["name"] for entry in item["references"]} <= users
+                    and item["references"][0]["name"] in item["msg"]
+                )
                 assert not [key for key in stored[name] if key.startswith("ranchhand")]
         marked = set(guarded.api.get(f"{CONFIG_MAPS}/{DELETION_LIST}")["data"])
         assert not marked & set(stored)
@@ -217,15 +281,33 @@ def test_dangling_references_are_found_without_the_settle_time(guarded):
 def _create(kubeconfig, names):
     results = []
     for name in names:
-        results.append(task(manage_node_templates, NODE_TEMPLATE, kubeconfig, {
-            "name": f"of {name}", "driver": "digitalocean", "owner": "u-wt94n", "cloud_credential": name, "config": {"region": "fra1"},
-        }))
+        results.append(
+            task(
+                manage_node_templates,
+                NODE_TEMPLATE,
+                kubeconfig,
+                {
+                    "name": f"of {name}",
+                    "driver": "digitalocean",
+                    "owner": "u-wt94n",
+                    "cloud_credential": name,
+                    "config": {"region": "fra1"},
+                },
+            )
+        )
     return results
 
 
 def _delete(kubeconfig, names):
     time.sleep(random.uniform(0, 0.6))
-    return [task(manage_cloud_credentials, CLOUD_CREDENTIAL, kubeconfig, {"state": "absent", "credentials": [{"id": name} for name in names]})]
+    return [
+        task(
+            manage_cloud_credentials,
+            CLOUD_CREDENTIAL,
+            kubeconfig,
+            {"state": "absent", "credentials": [{"id": name} for name in names]},
+        )
+    ]
 
 
 def test_two_runs_of_this_collection_need_no_guard(slow, capsys):
@@ -239,18 +321,32 @@ def test_two_runs_of_this_collection_need_no_guard(slow, capsys):
             in_parallel(lambda name: cluster.secret(name, display_name=name), names)
             random.shuffle(names)
             runs = [pool.submit(_create, kubeconfig, names[part::3]) for part in range(3)]
-            deletion, = pool.submit(_delete, kubeconfig, names).result()
+            (deletion,) = pool.submit(_delete, kubeconfig, names).result()
             creations = [creation for run in runs for creation in run.result()]
             assert not dangling(cluster.api)
             stored = {entry["metadata"]["name"]: entry["metadata"]["annotations"] for entry in cluster.secrets()}
-            assert not [key for annotations in stored.values() for key in annotations if key.startswith("ranchhand")], "an annotation is left"
+            assert not [key for annotations in stored.values() for key in annotations if key.startswith("ranchhand")], (
+                "an annotation is left"
+            )
             for item in deletion["credentials"]:
-                counts[f"delete {item['action']}" + (", announced" if "about to be used" in item.get("msg", "") else "")] += 1
-                assert item["action"] in ("deleted", "refused", "failed") and (item["action"] == "deleted") == (item["id"].partition(":")[2] not in stored)
-                assert item["action"] == "deleted" or item["code"] == "in_use" and ("is in use by" in item["msg"] or "is about to be used" in item["msg"]), item
+                counts[
+                    f"delete {item['action']}" + (", announced" if "about to be used" in item.get("msg", "") else "")
+                ] += 1
+                assert item["action"] in ("deleted", "refused", "failed") and (item["action"] == "deleted") == (
+                    item["id"].partition(":")[2] not in stored
+                )
+                assert (
+                    item["action"] == "deleted"
+                    or item["code"] == "in_use"
+                    and ("is in use by" in item["msg"] or "is about to be used" in item["msg"])
+                ), item
             for entry in creations:
                 counts["create " + ("created" if entry["changed"] else entry["code"])] += 1
-                assert entry["changed"] or entry["code"] in ("conflict", "not_found") and ("deleted" in entry["msg"] or "does not exist" in entry["msg"]), entry
+                assert (
+                    entry["changed"]
+                    or entry["code"] in ("conflict", "not_found")
+                    and ("deleted" in entry["msg"] or "does not exist" in entry["msg"])
+                ), entry
             empty(cluster.api)
     with capsys.disabled():
         print(f"\nbetween two runs: {dict(counts)}, 0 dangling")

@@ -31,7 +31,9 @@ from support.cluster import INFO, MODULE, SECRETS, Cluster
 from support.fakes import ConnectProxy, FaultInjector, basic, reply
 
 MASTERS = ["system:masters"]
-WAYS = pytest.mark.parametrize("as_module", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["in process", "as a module"])
+WAYS = pytest.mark.parametrize(
+    "as_module", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["in process", "as a module"]
+)
 
 
 @pytest.fixture(autouse=True)
@@ -50,8 +52,11 @@ class Credentials:
         self.mapping = json.loads(self.path.read_text())
         user, cluster = self.mapping["users"][0]["user"], self.mapping["clusters"][0]["cluster"]
         self.files = {}
-        for option, owner, key in (("client_cert", user, "client-certificate-data"), ("client_key", user, "client-key-data"),
-                                   ("ca_cert", cluster, "certificate-authority-data")):
+        for option, owner, key in (
+            ("client_cert", user, "client-certificate-data"),
+            ("client_key", user, "client-key-data"),
+            ("ca_cert", cluster, "certificate-authority-data"),
+        ):
             path = folder / f"{name}.{option}"
             path.write_bytes(base64.b64decode(owner[key]))
             self.files[option] = str(path)
@@ -87,7 +92,14 @@ def _script(path, text):
 
 
 def _exec(command, **more):
-    return {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": command, "interactiveMode": "Never", **more}}
+    return {
+        "exec": {
+            "apiVersion": "client.authentication.k8s.io/v1",
+            "command": command,
+            "interactiveMode": "Never",
+            **more,
+        }
+    }
 
 
 def _exec_credential(**status):
@@ -108,15 +120,21 @@ def test_all_ways_to_authenticate_without_temporary_files(cluster, tmp_path, as_
 
     token, ca, url = control_plane.token, str(control_plane.ca_file), control_plane.url
     by_path, inline, text, as_json, files, contexts, adjacent, plugin, trusting = map(
-        user, ("path", "inline", "text", "json", "files", "contexts", "adjacent", "plugin", "trusting"))
+        user, ("path", "inline", "text", "json", "files", "contexts", "adjacent", "plugin", "trusting")
+    )
     two = {**contexts.mapping, "current-context": "wrong"}
     two["contexts"] = [*two["contexts"], {"name": "wrong", "context": {"cluster": "ranchhand", "user": "unprivileged"}}]
     two["users"] = [*two["users"], {"name": "unprivileged", "user": {"token": "wrong"}}]
     relative = adjacent.with_user({"client-certificate": "adjacent.client_cert", "client-key": "adjacent.client_key"})
-    relative["clusters"] = [{"name": "ranchhand", "cluster": {"server": url, "certificate-authority": "adjacent.ca_cert"}}]
+    relative["clusters"] = [
+        {"name": "ranchhand", "cluster": {"server": url, "certificate-authority": "adjacent.ca_cert"}}
+    ]
     (tmp_path / "relative.yaml").write_text(yaml.safe_dump(relative))
     (tmp_path / "token").write_text(token)
-    pem = {key: Path(plugin.files[option]).read_text() for key, option in (("clientCertificateData", "client_cert"), ("clientKeyData", "client_key"))}
+    pem = {
+        key: Path(plugin.files[option]).read_text()
+        for key, option in (("clientCertificateData", "client_cert"), ("clientKeyData", "client_key"))
+    }
     (tmp_path / "certificate.json").write_text(_exec_credential(**pem))
     (tmp_path / "token.json").write_text(_exec_credential(token=token))
     untrusted = {**trusting.mapping, "clusters": [{"name": "ranchhand", "cluster": {"server": url}}]}
@@ -137,19 +155,32 @@ def test_all_ways_to_authenticate_without_temporary_files(cluster, tmp_path, as_
         ({"host": url + "/", "api_key": token + "\n", "ssl_ca_cert": ca}, admin),
         ({"host": url, "api_key": token, "verify_ssl": False}, admin),
         ({"host": url, **files.files}, ("files", None)),
-        ({"impersonate_user": "someone", "impersonate_groups": ["system:masters", "team"], "kubeconfig": inline.mapping},
-         ("inline", ("someone", ["system:authenticated", "system:masters", "team"]))),
+        (
+            {
+                "impersonate_user": "someone",
+                "impersonate_groups": ["system:masters", "team"],
+                "kubeconfig": inline.mapping,
+            },
+            ("inline", ("someone", ["system:authenticated", "system:masters", "team"])),
+        ),
     ]
     if as_module:  # each takes a second
         cases = cases[1::3]
     mark = control_plane.audit_mark()
     with _watched(tmp_path / "tmp") as written:
         played = cluster.play(
-            *[{INFO: {"id": f"cc-case{number}", **options}} for number, (options, _user) in enumerate(cases)], as_module=as_module,
-            variables={"as_json": json.dumps(as_json.mapping)}, environment={"K8S_AUTH_KUBECONFIG": "/nowhere", "TMPDIR": str(tmp_path / "tmp")})
+            *[{INFO: {"id": f"cc-case{number}", **options}} for number, (options, _user) in enumerate(cases)],
+            as_module=as_module,
+            variables={"as_json": json.dumps(as_json.mapping)},
+            environment={"K8S_AUTH_KUBECONFIG": "/nowhere", "TMPDIR": str(tmp_path / "tmp")},
+        )
     assert [(task["status"], task["result"].get("msg")) for task in played.tasks] == [("ok", None)] * len(cases)
     assert "WARNING" not in played.output and "Warning" not in played.output
-    users = {event["requestURI"].rpartition("cc-case")[2]: _who(event) for event in control_plane.audit(mark) if "/cc-case" in event["requestURI"]}
+    users = {
+        event["requestURI"].rpartition("cc-case")[2]: _who(event)
+        for event in control_plane.audit(mark)
+        if "/cc-case" in event["requestURI"]
+    }
     assert users == {str(number): expected for number, (_options, expected) in enumerate(cases)}
     # except files of ansible-core, and Python's check of whether the folder is writable
     assert not {name for name in written if not re.fullmatch("ansible.*|pymp-.*|[a-z0-9_]{8}", name)}
@@ -158,33 +189,67 @@ def test_all_ways_to_authenticate_without_temporary_files(cluster, tmp_path, as_
 def test_environment_variables(cluster, monkeypatch):
     """All are read; options of the task override them; an empty variable is not set."""
     control_plane = cluster.control_plane
-    empty = {f"K8S_AUTH_{name}": "" for name in ("KUBECONFIG", "VERIFY_SSL", "CONTEXT", "PROXY", "IMPERSONATE_USER", "IMPERSONATE_GROUPS")}
+    empty = {
+        f"K8S_AUTH_{name}": ""
+        for name in ("KUBECONFIG", "VERIFY_SSL", "CONTEXT", "PROXY", "IMPERSONATE_USER", "IMPERSONATE_GROUPS")
+    }
     environment = {**empty, "K8S_AUTH_HOST": control_plane.url, "K8S_AUTH_API_KEY": control_plane.token}
     trusted = {"K8S_AUTH_SSL_CA_CERT": str(control_plane.ca_file)}
     refused = cluster.play({INFO: {}}, environment=environment).result
-    allowed = cluster.play({INFO: {}}, {INFO: {"host": "https://127.0.0.1:1", "kubeconfig": None, "api_key": "x", "context": ""}},
-                           environment={**environment, **trusted}).results
+    allowed = cluster.play(
+        {INFO: {}},
+        {INFO: {"host": "https://127.0.0.1:1", "kubeconfig": None, "api_key": "x", "context": ""}},
+        environment={**environment, **trusted},
+    ).results
     assert refused["code"] == "unreachable" and "certificate is not trusted" in refused["msg"], refused
-    assert allowed[0]["credentials"] == [] and allowed[1]["code"] == "unreachable" and ":1 " in allowed[1]["msg"], allowed
+    assert allowed[0]["credentials"] == [] and allowed[1]["code"] == "unreachable" and ":1 " in allowed[1]["msg"], (
+        allowed
+    )
     variables = {
-        "KUBECONFIG": "/a", "CONTEXT": "b", "HOST": "https://c", "API_KEY": "d", "USERNAME": "e", "PASSWORD": "f", "VERIFY_SSL": "no", "SSL_CA_CERT": "/g",
-        "CERT_FILE": "/h", "KEY_FILE": "/i", "PROXY": "http://j", "NO_PROXY": "k,l", "IMPERSONATE_USER": "m", "IMPERSONATE_GROUPS": "n,o",
+        "KUBECONFIG": "/a",
+        "CONTEXT": "b",
+        "HOST": "https://c",
+        "API_KEY": "d",
+        "USERNAME": "e",
+        "PASSWORD": "f",
+        "VERIFY_SSL": "no",
+        "SSL_CA_CERT": "/g",
+        "CERT_FILE": "/h",
+        "KEY_FILE": "/i",
+        "PROXY": "http://j",
+        "NO_PROXY": "k,l",
+        "IMPERSONATE_USER": "m",
+        "IMPERSONATE_GROUPS": "n,o",
         "PROXY_HEADERS_PROXY_BASIC_AUTH": "p:q",
     }
     for name, value in variables.items():
         monkeypatch.setenv(f"K8S_AUTH_{name}", value)
     assert connection_options({"context": "given"}) == {
-        "kubeconfig": "/a", "context": "given", "host": "https://c", "api_key": "d", "username": "e", "password": "f", "validate_certs": False,
-        "ca_cert": "/g", "client_cert": "/h", "client_key": "/i", "proxy": "http://j", "no_proxy": "k,l", "impersonate_user": "m",
-        "impersonate_groups": ["n", "o"], "proxy_headers": {"proxy_basic_auth": "p:q", "basic_auth": None, "user_agent": None},
+        "kubeconfig": "/a",
+        "context": "given",
+        "host": "https://c",
+        "api_key": "d",
+        "username": "e",
+        "password": "f",
+        "validate_certs": False,
+        "ca_cert": "/g",
+        "client_cert": "/h",
+        "client_key": "/i",
+        "proxy": "http://j",
+        "no_proxy": "k,l",
+        "impersonate_user": "m",
+        "impersonate_groups": ["n", "o"],
+        "proxy_headers": {"proxy_basic_auth": "p:q", "basic_auth": None, "user_agent": None},
     }
 
 
 def test_parity_with_kubernetes_core(monkeypatch):
-    """Names, aliases, types, variables; without persist_config, which writes files, and use_environment, which is ours."""
+    """Same names, aliases, types and variables, except persist_config, which writes files, and use_environment."""
     path = os.environ.get("RANCHHAND_KUBERNETES_CORE")
     if not path:
-        assert os.environ.get("CI", "").lower() in ("", "0", "false"), "RANCHHAND_KUBERNETES_CORE must name kubernetes.core's args_common.py"
+        assert os.environ.get("CI", "").lower() in ("", "0", "false"), (
+            "RANCHHAND_KUBERNETES_CORE must name kubernetes.core's args_common.py"
+        )
         pytest.skip("kubernetes.core was not fetched")
     theirs = runpy.run_path(path)
     options = dict(theirs["AUTH_ARG_SPEC"])
@@ -192,8 +257,13 @@ def test_parity_with_kubernetes_core(monkeypatch):
 
     def comparable(spec):
         return {
-            name: (option.get("type", "str"), sorted(option.get("aliases", ())), bool(option.get("no_log")), option.get("elements"),
-                   comparable(option.get("options", {})))
+            name: (
+                option.get("type", "str"),
+                sorted(option.get("aliases", ())),
+                bool(option.get("no_log")),
+                option.get("elements"),
+                comparable(option.get("options", {})),
+            )
             for name, option in spec.items()
         }
 
@@ -216,7 +286,10 @@ def test_proxies(cluster):
         address = cluster.control_plane.url.partition("://")[2]
         by_proxy = {"proxy": proxy.url, "proxy_headers": {"proxy_basic_auth": "me:secret"}}
         played = cluster.play(
-            {INFO: {**here, **by_proxy}}, {INFO: {**here, **by_proxy, "no_proxy": "example.com,127.0.0.1"}}, {INFO: {**here, "proxy": "http://127.0.0.1:1"}})
+            {INFO: {**here, **by_proxy}},
+            {INFO: {**here, **by_proxy, "no_proxy": "example.com,127.0.0.1"}},
+            {INFO: {**here, "proxy": "http://127.0.0.1:1"}},
+        )
         through, around, away = played.results
         assert through["credentials"] == around["credentials"] == []
         assert {target for target, _headers in proxy.asked} == {address} and len(proxy.asked) <= 2
@@ -227,7 +300,11 @@ def test_proxies(cluster):
 def test_user_and_password_reach_the_server(cluster):
     """kube-apiserver no longer supports passwords; a recorder is the fake of a server that does."""
     with FaultInjector() as recorder:
-        recorder.rule("GET", lambda seen: (200, {"Content-Type": "application/json"}, b'{"kind": "SecretList", "items": []}'), times=100)
+        recorder.rule(
+            "GET",
+            lambda seen: (200, {"Content-Type": "application/json"}, b'{"kind": "SecretList", "items": []}'),
+            times=100,
+        )
         result = cluster.play({INFO: {"host": recorder.url, "username": "me", "password": "p:ä"}}).result
         assert result["credentials"] == []
         assert {seen.headers["authorization"] for seen in recorder.seen} == {basic("me", "p:ä")}
@@ -263,12 +340,21 @@ def test_messages_of_failed_connections(cluster, tmp_path):
     silent = mapping.with_user(_exec("true"))
     missing = mapping.with_user(_exec("/no/such/plugin"))
     empty = mapping.with_user(_exec("echo", args=[_exec_credential()]))
-    half = {**mapping.mapping, "users": [{"name": "someone", "user": {"client-certificate-data": "bm90aGluZw==", "client-key-data": "bm90aGluZw=="}}]}
+    half = {
+        **mapping.mapping,
+        "users": [
+            {"name": "someone", "user": {"client-certificate-data": "bm90aGluZw==", "client-key-data": "bm90aGluZw=="}}
+        ],
+    }
     with FaultInjector(control_plane) as faults, FaultInjector() as other, FaultInjector() as rancher:
         faults.rule("GET", reply(403), path="/secrets", times=1000)
         faults.rule("POST", reply(403), path="selfsubjectrulesreviews", times=1000)
         other.rule("GET", lambda seen: (200, {"Content-Type": "text/html"}, b"<html>hello</html>"), times=1000)
-        rancher.rule("GET", lambda seen: (200, {"Content-Type": "application/json"}, b'{"type": "collection", "data": []}'), times=1000)
+        rancher.rule(
+            "GET",
+            lambda seen: (200, {"Content-Type": "application/json"}, b'{"type": "collection", "data": []}'),
+            times=1000,
+        )
         by = {"host": url, "ca_cert": ca}
         cases = [
             ({"host": "https://127.0.0.1:1", "api_key": "x"}, "unreachable", "Connection refused"),
@@ -276,10 +362,18 @@ def test_messages_of_failed_connections(cluster, tmp_path):
             ({**by, "host": url.replace("127.0.0.1", "127.0.0.2"), "api_key": "x"}, "unreachable", ""),
             ({**by, "api_key": "wrong"}, "forbidden", "401"),
             ({"kubeconfig": unprivileged}, "forbidden", "secrets in namespace cattle-global-data"),
-            ({"kubeconfig": unprivileged, "id": secret}, "forbidden", f"secrets {secret} in namespace cattle-global-data"),
+            (
+                {"kubeconfig": unprivileged, "id": secret},
+                "forbidden",
+                f"secrets {secret} in namespace cattle-global-data",
+            ),
             ({**faults.options}, "forbidden", "may not"),
             ({**faults.options, "id": secret}, "forbidden", "secrets"),
-            ({**other.options, "host": other.url, "api_key": "x"}, "unreachable", "does not answer like a Kubernetes API server"),
+            (
+                {**other.options, "host": other.url, "api_key": "x"},
+                "unreachable",
+                "does not answer like a Kubernetes API server",
+            ),
             ({"host": rancher.url, "api_key": "x"}, "unreachable", "does not answer like a Kubernetes API server"),
             ({"kubeconfig": "/no/such/file"}, "invalid", "/no/such/file"),
             ({"kubeconfig": mapping.mapping, "context": "nowhere"}, "invalid", "nowhere"),
@@ -292,13 +386,16 @@ def test_messages_of_failed_connections(cluster, tmp_path):
         ]
         played = cluster.play(
             *[{INFO: options} for options, _code, _words in cases],
-            {MODULE: {"kubeconfig": unprivileged, "name": "there", "state": "absent"}}, {MODULE: {"kubeconfig": unprivileged, "id": secret, "state": "absent"}},
-            {MODULE: {**faults.options, "name": "there", "state": "absent"}}, environment={"K8S_AUTH_KUBECONFIG": ""})
+            {MODULE: {"kubeconfig": unprivileged, "name": "there", "state": "absent"}},
+            {MODULE: {"kubeconfig": unprivileged, "id": secret, "state": "absent"}},
+            {MODULE: {**faults.options, "name": "there", "state": "absent"}},
+            environment={"K8S_AUTH_KUBECONFIG": ""},
+        )
     results = played.results
     outcomes = [(result.get("code"), result.get("msg", "")) for result in results]
     for (options, code, words), (real, message) in zip(cases, outcomes):
         assert real == code and words in message, (options, real, message)
-    assert [code for code, _message in outcomes[len(cases):]] == ["forbidden"] * 3, "403 reads as absent"
+    assert [code for code, _message in outcomes[len(cases) :]] == ["forbidden"] * 3, "403 reads as absent"
     for _code, message in outcomes:
         assert "\n" not in message and len(message) < 300 and "internal error" not in message, message
     assert "Traceback" not in played.output and "quite secret" not in played.output
@@ -312,7 +409,9 @@ def test_a_server_that_never_answers(cluster, monkeypatch):
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        api = KubernetesClient(connection_options({"host": f"http://127.0.0.1:{listener.getsockname()[1]}", "api_key": "x"}))
+        api = KubernetesClient(
+            connection_options({"host": f"http://127.0.0.1:{listener.getsockname()[1]}", "api_key": "x"})
+        )
         started = time.monotonic()
         with pytest.raises(RanchhandError) as refused:
             api.get(SECRETS)
@@ -327,10 +426,16 @@ def test_a_cluster_without_rancher():
         new = {"name": "x", "driver": "digitalocean", "config": {}, "secrets": {"accessToken": "x"}}
         unprivileged = str(bare.user("unprivileged"))
         played = Cluster(bare, folder).play(
-            {INFO: {}}, {MODULE: {**new, "owner": "alice"}}, {MODULE: {"name": "x", "state": "absent"}},
-            {MODULE: {**new, "owner": "alice", "validate_config": False}}, {INFO: {"kubeconfig": unprivileged}}, {INFO: {"id": "cc-x"}},
+            {INFO: {}},
+            {MODULE: {**new, "owner": "alice"}},
+            {MODULE: {"name": "x", "state": "absent"}},
+            {MODULE: {**new, "owner": "alice", "validate_config": False}},
+            {INFO: {"kubeconfig": unprivileged}},
+            {INFO: {"id": "cc-x"}},
         )
         for result in played.results[:4]:
-            assert result["code"] == "unsupported" and "not the management cluster of a Rancher" in result["msg"], result
+            assert result["code"] == "unsupported" and "not the management cluster of a Rancher" in result["msg"], (
+                result
+            )
         assert played.results[4]["code"] == "forbidden"
         assert played.results[5]["code"] == "unsupported"

@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The control plane that all other tests rely on."""
+
 from __future__ import annotations
 
 import os
@@ -60,13 +61,17 @@ def _eventually(condition, seconds=20):
 def test_python_accepts_its_certificate_strictly(control_plane):
     context = ssl.create_default_context(cafile=str(control_plane.ca_file))
     context.verify_flags |= ssl.VERIFY_X509_STRICT
-    request = urllib.request.Request(control_plane.url + "/version", headers={"Authorization": "Bearer " + control_plane.token})
+    request = urllib.request.Request(
+        control_plane.url + "/version", headers={"Authorization": "Bearer " + control_plane.token}
+    )
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
     with opener.open(request, timeout=20) as answer:
         assert answer.status == 200
     with pytest.raises(ssl.SSLError):
-        with ssl.create_default_context().wrap_socket(socket.create_connection(
-                ("127.0.0.1", int(control_plane.url.rsplit(":", 1)[1]))), server_hostname="127.0.0.1"):
+        with ssl.create_default_context().wrap_socket(
+            socket.create_connection(("127.0.0.1", int(control_plane.url.rsplit(":", 1)[1]))),
+            server_hostname="127.0.0.1",
+        ):
             pass
 
 
@@ -92,7 +97,9 @@ def test_the_audit_log_shows_writers_since_a_position(control_plane):
     assert (refused.value.status, refused.value.reason) == (403, "Forbidden")
     writes = [event for event in control_plane.audit(mark) if event["verb"] not in ("get", "list", "watch")]
     assert [(event["user"]["username"], event["verb"], event["responseStatus"]["code"]) for event in writes] == [
-        (ControlPlane.ADMINISTRATOR, "create", 201), ("alice", "create", 403)]
+        (ControlPlane.ADMINISTRATOR, "create", 201),
+        ("alice", "create", 403),
+    ]
     assert "after" in writes[0]["objectRef"]["name"]
 
 
@@ -101,7 +108,10 @@ def test_a_service_account_gets_a_token_that_works(control_plane):
     control_plane.api.post(accounts, {"metadata": {"name": "robot"}})
     token = control_plane.api.post(accounts + "/robot/token", {"spec": {}})["status"]["token"]
     api = ApiClient(control_plane.url, control_plane.ca_file, token=token)
-    review = api.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"})
+    review = api.post(
+        "/apis/authentication.k8s.io/v1/selfsubjectreviews",
+        {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"},
+    )
     assert review["status"]["userInfo"]["username"] == "system:serviceaccount:default:robot"
 
 
@@ -121,13 +131,20 @@ def test_the_fixtures_are_complete(rancher):
         assert set(NAMESPACES) <= {item["metadata"]["name"] for item in api.get("/api/v1/namespaces")["items"]}
         for item in resources(rancher):
             found = api.get("/apis/%s/%s/%s" % (item.group, item.version, item.plural))["items"]
-            wanted = [content for content in objects(rancher) if content["kind"] == item.kind and content["apiVersion"].startswith(item.group)]
-            assert sorted(content["metadata"]["name"] for content in found) == sorted(content["metadata"]["name"] for content in wanted)
+            wanted = [
+                content
+                for content in objects(rancher)
+                if content["kind"] == item.kind and content["apiVersion"].startswith(item.group)
+            ]
+            assert sorted(content["metadata"]["name"] for content in found) == sorted(
+                content["metadata"]["name"] for content in wanted
+            )
             for content in wanted:
                 # The status is there as well: Rancher has no status subresource on these kinds.
                 stored = next(other for other in found if other["metadata"]["name"] == content["metadata"]["name"])
                 assert {key: value for key, value in stored.items() if key != "metadata"} == {
-                    key: value for key, value in content.items() if key != "metadata"}
+                    key: value for key, value in content.items() if key != "metadata"
+                }
         groups = {group["name"] for group in api.get("/apis")["groups"]}
         assert ("turtles-capi.cattle.io" in groups) == (rancher == "2.15.0")
 
@@ -149,8 +166,13 @@ def test_two_control_planes_are_independent(control_plane):
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_nothing_is_left_after_its_owner_is_killed(signum):
     owner = subprocess.Popen(
-        [sys.executable, "-c", OWNER_PROGRAM], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-        env=dict(os.environ, PYTHONPATH=str(TESTS)), start_new_session=True)
+        [sys.executable, "-c", OWNER_PROGRAM],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=dict(os.environ, PYTHONPATH=str(TESTS)),
+        start_new_session=True,
+    )
     try:
         directory, *pids = owner.stdout.readline().split()
         pids = [int(pid) for pid in pids]

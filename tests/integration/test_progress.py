@@ -21,6 +21,7 @@ class Output(list):
 @pytest.fixture
 def watched(monkeypatch):
     """Process 300 items, eight per second; return the output and its times."""
+
     def work(terminal, tqdm=_progress.tqdm, total=300):
         monkeypatch.setattr(_progress, "_TERMINAL", terminal)
         monkeypatch.setattr(_progress, "tqdm", tqdm)
@@ -33,6 +34,7 @@ def watched(monkeypatch):
             when += [now[0] - 100] * (len(output) - before)
         progress.end()
         return output, when
+
     return work
 
 

@@ -26,11 +26,16 @@ class Requests:
     def __init__(self, cluster, mark):
         # a watch is logged when it starts and when it ends
         events = [
-            event for event in cluster.control_plane.audit(mark)
-            if event["userAgent"].startswith("ranchhand.rancher") and (event["verb"] != "watch" or event["stage"] == "ResponseStarted")
+            event
+            for event in cluster.control_plane.audit(mark)
+            if event["userAgent"].startswith("ranchhand.rancher")
+            and (event["verb"] != "watch" or event["stage"] == "ResponseStarted")
         ]
         self.counts = Counter(self._name(event) for event in events)
-        times = [datetime.datetime.fromisoformat(event["requestReceivedTimestamp"].replace("Z", "+00:00")).timestamp() for event in events]
+        times = [
+            datetime.datetime.fromisoformat(event["requestReceivedTimestamp"].replace("Z", "+00:00")).timestamp()
+            for event in events
+        ]
         self.seconds = max(times) - min(times)
 
     @staticmethod
@@ -45,7 +50,12 @@ class Requests:
 
 
 def new(number):
-    return {"name": f"number {number:03}", "driver": "digitalocean", "owner": "alice", "secrets": {"accessToken": f"token of {number}"}}
+    return {
+        "name": f"number {number:03}",
+        "driver": "digitalocean",
+        "owner": "alice",
+        "secrets": {"accessToken": f"token of {number}"},
+    }
 
 
 def play(cluster, *tasks, **options):
@@ -60,12 +70,22 @@ def test_calls_need_the_same_reads_for_any_number_of_items(cluster, as_module):
     """Only the number of writes depends on the number of items."""
     for many in ([new(0)], [new(number) for number in range(1, 301)]):
         created = play(cluster, {MODULE: {"credentials": many}}, as_module=as_module).counts
-        again = created.pop("get secrets", 0)  # if a random name is taken, the object is read and another name is chosen
-        assert again <= 1 and created == {**READS, "list users": 1, "create secrets": len(many) + again, "watch secrets": 1}
+        again = created.pop(
+            "get secrets", 0
+        )  # if a random name is taken, the object is read and another name is chosen
+        assert again <= 1 and created == {
+            **READS,
+            "list users": 1,
+            "create secrets": len(many) + again,
+            "watch secrets": 1,
+        }
         assert play(cluster, {MODULE: {"credentials": many}}, as_module=as_module).counts == {**READS, "list users": 1}
         changed = [{**entry, "description": "new"} for entry in many]
         assert play(cluster, {MODULE: {"credentials": changed}}, as_module=as_module).counts == {
-            **READS, "list users": 1, "patch secrets": len(many)}
+            **READS,
+            "list users": 1,
+            "patch secrets": len(many),
+        }
     assert play(cluster, {INFO: {}}, as_module=as_module).counts == READS
 
 
@@ -77,7 +97,9 @@ def test_deletions_read_references_twice_for_all_items(cluster):
         gone = [{"name": new(number)["name"]} for number in range(count)]
         seen[count] = play(cluster, {MODULE: {"credentials": gone, "state": "absent"}})
     for count, requests in seen.items():
-        assert requests.take("validatingadmission") == 2, requests.counts  # whether either policy of the guard is installed
+        assert requests.take("validatingadmission") == 2, (
+            requests.counts
+        )  # whether either policy of the guard is installed
         assert requests.counts.pop("delete secrets") == requests.counts.pop("patch secrets") == count
         assert requests.take("list dynamicschemas") == requests.counts.pop("list secrets") == 1
         assert requests.take("/apis/") == 2 * len(GROUPS), requests.counts
@@ -104,20 +126,30 @@ def test_without_the_right_to_watch_the_list_is_read_again(cluster):
         {"apiGroups": ["management.cattle.io"], "resources": ["dynamicschemas", "users"], "verbs": ["list"]},
     ]
     cluster.api.post(f"{rbac}/clusterroles", {"metadata": {"name": "no-watch"}, "rules": rules})
-    cluster.api.post(f"{rbac}/clusterrolebindings", {
-        "metadata": {"name": "no-watch"}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "no-watch"},
-        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "watchless"}],
-    })
+    cluster.api.post(
+        f"{rbac}/clusterrolebindings",
+        {
+            "metadata": {"name": "no-watch"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "no-watch"},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "watchless"}],
+        },
+    )
     try:
         seen = play(cluster, {MODULE: new(0)}, kubeconfig=cluster.control_plane.user("watchless"))
     finally:
         cluster.api.delete(f"{rbac}/clusterroles/no-watch")
         cluster.api.delete(f"{rbac}/clusterrolebindings/no-watch")
     # two checks of the permission, and the list
-    assert seen.counts == {"list secrets": 3, "list dynamicschemas": 1, "list users": 1, "create secrets": 1, "watch secrets": 1}
+    assert seen.counts == {
+        "list secrets": 3,
+        "list dynamicschemas": 1,
+        "list users": 1,
+        "create secrets": 1,
+        "watch secrets": 1,
+    }
 
 
-_HOOK = '''
+_HOOK = """
 import importlib.abc, os, sys
 
 class Finder(importlib.abc.MetaPathFinder):
@@ -127,7 +159,7 @@ class Finder(importlib.abc.MetaPathFinder):
                 file.write("%d %s\\n" % (os.getpid(), name))
 
 sys.meta_path.insert(0, Finder())
-'''
+"""
 
 
 @pytest.mark.parametrize("loop", [False, True])

@@ -103,9 +103,9 @@ def status_object(message="", reason=""):
             "POST",
             CLUSTERS,
             403,
-            status_object("denied by the webhook"),
+            status_object("denied"),
             "forbidden",
-            "this connection may not create clusters.provisioning.cattle.io in namespace fleet-default: denied by the webhook",
+            "this connection may not create clusters.provisioning.cattle.io in namespace fleet-default: denied",
             id="403",
         ),
         pytest.param(
@@ -132,7 +132,8 @@ def status_object(message="", reason=""):
             400,
             status_object("cannot parse: secret value"),
             "server_error",
-            "cannot update secrets cc-x in namespace cattle-global-data: the API server rejected the request as malformed (400)",
+            "cannot update secrets cc-x in namespace cattle-global-data: the API server rejected the request as"
+            " malformed (400)",
             id="400",
         ),
         pytest.param(

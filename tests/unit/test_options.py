@@ -16,21 +16,34 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options 
 from hypothesis import given
 from hypothesis import strategies as st
 
-ITEM = OptionSpec({
-    "name": {"type": "str", "required": True},
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    "config": {"type": "dict"},
-    "wait": {"type": "bool", "default": False, "aliases": ["hold"]},
-    "timeout": {"type": "int", "default": 120},
-    "groups": {"type": "list", "elements": "str"},
-    "inner": {"type": "dict", "options": {"deep": {"type": "bool"}}},
-})
-DURATIONS = OptionSpec({
-    "settle": {"type": "duration", "default": "60s"},
-    "max_age": {"type": "duration"},
-    "policies": {"type": "list", "elements": "dict", "options": {"max_age": {"type": "duration", "required": True}}},
-})
-CALL = single_or_list(OptionSpec({"host": {"type": "str"}}), OptionSpec({**ITEM.options, "name": {"type": "str"}}), "items", ("state", "wait"))
+ITEM = OptionSpec(
+    {
+        "name": {"type": "str", "required": True},
+        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        "config": {"type": "dict"},
+        "wait": {"type": "bool", "default": False, "aliases": ["hold"]},
+        "timeout": {"type": "int", "default": 120},
+        "groups": {"type": "list", "elements": "str"},
+        "inner": {"type": "dict", "options": {"deep": {"type": "bool"}}},
+    }
+)
+DURATIONS = OptionSpec(
+    {
+        "settle": {"type": "duration", "default": "60s"},
+        "max_age": {"type": "duration"},
+        "policies": {
+            "type": "list",
+            "elements": "dict",
+            "options": {"max_age": {"type": "duration", "required": True}},
+        },
+    }
+)
+CALL = single_or_list(
+    OptionSpec({"host": {"type": "str"}}),
+    OptionSpec({**ITEM.options, "name": {"type": "str"}}),
+    "items",
+    ("state", "wait"),
+)
 
 
 def validation_errors(spec, given_options, **more):
@@ -40,42 +53,69 @@ def validation_errors(spec, given_options, **more):
 
 
 def test_options_are_typed_and_have_defaults():
-    assert parse_options(ITEM, {"name": 5, "hold": "Yes", "timeout": " 7 ", "groups": "a, b", "config": None, "inner": {"deep": "no"}}) == {
-        "name": "5", "state": "present", "config": None, "wait": True, "timeout": 7, "groups": ["a", "b"], "inner": {"deep": False},
+    assert parse_options(
+        ITEM, {"name": 5, "hold": "Yes", "timeout": " 7 ", "groups": "a, b", "config": None, "inner": {"deep": "no"}}
+    ) == {
+        "name": "5",
+        "state": "present",
+        "config": None,
+        "wait": True,
+        "timeout": 7,
+        "groups": ["a", "b"],
+        "inner": {"deep": False},
     }
 
 
-@pytest.mark.parametrize(("options", "expected"), [
-    ({}, ["name is required"]),
-    ({"name": None}, ["name is required"]),
-    ({"name": True}, ["name must be a string, not a boolean"]),
-    ({"name": ["a"]}, ["name must be a string, not a list"]),
-    ({"name": "a", "timeout": -1}, ["timeout must be a whole number of at least 0, not this number"]),
-    ({"name": "a", "timeout": 1.5}, ["timeout must be a whole number of at least 0, not a floating point number"]),
-    ({"name": "a", "wait": "perhaps"}, ["wait must be true or false, not this string"]),
-    ({"name": "a", "wait": True, "hold": True}, ["wait is set twice, under two of its names"]),
-    ({"name": "a", "groups": ["x", {"y": 1}]}, ["groups[1] must be a string, not a mapping"]),
-    ({"name": "a", "inner": {"deep": "x", "other": 1}},
-     ["inner: deep must be true or false, not this string", "inner: unknown option other; allowed are deep"]),
-    ({"name": "a", "state": "gone", "config": "x", "nosuch": 1}, [
-        "state must be one of present, absent", "config must be a mapping, not this string",
-        "unknown option nosuch; allowed are config, groups, inner, name, state, timeout, wait",
-    ]),
-])
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, ["name is required"]),
+        ({"name": None}, ["name is required"]),
+        ({"name": True}, ["name must be a string, not a boolean"]),
+        ({"name": ["a"]}, ["name must be a string, not a list"]),
+        ({"name": "a", "timeout": -1}, ["timeout must be a whole number of at least 0, not this number"]),
+        ({"name": "a", "timeout": 1.5}, ["timeout must be a whole number of at least 0, not a floating point number"]),
+        ({"name": "a", "wait": "perhaps"}, ["wait must be true or false, not this string"]),
+        ({"name": "a", "wait": True, "hold": True}, ["wait is set twice, under two of its names"]),
+        ({"name": "a", "groups": ["x", {"y": 1}]}, ["groups[1] must be a string, not a mapping"]),
+        (
+            {"name": "a", "inner": {"deep": "x", "other": 1}},
+            ["inner: deep must be true or false, not this string", "inner: unknown option other; allowed are deep"],
+        ),
+        (
+            {"name": "a", "state": "gone", "config": "x", "nosuch": 1},
+            [
+                "state must be one of present, absent",
+                "config must be a mapping, not this string",
+                "unknown option nosuch; allowed are config, groups, inner, name, state, timeout, wait",
+            ],
+        ),
+    ],
+)
 def test_all_errors_are_reported(options, expected):
     assert validation_errors(ITEM, options) == expected
 
 
 def test_items_are_identified_by_index_and_name():
-    assert validation_errors(CALL, {"state": "x", "name": "a", "items": [{"name": "good"}, 5, {"name": "bad", "wait": "x"}, {"id": "i"}]}) == [
-        "state must be one of present, absent", "items[1] must be a mapping, not this number", "items[2] (bad): wait must be true or false, not this string",
-        "items[3] (i): unknown option id; allowed are config, groups, inner, name, state, timeout, wait", "items and name are mutually exclusive",
+    assert validation_errors(
+        CALL, {"state": "x", "name": "a", "items": [{"name": "good"}, 5, {"name": "bad", "wait": "x"}, {"id": "i"}]}
+    ) == [
+        "state must be one of present, absent",
+        "items[1] must be a mapping, not this number",
+        "items[2] (bad): wait must be true or false, not this string",
+        "items[3] (i): unknown option id; allowed are config, groups, inner, name, state, timeout, wait",
+        "items and name are mutually exclusive",
     ]
 
 
 def test_options_of_the_call_apply_to_items():
-    parsed = parse_options(CALL, {"state": "absent", "items": [{"name": "a"}, {"name": "b", "state": "present", "wait": False}]})
-    assert [(item["state"], item["wait"], item["timeout"]) for item in parsed["items"]] == [(None, None, 120), ("present", False, 120)]
+    parsed = parse_options(
+        CALL, {"state": "absent", "items": [{"name": "a"}, {"name": "b", "state": "present", "wait": False}]}
+    )
+    assert [(item["state"], item["wait"], item["timeout"]) for item in parsed["items"]] == [
+        (None, None, 120),
+        ("present", False, 120),
+    ]
 
 
 def test_errors_of_the_check_are_reported_with_the_others():
@@ -87,11 +127,17 @@ def test_errors_of_the_check_are_reported_with_the_others():
 
 CANARY = "canary-4711"
 VALUES = st.recursive(
-    st.sampled_from([CANARY, f" {CANARY}\n", 0.4711, -4711, True, None]), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.just("key"), inner),
+    st.sampled_from([CANARY, f" {CANARY}\n", 0.4711, -4711, True, None]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.just("key"), inner),
 )
 
 
-@given(st.dictionaries(st.sampled_from(["state", "config", "wait", "timeout", "groups", "inner", "host", "items"]), VALUES), VALUES)
+@given(
+    st.dictionaries(
+        st.sampled_from(["state", "config", "wait", "timeout", "groups", "inner", "host", "items"]), VALUES
+    ),
+    VALUES,
+)
 def test_no_value_is_echoed(options, item):
     try:
         parse_options(CALL, {**options, "items": [item, {"config": item, "wait": item, "inner": {"deep": item}}]})
@@ -113,14 +159,19 @@ def test_arguments_become_built_in_types():
 
 def test_durations_are_parsed_to_seconds():
     assert parse_options(DURATIONS, {"max_age": "90d", "policies": [{"max_age": "2w"}]}) == {
-        "settle": 60, "max_age": 7776000, "policies": [{"max_age": 1209600}],
+        "settle": 60,
+        "max_age": 7776000,
+        "policies": [{"max_age": 1209600}],
     }
 
 
 def test_invalid_durations_are_reported_with_an_example():
     example = "must be a number with a unit, such as 30s, 15m, 24h, 90d or 2w"
     assert validation_errors(DURATIONS, {"settle": 60, "max_age": "3651d", "policies": [{"max_age": True}, {}]}) == [
-        f"settle {example}", "max_age must not be longer than 3650d", f"policies[0]: max_age {example}", "policies[1]: max_age is required",
+        f"settle {example}",
+        "max_age must not be longer than 3650d",
+        f"policies[0]: max_age {example}",
+        "policies[1]: max_age is required",
     ]
 
 

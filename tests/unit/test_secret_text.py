@@ -22,16 +22,32 @@ SECRETS = st.lists(st.text(min_size=8, max_size=400).filter(str.strip), min_size
 
 @given(SECRETS, st.text(max_size=20), st.text(max_size=20))
 def test_no_form_of_a_secret_is_left(secrets, before, after):
-    shown = mask({"a": [before + secret + after for secret in secrets], "b": {"c": [base64_encode(secret) for secret in secrets]}}, secret_forms(secrets))
+    shown = mask(
+        {
+            "a": [before + secret + after for secret in secrets],
+            "b": {"c": [base64_encode(secret) for secret in secrets]},
+        },
+        secret_forms(secrets),
+    )
     for secret in secrets:
-        for form in (secret, secret.strip(), base64.b64encode(secret.encode()).decode(), base64.b64encode(secret.strip().encode()).decode()):
+        for form in (
+            secret,
+            secret.strip(),
+            base64.b64encode(secret.encode()).decode(),
+            base64.b64encode(secret.strip().encode()).decode(),
+        ):
             assert form in HIDDEN or form not in "\n".join(shown["a"] + shown["b"]["c"])
 
 
 def test_keys_and_other_values_are_kept():
     result = {"secretKey": "x secretKey y", "size": 5, "whole": 12345678, "yes": True, "none": None, "list": ("a", 1.5)}
     assert mask(result, secret_forms(["secretKey", "12345678", "True"])) == {
-        "secretKey": f"x {HIDDEN} y", "size": 5, "whole": HIDDEN, "yes": True, "none": None, "list": ["a", 1.5],
+        "secretKey": f"x {HIDDEN} y",
+        "size": 5,
+        "whole": HIDDEN,
+        "yes": True,
+        "none": None,
+        "list": ["a", 1.5],
     }
 
 
@@ -54,4 +70,7 @@ def test_leaves_of_any_value():
 
 def test_short_secrets_are_masked_as_whole_words_only():
     result = {"action": "updated", "id": "cattle-global-data:cc-tpass", "note": "the pass is pass, not bypass"}
-    assert mask(result, secret_forms(["p", "up", "dat", "pass"])) == {**result, "note": f"the {HIDDEN} is {HIDDEN}, not bypass"}
+    assert mask(result, secret_forms(["p", "up", "dat", "pass"])) == {
+        **result,
+        "note": f"the {HIDDEN} is {HIDDEN}, not bypass",
+    }
