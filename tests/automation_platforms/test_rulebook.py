@@ -18,7 +18,7 @@ import pytest
 import urllib3
 import yaml
 
-from support.providers.aws_process import CloudManager
+from support.providers.aws_process import AwsManager
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = Path(os.environ["RANCHHAND_RULEBOOK"])
@@ -111,8 +111,8 @@ class Rulebook:
 @pytest.fixture
 def aws():
     """In a process of its own, because this process may have an AWS already."""
-    with CloudManager() as manager:
-        cloud = manager.Cloud()
+    with AwsManager() as manager:
+        cloud = manager.AwsProcess()
         cloud.url = cloud.address()
         yield cloud
 

@@ -114,7 +114,7 @@ class ControlPlane:
 
     def kill_apiserver(self):
         """Kill the API server as a crash would; etcd keeps running."""
-        self._tell(do="kill", name="kube-apiserver")
+        self._command(do="kill", name="kube-apiserver")
 
     def start_apiserver(self, port_may_be_taken=False):
         """Start the API server (on the same port as before) and wait until it is ready."""
@@ -126,7 +126,7 @@ class ControlPlane:
                 return True
             except (ApiError, urllib3.exceptions.HTTPError):
                 pass
-            if self._tell(do="poll", name="kube-apiserver")["returncode"] is not None:
+            if self._command(do="poll", name="kube-apiserver")["returncode"] is not None:
                 if port_may_be_taken and _PORT_TAKEN.search(self._log("kube-apiserver")):
                     return False
                 raise self._failure("kube-apiserver", "ended while starting")
@@ -213,9 +213,9 @@ class ControlPlane:
         self.pids["supervisor"] = self._supervisor.pid
 
     def _run(self, name, argv):
-        self.pids[name] = self._tell(do="start", name=name, argv=argv)["pid"]
+        self.pids[name] = self._command(do="start", name=name, argv=argv)["pid"]
 
-    def _tell(self, **command):
+    def _command(self, **command):
         with self._lock:
             if self._supervisor is None:
                 raise Unavailable("The control plane was stopped.")
@@ -274,7 +274,7 @@ class ControlPlane:
         )
         deadline = time.monotonic() + START_SECONDS
         while not (self.directory / "etcd.socket").exists():
-            if self._tell(do="poll", name="etcd")["returncode"] is not None:
+            if self._command(do="poll", name="etcd")["returncode"] is not None:
                 raise self._failure("etcd", "ended while starting")
             if time.monotonic() > deadline:
                 raise self._failure("etcd", "was not ready after %d s" % START_SECONDS)

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs the processes of one control plane, and stops them and deletes their folder when the test exits for any reason.
 
-A separate process, started by path: it reads commands as JSON lines from stdin and answers each with one line on stdout.
-It cleans up at the end of stdin, which also occurs when the other process is killed. On Linux, the kernel signals the
-children when this process dies.
+A separate process, started by path: it reads commands as JSON lines from stdin and answers each with one line on
+stdout. It cleans up at the end of stdin, which also occurs when the other process is killed. On Linux, the kernel
+signals the children when this process dies.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from control_plane import ApiError, ControlPlane, install_fixtures
 from support.cluster import SECRETS, Cluster, decoded
 from support.fakes import FaultInjector
 from support.providers.aws import works
-from support.providers.aws_process import CloudManager
+from support.providers.aws_process import AwsManager
 
 from .runner import PATIENCE, Runner
 
@@ -54,8 +54,8 @@ class Bench:
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ranchhand-rotation-")))
             self.cluster = Cluster(self.control_plane, directory)
             self.injector = stack.enter_context(FaultInjector(self.control_plane))
-            manager = stack.enter_context(CloudManager())
-            self.cloud = manager.Cloud(self._propagation_delay)
+            manager = stack.enter_context(AwsManager())
+            self.cloud = manager.AwsProcess(self._propagation_delay)
             self.url = self.cloud.address()
             self.runner = Runner()
             stack.callback(self.runner.close)

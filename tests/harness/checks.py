@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The checks of `make test` besides pytest: linters, documentation, ansible-test sanity and molecule.
+"""The checks of `make test` in addition to pytest: linters, documentation, ansible-test sanity and molecule.
 
 The linters run in the checkout. The others run in a copy of all files that git has or would add, because ansible-test
 requires the path `ansible_collections/NAMESPACE/NAME` and refuses a link.

@@ -13,7 +13,7 @@ import pytest
 from support.canaries import Canaries, Run
 from support.cluster import decoded
 from support.fakes import FaultInjector, reply
-from support.providers.aws_process import CloudManager
+from support.providers.aws_process import AwsManager
 
 ROTATION = "ranchhand.rancher.cloud_credential_rotation"
 INFO = "ranchhand.rancher.cloud_credential_rotation_info"
@@ -21,8 +21,8 @@ INFO = "ranchhand.rancher.cloud_credential_rotation_info"
 
 @pytest.fixture(scope="module")
 def cloud():
-    with CloudManager() as manager:
-        yield manager.Cloud()
+    with AwsManager() as manager:
+        yield manager.AwsProcess()
 
 
 class RotatingCredential(Run):

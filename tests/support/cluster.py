@@ -28,7 +28,7 @@ WRITING = ("create", "update", "patch", "delete", "deletecollection")
 
 
 class Request(typing.NamedTuple):
-    """A request as the API server saw it; time in seconds since 1970."""
+    """A request in the audit log; time in seconds since 1970."""
 
     verb: str
     path: str
@@ -37,7 +37,7 @@ class Request(typing.NamedTuple):
 
 @dataclass
 class Played:
-    """A finished ansible-playbook: all its output, and the result of each task."""
+    """A finished ansible-playbook: its output, and the result of each task."""
 
     code: int
     output: str
@@ -55,7 +55,7 @@ class Played:
 
 
 class Cluster:
-    """A furnished control plane, and playbooks that run against it."""
+    """A control plane with the objects of a Rancher, and playbooks that run against it."""
 
     def __init__(self, control_plane, directory):
         self.control_plane = control_plane
@@ -64,53 +64,94 @@ class Cluster:
         self._count = 0
 
     def play(self, *tasks, variables=None, kubeconfig=None, as_module=False, arguments=(), environment=None, play=None):
-        """Run the tasks, each going on after a failure. Variables come from a file, as secrets of a user would."""
+        """Run tasks as a playbook that continues after failures.
+
+        Variables are read from a file, like a user's secrets.
+        """
         self._count += 1
         stem = self.directory / f"{self._count}"
-        content = [{
-            "hosts": "localhost", "gather_facts": False,
-            "tasks": [{"ignore_errors": True, **task} for task in tasks], **(play or {}),
-        }]
+        content = [
+            {
+                "hosts": "localhost",
+                "gather_facts": False,
+                "tasks": [{"ignore_errors": True, **task} for task in tasks],
+                **(play or {}),
+            }
+        ]
         playbook, variables_file, results = (stem.with_suffix(suffix) for suffix in (".yml", ".vars.yml", ".results"))
         playbook.write_text(yaml.safe_dump(content, sort_keys=False))
         variables_file.write_text(yaml.safe_dump(variables or {}))
         results.touch()
-        command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "localhost,", "-c", "local", str(playbook),
-                   "-e", f"@{variables_file}", *arguments]
-        if as_module:  # another path of the same interpreter: not the controller's own, so that a process is started
+        command = [
+            str(Path(sys.executable).with_name("ansible-playbook")),
+            "-i",
+            "localhost,",
+            "-c",
+            "local",
+            str(playbook),
+            "-e",
+            f"@{variables_file}",
+            *arguments,
+        ]
+        if as_module:  # another path of the interpreter: the action plugin starts a process
             command += ["-e", f"ansible_python_interpreter={other_interpreter()}"]
         done = subprocess.run(
-            command, env=self.environment(kubeconfig, ANSIBLE_CALLBACKS_ENABLED="collect", RANCHHAND_RESULTS=str(results), **(environment or {})),
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300, check=False,
+            command,
+            env=self.environment(
+                kubeconfig, ANSIBLE_CALLBACKS_ENABLED="collect", RANCHHAND_RESULTS=str(results), **(environment or {})
+            ),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=300,
+            check=False,
         )
         tasks = [json.loads(line) for line in results.read_text().splitlines()]
         for task in tasks:
-            task["result"]["failed"] = task["status"] == "failed"  # which not every ansible-core says in the result
+            task["result"]["failed"] = task["status"] == "failed"  # not every ansible-core sets it in the result
         return Played(done.returncode, done.stdout, tasks)
 
     def environment(self, kubeconfig=None, **more):
-        """What a playbook run sees of the environment: nothing of the caller's Kubernetes or Ansible."""
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("K8S_AUTH_", "ANSIBLE_", "KUBE"))}
+        """Return the environment variables of a playbook, without the caller's settings of Kubernetes and Ansible."""
+        kept = {
+            key: value for key, value in os.environ.items() if not key.startswith(("K8S_AUTH_", "ANSIBLE_", "KUBE"))
+        }
         return {
-            **kept, "HOME": str(self.directory), "K8S_AUTH_KUBECONFIG": str(kubeconfig or self.control_plane.kubeconfig),
-            "ANSIBLE_COLLECTIONS_PATH": os.environ["RANCHHAND_ROOT"], "ANSIBLE_CALLBACK_PLUGINS": str(HERE / "callback_plugins"),
-            "ANSIBLE_NOCOLOR": "1", "ANSIBLE_RETRY_FILES_ENABLED": "0", "ANSIBLE_LOCALHOST_WARNING": "0", "ANSIBLE_DEPRECATION_WARNINGS": "1",
-            "ANSIBLE_LOCAL_TEMP": str(self.directory / "tmp"), "ANSIBLE_REMOTE_TMP": str(self.directory / "tmp"), **more,
+            **kept,
+            "HOME": str(self.directory),
+            "K8S_AUTH_KUBECONFIG": str(kubeconfig or self.control_plane.kubeconfig),
+            "ANSIBLE_COLLECTIONS_PATH": os.environ["RANCHHAND_ROOT"],
+            "ANSIBLE_CALLBACK_PLUGINS": str(HERE / "callback_plugins"),
+            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_RETRY_FILES_ENABLED": "0",
+            "ANSIBLE_LOCALHOST_WARNING": "0",
+            "ANSIBLE_DEPRECATION_WARNINGS": "1",
+            "ANSIBLE_LOCAL_TEMP": str(self.directory / "tmp"),
+            "ANSIBLE_REMOTE_TMP": str(self.directory / "tmp"),
+            **more,
         }
 
     def prove(self, args, module=MODULE, **options):
-        """prove_all for one task."""
+        """Run prove_all with one task."""
         return self.prove_all([args], module, **options)[0]
 
     def prove_all(self, tasks, module=MODULE, **options):
-        """Run each task three times, one after the other in one playbook: in check mode, for real, and again.
+        """Run each task three times in one playbook: in check mode, for real, and again.
 
-        Asserts what every task of this collection promises: check mode writes nothing and predicts what the real run does,
-        diff included; a second run is unchanged and writes nothing; there are no warnings. Returns the real results.
+        Asserts what every task of this collection guarantees: check mode writes nothing and predicts the result and the
+        diff of the real run; a second run is unchanged and writes nothing; there are no warnings. Returns the real
+        results.
         """
-        runs = [run for args in tasks for run in (
-            {"name": "check", module: args, "check_mode": True, "diff": True}, {"name": "real", module: args, "diff": True}, {"name": "again", module: args},
-        )]
+        runs = [
+            run
+            for args in tasks
+            for run in (
+                {"name": "check", module: args, "check_mode": True, "diff": True},
+                {"name": "real", module: args, "diff": True},
+                {"name": "again", module: args},
+            )
+        ]
         mark = self.control_plane.audit_mark()
         before = time.time()
         played = self.play(*runs, **options)
@@ -119,42 +160,65 @@ class Cluster:
         written = self.writes(mark)
         results = []
         for check, real, again in zip(*[iter(played.tasks)] * 3):
-            assert not [one for one in written if before < one.time < check["ended"]], "check mode wrote"
+            assert not [write for write in written if before < write.time < check["ended"]], "check mode wrote"
             predicted, result, repeated = (task["result"] for task in (check, real, again))
             for key in ("changed", "failed", "msg", "code"):
                 assert predicted.get(key) == result.get(key), (predicted, result)
             assert _without_identity(predicted.get("diff")) == _without_identity(result.get("diff"))
-            assert [_summary(one) for one in _items(predicted)] == [_summary(one) for one in _items(result)]
+            assert list(map(_summary, _items(predicted))) == list(map(_summary, _items(result)))
             if not result.get("failed"):
                 assert not repeated.get("failed") and repeated["changed"] is False, repeated
-                assert not [one for one in written if real["ended"] < one.time < again["ended"]], "the second run wrote"
+                assert not [write for write in written if real["ended"] < write.time < again["ended"]], (
+                    "the second run wrote"
+                )
             before = again["ended"]
             results.append(result)
         return results
 
     def requests(self, since=0):
-        """Each of the collection's requests since a mark of the audit log."""
+        """Return the collection's requests since a mark of the audit log."""
         return [
-            Request("dry run" if "dryRun=All" in event["requestURI"] else event["verb"], event["requestURI"].partition("?")[0],
-                    datetime.datetime.fromisoformat(event["requestReceivedTimestamp"].replace("Z", "+00:00")).timestamp())
-            for event in self.control_plane.audit(since) if event["userAgent"].startswith("ranchhand.rancher")
+            Request(
+                "dry run" if "dryRun=All" in event["requestURI"] else event["verb"],
+                event["requestURI"].partition("?")[0],
+                datetime.datetime.fromisoformat(event["requestReceivedTimestamp"].replace("Z", "+00:00")).timestamp(),
+            )
+            for event in self.control_plane.audit(since)
+            if event["userAgent"].startswith("ranchhand.rancher")
         ]
 
     def writes(self, since=0):
-        """Those of them that write; reviews are POSTs that do not."""
-        return [one for one in self.requests(since) if one.verb in WRITING and not one.path.endswith("reviews")]
+        """Return the requests that write; reviews are POSTs that do not."""
+        return [
+            request
+            for request in self.requests(since)
+            if request.verb in WRITING and not request.path.endswith("reviews")
+        ]
 
-    def secret(self, name="cc-test1", driver="digitalocean", fields=None, display_name="test", owner="u-wt94n", **metadata):
-        """Put a credential there as Rancher would."""
-        return self.api.post(SECRETS, {
-            "metadata": {
-                "name": name, "generateName": "cc-", "labels": {"cattle.io/creator": "norman"}, **metadata,
-                "annotations": {
-                    "field.cattle.io/name": display_name, "field.cattle.io/creatorId": owner, **metadata.get("annotations", {}),
+    def secret(
+        self, name="cc-test1", driver="digitalocean", fields=None, display_name="test", owner="u-wt94n", **metadata
+    ):
+        """Create a credential as Rancher would."""
+        return self.api.post(
+            SECRETS,
+            {
+                "metadata": {
+                    "name": name,
+                    "generateName": "cc-",
+                    "labels": {"cattle.io/creator": "norman"},
+                    **metadata,
+                    "annotations": {
+                        "field.cattle.io/name": display_name,
+                        "field.cattle.io/creatorId": owner,
+                        **metadata.get("annotations", {}),
+                    },
+                },
+                "stringData": {
+                    f"{driver}credentialConfig-{key}": value
+                    for key, value in (fields or {"accessToken": "stored-secret-value"}).items()
                 },
             },
-            "stringData": {f"{driver}credentialConfig-{key}": value for key, value in (fields or {"accessToken": "stored-secret-value"}).items()},
-        })
+        )
 
     def secrets(self):
         return self.api.get(SECRETS)["items"]
@@ -164,12 +228,12 @@ class Cluster:
 
 
 def decoded(secret):
-    """A Secret's data as text."""
+    """Return the data of a Secret as text."""
     return {key: base64.b64decode(value).decode() for key, value in secret["data"].items()}
 
 
 def other_interpreter():
-    """The lane's interpreter under another path, so that the action plugin has to start a module."""
+    """Return another path of this interpreter, for which the action plugin has to start a process."""
     other = Path(sys.executable).with_name("python-for-modules")
     if not other.exists():
         try:
@@ -180,7 +244,11 @@ def other_interpreter():
 
 
 def _items(result):
-    return result.get("credentials") or result.get("node_templates") or [result.get("credential") or result.get("node_template") or {}]
+    return (
+        result.get("credentials")
+        or result.get("node_templates")
+        or [result.get("credential") or result.get("node_template") or {}]
+    )
 
 
 def _summary(item):
@@ -188,13 +256,17 @@ def _summary(item):
 
 
 def _without_identity(diff):
-    return [{key: one[key] for key in ("before", "after")} for one in (diff if isinstance(diff, list) else [diff]) if one]
+    return [
+        {key: part[key] for key in ("before", "after")} for part in (diff if isinstance(diff, list) else [diff]) if part
+    ]
 
 
 def empty(api):
     for version, where, resource in (
-        ("/api/v1", "/namespaces/cattle-global-data", "secrets"), ("/apis/management.cattle.io/v3", "", "nodetemplates"),
-        ("/apis/provisioning.cattle.io/v1", "", "clusters"), ("/apis/rke-machine.cattle.io/v1", "", "amazonec2machines"),
+        ("/api/v1", "/namespaces/cattle-global-data", "secrets"),
+        ("/apis/management.cattle.io/v3", "", "nodetemplates"),
+        ("/apis/provisioning.cattle.io/v1", "", "clusters"),
+        ("/apis/rke-machine.cattle.io/v1", "", "amazonec2machines"),
     ):
         for item in _items_of(api, f"{version}{where}/{resource}"):
             metadata = item["metadata"]

@@ -1,11 +1,13 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What stands between a client and the API server, or in an API server's place, in tests. The API server behind is the real one.
+"""Proxies between a client and the real API server, and the parts of Rancher that tests need.
 
-`FaultInjector` injects faults, `RancherProxy` plays Rancher's own proxy, `RancherController` the part of Rancher that lets users read
-what they created, `ConnectProxy` an HTTP proxy; a FaultInjector whose rules answer everything themselves is a server that is no API server.
+`FaultInjector` injects faults, `RancherProxy` acts as Rancher's own proxy, `RancherController` as the controller that
+lets users read what they created, `ConnectProxy` as an HTTP proxy. A FaultInjector whose rules answer all requests is a
+server that is no API server.
 """
+
 from __future__ import annotations
 
 import base64
@@ -25,8 +27,8 @@ import urllib3
 _NOT_FORWARDED = ("host", "connection", "transfer-encoding", "content-length", "accept-encoding", "keep-alive")
 
 
-class Seen(typing.NamedTuple):
-    """A request as it came in; the time of its arrival as time.monotonic() tells it."""
+class ReceivedRequest(typing.NamedTuple):
+    """A request with the time of its arrival (time.monotonic())."""
 
     method: str
     path: str
@@ -40,7 +42,7 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 64
 
     def handle_error(self, request, client_address):
-        """Connections end in the middle here."""
+        """Ignore connections that end early, as the faults cause them."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -52,7 +54,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _handle(self):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        seen = Seen(self.command, self.path, {key.lower(): value for key, value in self.headers.items()}, body, time.monotonic())
+        seen = ReceivedRequest(
+            self.command, self.path, {key.lower(): value for key, value in self.headers.items()}, body, time.monotonic()
+        )
         proxy = self.server.proxy
         proxy.seen.append(seen)
         answer = proxy.answer(seen)
@@ -73,7 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class Proxy:
-    """A reverse proxy on loopback, before a control plane; without one it answers 404. With a certificate (PEM files) it speaks TLS."""
+    """A reverse proxy on loopback for a control plane. Without one it answers 404. With a TLS context it uses TLS."""
 
     def __init__(self, control_plane=None, tls=None):
         self.seen = []
@@ -84,7 +88,8 @@ class Proxy:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_address[1]}"
         self._upstream = control_plane and urllib3.PoolManager(
-            ca_certs=str(control_plane.ca_file), maxsize=32, retries=False, timeout=urllib3.Timeout(connect=5, read=60))
+            ca_certs=str(control_plane.ca_file), maxsize=32, retries=False, timeout=urllib3.Timeout(connect=5, read=60)
+        )
         self._address = control_plane and control_plane.url
 
     def __enter__(self):
@@ -97,27 +102,34 @@ class Proxy:
 
     @property
     def options(self):
-        """The connection options of the administrator, by way of this proxy."""
+        """The connection options of the administrator through this proxy."""
         return {"host": self.url, "api_key": self._token}
 
     def answer(self, seen):
-        """Status, headers and body to answer with; None cuts the connection."""
+        """Return status, headers and body of the response, or None to cut the connection."""
         return self.forward(seen)
 
     def forward(self, seen, headers=None):
-        """What the API server answers."""
+        """Return the response of the API server."""
         if not self._upstream:
             return reply(404)(seen)
         headers = headers or {key: value for key, value in seen.headers.items() if key not in _NOT_FORWARDED}
-        answer = self._upstream.request(seen.method, self._address + seen.path, body=seen.body or None, headers=headers, redirect=False)
-        return answer.status, {key: value for key, value in answer.headers.items() if key.lower() not in _NOT_FORWARDED}, answer.data
+        answer = self._upstream.request(
+            seen.method, self._address + seen.path, body=seen.body or None, headers=headers, redirect=False
+        )
+        return (
+            answer.status,
+            {key: value for key, value in answer.headers.items() if key.lower() not in _NOT_FORWARDED},
+            answer.data,
+        )
 
 
 class FaultInjector(Proxy):
-    """Breaks what passes, by rules.
+    """Injects faults into requests that match rules.
 
-    A rule is an action for the next `times` requests of a method whose path matches, and whose body holds `about`. An action takes the
-    request and gives an answer, None to cut the connection, or `PASS` to let it through.
+    A rule is an action for the next `times` requests of a method whose path matches and whose body contains `about`. An
+    action is called with the request and returns a response, None to cut the connection, or `PASS` to forward the
+    request.
     """
 
     def __init__(self, control_plane=None, tls=None):
@@ -141,7 +153,7 @@ class FaultInjector(Proxy):
         return self.forward(seen) if answer is PASS else answer
 
     def lose_reply(self, seen):
-        """The request goes through, its reply does not."""
+        """Forward the request and drop its reply."""
         self.forward(seen)
 
 
@@ -149,33 +161,55 @@ PASS = object()
 
 
 def cut(seen):
-    """Neither request nor reply."""
+    """Drop both request and reply."""
 
 
 def reply(status, message=None, reason="", **headers):
-    """An answer of a certain status; a message makes it one of Kubernetes, of which {body} stands for the request's body."""
+    """Return an action that answers with a status, and with a message as Kubernetes does.
+
+    {body} and {headers} in the message are replaced with those of the request.
+    """
+
     def action(seen):
         content = b""
         if message is not None:
-            text = message.replace("{body}", seen.body.decode(errors="replace")).replace("{headers}", json.dumps(seen.headers))
-            content = json.dumps({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": text, "reason": reason, "code": status}).encode()
-        return status, {"Content-Type": "application/json", **{key.replace("_", "-"): value for key, value in headers.items()}}, content
+            text = message.replace("{body}", seen.body.decode(errors="replace")).replace(
+                "{headers}", json.dumps(seen.headers)
+            )
+            content = json.dumps(
+                {
+                    "kind": "Status",
+                    "apiVersion": "v1",
+                    "status": "Failure",
+                    "message": text,
+                    "reason": reason,
+                    "code": status,
+                }
+            ).encode()
+        return (
+            status,
+            {"Content-Type": "application/json", **{key.replace("_", "-"): value for key, value in headers.items()}},
+            content,
+        )
+
     return action
 
 
 def after(callback, action=None):
-    """Something else happens first."""
+    """Return an action that first calls a function."""
+
     def wanted(seen):
         callback(seen)
         return action(seen) if action else PASS
+
     return wanted
 
 
 class RancherProxy(Proxy):
-    """Stands in for Rancher's own proxy (https://RANCHER/k8s/clusters/local).
+    """Rancher's own proxy (https://RANCHER/k8s/clusters/local).
 
-    It knows users by tokens of its own, asks the API server as its administrator who impersonates them, tells who they are in extra
-    fields, and answers 403 with an empty body.
+    It identifies users by its own tokens, forwards requests as an administrator that impersonates them, describes them
+    in extra fields, and answers 403 with an empty body.
     """
 
     def __init__(self, control_plane, users):
@@ -186,17 +220,26 @@ class RancherProxy(Proxy):
         identity = self._users.get(seen.headers.get("authorization", "").partition(" ")[2])
         if identity is None:
             return reply(401, "must authenticate")(seen)
-        headers = {key: value for key, value in seen.headers.items() if key not in _NOT_FORWARDED and not key.startswith("impersonate-")}
-        headers.update({
-            "authorization": f"Bearer {self._token}", "Impersonate-User": identity[0], "Impersonate-Group": "system:authenticated",
-            "Impersonate-Extra-principalid": f"local://{identity[0]}", "Impersonate-Extra-username": identity[1],
-        })
+        headers = {
+            key: value
+            for key, value in seen.headers.items()
+            if key not in _NOT_FORWARDED and not key.startswith("impersonate-")
+        }
+        headers.update(
+            {
+                "authorization": f"Bearer {self._token}",
+                "Impersonate-User": identity[0],
+                "Impersonate-Group": "system:authenticated",
+                "Impersonate-Extra-principalid": f"local://{identity[0]}",
+                "Impersonate-Extra-username": identity[1],
+            }
+        )
         status, headers, content = self.forward(seen, headers)
         return (403, {}, b"") if status == 403 else (status, headers, content)
 
 
 class RancherController:
-    """Stands in for the controller of Rancher's that gives the creator of a credential all rights on it, a moment later."""
+    """Rancher's controller that gives the creator of a credential all permissions on it, a moment later."""
 
     def __init__(self, api, namespace="cattle-global-data", delay=0.7):
         self._api, self._namespace, self._delay = api, namespace, delay
@@ -227,17 +270,25 @@ class RancherController:
     def grant(self, name, user):
         path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{self._namespace}"
         role = f"{name}-secrets-a"
-        self._api.post(f"{path}/roles", {
-            "metadata": {"name": role}, "rules": [{"apiGroups": [""], "resources": ["secrets"], "resourceNames": [name], "verbs": ["*"]}],
-        })
-        self._api.post(f"{path}/rolebindings", {
-            "metadata": {"name": role}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": role},
-            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
-        })
+        self._api.post(
+            f"{path}/roles",
+            {
+                "metadata": {"name": role},
+                "rules": [{"apiGroups": [""], "resources": ["secrets"], "resourceNames": [name], "verbs": ["*"]}],
+            },
+        )
+        self._api.post(
+            f"{path}/rolebindings",
+            {
+                "metadata": {"name": role},
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": role},
+                "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
+            },
+        )
 
 
 class ConnectProxy:
-    """An HTTP proxy that knows CONNECT; `asked` are the targets and headers of its requests."""
+    """An HTTP proxy with CONNECT; `asked` contains the targets and headers of its requests."""
 
     def __init__(self):
         self.asked = []
@@ -253,24 +304,32 @@ class ConnectProxy:
                     head += more
                 lines = head.decode().split("\r\n")
                 target = lines[0].split()[1]
-                outer.asked.append((target, {key.lower(): value for key, _colon, value in (line.partition(": ") for line in lines[1:] if line)}))
+                outer.asked.append(
+                    (
+                        target,
+                        {
+                            key.lower(): value
+                            for key, _colon, value in (line.partition(": ") for line in lines[1:] if line)
+                        },
+                    )
+                )
                 host, _colon, port = target.rpartition(":")
                 with socket.create_connection((host, int(port))) as upstream:
                     self.request.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
                     pairs = {self.request: upstream, upstream: self.request}
                     while True:
-                        for one in select.select(list(pairs), [], [])[0]:
-                            data = one.recv(65536)
+                        for readable in select.select(list(pairs), [], [])[0]:
+                            data = readable.recv(65536)
                             if not data:
                                 return
-                            pairs[one].sendall(data)
+                            pairs[readable].sendall(data)
 
         class Server(socketserver.ThreadingTCPServer):
             daemon_threads = True
             allow_reuse_address = True
 
             def handle_error(self, request, client_address):
-                """Connections end in the middle here."""
+                """Ignore connections that end early, as the faults cause them."""
 
         self._server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
@@ -285,5 +344,5 @@ class ConnectProxy:
 
 
 def basic(user, password):
-    """The value of an Authorization header."""
+    """Return the value of an Authorization header."""
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()

@@ -51,7 +51,7 @@ def cluster_215(_rancher_215):
 
 @pytest.fixture
 def grant(cluster):
-    """Create a user with exactly these roles, and their namespaces where missing; returns the path of its kubeconfig."""
+    """Create a user with exactly these roles, and missing namespaces; returns the path of its kubeconfig."""
     from control_plane import ApiError
     from support.rights import RBAC
 
@@ -74,10 +74,14 @@ def grant(cluster):
             base = f"{RBAC}/namespaces/{namespace}" if namespace else RBAC
             kind, name = role["kind"].lower(), f"{user}-{number}"
             post(f"{base}/{kind}s", {**role, "metadata": {"name": name}})
-            post(f"{base}/{kind}bindings", {
-                "metadata": {"name": name}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": role["kind"], "name": name},
-                "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
-            })
+            post(
+                f"{base}/{kind}bindings",
+                {
+                    "metadata": {"name": name},
+                    "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": role["kind"], "name": name},
+                    "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
+                },
+            )
         return str(cluster.control_plane.user(user))
 
     yield wanted

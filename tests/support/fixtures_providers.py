@@ -11,17 +11,17 @@ from __future__ import annotations
 import pytest
 
 
-@pytest.fixture(scope="module")  # a process has one at a time, and other modules may want one of their own
+@pytest.fixture(scope="module")  # a process can have only one, and test modules may start another
 def _aws():
     from support.providers.aws import Aws
 
-    with Aws() as cloud:
-        yield cloud
+    with Aws() as running:
+        yield running
 
 
 @pytest.fixture
 def aws(_aws):
-    """An AWS where nothing is broken, each key works at once, and nobody has asked anything yet."""
+    """An AWS without faults and recorded requests, in which keys are valid at once."""
     _aws.faults.clear()
     _aws.requests.clear()
     _aws.propagation_delay = 0
@@ -30,7 +30,7 @@ def aws(_aws):
 
 @pytest.fixture(scope="session")
 def harvester():
-    """A second cluster, with two ServiceAccounts that may rotate their own tokens."""
+    """Another cluster, with two ServiceAccounts that may rotate their own tokens."""
     from control_plane import ControlPlane
 
     with ControlPlane() as control_plane:
@@ -39,20 +39,37 @@ def harvester():
         api.post("/api/v1/namespaces", {"metadata": {"name": "machines"}})
         for account in ("rancher", "other", "powerless"):
             api.post("/api/v1/namespaces/machines/serviceaccounts", {"metadata": {"name": account}})
-        api.post(f"{rbac}/roles", {"metadata": {"name": "rotate"}, "rules": [
-            {"apiGroups": [""], "resources": ["serviceaccounts/token"], "resourceNames": ["rancher", "other"], "verbs": ["create"]},
-            {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "create", "delete"]},
-        ]})
-        api.post(f"{rbac}/rolebindings", {
-            "metadata": {"name": "rotate"}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "rotate"},
-            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": "machines"} for name in ("rancher", "other")],
-        })
+        api.post(
+            f"{rbac}/roles",
+            {
+                "metadata": {"name": "rotate"},
+                "rules": [
+                    {
+                        "apiGroups": [""],
+                        "resources": ["serviceaccounts/token"],
+                        "resourceNames": ["rancher", "other"],
+                        "verbs": ["create"],
+                    },
+                    {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "create", "delete"]},
+                ],
+            },
+        )
+        api.post(
+            f"{rbac}/rolebindings",
+            {
+                "metadata": {"name": "rotate"},
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "rotate"},
+                "subjects": [
+                    {"kind": "ServiceAccount", "name": name, "namespace": "machines"} for name in ("rancher", "other")
+                ],
+            },
+        )
         yield control_plane
 
 
 @pytest.fixture(scope="session")
 def keystone():
-    """An OpenStack's identity service."""
+    """The identity service of an OpenStack."""
     from support.providers.keystone import Keystone
 
     with Keystone() as running:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Removes the guard between tests, and keeps the API server able to see it again."""
+"""Removes the guard between tests, and works around an error of the API server after that."""
 
 from __future__ import annotations
 
@@ -29,15 +29,24 @@ def remove_guard(cluster):
 
 
 def keep_watching(cluster):
-    """A policy of somebody else's with a ConfigMap: without one, an API server never sees a guard again that was removed once.
+    """Create another policy with a ConfigMap: without it, an API server ignores a guard that is installed again.
 
-    See https://github.com/kubernetes/kubernetes/issues/130887. Tests install and remove it all the time.
+    See https://github.com/kubernetes/kubernetes/issues/130887. Tests install and remove the guard repeatedly.
     """
     _names, policy, binding = guard_objects(False, 0).values()
-    policy = {**policy, "metadata": {"name": "others"}, "spec": {
-        "paramKind": policy["spec"]["paramKind"], "validations": [{"expression": "true"}],
-        "matchConstraints": {"resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["podtemplates"]}]},
-    }}
+    policy = {
+        **policy,
+        "metadata": {"name": "others"},
+        "spec": {
+            "paramKind": policy["spec"]["paramKind"],
+            "validations": [{"expression": "true"}],
+            "matchConstraints": {
+                "resourceRules": [
+                    {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["podtemplates"]}
+                ]
+            },
+        },
+    }
     binding = {**binding, "metadata": {"name": "others"}, "spec": {**binding["spec"], "policyName": "others"}}
     for path, item in ((POLICIES, policy), (BINDINGS, binding)):
         try:

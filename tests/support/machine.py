@@ -1,7 +1,9 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A machine of its own for a test, made of Linux namespaces: it has this one's programs and network, and leaves nothing behind."""
+"""A machine for one test, in Linux namespaces: it shares programs and network with this machine, and is removed
+afterwards.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-# Where the machine has what tests run with: the lane's packages, its Python and the collection may lie in folders that a unit does not see.
+# The machine's path of Ansible: the folders of the packages, of Python and of the collection may be hidden from a unit.
 PROGRAM = "/mnt/bin/ansible-playbook"
 
 _PREPARE = """\
@@ -41,7 +43,7 @@ mount -t tmpfs -o mode=755 tmpfs /var/lib
 mount -t tmpfs -o mode=1777 tmpfs /tmp
 """
 
-# Nothing but what is wanted, and the journal not at all: what units write goes to a file.
+# Only the required units and no journal: the output of units is written to a file.
 _SYSTEMD = """\
 umount -Rl /sys/fs/cgroup
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
@@ -53,17 +55,22 @@ exec env -i container=ranchhand PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/
 
 
 def prepared():
-    """The beginning of a shell script that makes such a machine of a mount namespace."""
+    """Return the first part of a shell script that turns a mount namespace into such a machine."""
     site = next(Path(entry) for entry in sys.path if entry.endswith("site-packages"))
-    return _PREPARE.format(python=shlex.quote(sys.base_prefix), site=shlex.quote(str(site)), root=shlex.quote(str(ROOT)), program=PROGRAM,
-                           interpreter=f"python{sys.version_info[0]}.{sys.version_info[1]}")
+    return _PREPARE.format(
+        python=shlex.quote(sys.base_prefix),
+        site=shlex.quote(str(site)),
+        root=shlex.quote(str(ROOT)),
+        program=PROGRAM,
+        interpreter=f"python{sys.version_info[0]}.{sys.version_info[1]}",
+    )
 
 
 class Machine:
-    """Begins with an init; with ``systemd=True`` that is a systemd of its own. Needs root."""
+    """A machine with its own init, which is a systemd if `systemd` is true. Requires root."""
 
     def __init__(self, systemd=False):
-        assert os.geteuid() == 0, "a machine made of namespaces needs root"
+        assert os.geteuid() == 0, "a machine in namespaces requires root"
         self._systemd = systemd
         self._group = None
 
@@ -71,19 +78,24 @@ class Machine:
         script = prepared() + (_SYSTEMD if self._systemd else "exec sleep infinity\n")
         flags = ["--mount", "--pid", "--fork", "--mount-proc", "--kill-child"]
         if self._systemd:
-            where = subprocess.run(["findmnt", "-n", "-o", "TARGET", "-t", "cgroup2"], stdout=subprocess.PIPE, text=True, check=True).stdout.split()[0]
+            where = subprocess.run(
+                ["findmnt", "-n", "-o", "TARGET", "-t", "cgroup2"], stdout=subprocess.PIPE, text=True, check=True
+            ).stdout.split()[0]
             self._group = Path(where) / f"ranchhand-{secrets.token_hex(4)}"
             self._group.mkdir()
             flags += ["--uts", "--ipc", "--cgroup"]
-            script = f"set -e\necho $$ > {self._group}/cgroup.procs\nexec unshare {' '.join(flags)} sh -c {shlex.quote(script)}\n"
+            unshare = f"unshare {' '.join(flags)} sh -c {shlex.quote(script)}"
+            script = f"set -e\necho $$ > {self._group}/cgroup.procs\nexec {unshare}\n"
             command = ["sh", "-c", script]
         else:
             command = ["unshare", *flags, "sh", "-c", script]
-        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
         deadline = time.monotonic() + 30
         while not self._ready():
             assert self._process.poll() is None, self._process.stderr.read().decode()
-            assert time.monotonic() < deadline, "the machine did not come up"
+            assert time.monotonic() < deadline, "the machine did not start"
             time.sleep(0.05)
         return self
 
@@ -109,14 +121,33 @@ class Machine:
                     break
 
     def run(self, *command, check=True, env=None):
-        """Run a command there, as root, with a bare environment."""
+        """Run a command in the machine, as root, with a minimal environment."""
         done = subprocess.run(
-            ["nsenter", "-t", str(self._init), "--mount", "--pid", *(["--cgroup"] if self._systemd else []), "env", "-i",
-             "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/tmp", "LC_ALL=C.UTF-8", *(f"{name}={value}" for name, value in (env or {}).items()), *command],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120, check=False)
+            [
+                "nsenter",
+                "-t",
+                str(self._init),
+                "--mount",
+                "--pid",
+                *(["--cgroup"] if self._systemd else []),
+                "env",
+                "-i",
+                "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+                "HOME=/tmp",
+                "LC_ALL=C.UTF-8",
+                *(f"{name}={value}" for name, value in (env or {}).items()),
+                *command,
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=120,
+            check=False,
+        )
         assert not check or done.returncode == 0, done.stdout
         return done
 
     def path(self, path):
-        """A path of the machine, as it is seen from here."""
+        """Return the path outside of the machine for a path inside."""
         return Path(f"/proc/{self._init}/root{path}")

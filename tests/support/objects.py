@@ -21,27 +21,40 @@ def namespaced(namespace):
 
 
 def downstream(cluster, name, spec, namespace="fleet-default"):
-    return cluster.api.post(namespaced(namespace), {
-        "apiVersion": "provisioning.cattle.io/v1", "kind": "Cluster", "metadata": {"name": name, "namespace": namespace}, "spec": spec,
-    })
+    return cluster.api.post(
+        namespaced(namespace),
+        {
+            "apiVersion": "provisioning.cattle.io/v1",
+            "kind": "Cluster",
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": spec,
+        },
+    )
 
 
 def template(cluster, name="nt-one", driver="digitalocean", config=None, display_name="test", owner=ALICE, **spec):
-    """Put a node template there as Rancher would."""
+    """Create a node template as Rancher would."""
     metadata = {
-        "name": name, "generateName": "nt-", "labels": {"cattle.io/creator": "norman", "team": "a", "theirs": "x"},
+        "name": name,
+        "generateName": "nt-",
+        "labels": {"cattle.io/creator": "norman", "team": "a", "theirs": "x"},
         "annotations": {CREATOR: owner, BINDINGS: "true", "example.com/theirs": "1", "example.com/mine": "1"},
     }
-    return cluster.api.post(TEMPLATES, {
-        "apiVersion": "management.cattle.io/v3", "kind": "NodeTemplate", "metadata": metadata,
-        f"{driver}Config": config or {"region": "fra1", "tags": "a", "sshPort": "22", "backups": False},
-        "spec": {"driver": driver, "displayName": display_name, "useInternalIpAddress": True, **spec},
-    })
+    return cluster.api.post(
+        TEMPLATES,
+        {
+            "apiVersion": "management.cattle.io/v3",
+            "kind": "NodeTemplate",
+            "metadata": metadata,
+            f"{driver}Config": config or {"region": "fra1", "tags": "a", "sshPort": "22", "backups": False},
+            "spec": {"driver": driver, "displayName": display_name, "useInternalIpAddress": True, **spec},
+        },
+    )
 
 
 @contextmanager
 def later(seconds, action):
-    """Something that somebody else does while a playbook runs."""
+    """Run an action while a playbook runs, as another client would."""
     timer = threading.Timer(seconds, action)
     timer.start()
     try:

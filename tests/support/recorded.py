@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What Ranchers stored for requests to their API, recorded from running Ranchers (recordings/exchanges-VERSION.yaml)."""
+"""Requests to the API of running Ranchers, with what they stored (recordings/exchanges-VERSION.yaml)."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ RECORDINGS = Path(__file__).with_name("recordings")
 
 
 def exchanges(version):
-    """All requests that a Rancher of this version was sent, with what it stored."""
+    """Return all requests to a Rancher of this version, with what it stored."""
     return yaml.safe_load((RECORDINGS / f"exchanges-{version}.yaml").read_text())
 
 
 def credential_exchanges(version):
-    """Those that concern credentials."""
-    return [exchange for exchange in exchanges(version) if exchange["request"]["path"].startswith("/v3/cloudcredentials")]
+    """Return the exchanges about credentials."""
+    return [
+        exchange for exchange in exchanges(version) if exchange["request"]["path"].startswith("/v3/cloudcredentials")
+    ]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The rights that docs/rbac grants, and what is left when one of them is taken away."""
+"""The permissions that docs/rbac grants, and roles that lack one of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MANAGE, VIEW = "ranchhand-cloud-credentials", "ranchhand-cloud-credentials-view"
 
 
 def documented(name):
-    """What a file of docs/rbac has, the roles and perhaps a Namespace before them."""
+    """Return the objects in a file of docs/rbac: roles, in some files after a Namespace."""
     return yaml.safe_load((FOLDER / f"{name}.yaml").read_text())["items"]
 
 
@@ -28,7 +28,7 @@ def credential_roles(name):
 
 
 def single_rights(roles):
-    """Each verb on each resource, with the place of its rule: number of the role, position in it, API group, resource, verb."""
+    """Yield each verb on each resource: number of the role, position of the rule, API group, resource, verb."""
     for number, role in enumerate(roles):
         for position, rule in enumerate(role["rules"]):
             for resource in rule["resources"]:
@@ -37,12 +37,12 @@ def single_rights(roles):
 
 
 def without(roles, number, position, resource, verb):
-    """The roles less that one right."""
+    """Return a copy of the roles that lacks this permission."""
     roles = copy.deepcopy(roles)
     rules = roles[number]["rules"]
     rule = rules.pop(position)
-    for one in rule["resources"]:
-        verbs = [other for other in rule["verbs"] if (one, other) != (resource, verb)]
+    for name in rule["resources"]:
+        verbs = [granted for granted in rule["verbs"] if (name, granted) != (resource, verb)]
         if verbs:
-            rules.append({**rule, "resources": [one], "verbs": verbs})
+            rules.append({**rule, "resources": [name], "verbs": verbs})
     return roles

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Credentials whose keys are rotated: by the module, and by the playbooks."""
+"""Credentials with keys that the module or the playbooks rotate."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NO_TERMINAL = "[WARNING]: Not waiting for response to prompt as stdin is not int
 
 
 class RotatingCredential:
-    """A credential with a key of a user of its own, and tasks that rotate it into a namespace of its own."""
+    """A credential with the key of its own user, and tasks that rotate it with records in its own namespace."""
 
     def __init__(self, cluster, aws, driver="amazonec2"):
         self.cluster, self.aws = cluster, aws
@@ -31,11 +31,19 @@ class RotatingCredential:
         self.add(self.id, driver)
 
     def add(self, identifier, driver="amazonec2", key=None):
-        self.cluster.secret(identifier, driver, {**(key or self.key), "defaultRegion": "eu-central-1"}, f"aws {identifier}")
+        self.cluster.secret(
+            identifier, driver, {**(key or self.key), "defaultRegion": "eu-central-1"}, f"aws {identifier}"
+        )
 
     def task(self, state="rotated", **options):
-        common = {"id": self.id, "state": state, "namespace": self.namespace, "drain": "1s", "verify_timeout": "5s",
-                  "issuer_options": {"endpoint_url": self.aws.url, "propagation": 0}}
+        common = {
+            "id": self.id,
+            "state": state,
+            "namespace": self.namespace,
+            "drain": "1s",
+            "verify_timeout": "5s",
+            "issuer_options": {"endpoint_url": self.aws.url, "propagation": 0},
+        }
         if state == "rotated" and "max_age" not in options:
             common["rotation_id"] = "first"
         return {ROTATION: {key: value for key, value in {**common, **options}.items() if value is not None}}
@@ -44,7 +52,7 @@ class RotatingCredential:
         return self.cluster.play(*tasks, **options)
 
     def run(self, state="rotated", **options):
-        """The result of one task."""
+        """Run one task and return its result."""
         return self.play(self.task(state, **options)).result
 
     @property
@@ -61,85 +69,119 @@ class RotatingCredential:
         return self.aws.works(live["accessKey"], live["secretKey"])
 
     def kept(self):
-        """The values that are kept, by the name of their Secret."""
+        """Return the values that are kept, by the name of their Secret."""
         items = self.cluster.api.get(f"/api/v1/namespaces/{self.namespace}/secrets")["items"]
-        return {item["metadata"]["name"]: json.loads(decoded(item)["payload"]) for item in items if item["metadata"]["name"] != "rotation-digests"}
+        return {
+            item["metadata"]["name"]: json.loads(decoded(item)["payload"])
+            for item in items
+            if item["metadata"]["name"] != "rotation-digests"
+        }
 
 
 class RotationFleet:
-    """Credentials, each with a key of its own, and playbooks that rotate them into a namespace of their own."""
+    """Credentials, each with its own key, and playbooks that rotate them with records in one namespace."""
 
     def __init__(self, cluster, aws, directory):
         self.cluster, self.aws, self.directory = cluster, aws, directory
         self.namespace = f"rotation-{secrets.token_hex(4)}"
-        self.told = directory / "told"
+        self._events = directory / "events"
         self.members = []
 
     def add(self, count):
-        """More credentials, and their names in the order of the list."""
-        for _one in range(count):
+        """Create more credentials and return their names."""
+        for _number in range(count):
             member = RotatingCredential(self.cluster, self.aws)
             member.namespace, member.name = self.namespace, f"aws {member.id}"
             self.members.append(member)
-        return [one.name for one in self.members[-count:]]
+        return [member.name for member in self.members[-count:]]
 
     def run(self, playbook, *arguments, code=0, **variables):
-        """All that ansible-playbook prints."""
+        """Run a playbook and return its output."""
         common = {f"{playbook}_namespace": self.namespace, "ansible_python_interpreter": sys.executable}
         options = {"endpoint_url": self.aws.url, "propagation": 0}
         if playbook == "rotate":
-            common.update(rotate_credentials=[{"name": one.name} for one in self.members], rotate_rotation_id="first")
+            common.update(
+                rotate_credentials=[{"name": member.name} for member in self.members], rotate_rotation_id="first"
+            )
         if playbook in ("rotate", "rollback"):
             common[f"{playbook}_issuer_options"] = options
         if playbook == "retire":
             common["retire_issuers"] = {"aws": {"issuer_options": options, "drain": "1s"}}
-        command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "localhost,", "-c", "local", f"ranchhand.rancher.{playbook}",
-                   "-e", json.dumps({**common, **variables}), *arguments]
-        done = subprocess.run(command, env=self.cluster.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              text=True, timeout=120, check=False)
+        command = [
+            str(Path(sys.executable).with_name("ansible-playbook")),
+            "-i",
+            "localhost,",
+            "-c",
+            "local",
+            f"ranchhand.rancher.{playbook}",
+            "-e",
+            json.dumps({**common, **variables}),
+            *arguments,
+        ]
+        done = subprocess.run(
+            command,
+            env=self.cluster.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=120,
+            check=False,
+        )
         assert done.returncode == code, done.stdout
         assert self.members[0].key["secretKey"] not in done.stdout
         assert "WARNING" not in done.stdout.replace(NO_TERMINAL, ""), done.stdout
         return done.stdout
 
     def spoil(self, member):
-        """Somebody changes the secret part of its key."""
-        self.cluster.api.patch(f"{SECRETS}/{member.id}", {"stringData": {"amazonec2credentialConfig-secretKey": "somebody's"}})
+        """Change the secret part of a credential's key, as another user would."""
+        self.cluster.api.patch(
+            f"{SECRETS}/{member.id}", {"stringData": {"amazonec2credentialConfig-secretKey": "somebody's"}}
+        )
 
     def hook(self, name, *tasks):
-        """The path of a file of tasks."""
+        """Write a file of tasks and return its path."""
         file = self.directory / f"{name}.yml"
         file.write_text(json.dumps(tasks))
         return str(file)
 
     def notify(self, prefix="rotate"):
-        command = f"echo '{{{{ {prefix}_event }}}} {{{{ {prefix}_rotation.name }}}}' >> {self.told}"
-        return self.hook("notify", {"name": "Tell", "ansible.builtin.shell": command})
+        command = f"echo '{{{{ {prefix}_event }}}} {{{{ {prefix}_rotation.name }}}}' >> {self._events}"
+        return self.hook("notify", {"name": "Record the event", "ansible.builtin.shell": command})
 
     def events(self):
-        """What the hook was told since it was last asked."""
-        told = self.told.read_text().splitlines() if self.told.exists() else []
-        self.told.unlink(missing_ok=True)
-        return told
+        """Return the events that the hook received since the last call."""
+        events = self._events.read_text().splitlines() if self._events.exists() else []
+        self._events.unlink(missing_ok=True)
+        return events
 
     def asked(self, action):
-        return [one for one in self.aws.requests if one.action == action]
+        return [request for request in self.aws.requests if request.action == action]
 
     def original(self, member):
-        """Whether it has the key that it began with, which works, and no other."""
+        """Return whether a credential has its original key, which works, and the user has no other."""
         return member.keys == {member.key["accessKey"]: "Active"} and member.live == member.key and member.works()
 
 
 class LeakedKeyFleet(RotationFleet):
-    """Some credentials, and the playbook as it is run when a key of theirs has leaked."""
+    """Credentials of which keys leak, and the playbook leaked_key."""
 
     def leaked(self, key, *arguments, **options):
         issuer_options = {"endpoint_url": self.aws.url, "propagation": 0}
-        return self.run("leaked_key", *arguments, leaked_key_id=key, rotate_namespace=self.namespace, retire_namespace=self.namespace,
-                        rotate_issuer_options=issuer_options, **options)
+        return self.run(
+            "leaked_key",
+            *arguments,
+            leaked_key_id=key,
+            rotate_namespace=self.namespace,
+            retire_namespace=self.namespace,
+            rotate_issuer_options=issuer_options,
+            **options,
+        )
 
     def status(self, member):
-        (found,) = self.cluster.play({ROTATION_INFO: {"id": member.id, "namespace": self.namespace}}).result["rotations"]
+        (found,) = self.cluster.play({ROTATION_INFO: {"id": member.id, "namespace": self.namespace}}).result[
+            "rotations"
+        ]
         return found
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tokens of ServiceAccounts in a Harvester, and credentials that hold them."""
+"""Tokens of ServiceAccounts in a Harvester, and credentials that contain them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ def token_of(harvester, account="rancher", **spec):
 
 
 def stored(harvester, token, **user):
-    """What a credential of this token holds, with things that have to be kept."""
+    """Return the fields of a credential with this token, with settings that a rotation must preserve."""
     content = json.loads(harvester.kubeconfig.read_text())
     content["users"] = [{"name": "kubernetes-admin", "user": {**user, "token": token}}]
-    return {"kubeconfigContent": yaml.safe_dump({**content, "preferences": {"colors": True}}), "clusterType": "imported"}
+    return {
+        "kubeconfigContent": yaml.safe_dump({**content, "preferences": {"colors": True}}),
+        "clusterType": "imported",
+    }

@@ -8,7 +8,8 @@ name: collect
 type: notification
 short_description: Writes the result of every task to a file, for tests
 description:
-  - One JSON object a line, with the names of the task and the host, its status and its result, in the file named by E(RANCHHAND_RESULTS).
+  - Writes one JSON object a line to the file E(RANCHHAND_RESULTS), with the names of task and host,
+    the status and the result.
 author:
   - ranchhand contributors (@ranchhand)
 """
@@ -32,7 +33,13 @@ class CallbackModule(CallbackBase):
         task = getattr(result, "task", None) or result._task
         host = getattr(result, "host", None) or result._host
         with open(os.environ["RANCHHAND_RESULTS"], "a", encoding="utf-8") as file:
-            record = {"task": task.get_name(), "host": host.get_name(), "status": status, "result": content, "ended": time.time()}
+            record = {
+                "task": task.get_name(),
+                "host": host.get_name(),
+                "status": status,
+                "result": content,
+                "ended": time.time(),
+            }
             file.write(json.dumps(record, cls=AnsibleJSONEncoder) + "\n")
 
     def v2_runner_on_ok(self, result):

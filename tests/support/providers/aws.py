@@ -1,16 +1,17 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""IAM and STS of AWS: moto's, checking signatures and policies, behind what moto leaves out.
+"""IAM and STS of AWS: those of moto, which check signatures and policies, with restrictions that moto lacks.
 
     with Aws() as aws:
         key = aws.create_user("rancher")
 
     python -m support.providers.aws [--port N] [-- COMMAND ...]
 
-moto takes inactive keys, knows every key at once, lets a user touch the keys of others, and never fails. Here inactive keys and those
-that are too young are refused, users manage their own keys only, and `Faults` breaks what a rule is about.
+moto accepts inactive keys, knows every key at once, lets a user change the keys of other users, and never fails. Here,
+inactive and too young keys are refused, users can only manage their own keys, and `Faults` injects failures.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -52,7 +53,9 @@ _pool = urllib3.PoolManager(maxsize=8, retries=False, timeout=urllib3.Timeout(5)
 
 
 class Request(typing.NamedTuple):
-    """An action as it was answered: when it came (time.time()), the key that signed, the status; None if the connection was cut."""
+    """A request with its time (time.time()), the id of the key that signed it, and the status; None if the connection
+    was cut.
+    """
 
     time: float
     action: str
@@ -62,46 +65,50 @@ class Request(typing.NamedTuple):
 
 
 def before(perform):
-    """Nothing is done, and the connection is cut."""
+    """Cut the connection without performing the action."""
 
 
 def lost_reply(perform):
-    """It is done, but the connection is cut before the reply."""
+    """Perform the action, and cut the connection before the reply."""
     perform()
 
 
 def delay(seconds):
-    """It is done, so much later."""
+    """Perform the action after so many seconds."""
     return call_before(lambda: time.sleep(seconds))
 
 
 def error(code, status=400):
-    """Nothing is done, and AWS tells this."""
+    """Answer with this error without performing the action."""
     return lambda perform: _error(code, status)
 
 
 def call_before(hook):
-    """Something else is done first."""
+    """Call a function before the action."""
+
     def fault(perform):
         hook()
         return perform()
+
     return fault
 
 
 def call_after(hook):
-    """Something else is done right before the reply."""
+    """Call a function between the action and the reply."""
+
     def fault(perform):
         response = perform()
         hook()
         return response
+
     return fault
 
 
 class Faults:
-    """Breaks what comes in, by rules.
+    """Injects failures into requests.
 
-    A rule is a fault for the next `times` requests whose action matches. A fault takes the function that performs the action, and gives
-    the response, or None to cut the connection.
+    A rule is a fault for the next `times` requests whose action matches. A fault is called with the function that
+    performs the action, and returns the response, or None to cut the connection.
     """
 
     def __init__(self):
@@ -124,9 +131,10 @@ class Faults:
 
 
 class Aws:
-    """AWS on loopback, in a thread of this process; one at a time, as moto's world is the process's.
+    """AWS on loopback, in a thread of this process. A process can have only one, because moto's state is global.
 
-    Keys that CreateAccessKey gives are unknown for `propagation_delay` seconds; those of create_user, create_admin and add_key are not.
+    Keys from CreateAccessKey are unknown for `propagation_delay` seconds; those of create_user, create_admin and
+    add_key are valid at once.
     """
 
     _only = threading.Lock()
@@ -163,34 +171,34 @@ class Aws:
         self._only.release()
 
     def create_user(self, name):
-        """A user who may manage its own keys, and its first key as Rancher's fields."""
+        """Create a user that may manage its own keys; returns its first key as Rancher's fields."""
         return self._create(name, _OWN_KEYS)
 
     def create_admin(self, name="admin"):
-        """A user who may do everything."""
+        """Create a user with all permissions; returns its first key."""
         self._admins.add(name)
         return self._create(name, "*")
 
     def set_policy(self, user, *actions):
-        """Let a user do these actions only."""
+        """Permit a user only these actions."""
         statement = {"Effect": "Allow", "Action": actions or "none:None", "Resource": "*"}
-        self._iam.put_user_policy(user, "stand", json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+        self._iam.put_user_policy(user, "test", json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
 
     def add_key(self, user):
-        """One more key, known everywhere at once."""
+        """Create another key that is valid at once."""
         key = self._iam.create_access_key(user)
         self._known.add(key.access_key_id)
         return {"accessKey": key.access_key_id, "secretKey": key.secret_access_key}
 
     def keys(self, user):
-        """Id and status of each key, as they are."""
+        """Return id and status of each key."""
         return [(key.access_key_id, key.status) for key in self._iam.list_access_keys(user)]
 
     def set_status(self, key_id, status):
         self._key(key_id).status = status
 
     def set_created(self, key_id, days):
-        """Make a key so many days old."""
+        """Set the age of a key."""
         self._key(key_id).create_date = utcnow() - datetime.timedelta(days=days)
 
     def delete_key(self, key_id):
@@ -232,9 +240,11 @@ class Aws:
         return response(environ, start_response)
 
     def _refusal(self, action, signer, form):
-        """What moto would let pass."""
+        """Return the response to a request that moto would wrongly accept, else None."""
         key = self._key(signer)
-        young = key and signer not in self._known and (utcnow() - key.create_date).total_seconds() < self.propagation_delay
+        young = (
+            key and signer not in self._known and (utcnow() - key.create_date).total_seconds() < self.propagation_delay
+        )
         if key and (key.status != "Active" or young):
             return _error("InvalidClientTokenId", 403)
         if key and action in _KEY_ACTIONS and key.user_name not in self._admins:
@@ -245,7 +255,7 @@ class Aws:
 
 
 class _Handler(MotoRequestHandler):
-    def log(self, type, message, *arguments):  # pylint: disable=redefined-builtin
+    def log(self, type, message, *arguments):  # noqa: A002 # pylint: disable=redefined-builtin
         pass
 
     def connection_dropped(self, error, environ=None):  # pylint: disable=redefined-outer-name
@@ -253,9 +263,13 @@ class _Handler(MotoRequestHandler):
 
 
 def works(url, access_key, secret_key):
-    """Whether AWS takes a key: a real GetCallerIdentity, cheap enough to be asked all the time, that is neither broken nor noted."""
-    request = AWSRequest("POST", url + "/", data="Action=GetCallerIdentity&Version=2011-06-15", headers={
-        "Content-Type": "application/x-www-form-urlencoded; charset=utf-8"})
+    """Return whether AWS accepts a key, by a GetCallerIdentity that is neither recorded nor subject to faults."""
+    request = AWSRequest(
+        "POST",
+        url + "/",
+        data="Action=GetCallerIdentity&Version=2011-06-15",
+        headers={"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"},
+    )
     SigV4Auth(Credentials(access_key, secret_key), "sts", REGION).add_auth(request)
     headers = {**dict(request.headers.items()), "User-Agent": _READER}
     return _pool.request("POST", url + "/", body=request.body, headers=headers).status == 200
@@ -267,14 +281,18 @@ def _signer(environ):
 
 
 def _error(code, status):
-    return Response(_ERROR.format(code, f"{code} (told by the test)"), status, content_type="text/xml")
+    return Response(_ERROR.format(code, f"{code} (from the test)"), status, content_type="text/xml")
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="support.providers.aws", description="Run a command with an AWS of its own.", epilog="""
-        The command finds it in AWS_ENDPOINT_URL, and a user's key in RANCHHAND_AWS_ACCESS_KEY and RANCHHAND_AWS_SECRET_KEY;
-        its exit code is the exit code.""")
-    parser.add_argument("--port", type=int, default=0, help="where it listens on loopback (default: any free port)")
+    parser = argparse.ArgumentParser(
+        prog="support.providers.aws",
+        description="Run a command with its own AWS.",
+        epilog="""
+        The command gets its URL in AWS_ENDPOINT_URL, and a user's key in RANCHHAND_AWS_ACCESS_KEY and
+        RANCHHAND_AWS_SECRET_KEY. The exit code is the command's.""",
+    )
+    parser.add_argument("--port", type=int, default=0, help="port on loopback (default: any free port)")
     parser.add_argument("command", nargs=argparse.REMAINDER, help="the command and its arguments")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, _stop)
@@ -297,12 +315,18 @@ def _stop(signum, frame):
 
 
 def _run(command, aws, key):
-    # PYTHONPATH was for this package; nothing shall reach the AWS of whoever runs this.
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH" and not name.startswith("AWS_")}
-    environment.update({
-        "AWS_ENDPOINT_URL": aws.url, "AWS_EC2_METADATA_DISABLED": "true",
-        "RANCHHAND_AWS_ACCESS_KEY": key["accessKey"], "RANCHHAND_AWS_SECRET_KEY": key["secretKey"],
-    })
+    # PYTHONPATH is only for this package. Without the user's own AWS settings, the command cannot reach another AWS.
+    environment = {
+        name: value for name, value in os.environ.items() if name != "PYTHONPATH" and not name.startswith("AWS_")
+    }
+    environment.update(
+        {
+            "AWS_ENDPOINT_URL": aws.url,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "RANCHHAND_AWS_ACCESS_KEY": key["accessKey"],
+            "RANCHHAND_AWS_SECRET_KEY": key["secretKey"],
+        }
+    )
     process = subprocess.Popen(command, env=environment)
     try:
         return process.wait()
@@ -317,7 +341,11 @@ def _keep(aws, key):
         file = Path(directory) / "key.json"
         file.touch(mode=0o600)
         file.write_text(json.dumps(key), encoding="utf-8")
-        print(f"\nAWS stays until you press Ctrl-C. Its endpoint, and the file with a user's key:\n\n  {aws.url}\n  {file}\n", flush=True)
+        print(
+            "\nAWS runs until you press Ctrl-C. Its endpoint, and the file with a user's key:\n\n"
+            f"  {aws.url}\n  {file}\n",
+            flush=True,
+        )
         try:
             signal.pause()
         except KeyboardInterrupt:

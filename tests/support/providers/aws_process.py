@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The AWS of support/providers in a process of its own, with faults that hit one user only."""
+"""The AWS of support/providers in a separate process, with faults that affect only one user."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _here = threading.local()
 
 
 class _FaultsOfUsers(Faults):
-    def __init__(self, cloud):
+    def __init__(self, aws):
         super().__init__()
-        self._cloud = cloud
+        self._aws = aws
         self._lost = {}
 
     def lose(self, user, action, pid, seconds):
         self._lost[user, action] = (pid, seconds)
 
     def take(self, action):
-        lost = self._lost.pop((self._cloud.user_of(_here.signer), action), None)
+        lost = self._lost.pop((self._aws.user_of(_here.signer), action), None)
         if lost is None:
             return super().take(action)
         pid, seconds = lost
@@ -37,11 +37,12 @@ class _FaultsOfUsers(Faults):
             if pid:
                 os.kill(pid, signal.SIGKILL)
             time.sleep(seconds)
+
         return fault
 
 
-class Cloud(Aws):
-    """What the tests ask of it, over a process boundary."""
+class AwsProcess(Aws):
+    """The AWS in the other process, with the functions that tests call from theirs."""
 
     def __init__(self, propagation_delay=0.0):
         super().__init__(propagation_delay=propagation_delay)
@@ -70,13 +71,19 @@ class Cloud(Aws):
         return self._users.get(signer)
 
     def lose(self, user, action, pid=None, seconds=0.0):
-        """The next such request of a user is performed, but gets no reply; a process is killed, or the connection cut so much later."""
+        """Perform the next such request of a user without a reply: kill a process, or cut the connection after so many
+        seconds.
+        """
         self.faults.lose(user, action, pid, seconds)
 
     def changes(self, user):
-        """What was asked of a user's keys and changed or should have changed something: action, parameters, status."""
-        return [(one.action, one.parameters, one.status) for one in list(self.requests)
-                if self._users.get(one.key) == user and one.action in ("CreateAccessKey", "UpdateAccessKey", "DeleteAccessKey")]
+        """Return action, parameters and status of each request that changes, or should have changed, a user's keys."""
+        writes = ("CreateAccessKey", "UpdateAccessKey", "DeleteAccessKey")
+        return [
+            (request.action, request.parameters, request.status)
+            for request in list(self.requests)
+            if self._users.get(request.key) == user and request.action in writes
+        ]
 
     def _answer(self, environ, start_response):
         _here.signer = _signer(environ)
@@ -84,11 +91,11 @@ class Cloud(Aws):
         return super()._answer(environ, start_response)
 
 
-class CloudManager(BaseManager):
-    """Keeps a Cloud in a process, which knows nothing of an AWS that this one may have."""
+class AwsManager(BaseManager):
+    """Starts an AWS in a separate process, independent of an AWS in this process."""
 
     def __init__(self):
         super().__init__(ctx=multiprocessing.get_context("spawn"))
 
 
-CloudManager.register("Cloud", Cloud)
+AwsManager.register("AwsProcess", AwsProcess)

@@ -1,12 +1,13 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A real Keystone on loopback, OpenStack's identity service, that leaves nothing behind but a prepared database below .local.
+"""A real Keystone, OpenStack's identity service, on loopback. Its prepared database is cached below .local.
 
-    with Keystone() as keystone:
-        password = keystone.create_user("alice")
-        assert keystone.works("alice", password)
+with Keystone() as keystone:
+    password = keystone.create_user("alice")
+    assert keystone.works("alice", password)
 """
+
 from __future__ import annotations
 
 import fcntl
@@ -38,7 +39,7 @@ key_repository = {directory}/credential-keys
 [identity]
 password_hash_rounds = 4
 """
-# Tells its port, and ends with the one who started it.
+# Prints its port, and exits with the process that started it.
 _SERVER = """\
 import os, sys, threading
 from socketserver import ThreadingMixIn
@@ -61,9 +62,10 @@ server.serve_forever()
 
 
 class Keystone:
-    """A Keystone of its own, with the domain Default and an administrator; passwords have no rules.
+    """A Keystone with the domain Default and an administrator; any password is permitted.
 
-    `settings` is added to keystone.conf. Attributes: `url` (with /v3) and `admin`, the administrator as options of the issuer.
+    `settings` is appended to keystone.conf. Attributes: `url` (with /v3) and `admin`, the administrator as options of
+    the issuer.
     """
 
     def __init__(self, settings=""):
@@ -78,7 +80,9 @@ class Keystone:
     def __enter__(self):
         python = os.environ.get("RANCHHAND_KEYSTONE")
         if not python:
-            raise Unavailable("RANCHHAND_KEYSTONE does not name the Python of an environment with Keystone; tests/run.py makes one and sets it.")
+            raise Unavailable(
+                "RANCHHAND_KEYSTONE is not set to the Python of an environment with Keystone; tests/run.py sets it."
+            )
         self._folder = Path(tempfile.mkdtemp(prefix="keystone-"))
         try:
             shutil.copytree(_prepared(Path(python)), self._folder, dirs_exist_ok=True)
@@ -94,7 +98,7 @@ class Keystone:
         self.stop()
 
     def stop(self):
-        """End it and remove its folder. Safe to call twice."""
+        """Stop it and delete its folder. Safe to call twice."""
         process, self._process = self._process, None
         if process:
             process.stdin.close()
@@ -104,33 +108,41 @@ class Keystone:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def create_user(self, name, password=None, **more):
-        """A user of the domain Default, without any role; returns the password."""
+        """Create a user of the domain Default without any role; returns the password."""
         password = password or secrets.token_urlsafe(12)
         self.request("POST", "/users", {"user": {"name": name, "password": password, "domain_id": "default", **more}})
         return password
 
     def assign(self, user, role, project):
         """Give a user a role on a project."""
-        role, project = (self.request("GET", f"/{kind}s?name={name}")[f"{kind}s"][0]["id"] for kind, name in (("role", role), ("project", project)))
+        role, project = (
+            self.request("GET", f"/{kind}s?name={name}")[f"{kind}s"][0]["id"]
+            for kind, name in (("role", role), ("project", project))
+        )
         self.request("PUT", f"/projects/{project}/users/{self.user_id(user)}/roles/{role}")
 
     def user_id(self, name):
         return self.request("GET", f"/users?name={name}")["users"][0]["id"]
 
     def works(self, user, password):
-        """Whether the user can sign in with it."""
+        """Return whether the user can sign in with the password."""
         status = self._sign_in(user, password).status
         assert status in (201, 401), status
         return status == 201
 
     def request(self, method, path, body=None):
-        """What Keystone answers the administrator."""
+        """Send a request as the administrator; returns the content of the response."""
         answer = self._http.request(method, self.url + path, json=body, headers={"X-Auth-Token": self._token})
         assert answer.status < 300, (answer.status, answer.data)
         return answer.json() if answer.data else None
 
     def _sign_in(self, user, password, project=None):
-        content = {"identity": {"methods": ["password"], "password": {"user": {"name": user, "domain": {"id": "default"}, "password": password}}}}
+        content = {
+            "identity": {
+                "methods": ["password"],
+                "password": {"user": {"name": user, "domain": {"id": "default"}, "password": password}},
+            }
+        }
         if project:
             content["scope"] = {"project": {"name": project, "domain": {"id": "default"}}}
         return self._http.request("POST", f"{self.url}/auth/tokens", json={"auth": content})
@@ -138,16 +150,27 @@ class Keystone:
     def _start(self, python):
         with (self._folder / "log").open("wb") as log:
             self._process = subprocess.Popen(
-                [python, "-I", "-c", _SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
-                env=_environment(self._folder), cwd=self._folder, start_new_session=True)
+                [python, "-I", "-c", _SERVER],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=_environment(self._folder),
+                cwd=self._folder,
+                start_new_session=True,
+            )
         port = self._process.stdout.readline().strip().decode()
         if not port:
-            raise Unavailable("Keystone did not start; its last words: %s" % _last_words((self._folder / "log").read_text(errors="replace")))
+            raise Unavailable(
+                "Keystone did not start: %s" % _last_lines((self._folder / "log").read_text(errors="replace"))
+            )
         self.url = f"http://127.0.0.1:{port}/v3"
 
 
 def _prepared(python):
-    """A folder with keys and a database that has an administrator: making it takes half a minute, so it is kept."""
+    """Return a folder with keys and a database with an administrator.
+
+    It is cached, as creating it takes half a minute.
+    """
     stamp = python.parents[1] / ".stamp"
     packages = stamp.read_text() if stamp.exists() else str(python)
     kept = Path(os.environ["RANCHHAND_LOCAL"]) / "keystone"
@@ -156,21 +179,45 @@ def _prepared(python):
     with (kept / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not target.exists():
-            making = kept / "making"
-            shutil.rmtree(making, ignore_errors=True)
-            making.mkdir(mode=0o700)
-            _write_settings(making)
+            unfinished = kept / "unfinished"
+            shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.mkdir(mode=0o700)
+            _write_settings(unfinished)
             for folder in ("fernet-keys", "credential-keys"):
-                (making / folder).mkdir(mode=0o700)
-            owner = ["--keystone-user", pwd.getpwuid(os.getuid()).pw_name, "--keystone-group", grp.getgrgid(os.getgid()).gr_name]
-            for arguments in (["db_sync"], ["fernet_setup", *owner], ["credential_setup", *owner], ["bootstrap", "--bootstrap-password", _PASSWORD]):
+                (unfinished / folder).mkdir(mode=0o700)
+            owner = [
+                "--keystone-user",
+                pwd.getpwuid(os.getuid()).pw_name,
+                "--keystone-group",
+                grp.getgrgid(os.getgid()).gr_name,
+            ]
+            for arguments in (
+                ["db_sync"],
+                ["fernet_setup", *owner],
+                ["credential_setup", *owner],
+                ["bootstrap", "--bootstrap-password", _PASSWORD],
+            ):
                 done = subprocess.run(
-                    [python, "-I", python.with_name("keystone-manage"), "--config-file", making / "keystone.conf", *arguments],
-                    env=_environment(making), cwd=making, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                    text=True, errors="replace", check=False)
+                    [
+                        python,
+                        "-I",
+                        python.with_name("keystone-manage"),
+                        "--config-file",
+                        unfinished / "keystone.conf",
+                        *arguments,
+                    ],
+                    env=_environment(unfinished),
+                    cwd=unfinished,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                    errors="replace",
+                    check=False,
+                )
                 if done.returncode:
-                    raise Unavailable("keystone-manage %s failed: %s" % (arguments[0], _last_words(done.stdout)))
-            making.rename(target)
+                    raise Unavailable("keystone-manage %s failed: %s" % (arguments[0], _last_lines(done.stdout)))
+            unfinished.rename(target)
     return target
 
 
@@ -182,5 +229,5 @@ def _environment(directory):
     return {"PATH": os.environ.get("PATH", os.defpath), "OS_KEYSTONE_CONFIG_FILES": f"{directory}/keystone.conf"}
 
 
-def _last_words(text):
+def _last_lines(text):
     return " | ".join([line.strip() for line in text.splitlines() if line.strip()][-3:]) or "none"
