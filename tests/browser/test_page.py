@@ -16,6 +16,7 @@ from ansible_collections.ranchhand.rancher.plugins.plugin_utils._report.model im
 from selenium.webdriver import ActionChains
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.select import Select
+from selenium.webdriver.support.wait import WebDriverWait
 
 from support.fleets import HOSTILE, fleet
 
@@ -55,6 +56,12 @@ def search(chromium, text):
     field = chromium.element("#filters [name=search]")
     field.clear()
     field.send_keys(text)
+
+
+def reset(chromium):
+    """Reset the filters, and wait until the page has applied this."""
+    chromium.element("#filters [type=reset]").click()
+    WebDriverWait(chromium.driver, 30).until(lambda _driver: chromium.element("#all").is_displayed())
 
 
 def violations(chromium):
@@ -257,8 +264,7 @@ def test_filters_and_search(chromium, page):
     search(chromium, "no such thing")
     assert "No credential matches the filters." in chromium.element("#rows").text
     assert "No credential" in chromium.element("#uses-hint").text
-    chromium.element("#filters [type=reset]").click()
-    time.sleep(0.1)
+    reset(chromium)
     assert chromium.element("#count").text == "121, 1 does not exist but is in use" and len(ids(chromium)) == 50
     for text, check in (
         ("with errors", lambda credential: has(credential, "level", "error")),
@@ -363,6 +369,6 @@ def test_2000_credentials_are_drawn_on_demand(chromium, page):
     assert len(ids(chromium)) == 50 and len(of_lab) > 50 and set(ids(chromium)) < of_lab
     chromium.element("#all").click()
     assert set(ids(chromium)) == of_lab
-    chromium.element("#filters [type=reset]").click()
+    reset(chromium)
     chromium.element("#all").click()
     assert len(ids(chromium)) == len(model["credentials"])
