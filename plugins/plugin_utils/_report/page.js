@@ -25,21 +25,23 @@
   const plural = (count, singular, many) =>
     `${count.toLocaleString("en")} ${count === 1 ? singular : many || singular + "s"}`;
   const runbook = (file, anchor) => `${report.runbook_url}/${file}.md#${encodeURIComponent(anchor)}`;
-  const outside = (url, attributes, ...children) => make("a", {href: url, rel: "noreferrer", target: "_blank", ...attributes}, ...children);
+  const outside = (url, attributes, ...children) =>
+    make("a", {href: url, rel: "noreferrer", target: "_blank", ...attributes}, ...children);
   const day = (time) => make("time", {datetime: time}, time.slice(0, 10));
   const moment = (time) => time.slice(0, 16).replace("T", " ");
-  const user = (reference) => `${reference.kind} ${reference.namespace ? reference.namespace + "/" : ""}${reference.name}`;
+  const user = ({kind, namespace, name}) => `${kind} ${namespace ? namespace + "/" : ""}${name}`;
   const ownerOf = (credential) => credential.owner_name || credential.owner || (credential.gone ? "" : "none");
   const driverOf = (credential) => credential.driver || (credential.gone ? "" : "none");
-  const phaseOf = (credential) => credential.rotation ? credential.rotation.phase : credential.gone ? "gone" : "unknown";
-  const rank = (credential) => credential.problems.length ? LEVELS.indexOf(credential.problems[0].level) : LEVELS.length;
+  const phaseOf = ({rotation, gone}) => rotation ? rotation.phase : gone ? "gone" : "unknown";
+  const rank = ({problems}) => problems.length ? LEVELS.indexOf(problems[0].level) : LEVELS.length;
   const share = (credential) => credential.key_age_days === null || credential.max_age_days === null ? null
     : credential.key_age_days / Math.max(credential.max_age_days, 1);
-  const soon = (credential) => !credential.due && credential.due_in_days !== null && credential.due_in_days < report.soon_days;
+  const soon = ({due, due_in_days: days}) => !due && days !== null && days < report.soon_days;
 
   for (const credential of report.credentials) {
-    const {name, id, driver, owner, owner_name: ownerName, rancher, description, references, problems, rotation} = credential;
-    credential.text = [name, id, driver, owner, ownerName, rancher, description, ...references.map(user),
+    const {references, problems, rotation} = credential;
+    credential.text = [credential.name, credential.id, credential.driver, credential.owner, credential.owner_name,
+      credential.rancher, credential.description, ...references.map(user),
       ...problems.map((problem) => problem.code + " " + problem.message),
       ...(rotation ? [rotation.key_id, rotation.old_key_id] : [])].filter(Boolean).join("\n").toLowerCase();
   }
@@ -58,7 +60,8 @@
         [rancher.name, `references may be missing: this connection may not list ${kind}`])]);
     if (skipped.length) {
       byId("notes").append(make("details", {class: "note warning"},
-        make("summary", null, `${plural(skipped.length, "check was", "checks were")} skipped because permissions are missing`),
+        make("summary", null,
+          `${plural(skipped.length, "check was", "checks were")} skipped because permissions are missing`),
         make("ul", null, ...skipped.map(([name, text]) => make("li", null, isolated(name), ": ", isolated(text))))));
     }
     const time = report.generated_at;
@@ -82,20 +85,23 @@
     const css = getComputedStyle(document.documentElement);
     const colour = (name) => css.getPropertyValue("--" + name).trim();
     if (!charts[id]) charts[id] = echarts.init(byId(id), null, {renderer: "svg"});
-    charts[id].setOption({animation: false, textStyle: {color: colour("soft"), fontFamily: getComputedStyle(document.body).fontFamily}, ...options(colour)},
-      true);
+    const textStyle = {color: colour("soft"), fontFamily: getComputedStyle(document.body).fontFamily};
+    charts[id].setOption({animation: false, textStyle, ...options(colour)}, true);
   }
 
-  /* Tooltips contain elements, as ECharts treats text as markup. They are confined, so that they need no inline style. */
+  /* A tooltip contains elements, as ECharts treats text as markup; it is confined, so that it needs no inline style. */
   function tooltip(colour, lines) {
     return {
-      confine: true, backgroundColor: colour("card"), borderColor: colour("line"), textStyle: {color: colour("text"), fontSize: 13},
+      confine: true, backgroundColor: colour("card"), borderColor: colour("line"),
+      textStyle: {color: colour("text"), fontSize: 13},
       formatter: (given) => make("div", null, ...lines(given).map((line) => make("div", null, line))),
     };
   }
 
-  const emptiness = (colour, show, text) =>
-    ({show, text, left: "center", top: "middle", textStyle: {color: colour("soft"), fontSize: 14, fontWeight: "normal"}});
+  const emptiness = (colour, show, text) => ({
+    show, text, left: "center", top: "middle",
+    textStyle: {color: colour("soft"), fontSize: 14, fontWeight: "normal"},
+  });
 
   function bars(colour, categories, labels) {
     return {
@@ -104,7 +110,9 @@
         type: "category", data: categories, axisTick: {show: false}, axisLine: {lineStyle: {color: colour("line")}},
         axisLabel: {color: colour("soft"), hideOverlap: true, ...labels},
       },
-      yAxis: {type: "value", minInterval: 1, axisLabel: {color: colour("soft")}, splitLine: {lineStyle: {color: colour("line")}}},
+      yAxis: {
+        type: "value", minInterval: 1, axisLabel: {color: colour("soft")}, splitLine: {lineStyle: {color: colour("line")}},
+      },
     };
   }
 
@@ -114,19 +122,26 @@
     draw("ages", (colour) => ({
       ...bars(colour, shown.map((bar) => bar.share), {interval: 0, fontSize: 11}),
       title: emptiness(colour, none, "There are no keys."),
-      tooltip: tooltip(colour, ({dataIndex}) => [shown[dataIndex].share, plural(shown[dataIndex].credentials, "credential")]),
+      tooltip: tooltip(colour, ({dataIndex}) =>
+        [shown[dataIndex].share, plural(shown[dataIndex].credentials, "credential")]),
       series: [{
         type: "bar", barMaxWidth: 46,
-        label: {show: true, position: "top", color: colour("text"), formatter: ({value}) => value ? value.toLocaleString("en") : ""},
+        label: {
+          show: true, position: "top", color: colour("text"), formatter: ({value}) => value ? value.toLocaleString("en") : "",
+        },
         data: shown.map((bar, index) => ({
           value: bar.credentials,
-          itemStyle: {color: colour(bar.over ? "bad" : index >= shown.length - 2 ? "quiet" : "accent"), borderRadius: [3, 3, 0, 0]},
+          itemStyle: {
+            color: colour(bar.over ? "bad" : index >= shown.length - 2 ? "quiet" : "accent"), borderRadius: [3, 3, 0, 0],
+          },
         })),
       }],
     }));
   }
 
-  const KINDS = [["rotated", "new key in use", "accent"], ["retired", "old key retired", "good"], ["given_up", "given up", "bad"]];
+  const KINDS = [
+    ["rotated", "new key in use", "accent"], ["retired", "old key retired", "good"], ["given_up", "given up", "bad"],
+  ];
 
   function drawRotations() {
     const weeks = report.rotations;
@@ -147,17 +162,18 @@
   function describeCharts() {
     const over = report.ages.filter((bar) => bar.over).reduce((sum, bar) => sum + bar.credentials, 0);
     byId("ages").setAttribute("aria-label",
-      `Bar chart: ${plural(over, "key is", "keys are")} older than the policy allows. The table below contains the figures.`);
-    dataTable("ages-data", ["Share of the allowed age", "Credentials"], report.ages.map((bar) => [bar.share, bar.credentials]));
+      `Bar chart: ${plural(over, "key is", "keys are")} older than the policy allows. The table contains the figures.`);
+    dataTable("ages-data", ["Share of the allowed age", "Credentials"],
+      report.ages.map((bar) => [bar.share, bar.credentials]));
     const total = (key) => report.rotations.reduce((sum, week) => sum + week[key], 0);
     const totals = KINDS.map(([key, name]) => `${name} ${total(key)}`).join(", ");
     byId("rotations").setAttribute("aria-label",
-      `Bar chart by week, in total: ${totals}. The table below contains the figures.`);
+      `Bar chart by week, in total: ${totals}. The table contains the figures.`);
     dataTable("rotations-data", ["Week of", ...KINDS.map(([, name]) => name)],
       report.rotations.map((week) => [week.week, ...KINDS.map(([key]) => week[key])]));
   }
 
-  /* Owners, credentials and references of the first credentials in the table that are in use, each with its first references. */
+  /* The first credentials in the table that are in use, their owners, and their first references. */
   function drawUses(selection) {
     const used = selection.filter((credential) => credential.references.length);
     const shown = used.slice(0, GRAPH.credentials);
@@ -168,7 +184,10 @@
       if (!nodes.has(name)) nodes.set(name, {name, label, depth, shade});
       return name;
     };
-    const link = (source, target) => links.set(source + target, {source, target, value: 1 + (links.get(source + target) || {value: 0}).value});
+    const link = (source, target) => {
+      const {value} = links.get(source + target) || {value: 0};
+      links.set(source + target, {source, target, value: value + 1});
+    };
     for (const credential of shown) {
       const shade = ["bad", "warn", "accent", "accent"][rank(credential)];
       const own = node("credential", [credential.rancher, credential.id], credential.name, 1, shade);
@@ -178,15 +197,16 @@
       const owner = node("owner", [credential.rancher, credential.owner], label, 0, "quiet");
       for (const reference of users.slice(0, GRAPH.users)) {
         link(owner, own);
-        link(own, node("user", [credential.rancher, reference.kind, reference.namespace, reference.name], user(reference), 2, "good"));
+        const key = [credential.rancher, reference.kind, reference.namespace, reference.name];
+        link(own, node("user", key, user(reference), 2, "good"));
       }
       if (users.length > GRAPH.users) {
         link(owner, own);
         link(own, node("more", [credential.rancher, credential.id], `${users.length - GRAPH.users} more`, 2, "quiet"));
       }
     }
-    const count = shown.length < used.length ? `the first ${shown.length} of ${used.length.toLocaleString("en")} credentials`
-      : plural(used.length, "credential");
+    const count = shown.length < used.length
+      ? `the first ${shown.length} of ${used.length.toLocaleString("en")} credentials` : plural(used.length, "credential");
     byId("uses-hint").textContent = used.length
       ? `Owners, credentials, and the objects that refer to them: ${count} in use that the table's filters select.`
       : "No credential that the table's filters select is in use.";
@@ -194,17 +214,20 @@
       `Graph: ${byId("uses-hint").textContent} The details of each row contain the same information.`);
     byId("uses").hidden = !used.length;
     if (!used.length) return;
-    const rows = Math.max(...[0, 1, 2].map((depth) => [...nodes.values()].filter((each) => each.depth === depth).length));
+    const depths = [...nodes.values()].map(({depth}) => depth);
+    const rows = Math.max(...[0, 1, 2].map((depth) => depths.filter((each) => each === depth).length));
     byId("uses").style.height = `${Math.max(120, rows * 24 + 16)}px`;
     const narrow = byId("uses").clientWidth < 700;
     const most = narrow ? 16 : 44;
     /* With a leading hair space, as ECharts caches texts in an object, where a name such as __proto__ has a meaning. */
-    const cut = (text) => "\u200a" + ([...text].length > most ? [...text].slice(0, most - 1).join("") + "\u2026" : text);
+    const cut = (text) =>
+      "\u200a" + ([...text].length > most ? [...text].slice(0, most - 1).join("") + "\u2026" : text);
     draw("uses", (colour) => ({
       tooltip: tooltip(colour, ({dataType, data}) => dataType === "node" ? [nodes.get(data.name).label]
         : [nodes.get(data.source).label, "\u2192 " + nodes.get(data.target).label]),
       series: [{
-        type: "sankey", left: 4, right: narrow ? 120 : 300, top: 8, bottom: 8, nodeWidth: 10, nodeGap: 9, draggable: false, layoutIterations: 16,
+        type: "sankey", left: 4, right: narrow ? 120 : 300, top: 8, bottom: 8, nodeWidth: 10, nodeGap: 9, draggable: false,
+        layoutIterations: 16,
         emphasis: {focus: "trajectory"}, lineStyle: {color: colour("quiet"), opacity: 0.28, curveness: 0.5},
         label: {color: colour("text"), fontSize: 12, formatter: ({name}) => cut(nodes.get(name).label)},
         data: [...nodes.values()].map(({name, depth, shade}) =>
@@ -249,9 +272,10 @@
   }
 
   function fillFilters() {
-    const distinct = (of) => [...new Set(report.credentials.map(of))].sort((a, b) => a.localeCompare(b, "en", {numeric: true}));
+    const distinct = (of) => [...new Set(report.credentials.map(of))].sort(byText((text) => text));
     const option = (value, text) => make("option", {value}, text);
-    const fill = (name, options) => filters.elements[name].replaceChildren(option("", "all"), ...options.map(([value, text]) => option(value, text)));
+    const fill = (name, options) => filters.elements[name].replaceChildren(
+      option("", "all"), ...options.map(([value, text]) => option(value, text)));
     const same = (values) => values.map((value) => ["=" + value, value || "none"]);
     fill("rancher", same(distinct((credential) => credential.rancher)));
     fill("driver", same(distinct(driverOf)));
@@ -284,12 +308,14 @@
   function ageCell(credential) {
     if (credential.key_age_days === null) return make("td", null, credential.gone ? "" : "unknown");
     const used = share(credential);
-    const bar = used === null ? null : make("span", {class: used >= 1 ? "bar over" : "bar", "aria-hidden": "true"}, make("i"));
+    const bar = used === null ? null
+      : make("span", {class: used >= 1 ? "bar over" : "bar", "aria-hidden": "true"}, make("i"));
     if (bar) bar.firstChild.style.width = `${Math.min(100, used * 100)}%`;
     const age = credential.max_age_days === null ? plural(credential.key_age_days, "day")
       : `${credential.key_age_days.toLocaleString("en")} of ${plural(credential.max_age_days, "day")}`;
     return make("td", null, age,
-      bar, make("span", {class: "sub"}, credential.max_age_days === null ? "no policy; " : "", report.sources[credential.key_age_source]));
+      bar, make("span", {class: "sub"}, credential.max_age_days === null ? "no policy; " : "",
+        report.sources[credential.key_age_source]));
   }
 
   function dueCell(credential) {
@@ -313,7 +339,8 @@
   }
 
   const badge = (problem) => outside(runbook("credentials", problem.code),
-    {class: "badge " + problem.level, title: problem.message}, problem.code, make("span", {class: "unseen"}, ` (${problem.level}; opens the runbook)`));
+    {class: "badge " + problem.level, title: problem.message}, problem.code,
+    make("span", {class: "unseen"}, ` (${problem.level}; opens the runbook)`));
 
   function row(credential, index) {
     const open = make("button", {type: "button", class: "open", "aria-expanded": "false", "aria-controls": `detail-${index}`},
@@ -337,7 +364,9 @@
   }
 
   function part(title, items) {
-    return items.length ? make("div", null, make("h3", null, title), make("ul", null, ...items.map((item) => make("li", null, ...[].concat(item))))) : null;
+    if (!items.length) return null;
+    return make("div", null, make("h3", null, title),
+      make("ul", null, ...items.map((item) => make("li", null, ...[].concat(item)))));
   }
 
   function detail(credential, id) {
@@ -347,7 +376,8 @@
       ["Id ", make("code", null, credential.id)],
       credential.created_at ? ["Created ", day(credential.created_at)] : null,
       credential.owner ? ["Owner ", isolated(ownerOf(credential)), ` (${credential.owner})`] : null,
-      rotation.key_id ? ["Key ", make("code", null, rotation.key_id), rotation.issuer ? ` by issuer ${rotation.issuer}` : ""] : null,
+      rotation.key_id
+        ? ["Key ", make("code", null, rotation.key_id), rotation.issuer ? ` by issuer ${rotation.issuer}` : ""] : null,
       rotation.old_key_id ? ["Old key ", make("code", null, rotation.old_key_id)] : null,
       rotation.reason ? ["Reason for the rotation: ", isolated(rotation.reason)] : null,
       rotation.expires_at ? ["Key expires ", day(rotation.expires_at)] : null,
@@ -363,7 +393,8 @@
       part("Used by", credential.references.map((reference) =>
         [isolated(user(reference)), make("span", {class: "sub"}, reference.field)])),
       part("Rotation waits for", waiting),
-      part("Recent transitions", rotation.transitions.map(([at, phase, what]) => [`${moment(at)} ${phase}: `, isolated(what)])),
+      part("Recent transitions", rotation.transitions.map(([at, phase, what]) =>
+        [`${moment(at)} ${phase}: `, isolated(what)])),
       part("Details", facts))));
   }
 
@@ -414,7 +445,8 @@
   function update() {
     const active = activeFilters();
     const [, , order] = COLUMNS.find(([name]) => name === sorting.column);
-    selection = report.credentials.filter((credential) => active.every(([name, value]) => CHECKS[name](credential, value)));
+    selection = report.credentials.filter((credential) =>
+      active.every(([name, value]) => CHECKS[name](credential, value)));
     /* The report is sorted by urgency; a stable sort keeps this order for equal values. */
     selection.sort((a, b) => sorting.down ? order(b, a) : order(a, b));
     for (const head of byId("columns").children) {
@@ -457,11 +489,15 @@
   addEventListener("beforeprint", () => {
     for (const note of document.querySelectorAll("details.note")) note.open = true;
     /* ECharts draws for a fixed size; with a viewBox, the charts shrink to the paper. */
-    for (const svg of document.querySelectorAll(".chart svg")) svg.setAttribute("viewBox", `0 0 ${svg.clientWidth} ${svg.clientHeight}`);
+    for (const svg of document.querySelectorAll(".chart svg")) {
+      svg.setAttribute("viewBox", `0 0 ${svg.clientWidth} ${svg.clientHeight}`);
+    }
     limit = Infinity;
     show();
   });
-  addEventListener("afterprint", () => { for (const svg of document.querySelectorAll(".chart svg")) svg.removeAttribute("viewBox"); });
+  addEventListener("afterprint", () => {
+    for (const svg of document.querySelectorAll(".chart svg")) svg.removeAttribute("viewBox");
+  });
   addEventListener("resize", () => { for (const chart of Object.values(charts)) chart.resize(); });
   document.documentElement.dataset.ready = Math.round(performance.now());
 })();
