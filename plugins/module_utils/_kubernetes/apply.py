@@ -21,8 +21,8 @@ Object = t.Mapping[str, t.Any]
 class ObjectChange:
     """An object that has to be created, updated or deleted (``action``).
 
-    ``desired`` is what is applied. ``correction`` is a merge patch that precedes the apply, for what an apply keeps: entries
-    that another client has set.
+    ``desired`` is what is applied. ``correction`` is a merge patch that precedes the apply, for what an apply keeps:
+    entries that another client has set.
     """
 
     path: str
@@ -52,7 +52,7 @@ def plan_apply(
 ) -> list[ObjectChange]:
     """Return the changes of a server-side apply, in the order of ``desired``: path to object.
 
-    The API server computes the outcome in a dry run. It is not asked about new objects, as their namespace may be new too.
+    The API server computes the outcome in a dry run, except for new objects, as their namespace may be new too.
     """
     def plan(path: str) -> ObjectChange | None:
         before, wanted = stored[path], desired[path]
