@@ -111,7 +111,8 @@
         axisLabel: {color: colour("soft"), hideOverlap: true, ...labels},
       },
       yAxis: {
-        type: "value", minInterval: 1, axisLabel: {color: colour("soft")}, splitLine: {lineStyle: {color: colour("line")}},
+        type: "value", minInterval: 1, axisLabel: {color: colour("soft")},
+        splitLine: {lineStyle: {color: colour("line")}},
       },
     };
   }
@@ -127,12 +128,14 @@
       series: [{
         type: "bar", barMaxWidth: 46,
         label: {
-          show: true, position: "top", color: colour("text"), formatter: ({value}) => value ? value.toLocaleString("en") : "",
+          show: true, position: "top", color: colour("text"),
+          formatter: ({value}) => value ? value.toLocaleString("en") : "",
         },
         data: shown.map((bar, index) => ({
           value: bar.credentials,
           itemStyle: {
-            color: colour(bar.over ? "bad" : index >= shown.length - 2 ? "quiet" : "accent"), borderRadius: [3, 3, 0, 0],
+            color: colour(bar.over ? "bad" : index >= shown.length - 2 ? "quiet" : "accent"),
+            borderRadius: [3, 3, 0, 0],
           },
         })),
       }],
@@ -140,7 +143,7 @@
   }
 
   const KINDS = [
-    ["rotated", "new key in use", "accent"], ["retired", "old key retired", "good"], ["given_up", "given up", "bad"],
+    ["rotated", "new key in use", "accent"], ["retired", "old key retired", "good"], ["given_up", "aborted or rolled back", "bad"],
   ];
 
   function drawRotations() {
@@ -206,7 +209,8 @@
       }
     }
     const count = shown.length < used.length
-      ? `the first ${shown.length} of ${used.length.toLocaleString("en")} credentials` : plural(used.length, "credential");
+      ? `the first ${shown.length} of ${used.length.toLocaleString("en")} credentials`
+      : plural(used.length, "credential");
     byId("uses-hint").textContent = used.length
       ? `Owners, credentials, and the objects that refer to them: ${count} in use that the table's filters select.`
       : "No credential that the table's filters select is in use.";
@@ -226,8 +230,8 @@
       tooltip: tooltip(colour, ({dataType, data}) => dataType === "node" ? [nodes.get(data.name).label]
         : [nodes.get(data.source).label, "\u2192 " + nodes.get(data.target).label]),
       series: [{
-        type: "sankey", left: 4, right: narrow ? 120 : 300, top: 8, bottom: 8, nodeWidth: 10, nodeGap: 9, draggable: false,
-        layoutIterations: 16,
+        type: "sankey", left: 4, right: narrow ? 120 : 300, top: 8, bottom: 8, nodeWidth: 10, nodeGap: 9,
+        draggable: false, layoutIterations: 16,
         emphasis: {focus: "trajectory"}, lineStyle: {color: colour("quiet"), opacity: 0.28, curveness: 0.5},
         label: {color: colour("text"), fontSize: 12, formatter: ({name}) => cut(nodes.get(name).label)},
         data: [...nodes.values()].map(({name, depth, shade}) =>
@@ -333,7 +337,9 @@
   function phaseCell(credential) {
     const rotation = credential.rotation;
     if (credential.gone) return make("td");
-    if (!rotation) return make("td", null, "unknown", make("span", {class: "sub"}, "no permission to read the records"));
+    if (!rotation) {
+      return make("td", null, "unknown", make("span", {class: "sub"}, "no permission to read the records"));
+    }
     return make("td", null, rotation.phase, rotation.running ? " (a run is active)" : null,
       rotation.phase === "idle" ? null : make("span", {class: "sub"}, `next: ${rotation.next_step}`));
   }
@@ -343,7 +349,8 @@
     make("span", {class: "unseen"}, ` (${problem.level}; opens the runbook)`));
 
   function row(credential, index) {
-    const open = make("button", {type: "button", class: "open", "aria-expanded": "false", "aria-controls": `detail-${index}`},
+    const open = make("button",
+      {type: "button", class: "open", "aria-expanded": "false", "aria-controls": `detail-${index}`},
       make("span", null, isolated(credential.name)));
     const element = make("tr", null,
       make("th", {scope: "row"}, open, make("span", {class: "sub"}, credential.id.split(":").pop())),
@@ -353,7 +360,8 @@
       ageCell(credential), dueCell(credential),
       make("td", null, credential.references.length ? credential.references.length.toLocaleString("en") : "\u2013"),
       phaseCell(credential),
-      make("td", null, make("ul", {class: "badges"}, ...credential.problems.map((problem) => make("li", null, badge(problem))))));
+      make("td", null, make("ul", {class: "badges"},
+        ...credential.problems.map((problem) => make("li", null, badge(problem))))));
     open.addEventListener("click", () => {
       const closed = open.getAttribute("aria-expanded") === "false";
       open.setAttribute("aria-expanded", String(closed));
