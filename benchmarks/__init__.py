@@ -1,4 +1,4 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How fast the collection is, always against something measured beside it in the same run. `make bench` calls it."""
+"""Benchmarks of the collection, each compared with a reference in the same run. `make bench` runs them."""

@@ -1,7 +1,8 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the API server itself costs: urllib3 and json, and nothing else."""
+"""The cost of the API server itself: requests with only urllib3 and json."""
+
 from __future__ import annotations
 
 import concurrent.futures
@@ -15,12 +16,18 @@ PAGE = 500
 
 
 class Bare:
-    """JSON over kept-alive connections, as short as it can be written."""
+    """A minimal client: JSON over kept-alive connections."""
 
     def __init__(self, url, ca_file, token):
         address = urllib3.util.parse_url(url)
-        self._pool = urllib3.HTTPSConnectionPool(address.host, address.port, maxsize=CONNECTIONS, block=True, retries=False, ca_certs=str(ca_file))
-        self._headers = {"Accept": "application/json", "Content-Type": "application/json", "Authorization": "Bearer " + token}
+        self._pool = urllib3.HTTPSConnectionPool(
+            address.host, address.port, maxsize=CONNECTIONS, block=True, retries=False, ca_certs=str(ca_file)
+        )
+        self._headers = {
+            "Accept": "application/json",
+            "Content-Type": "application/json",
+            "Authorization": "Bearer " + token,
+        }
 
     def request(self, method, path, content=None):
         answer = self._pool.urlopen(method, path, body=content, headers=self._headers)
@@ -29,7 +36,7 @@ class Bare:
         return answer.data
 
     def post_all(self, path, bodies):
-        """Seconds for creating all of them over 16 connections, encoding included."""
+        """Create all objects over 16 connections; returns the seconds, including encoding."""
         begun = time.perf_counter()
         with concurrent.futures.ThreadPoolExecutor(CONNECTIONS) as executor:
             for unused in executor.map(lambda body: self.request("POST", path, json.dumps(body).encode()), bodies):
@@ -37,10 +44,12 @@ class Bare:
         return time.perf_counter() - begun
 
     def list_all(self, path):
-        """All items, page by page, parsed."""
+        """Return all items, listed in pages."""
         items, token = [], ""
         while True:
-            page = json.loads(self.request("GET", "%s?limit=%d%s" % (path, PAGE, "&continue=" + token if token else "")))
+            page = json.loads(
+                self.request("GET", "%s?limit=%d%s" % (path, PAGE, "&continue=" + token if token else ""))
+            )
             items += page["items"]
             token = page["metadata"].get("continue")
             if not token:

@@ -1,11 +1,13 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is measured. Each case returns the rows of its table.
+"""The benchmarks. Each case returns the rows of its table.
 
-Sides of a ratio take turns, and of each the fastest run counts: what else the machine does only ever adds. "Above one" is the time of
-a playbook whose task gets N items less that of the same playbook, with the same variables, whose task gets the first of them.
+The two sides of a ratio run alternately, and the fastest run of each counts, because other load only adds time. "Above
+single" is the time of a playbook whose task gets N items minus the time of the same playbook, with the same variables,
+whose task gets the first item.
 """
+
 from __future__ import annotations
 
 import concurrent.futures
@@ -28,15 +30,24 @@ from .bare import Bare
 from .objects import SECRETS
 from .plays import Cost, Plays, run
 
-MODULE, INFO, K8S = "ranchhand.rancher.cloud_credential", "ranchhand.rancher.cloud_credential_info", "kubernetes.core.k8s"
+MODULE, INFO, K8S = (
+    "ranchhand.rancher.cloud_credential",
+    "ranchhand.rancher.cloud_credential_info",
+    "kubernetes.core.k8s",
+)
 LABEL = {"label": "{{ item.name }}"}
 
 
 def row(what, measured, goal, unit="×", at_least=False, **figures):
-    """One line of the table; the figures it comes from are seconds, unless they say otherwise."""
+    """Return a line of the table; figures are seconds unless their name contains another unit."""
     met = None if goal is None else measured >= goal if at_least else measured <= goal
     return {
-        "what": what, "measured": round(measured, 3), "goal": goal, "at_least": at_least, "unit": unit, "met": met,
+        "what": what,
+        "measured": round(measured, 3),
+        "goal": goal,
+        "at_least": at_least,
+        "unit": unit,
+        "met": met,
         "figures": {name.replace("_", " "): round(value, 4) for name, value in figures.items()},
     }
 
@@ -63,16 +74,16 @@ class Times:
     def memory(self, name):
         return max(cost.memory for cost in self._runs[name])
 
-    def each(self, more, one, items):
+    def each(self, more, single, items):
         """Wall and CPU seconds of each item beyond the first."""
-        return (self.wall(more) - self.wall(one)) / (items - 1), (self.cpu(more) - self.cpu(one)) / (items - 1)
+        return (self.wall(more) - self.wall(single)) / (items - 1), (self.cpu(more) - self.cpu(single)) / (items - 1)
 
 
 class Bench:
-    """What all cases share: the settings, and a namespace with as many credentials as a case wants."""
+    """The settings, and a namespace with as many credentials as a case requires."""
 
-    def __init__(self, settings, folder, say):
-        self.settings, self.folder, self.say = settings, folder, say
+    def __init__(self, settings, folder, log):
+        self.settings, self.folder, self.log = settings, folder, log
         self.repetitions = settings.repetitions
         self._planes = contextlib.ExitStack()
         self._plane = None
@@ -85,27 +96,33 @@ class Bench:
         self._planes.close()
 
     def plane(self):
-        """A control plane with the furniture of a Rancher, the same for all cases."""
+        """A control plane with the objects of a Rancher, the same for all cases."""
         if not self._plane:
             self._plane = self._planes.enter_context(ControlPlane())
             install_fixtures(self._plane)
             self.bare = Bare(self._plane.url, self._plane.ca_file, self._plane.token)
-            env = {**os.environ, "K8S_AUTH_KUBECONFIG": str(self._plane.kubeconfig), "KUBECONFIG": str(self._plane.kubeconfig)}
+            env = {
+                **os.environ,
+                "K8S_AUTH_KUBECONFIG": str(self._plane.kubeconfig),
+                "KUBECONFIG": str(self._plane.kubeconfig),
+            }
             self._plays = Plays(self.settings.venv, self.folder, env)
         return self._plane
 
     def fill(self, count):
-        """Leave just so many credentials in the namespace: base-00000 and on."""
+        """Create or delete credentials until the namespace contains this number, from base-00000."""
         self.plane()
         self.clear()
         if count > self._base:
-            self.bare.post_all(SECRETS, [objects.secret(objects.credential("base", number)) for number in range(self._base, count)])
+            self.bare.post_all(
+                SECRETS, [objects.secret(objects.credential("base", number)) for number in range(self._base, count)]
+            )
         else:
             self.bare.delete_all(SECRETS, ["cc-base-%05d" % number for number in range(count, self._base)])
         self._base = count
 
     def clear(self):
-        """Delete all but the base."""
+        """Delete all credentials except these."""
         names = [item["metadata"]["name"] for item in self.bare.list_all(SECRETS)]
         self.bare.delete_all(SECRETS, [name for name in names if not name.startswith("cc-base-")])
 
@@ -113,26 +130,35 @@ class Bench:
         return self._plays.play(tasks, variables, collections, recap)
 
     def call(self, items, changed, count=None):
-        """One task with all items in a list, or with the first of them."""
+        """Run one task with a list of all items, or of the first `count`."""
         given = "{{ wanted }}" if count is None else "{{ wanted[:%d] }}" % count
         return self.play([{MODULE: {"credentials": given}}], {"wanted": items}, recap="changed=%d" % changed)
 
     def k8s(self, items, loop=False):
-        """The same Secrets by kubernetes.core."""
+        """Create the same Secrets with kubernetes.core."""
         definitions = [objects.secret(item) for item in items]
-        task = {K8S: {"definition": "{{ item }}"}, "loop": "{{ wanted }}", "loop_control": {"label": "{{ item.metadata.name }}"}} if loop \
+        task = (
+            {
+                K8S: {"definition": "{{ item }}"},
+                "loop": "{{ wanted }}",
+                "loop_control": {"label": "{{ item.metadata.name }}"},
+            }
+            if loop
             else {K8S: {"definition": "{{ wanted }}"}}
+        )
         return self.play([task], {"wanted": definitions}, collections=self.settings.community)
 
     def kubectl(self, items, *arguments):
-        """The same Secrets by kubectl."""
+        """Create the same Secrets with kubectl."""
         file = self.folder / "secrets.json"
-        file.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": [objects.secret(item) for item in items]}))
+        file.write_text(
+            json.dumps({"apiVersion": "v1", "kind": "List", "items": [objects.secret(item) for item in items]})
+        )
         env = {**os.environ, "KUBECONFIG": str(self.plane().kubeconfig)}
         return run([self.settings.kubectl, "apply", "-f", file, *arguments], env, self.folder / "kubectl.output")
 
 
-def one_call(bench):
+def list_call(bench):
     """1,000 and 10,000 credentials in one call, among 3,000 others."""
     bench.fill(3000)
     times = Times()
@@ -142,36 +168,79 @@ def one_call(bench):
         for unused in range(bench.repetitions if count == 1000 else 1):
             times.add(("post", count), bench.bare.post_all(SECRETS, [objects.secret(item) for item in items]))
             bench.clear()
-            times.add(("one created", count), bench.call(items, 1, 1))
+            times.add(("single created", count), bench.call(items, 1, 1))
             bench.clear()
             times.add(("created", count), bench.call(items, 1))
             for unused_too in range(2):
                 times.add(("list", count), bench.bare.timed_list(SECRETS))
-                times.add(("one unchanged", count), bench.call(items, 0, 1))
+                times.add(("single unchanged", count), bench.call(items, 0, 1))
                 times.add(("unchanged", count), bench.call(items, 0))
-                for name, few in (("debug", ""), ("one debug", "[:1]")):
-                    times.add((name, count), bench.play([{"ansible.builtin.debug": {"msg": "{{ wanted%s }}" % few}}], {"wanted": items}))
+                for name, few in (("debug", ""), ("single debug", "[:1]")):
+                    times.add(
+                        (name, count),
+                        bench.play([{"ansible.builtin.debug": {"msg": "{{ wanted%s }}" % few}}], {"wanted": items}),
+                    )
             bench.clear()
-        bench.say("  %d: created %.2f s, unchanged %.2f s; with one item %.2f and %.2f s; bare POST %.2f s, bare LIST %.2f s" % (
-            count, times.wall(("created", count)), times.wall(("unchanged", count)), times.wall(("one created", count)),
-            times.wall(("one unchanged", count)), times["post", count], times["list", count]))
-    above = {(what, count): times.wall((what, count)) - times.wall(("one " + what, count))
-             for what in ("created", "unchanged", "debug") for count in sizes}
+        bench.log(
+            "  %d: created %.2f s, unchanged %.2f s; with one item %.2f and %.2f s; bare POST %.2f s, bare LIST %.2f s"
+            % (
+                count,
+                times.wall(("created", count)),
+                times.wall(("unchanged", count)),
+                times.wall(("single created", count)),
+                times.wall(("single unchanged", count)),
+                times["post", count],
+                times["list", count],
+            )
+        )
+    above = {
+        (what, count): times.wall((what, count)) - times.wall(("single " + what, count))
+        for what in ("created", "unchanged", "debug")
+        for count in sizes
+    }
     rows = [
-        row("1,000 created in one call, above one, against bare POST over 16 connections", above["created", 1000] / times["post", 1000], 2.0,
-            above_one=above["created", 1000], bare_POST=times["post", 1000], whole_playbook=times.wall(("created", 1000)),
-            with_one=times.wall(("one created", 1000)), CPU_seconds_whole_playbook=times.cpu(("created", 1000))),
-        row("1,000 unchanged in one call, above one, against bare LIST of the 4,000 in the namespace", above["unchanged", 1000] / times["list", 1000], 4.0,
-            above_one=above["unchanged", 1000], bare_LIST=times["list", 1000], whole_playbook=times.wall(("unchanged", 1000)),
-            with_one=times.wall(("one unchanged", 1000)), CPU_seconds_whole_playbook=times.cpu(("unchanged", 1000))),
+        row(
+            "1,000 created in one call, above single, against bare POST over 16 connections",
+            above["created", 1000] / times["post", 1000],
+            2.0,
+            above_single=above["created", 1000],
+            bare_POST=times["post", 1000],
+            whole_playbook=times.wall(("created", 1000)),
+            with_single=times.wall(("single created", 1000)),
+            CPU_seconds_whole_playbook=times.cpu(("created", 1000)),
+        ),
+        row(
+            "1,000 unchanged in one call, above single, against bare LIST of the 4,000 in the namespace",
+            above["unchanged", 1000] / times["list", 1000],
+            4.0,
+            above_single=above["unchanged", 1000],
+            bare_LIST=times["list", 1000],
+            whole_playbook=times.wall(("unchanged", 1000)),
+            with_single=times.wall(("single unchanged", 1000)),
+            CPU_seconds_whole_playbook=times.cpu(("unchanged", 1000)),
+        ),
     ]
-    rows.append(row("the same, against a debug task that gets the same list", above["unchanged", 1000] / above["debug", 1000], None,
-                    above_one=above["unchanged", 1000], debug_above_one=above["debug", 1000]))
+    rows.append(
+        row(
+            "the same, against a debug task that gets the same list",
+            above["unchanged", 1000] / above["debug", 1000],
+            None,
+            above_single=above["unchanged", 1000],
+            debug_above_single=above["debug", 1000],
+        )
+    )
     for what in ("created", "unchanged"):
-        rows.append(row(
-            "growth from 1,000 to 10,000 %s, against linear" % what, above[what, 10000] / above[what, 1000] / 10, 1.15,
-            **{"above_one_%d" % count: above[what, count] for count in sizes}, peak_MB_10000=times.memory((what, 10000)),
-            growth_of_debug=above["debug", 10000] / above["debug", 1000] / 10, growth_of_bare_POST=times["post", 10000] / times["post", 1000] / 10))
+        rows.append(
+            row(
+                "growth from 1,000 to 10,000 %s, against linear" % what,
+                above[what, 10000] / above[what, 1000] / 10,
+                1.15,
+                **{"above_single_%d" % count: above[what, count] for count in sizes},
+                peak_MB_10000=times.memory((what, 10000)),
+                growth_of_debug=above["debug", 10000] / above["debug", 1000] / 10,
+                growth_of_bare_POST=times["post", 10000] / times["post", 1000] / 10,
+            )
+        )
     return rows
 
 
@@ -202,17 +271,60 @@ def others(bench):
     rows = []
     for what in ("created", "unchanged"):
         ours, theirs = times.wall(what), times.wall("k8s " + what)
-        rows.append(row("kubernetes.core.k8s, one task with 1,000 definitions, %s, against our whole playbook" % what, theirs / ours, 3, at_least=True,
-                        ours=ours, theirs=theirs, our_CPU_seconds=times.cpu(what), their_CPU_seconds=times.cpu("k8s " + what)))
-    rows.append(row("kubernetes.core.k8s, loop of 1,000 created (extrapolated from %d), against our whole playbook" % loop,
-                    whole_loop / times.wall("created"), 100,
-                    at_least=True, ours=times.wall("created"), theirs=whole_loop, their_item=each, CPU_seconds_of_their_item=each_cpu))
+        rows.append(
+            row(
+                "kubernetes.core.k8s, one task with 1,000 definitions, %s, against our whole playbook" % what,
+                theirs / ours,
+                3,
+                at_least=True,
+                ours=ours,
+                theirs=theirs,
+                our_CPU_seconds=times.cpu(what),
+                their_CPU_seconds=times.cpu("k8s " + what),
+            )
+        )
+    rows.append(
+        row(
+            "kubernetes.core.k8s, loop of 1,000 created (extrapolated from %d), against our whole playbook" % loop,
+            whole_loop / times.wall("created"),
+            100,
+            at_least=True,
+            ours=times.wall("created"),
+            theirs=whole_loop,
+            their_item=each,
+            CPU_seconds_of_their_item=each_cpu,
+        )
+    )
     ours, theirs = times.wall("unchanged"), times.wall("kubectl unchanged")
-    rows.append(row("kubectl apply, 1,000 unchanged, against our whole playbook", theirs / ours, 20, at_least=True, ours=ours, theirs=theirs))
-    rows.append(row("kubectl apply, 1,000 created, against our whole playbook", times.wall("kubectl created") / times.wall("created"), None,
-                    ours=times.wall("created"), theirs=times.wall("kubectl created")))
+    rows.append(
+        row(
+            "kubectl apply, 1,000 unchanged, against our whole playbook",
+            theirs / ours,
+            20,
+            at_least=True,
+            ours=ours,
+            theirs=theirs,
+        )
+    )
+    rows.append(
+        row(
+            "kubectl apply, 1,000 created, against our whole playbook",
+            times.wall("kubectl created") / times.wall("created"),
+            None,
+            ours=times.wall("created"),
+            theirs=times.wall("kubectl created"),
+        )
+    )
     theirs = times.wall("kubectl server-side unchanged")
-    rows.append(row("kubectl apply --server-side, 1,000 unchanged, against our whole playbook", theirs / ours, None, ours=ours, theirs=theirs))
+    rows.append(
+        row(
+            "kubectl apply --server-side, 1,000 unchanged, against our whole playbook",
+            theirs / ours,
+            None,
+            ours=ours,
+            theirs=theirs,
+        )
+    )
     return rows
 
 
@@ -244,10 +356,29 @@ def loop(bench):
     for what in ("unchanged", "created"):
         ours, ours_cpu = times.each("%s %d" % (what, count), what + " 1", count)
         theirs, theirs_cpu = times.each("k8s %s %d" % (what, few), "k8s %s 1" % what, few)
-        rows.append(row("loop of 200 among 4,000, %s, per item, against an item of a debug loop" % what, ours / item, 3,
-                        our_item=ours, debug_item=item, CPU_seconds_of_our_item=ours_cpu, CPU_seconds_of_a_debug_item=item_cpu))
-        rows.append(row("the same in CPU: an item of a kubernetes.core.k8s loop against ours, %s" % what, theirs_cpu / ours_cpu, 50, at_least=True,
-                        CPU_seconds_of_our_item=ours_cpu, CPU_seconds_of_their_item=theirs_cpu, our_item=ours, their_item=theirs))
+        rows.append(
+            row(
+                "loop of 200 among 4,000, %s, per item, against an item of a debug loop" % what,
+                ours / item,
+                3,
+                our_item=ours,
+                debug_item=item,
+                CPU_seconds_of_our_item=ours_cpu,
+                CPU_seconds_of_a_debug_item=item_cpu,
+            )
+        )
+        rows.append(
+            row(
+                "the same in CPU: an item of a kubernetes.core.k8s loop against ours, %s" % what,
+                theirs_cpu / ours_cpu,
+                50,
+                at_least=True,
+                CPU_seconds_of_our_item=ours_cpu,
+                CPU_seconds_of_their_item=theirs_cpu,
+                our_item=ours,
+                their_item=theirs,
+            )
+        )
     return rows
 
 
@@ -260,12 +391,34 @@ def tasks(bench):
         base = [objects.credential("base", number) for number in range(count)]
         for unused in range(bench.repetitions):
             for number in (1, count):
-                times.add("debug %d" % number, bench.play([
-                    {"ansible.builtin.debug": {"msg": "%s %s %s" % (item["name"], item["config"], item["secrets"])}} for item in base[:number]]))
+                times.add(
+                    "debug %d" % number,
+                    bench.play(
+                        [
+                            {
+                                "ansible.builtin.debug": {
+                                    "msg": "%s %s %s" % (item["name"], item["config"], item["secrets"])
+                                }
+                            }
+                            for item in base[:number]
+                        ]
+                    ),
+                )
                 times.add("ours %d" % number, bench.play([{MODULE: item} for item in base[:number]], recap="changed=0"))
-        (ours, ours_cpu), (debug, debug_cpu) = (times.each("%s %d" % (name, count), name + " 1", count) for name in ("ours", "debug"))
-        rows.append(row("separate tasks among %s, per task, against a debug task" % format(size, ","), ours / debug, goal,
-                        our_task=ours, debug_task=debug, CPU_seconds_of_our_task=ours_cpu, CPU_seconds_of_a_debug_task=debug_cpu))
+        (ours, ours_cpu), (debug, debug_cpu) = (
+            times.each("%s %d" % (name, count), name + " 1", count) for name in ("ours", "debug")
+        )
+        rows.append(
+            row(
+                "separate tasks among %s, per task, against a debug task" % format(size, ","),
+                ours / debug,
+                goal,
+                our_task=ours,
+                debug_task=debug,
+                CPU_seconds_of_our_task=ours_cpu,
+                CPU_seconds_of_a_debug_task=debug_cpu,
+            )
+        )
     return rows
 
 
@@ -276,31 +429,71 @@ def info(bench):
     times = Times()
     for unused in range(bench.repetitions):
         times.add("list", bench.bare.timed_list(SECRETS))
-        times.add("one", bench.play([{INFO: {"id": "cc-base-00000"}}]))
+        times.add("single", bench.play([{INFO: {"id": "cc-base-00000"}}]))
         times.add("all", bench.play([{INFO: {}}]))
         times.add("core", _child(bench, "info", bench.plane()))
         times.add("list", bench.bare.timed_list(SECRETS))
-    above = times.wall("all") - times.wall("one")
+    above = times.wall("all") - times.wall("single")
     return [
-        row("cloud_credential_info over 10,000, above one, against bare paged LIST", above / times["list"], 2.5,
-            above_one=above, bare_LIST=times["list"], whole_playbook=times.wall("all"), with_one=times.wall("one"), without_ansible=times.wall("core")),
-        row("the same without ansible-core around it", times.wall("core") / times["list"], None, without_ansible=times.wall("core"), bare_LIST=times["list"]),
-        row("peak memory of cloud_credential_info over 10,000", times.memory("all"), 250, unit=" MB", MB_with_one=times.memory("one")),
+        row(
+            "cloud_credential_info over 10,000, above single, against bare paged LIST",
+            above / times["list"],
+            2.5,
+            above_single=above,
+            bare_LIST=times["list"],
+            whole_playbook=times.wall("all"),
+            with_single=times.wall("single"),
+            without_ansible=times.wall("core"),
+        ),
+        row(
+            "the same without ansible-core around it",
+            times.wall("core") / times["list"],
+            None,
+            without_ansible=times.wall("core"),
+            bare_LIST=times["list"],
+        ),
+        row(
+            "peak memory of cloud_credential_info over 10,000",
+            times.memory("all"),
+            250,
+            unit=" MB",
+            MB_with_single=times.memory("single"),
+        ),
     ]
 
 
 def _child(bench, what, plane, *paths):
-    """What a fresh process needs for one read; see child.py."""
+    """Return the cost of one read in a new process; see child.py."""
     output = bench.folder / "child.output"
-    run([sys.executable, "-m", "benchmarks.child", what, plane.kubeconfig, plane.url, plane.ca_file, plane.token, *paths], dict(os.environ), output)
+    run(
+        [
+            sys.executable,
+            "-m",
+            "benchmarks.child",
+            what,
+            plane.kubeconfig,
+            plane.url,
+            plane.ca_file,
+            plane.token,
+            *paths,
+        ],
+        dict(os.environ),
+        output,
+    )
     return Cost(**json.loads(output.read_text()))
 
 
 def references(bench):
-    """The reference graph at three sizes: of the largest, 1,000 credentials, 5,000 templates, 500 clusters with 3 pools each, 5,000 machines."""
-    served = [item for item in resources() if any(
-        (place.group, place.version) == (item.group, item.version) and (item.plural == place.resource or not place.resource and item.kind.endswith(place.kind))
-        for place in CREDENTIAL_REFERENCE_FIELDS)]
+    """The reference graph at three sizes, of at most 1,000 credentials, 5,000 templates, 500 clusters and 5,000 machines."""
+    served = [
+        item
+        for item in resources()
+        if any(
+            (place.group, place.version) == (item.group, item.version)
+            and (item.plural == place.resource or not place.resource and item.kind.endswith(place.kind))
+            for place in CREDENTIAL_REFERENCE_FIELDS
+        )
+    ]
     paths = ["/apis/%s/%s/%s" % (item.group, item.version, item.plural) for item in served]
     totals, times = {}, Times()
     with ControlPlane() as plane:
@@ -310,24 +503,50 @@ def references(bench):
         for percent in (20, 50, 100):
             kinds = ((objects.node_template, 50), (objects.cluster, 5), (objects.machine, 50))
             contents = [make(number, 1000) for make, each in kinds for number in range(done * each, percent * each)]
-            api.post_all(SECRETS, [objects.secret(dict(objects.credential("x", number), name="%05d" % number)) for number in range(done * 10, percent * 10)])
+            api.post_all(
+                SECRETS,
+                [
+                    objects.secret(dict(objects.credential("x", number), name="%05d" % number))
+                    for number in range(done * 10, percent * 10)
+                ],
+            )
             _create_all(api, contents)
             done, total = percent, percent * 105
             totals[percent] = total
             for unused in range(bench.repetitions):
                 for side in ("references", "lists", "lists at once"):
                     times.add((side, percent), _child(bench, side, plane, *paths))
-            bench.say("  %d objects: %.2f s, bare %.2f s, bare and all at once %.2f s" % (
-                (total,) + tuple(times.wall((side, percent)) for side in ("references", "lists", "lists at once"))))
+            bench.log(
+                "  %d objects: %.2f s, bare %.2f s, bare and all at once %.2f s"
+                % ((total,) + tuple(times.wall((side, percent)) for side in ("references", "lists", "lists at once")))
+            )
     ours = {percent: times.wall(("references", percent)) for percent in totals}
     bare = {percent: min(times.wall((side, percent)) for side in ("lists", "lists at once")) for percent in totals}
     return [
-        row("reference graph of 10,500 objects, against the faster of two bare paged listings of the same kinds", ours[100] / bare[100], 1.5,
-            ours=ours[100], bare=times.wall(("lists", 100)), bare_at_once=times.wall(("lists at once", 100))),
-        row("its peak memory", times.memory(("references", 100)), 250, unit=" MB",
-            **{"MB_%d_objects" % totals[p]: times.memory(("references", p)) for p in totals}, MB_bare=times.memory(("lists", 100))),
-        row("its growth from 2,100 to 10,500 objects, against linear", ours[100] / ours[20] / 5, 1.15, growth_of_bare=bare[100] / bare[20] / 5,
-            **{"seconds_%d_objects" % totals[p]: ours[p] for p in totals}, **{"bare_%d_objects" % totals[p]: bare[p] for p in totals}),
+        row(
+            "reference graph of 10,500 objects, against the faster of two bare paged listings of the same kinds",
+            ours[100] / bare[100],
+            1.5,
+            ours=ours[100],
+            bare=times.wall(("lists", 100)),
+            bare_at_once=times.wall(("lists at once", 100)),
+        ),
+        row(
+            "its peak memory",
+            times.memory(("references", 100)),
+            250,
+            unit=" MB",
+            **{"MB_%d_objects" % totals[p]: times.memory(("references", p)) for p in totals},
+            MB_bare=times.memory(("lists", 100)),
+        ),
+        row(
+            "its growth from 2,100 to 10,500 objects, against linear",
+            ours[100] / ours[20] / 5,
+            1.15,
+            growth_of_bare=bare[100] / bare[20] / 5,
+            **{"seconds_%d_objects" % totals[p]: ours[p] for p in totals},
+            **{"bare_%d_objects" % totals[p]: bare[p] for p in totals},
+        ),
     ]
 
 
@@ -336,7 +555,11 @@ def _create_all(api, contents):
         path, body = content
         stored = json.loads(api.request("POST", path, json.dumps(body).encode()))
         if "status" in body:
-            api.request("PUT", "%s/%s/status" % (path, body["metadata"]["name"]), json.dumps({**stored, "status": body["status"]}).encode())
+            api.request(
+                "PUT",
+                "%s/%s/status" % (path, body["metadata"]["name"]),
+                json.dumps({**stored, "status": body["status"]}).encode(),
+            )
 
     with concurrent.futures.ThreadPoolExecutor(16) as executor:
         list(executor.map(create, contents))
@@ -357,8 +580,15 @@ def process(bench):
     for unused in range(2 + 3 * bench.repetitions):
         for name, venv in (("newest", bench.settings.venv), ("31", bench.settings.venv_31)):
             times.add(name, _until_first_request(venv, bench.folder))
-    return [row("the module as a process, start to first request, kubernetes 37 against 31", times["newest"] / times["31"], 1.1,
-                with_37=times["newest"], with_31=times["31"])]
+    return [
+        row(
+            "the module as a process, start to first request, kubernetes 37 against 31",
+            times["newest"] / times["31"],
+            1.1,
+            with_37=times["newest"],
+            with_31=times["31"],
+        )
+    ]
 
 
 def _until_first_request(venv, folder):
@@ -367,7 +597,10 @@ def _until_first_request(venv, folder):
         begun = time.perf_counter()
         child = subprocess.Popen(
             [str(venv / "bin" / "python"), "-c", _STARTER, "http://127.0.0.1:%d" % server.getsockname()[1]],
-            stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
         try:
             connection, unused = server.accept()
             connection.recv(1)
@@ -383,18 +616,42 @@ def reports(bench):
     """The role report over 2,000 credentials of which clusters use most, in all formats."""
     count = 2000
     bench.fill(0)
-    bench.bare.post_all(SECRETS, [objects.secret(dict(objects.credential("x", number), name="%05d" % number)) for number in range(count)])
+    bench.bare.post_all(
+        SECRETS,
+        [objects.secret(dict(objects.credential("x", number), name="%05d" % number)) for number in range(count)],
+    )
     _create_all(bench.bare, [objects.cluster(number, count) for number in range(500)])
     files = {name: str(bench.folder / ("report." + name)) for name in ("html", "json", "csv", "markdown", "prometheus")}
-    role = {"ansible.builtin.include_role": {"name": "ranchhand.rancher.report"}, "vars": {"report_files": files, "report_max_age": "90d"}}
+    role = {
+        "ansible.builtin.include_role": {"name": "ranchhand.rancher.report"},
+        "vars": {"report_files": files, "report_max_age": "90d"},
+    }
     times = Times()
     for unused in range(bench.repetitions):
         times.add("report", bench.play([role]))
         times.add("info", bench.play([{INFO: {"problems": True, "max_age": "90d"}}]))
     page = (bench.folder / "report.html").stat().st_size / 1e6
-    return [row("the report on 2,000 credentials in all formats, whole playbook", times.wall("report"), 10, unit=" s",
-                the_same_without_report=times.wall("info"), peak_MB=times.memory("report"), MB_of_the_page=page)]
+    return [
+        row(
+            "the report on 2,000 credentials in all formats, whole playbook",
+            times.wall("report"),
+            10,
+            unit=" s",
+            the_same_without_report=times.wall("info"),
+            peak_MB=times.memory("report"),
+            MB_of_the_page=page,
+        )
+    ]
 
 
 # in this order, as the namespace grows
-CASES = {"process": process, "tasks": tasks, "call": one_call, "others": others, "loop": loop, "info": info, "references": references, "report": reports}
+CASES = {
+    "process": process,
+    "tasks": tasks,
+    "call": list_call,
+    "others": others,
+    "loop": loop,
+    "info": info,
+    "references": references,
+    "report": reports,
+}

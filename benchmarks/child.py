@@ -1,7 +1,11 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One read in a fresh process, so that its memory is its own: `child.py WHAT KUBECONFIG URL CA_FILE TOKEN [PATH ...]`."""
+"""Measures one read in a separate process, because of its memory.
+
+python -m benchmarks.child WHAT KUBECONFIG URL CA_FILE TOKEN [PATH ...]
+"""
+
 from __future__ import annotations
 
 import concurrent.futures
@@ -19,7 +23,7 @@ def main():
         bare = Bare(url, ca_file, token)
 
         def read():
-            # what was listed is dropped page by page on our side; so it is here, kind by kind
+            # the collection drops each page after use, this client each kind
             if what == "lists":
                 return [len(bare.list_all(path)) for path in paths]
             with concurrent.futures.ThreadPoolExecutor(16) as executor:
@@ -33,6 +37,7 @@ def main():
         from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.client import KubernetesClient
         from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.connection import connection_options
         from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.queries import read_references
+
         options = {"kubeconfig": kubeconfig}
 
         def read():
@@ -44,10 +49,15 @@ def main():
 
     begun, cpu = time.perf_counter(), time.process_time()
     read()
-    print(json.dumps({
-        "wall": time.perf_counter() - begun, "cpu": time.process_time() - cpu,
-        "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-    }))
+    print(
+        json.dumps(
+            {
+                "wall": time.perf_counter() - begun,
+                "cpu": time.process_time() - cpu,
+                "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Programs, and playbooks above all, run as a user would, with what they cost."""
+"""Runs programs and playbooks as a user does, and measures them."""
+
 from __future__ import annotations
 
 import concurrent.futures
@@ -16,22 +17,24 @@ Cost = namedtuple("Cost", "wall cpu memory")
 
 
 class BrokenRun(Exception):
-    """What was to be measured did not work."""
+    """The measured program failed."""
 
 
-# What a child is said to have used at most includes what its parent had when it began: so all are children of one that stays small.
+# The reported peak memory of a child includes that of its parent at its start: use a small parent.
 _RUNNER = concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
 
 
 def run(command, env, output):
-    """Run a program; seconds of wall and CPU, with its children's, and the MB of the largest of them."""
+    """Run a program; returns wall and CPU seconds, including its children, and the MB of the largest process."""
     return _RUNNER.submit(_run, command, env, output).result()
 
 
 def _run(command, env, output):
     begun = time.perf_counter()
     with open(output, "wb") as file:
-        process = subprocess.Popen([str(part) for part in command], env=env, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            [str(part) for part in command], env=env, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT
+        )
         try:
             unused, status, usage = os.wait4(process.pid, 0)
         except BaseException:
@@ -47,20 +50,35 @@ def _run(command, env, output):
 
 
 class Plays:
-    """Playbooks in a folder of their own; variables come from a file, as those of users do."""
+    """Runs playbooks in a folder; variables are read from a file, like those of users."""
 
     def __init__(self, venv, folder, env):
         self._venv, self._folder = venv, folder
-        self._env = {name: value for name, value in env.items() if name != "PYTHONPATH"}  # which was for this package
+        # PYTHONPATH is only for this package.
+        self._env = {name: value for name, value in env.items() if name != "PYTHONPATH"}
 
     def play(self, tasks, variables=None, collections=None, recap=""):
-        """Run one playbook; `recap` must stand in its recap, so that it did what is measured."""
-        playbook, variables_file, output = (self._folder / name for name in ("playbook.yml", "variables.json", "output"))
+        """Run one playbook; its recap must contain `recap`, which proves that it did what is measured."""
+        playbook, variables_file, output = (
+            self._folder / name for name in ("playbook.yml", "variables.json", "output")
+        )
         playbook.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
         variables_file.write_text(json.dumps(variables or {}))
         env = dict(self._env, **({"ANSIBLE_COLLECTIONS_PATH": str(collections)} if collections else {}))
         cost = run(
-            [self._venv / "bin" / "ansible-playbook", "-i", "localhost,", "-c", "local", playbook, "-e", "@%s" % variables_file], env, output)
+            [
+                self._venv / "bin" / "ansible-playbook",
+                "-i",
+                "localhost,",
+                "-c",
+                "local",
+                playbook,
+                "-e",
+                "@%s" % variables_file,
+            ],
+            env,
+            output,
+        )
         text = output.read_text(errors="replace")
         if recap not in text:
             raise BrokenRun("No %s in the recap of\n%s" % (recap, text[-3000:]))

@@ -19,12 +19,27 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("arguments", [["info"], ["references"], ["lists", SECRETS], ["lists at once", SECRETS]])
-def test_a_read_tells_its_figures(cluster, arguments):
+def test_a_read_reports_its_figures(cluster, arguments):
     control_plane = cluster.control_plane
     what, *paths = arguments
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.child", what, control_plane.kubeconfig, control_plane.url, control_plane.ca_file, control_plane.token, *paths],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ["PYTHONPATH"]])}, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True,
-        text=True, check=False)
+        [
+            sys.executable,
+            "-m",
+            "benchmarks.child",
+            what,
+            control_plane.kubeconfig,
+            control_plane.url,
+            control_plane.ca_file,
+            control_plane.token,
+            *paths,
+        ],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ["PYTHONPATH"]])},
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     assert all(value > 0 for value in json.loads(done.stdout).values())

@@ -69,7 +69,7 @@ def violations(file, names):
 
 
 @pytest.mark.parametrize("file", modules(), ids=str)
-def test_imports_point_in_one_direction(file):
+def test_imports_respect_the_order(file):
     package = [*NAMESPACE.split("."), "module_utils", *file.parts[:-1]]
     assert not violations(file, imports(PLUGINS / "module_utils" / file, package))
 
