@@ -2,10 +2,11 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""What a way to get new keys has to be able to do, so that cloud_credential_rotation can rotate with it.
+"""The contract of issuers: what cloud_credential_rotation needs to replace the keys of a cloud provider.
 
-Public: other collections derive their issuers from it. A rotation calls one method at a time, looks at the credential right before
-each call, and treats whatever a method raises as "may have happened": the next run finds out what did.
+Public: issuers of other collections are derived from ``Issuer``. A rotation calls one method at a time, and reads the
+credential right before each call. After any exception of a method, the request may or may not have been performed; the
+next run finds out.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ import datetime
 import typing as t
 from dataclasses import dataclass
 
-CALL_TIMEOUT = 25.0  # seconds; every call to a cloud has to end within them, retries included
+CALL_TIMEOUT = 25.0  # seconds; maximum time of every call to a provider, retries included
 
 Values = t.Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class Key:
-    """A key as its cloud lists it; its times are aware datetimes, None where the cloud does not say."""
+    """A key as its provider lists it; times are aware datetimes, None if the provider does not report them."""
 
     id: str
     enabled: bool = True
@@ -30,10 +31,10 @@ class Key:
 
 
 class IssuerError(Exception):
-    """What a cloud refused or could not do, as one sentence without any secret.
+    """What a provider rejected or could not do, in one sentence without any secret.
 
-    ``code`` is ``refused`` (a key is not accepted; it may be later), ``limit`` (no more keys), ``invalid`` (the options make no sense),
-    ``unsupported``, or ``unreachable`` (no answer: what was asked for may have happened).
+    Codes: ``refused`` (a key is not accepted; it may be accepted later), ``limit`` (no more keys), ``invalid`` (the
+    options are not valid), ``unsupported``, ``unreachable`` (no answer: the request may have been performed).
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -43,55 +44,59 @@ class IssuerError(Exception):
 
 
 class Issuer:
-    """One principal's keys at a cloud.
+    """The keys of one principal at a provider.
 
-    ``options`` are those of the task. In the methods ``by`` holds all fields of the credential as it is stored now, ``values`` the
-    fields in ``fields`` of any generation; both are text by Rancher's field names.
+    ``options`` are those of the task. In the methods, ``by`` contains all fields of the credential as it is stored
+    now, to sign in with, and ``values`` the fields in ``fields`` of any generation. Both are text by Rancher's names
+    of fields.
     """
 
-    drivers: tuple[str, ...] = ()     # that it can rotate; none: any
-    fields: tuple[str, ...] = ()      # of the credential, that are replaced together
-    limit: int | None = None          # keys that a principal may have at once
-    lists: bool = True                # keys() knows all keys of the principal
-    disables: bool = True             # a key can be switched off and on again
-    write_ahead: bool = False         # there is one value only: it is made here, kept, and then told to the cloud by activate()
-    propagation: float = 0.0          # seconds that a new key is left alone after it was issued, as it may not be known everywhere
+    drivers: tuple[str, ...] = ()     # drivers that it supports; empty: all
+    fields: tuple[str, ...] = ()      # fields of the credential that are replaced together
+    limit: int | None = None          # maximum number of keys of a principal
+    lists: bool = True                # whether keys() returns all keys of the principal
+    disables: bool = True             # whether a key can be disabled and enabled again
+    write_ahead: bool = False         # the principal has one value, which issue() creates and activate() makes valid
+    propagation: float = 0.0          # seconds after which a new key is valid everywhere
 
     def __init__(self, options: t.Mapping[str, t.Any]) -> None:
         self.options = options
 
     def key_id(self, values: Values) -> str:
-        """What the cloud calls the key; not secret."""
+        """Return the provider's id of a key; not secret."""
         raise NotImplementedError
 
     def keys(self, by: Values) -> list[Key]:
-        """All keys of the principal."""
+        """Return all keys of the principal."""
         raise NotImplementedError
 
     def issue(self, by: Values) -> dict[str, str]:
-        """A new key, as the fields of the credential. Must not be repeated by itself. With ``write_ahead`` nobody else knows it yet."""
+        """Create a key and return it as fields of the credential.
+
+        Must not retry. With ``write_ahead``, the provider does not know the new value yet.
+        """
         raise NotImplementedError
 
     def activate(self, values: Values, by: Values) -> None:
-        """With ``write_ahead`` only: let the cloud accept this value instead of the one that it accepts now, which is in ``by``."""
+        """Make the provider accept this value instead of the one in ``by``; only with ``write_ahead``."""
         raise NotImplementedError
 
     def verify(self, values: Values, by: Values) -> None:
-        """Sign in with a key, and see that it belongs to the same principal as ``by`` where the cloud tells."""
+        """Sign in with a key, and check that its principal is that of ``by`` if the provider reports it."""
         raise NotImplementedError
 
     def disable(self, key_id: str, by: Values) -> None:
-        """Switch a key off; one that is off already, or gone, is fine."""
+        """Disable a key; a disabled or deleted key is no error."""
         raise NotImplementedError
 
     def enable(self, key_id: str, by: Values) -> None:
-        """Switch a key on again; one that is on already is fine."""
+        """Enable a key; an enabled key is no error."""
         raise NotImplementedError
 
     def delete(self, key_id: str, by: Values) -> None:
-        """Delete a key; one that is gone already is fine."""
+        """Delete a key; a deleted key is no error."""
         raise NotImplementedError
 
     def expires_at(self, values: Values) -> datetime.datetime | None:
-        """When a key ends by itself."""
+        """Return when a key expires; None if it does not."""
         return None

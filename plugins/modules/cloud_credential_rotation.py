@@ -9,16 +9,17 @@ module: cloud_credential_rotation
 short_description: Rotate the keys of Rancher cloud credentials
 version_added: 0.1.0
 description:
-  - Gives a cloud credential a new key in place, and retires the old one later. It goes as far as is safe now and says what it waits for;
-    whatever happens to a run, the same task again finishes the job.
-  - O(state=rotated) has a new key issued, verifies it, puts it into the credential with a single write, and sees that it works there.
-    Then both keys are valid. O(state=retired), run daily, disables the old key when its grace time is over and nothing holds it any more,
-    and deletes it in a later run.
-  - What is known of a rotation is kept in a ConfigMap; values are kept in immutable Secrets until they are of no use. Both are in a
-    namespace of their own.
-  - If somebody else changes the key meanwhile, nothing is touched any more, and the task fails with the RV(code) V(drift).
-  - The guide is at U(https://github.com/ranchhand/ranchhand.rancher/blob/main/docs/guides/rotation.md), and what to do about each failure at
-    U(https://github.com/ranchhand/ranchhand.rancher/blob/main/docs/runbooks/rotation.md).
+  - Replaces the key of a cloud credential in place, and retires the old key later. Each run does as much as is safe
+    at that time and returns what it waits for. If a run is interrupted, run the same task again.
+  - O(state=rotated) issues a new key, verifies it, writes it to the credential in one request, and verifies it again.
+    Then both keys are valid. O(state=retired), run daily, disables the old key when its grace time is over and
+    nothing uses it any more, and deletes it in a later run.
+  - The state of a rotation is stored in a ConfigMap. The values of keys are stored in immutable Secrets as long as
+    they are needed. Both are in O(namespace).
+  - If another client changes the key during a rotation, nothing is changed and the task fails with the RV(code)
+    V(drift).
+  - The guide is at U(https://github.com/ranchhand/ranchhand.rancher/blob/main/docs/guides/rotation.md), the runbook
+    for each failure at U(https://github.com/ranchhand/ranchhand.rancher/blob/main/docs/runbooks/rotation.md).
 author:
   - ranchhand contributors (@ranchhand)
 extends_documentation_fragment:
@@ -32,216 +33,241 @@ attributes:
   check_mode:
     support: full
     details:
-      - Reads everything, verifies the current key, and says which phases a run would go through. Nothing is issued.
+      - Reads everything, verifies the current key, and returns the phases that a run would go through. Issues and
+        writes nothing.
   diff_mode:
     support: none
     details:
-      - RV(rotation.steps) says what changes.
+      - RV(rotation.steps) contains what changes.
 notes:
-  - Credentials that have the same key, as an EC2 and an S3 credential may, are rotated together or not at all, see O(shared_key).
-  - Of several credentials each is a rotation of its own. What fails with one stops no other, and the task fails with V(partial).
+  - Credentials with the same key, such as an EC2 and an S3 credential, are rotated together or not at all, see
+    O(shared_key).
+  - With O(credentials), each credential is rotated independently. If some of them fail, the others are still rotated,
+    and the task fails with the RV(code) V(partial).
 options:
   name:
     description: Name of the credential, as Rancher's UI shows it.
     type: str
   id:
-    description: Its id, such as V(cattle-global-data:cc-7kq2f) or V(cc-7kq2f).
+    description: Id of the credential, such as V(cattle-global-data:cc-7kq2f) or V(cc-7kq2f).
     type: str
   driver:
-    description: Narrows O(name).
+    description: Driver of the credential, if several credentials have the same O(name).
     type: str
   owner:
-    description: Narrows O(name). User name, principal id or user id.
+    description: User name, principal id or user id of the owner, if several credentials have the same O(name).
     type: str
   state:
     description:
-      - V(rotated) starts a rotation if it is due, or finishes one that was begun, up to the cutover.
-      - V(retired) takes the old key out of service, one step in a run, as soon as time and gates allow. It also finishes what an interrupted run left,
-        and puts the current key in again after Rancher was restored from a backup.
-      - V(rolled_back) puts the old key in again and deletes the new one. Possible until the old one is being deleted.
-      - V(aborted) gives up a rotation before its cutover.
+      - State that the rotation must reach.
+      - V(rotated) starts a rotation if it is due, or continues one that was started, up to the cutover.
+      - V(retired) retires the old key, one step in each run, as soon as times and gates allow it. It also completes
+        interrupted runs, and writes the current key again after Rancher was restored from a backup.
+      - V(rolled_back) writes the old key to the credential and deletes the new key. Possible until the old key is
+        being deleted.
+      - V(aborted) ends a rotation before its cutover, and deletes the new key.
     type: str
     choices: [rotated, retired, rolled_back, aborted]
     default: rotated
   max_age:
     description:
-      - With O(state=rotated), rotate a key that is older, such as V(90d); also one that ends by itself before that. Either this or O(rotation_id) is
-        required.
+      - Maximum age of a key, such as V(90d). With O(state=rotated), a key that is older, or expires soon, is rotated.
+      - O(state=rotated) requires either this option or O(rotation_id).
     type: str
   rotation_id:
-    description: With O(state=rotated), rotate once for each value of this, such as the number of a ticket or a quarter.
+    description:
+      - Identifier of a rotation, such as a ticket or a quarter. With O(state=rotated), the key is rotated once for
+        each identifier.
     type: str
   reason:
-    description: Why, for the record.
+    description: Reason of the rotation, for the record and the audit.
     type: str
   issuer:
     description:
-      - Where new keys come from. By default V(aws) for amazonec2 and s3, V(kubernetes) for harvester, V(openstack) for openstack, else V(supplied).
-      - With V(supplied) the playbook brings the new value in O(config) and O(secrets), and says with O(old_key_removed) that the old one is gone.
-      - An issuer of another collection is named in full, C(my.collection.name).
+      - Issuer of new keys. The default is V(aws) for the drivers amazonec2 and s3, V(kubernetes) for harvester,
+        V(openstack) for openstack, and V(supplied) for all others.
+      - With V(supplied), the playbook sets the new value in O(config) and O(secrets), and confirms with
+        O(old_key_removed) that the old key does not exist any more.
+      - An issuer of another collection has a full name such as V(my.collection.name).
     type: str
   issuer_options:
-    description: Options of the issuer that are no secret; the guide lists them.
+    description: Options of the issuer that are not secret. The guide lists them.
     type: dict
   issuer_secrets:
-    description: Options of the issuer that are secret.
+    description: Secret options of the issuer.
     type: dict
   config:
-    description: With O(issuer=supplied), the public fields of the new value, such as V(accessKey).
+    description: Public fields of the new value, such as V(accessKey), with O(issuer=supplied).
     type: dict
   secrets:
-    description: With O(issuer=supplied), the secret fields of the new value, such as V(secretKey).
+    description: Secret fields of the new value, such as V(secretKey), with O(issuer=supplied).
     type: dict
   grace:
     description:
-      - How long both keys stay valid at least, after the cutover. By default 24h, and 7d if the key is used for S3. With O(state=retired) it replaces
-        what the rotation was started with.
+      - Minimum time after the cutover in which both keys are valid, such as V(24h).
+      - The default is V(24h), and V(7d) if the key is used for S3. With O(state=retired), this replaces the time that
+        the rotation was started with.
     type: str
   soak:
-    description: How long the old key stays disabled before it is deleted; until then it can be rolled back to. By default 7d.
+    description:
+      - Time between disabling and deleting the old key, in which a rollback is possible, such as V(7d). The default
+        is V(7d). With O(state=retired), this replaces the time that the rotation was started with.
     type: str
   drain:
     description:
-      - How long to wait after taking over from a run whose end nobody saw, longer than any call to the cloud takes. Five seconds are enough where that
-        run is known to be gone.
+      - Time to wait after taking over from a run whose end is not known. It must be longer than any call to the cloud
+        provider. If that run has certainly ended, five seconds are used.
     type: str
     default: 60s
   verify_timeout:
-    description: How long to try the new key until it works.
+    description: Maximum time for the new key to become valid.
     type: str
     default: 120s
   on_verify_failure:
-    description: What to do if it does not. Give it up, or stop and leave things as they are.
+    description:
+      - Reaction if the new key does not become valid. V(rollback) returns to the old key and deletes the new one.
+        V(stop) changes nothing.
     type: str
     choices: [rollback, stop]
     default: rollback
   orphan_policy:
     description:
-      - A run that is killed in the moment in which it is issued a key leaves one that nobody knows the secret of. V(evidence) deletes it if it was
-        made just when the record says that one was asked for, and was never used; V(never) stops.
+      - Handling of orphaned keys. If a run is killed while a key is being issued, the key's secret is lost and the
+        key is orphaned.
+      - V(evidence) deletes such a key if it was created when a key was requested according to the record, and was never
+        used. V(never) fails with the RV(code) V(orphan).
     type: str
     choices: [evidence, never]
     default: evidence
   shared_key:
-    description: What to do if other credentials have the same key and are not named in the same task.
+    description:
+      - Handling of other credentials that contain the same key and are not in the same task. V(refuse) fails with the
+        RV(code) V(shared_key). V(together) rotates them too.
     type: str
     choices: [refuse, together]
     default: refuse
   pause_before_cutover:
-    description: Stop when the new key is issued, to look at it. The same task without this goes on.
+    description: Whether to stop when the new key is issued. Run the task without this option to continue.
     type: bool
     default: false
   repair:
     description:
-      - With O(state=rotated), put the new key in again where the credential holds the old one, or a mix of both, after the cutover.
+      - Whether O(state=rotated) writes the new key again if, after the cutover, the credential contains the old key
+        or a mix of both.
     type: bool
     default: false
   old_key_removed:
-    description: With O(issuer=supplied) and O(state=retired), say that the old key does not exist any more.
+    description: Confirmation that the old key does not exist any more, with O(issuer=supplied) and O(state=retired).
     type: bool
     default: false
   assume_dead:
-    description: Say that the run before is certainly gone, so that nobody has to wait for it.
+    description: Confirmation that the previous run has ended, so that this run does not wait for it.
     type: bool
     default: false
   override_gates:
-    description: Gates to take for open, whether they are closed or cannot be judged. What is overridden is in RV(rotation.gates).
+    description:
+      - Gates to bypass even if they are closed or cannot be evaluated. RV(rotation.gates) contains the bypassed
+        gates.
     type: list
     elements: str
     default: []
   credentials:
     description:
-      - Several credentials, in place of a single one.
-      - What an item does not say is taken from the task, but for O(name), O(id), O(driver), O(owner), O(config) and O(secrets).
+      - List of credentials to rotate, instead of a single one.
+      - Options that an item does not set are taken from the task, except O(name), O(id), O(driver), O(owner),
+        O(config) and O(secrets).
     type: list
     elements: dict
     suboptions:
       name:
-        description: As O(name).
+        description: Same as O(name).
         type: str
       id:
-        description: As O(id).
+        description: Same as O(id).
         type: str
       driver:
-        description: As O(driver).
+        description: Same as O(driver).
         type: str
       owner:
-        description: As O(owner).
+        description: Same as O(owner).
         type: str
       state:
-        description: As O(state).
+        description: Same as O(state).
         type: str
         choices: [rotated, retired, rolled_back, aborted]
       max_age:
-        description: As O(max_age).
+        description: Same as O(max_age).
         type: str
       rotation_id:
-        description: As O(rotation_id).
+        description: Same as O(rotation_id).
         type: str
       reason:
-        description: As O(reason).
+        description: Same as O(reason).
         type: str
       issuer:
-        description: As O(issuer).
+        description: Same as O(issuer).
         type: str
       issuer_options:
-        description: As O(issuer_options).
+        description: Same as O(issuer_options).
         type: dict
       issuer_secrets:
-        description: As O(issuer_secrets).
+        description: Same as O(issuer_secrets).
         type: dict
       config:
-        description: As O(config).
+        description: Same as O(config).
         type: dict
       secrets:
-        description: As O(secrets).
+        description: Same as O(secrets).
         type: dict
       grace:
-        description: As O(grace).
+        description: Same as O(grace).
         type: str
       soak:
-        description: As O(soak).
+        description: Same as O(soak).
         type: str
       drain:
-        description: As O(drain).
+        description: Same as O(drain).
         type: str
       verify_timeout:
-        description: As O(verify_timeout).
+        description: Same as O(verify_timeout).
         type: str
       on_verify_failure:
-        description: As O(on_verify_failure).
+        description: Same as O(on_verify_failure).
         type: str
         choices: [rollback, stop]
       orphan_policy:
-        description: As O(orphan_policy).
+        description: Same as O(orphan_policy).
         type: str
         choices: [evidence, never]
       shared_key:
-        description: As O(shared_key).
+        description: Same as O(shared_key).
         type: str
         choices: [refuse, together]
       pause_before_cutover:
-        description: As O(pause_before_cutover).
+        description: Same as O(pause_before_cutover).
         type: bool
       repair:
-        description: As O(repair).
+        description: Same as O(repair).
         type: bool
       old_key_removed:
-        description: As O(old_key_removed).
+        description: Same as O(old_key_removed).
         type: bool
       assume_dead:
-        description: As O(assume_dead).
+        description: Same as O(assume_dead).
         type: bool
       override_gates:
-        description: As O(override_gates).
+        description: Same as O(override_gates).
         type: list
         elements: str
   namespace:
-    description: Where records and kept values are. It must not be one of those that Rancher's own backups take along.
+    description:
+      - Namespace of records and stored keys. It must not be a namespace that Rancher's backups contain.
     type: str
     default: rancher-credential-rotation
   audit_file:
-    description: A file on the controller to which each transition is added as a line of JSON, without any value.
+    description:
+      - Path of a file on the controller to which a line of JSON is added for each transition. It contains no secret
+        values.
     type: path
 seealso:
   - module: ranchhand.rancher.cloud_credential_rotation_info
@@ -249,28 +275,28 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Each night, rotate AWS keys that are older than 90 days
+- name: Rotate AWS keys that are older than 90 days (run nightly)
   ranchhand.rancher.cloud_credential_rotation:
     max_age: 90d
     credentials:
       - name: aws prod
       - name: aws staging
 
-- name: Each day, retire what was rotated before
+- name: Retire old keys (run daily)
   ranchhand.rancher.cloud_credential_rotation:
     state: retired
     credentials:
       - name: aws prod
       - name: aws staging
 
-- name: A key has leaked, so it goes as soon as the new one works
+- name: Replace a leaked key, without a grace time
   ranchhand.rancher.cloud_credential_rotation:
     name: aws prod
     rotation_id: leak-2026-11
     reason: found in a public repository
     grace: 0s
 
-- name: A driver whose cloud has no issuer; the new value comes from a vault
+- name: Rotate a key that only the playbook can supply
   ranchhand.rancher.cloud_credential_rotation:
     name: do prod
     issuer: supplied
@@ -281,7 +307,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 rotation:
-  description: How the rotation stands, with a single credential.
+  description: Status of the rotation of the single credential.
   returned: with O(name) or O(id)
   type: dict
   contains: &rotation
@@ -290,134 +316,139 @@ rotation:
       type: str
       sample: cattle-global-data:cc-7kq2f
     name:
-      description: Its name.
+      description: Name of the credential.
       type: str
       sample: aws prod
     driver:
-      description: Its driver.
+      description: Driver of the credential.
       type: str
       sample: amazonec2
     owner:
-      description: Id of its owner.
+      description: Id of the owner.
       type: str
       sample: u-7xk2p
     members:
-      description: Ids of all credentials that have this key.
+      description: Ids of all credentials that contain this key.
       type: list
       elements: str
       sample: [cattle-global-data:cc-7kq2f]
     issuer:
-      description: Where its keys come from.
+      description: Issuer of the keys; null before the first rotation.
       type: str
       sample: aws
     phase:
-      description: One of V(idle), V(preparing), V(issued), V(grace), V(disabling), V(disabled), V(deleting), V(rolling_back) and V(aborting).
+      description:
+        - Phase of the rotation. One of V(idle), V(preparing), V(issued), V(grace), V(disabling), V(disabled),
+          V(deleting), V(rolling_back) and V(aborting).
       type: str
       sample: grace
     generation:
-      description: How often a rotation was begun.
+      description: Number of rotations that were started.
       type: int
       sample: 3
     rotation_id:
-      description: As given for the latest rotation.
+      description: O(rotation_id) of the latest rotation.
       type: str
       sample: 2026-q4
     reason:
-      description: As given for the latest rotation.
+      description: O(reason) of the latest rotation.
       type: str
       sample: quarterly
     key_id:
-      description: What the cloud calls the key that is in use, or will be; null as long as that is not known.
+      description: Id of the current or new key at the cloud provider; null if it is not known yet.
       type: str
       sample: AKIAIOSFODNN7EXAMPLE
     old_key_id:
-      description: The key that is on its way out.
+      description: Id of the key that is being retired; null without a rotation in progress.
       type: str
       sample: AKIAI44QH8DHBEXAMPLE
     started_at:
-      description: When the rotation in progress was begun.
+      description: Start of the rotation in progress.
       type: str
-      sample: "2026-11-24T02:00:01+00:00"
+      sample: "2026-11-24T02:00:01Z"
     issued_at:
-      description: When its new key was there.
+      description: Time at which the new key was issued.
       type: str
-      sample: "2026-11-24T02:00:03+00:00"
+      sample: "2026-11-24T02:00:03Z"
     cutover_at:
-      description: When the credential got it.
+      description: Time at which the new key was written to the credential.
       type: str
-      sample: "2026-11-24T02:00:19+00:00"
+      sample: "2026-11-24T02:00:19Z"
     disabled_at:
-      description: When the old key was disabled.
+      description: Time at which the old key was disabled.
       type: str
       sample: null
     rotated_at:
-      description: When the last finished rotation cut over.
+      description: Time of the cutover of the last completed rotation.
       type: str
-      sample: "2026-08-24T02:00:17+00:00"
+      sample: "2026-08-24T02:00:17Z"
     expires_at:
-      description: When the key ends by itself, where it does.
+      description: Expiry of the key; null if it does not expire.
       type: str
       sample: null
     retire_not_before:
-      description: When the grace time is over.
+      description: End of the grace time.
       type: str
-      sample: "2026-11-25T02:00:19+00:00"
+      sample: "2026-11-25T02:00:19Z"
     delete_not_before:
-      description: When the old key may be deleted.
+      description: End of the soak time.
       type: str
       sample: null
     next_step:
-      description: What comes next.
+      description: Next step of the rotation.
       type: str
       sample: disable the old key
     transitions:
-      description: The latest transitions, each with its time, phase, a sentence, and the run.
+      description: Latest transitions, each with its time, phase, description and run.
       type: list
       elements: dict
       sample:
-        - at: "2026-11-24T02:00:19+00:00"
+        - at: "2026-11-24T02:00:19Z"
           phase: grace
           what: cut over to AKIAIOSFODNN7EXAMPLE
           run: 5d41402a
     action:
       description:
-        - V(rotated), V(retired), V(rolled_back) or V(aborted) if that was reached, V(advanced) if something was done on the way there,
-          V(unchanged), or V(failed).
+        - Result of this run. V(rotated), V(retired), V(rolled_back) or V(aborted) if this state was reached,
+          V(advanced) after a step towards it, V(unchanged), or V(failed).
       type: str
       sample: rotated
     steps:
-      description: The phases that this run went through; in check mode, that it would go through.
+      description: Phases that this run went through; in check mode, phases that a run would go through.
       type: list
       elements: str
       sample: [preparing, issued, grace]
     waiting_for:
-      description: Why it went no further.
+      description: Reasons why the run did not continue.
       type: list
       elements: str
-      sample: ["grace: 2026-11-25T02:00:19+00:00"]
+      sample: ["grace: 2026-11-25T02:00:19Z"]
     gates:
-      description: How each gate was judged, where that was necessary. C(state) is V(open), V(waiting) or V(unknown).
+      description: Evaluated gates. C(state) is V(open), V(waiting) or V(unknown).
+      returned: if gates were evaluated
       type: list
       elements: dict
-      sample: [{name: grace, state: waiting, detail: "2026-11-25T02:00:19+00:00"}]
+      sample: [{name: grace, state: waiting, detail: "2026-11-25T02:00:19Z"}]
     msg:
-      description: What went wrong with this one.
+      description: Failure of this credential.
+      returned: if it failed
       type: str
     code:
-      description: What kind of failure that is.
+      description: Failure code of this credential.
+      returned: if it failed
       type: str
 rotations:
-  description: The same for each of O(credentials), in their order.
+  description: Status of the rotation of each of O(credentials), in their order.
   returned: with O(credentials)
   type: list
   elements: dict
   contains: *rotation
 code:
   description:
-    - What kind of failure it is. Besides V(invalid), V(ambiguous), V(not_found), V(forbidden), V(conflict), V(unsupported), V(unreachable),
-      V(server_error) and V(partial), one of V(busy), V(drift), V(gone), V(not_cut_over), V(old_unusable), V(orphan),
-      V(other_writer), V(provider_refused), V(shared_key), V(slot_taken), V(too_late), V(unfinished), V(unusable) and V(verify_failed), each of which has a section in
-      the runbook.
+    - Failure code. One of V(invalid), V(ambiguous), V(not_found), V(forbidden), V(conflict), V(unsupported),
+      V(unreachable), V(server_error) and V(partial), or one of V(busy), V(drift), V(gone), V(not_cut_over),
+      V(old_unusable), V(orphan), V(other_writer), V(provider_refused), V(shared_key), V(slot_taken), V(too_late),
+      V(unfinished), V(unusable) and V(verify_failed), which the runbook explains.
   returned: failure
   type: str
   sample: drift

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: cloud_credential_rotation_info
-short_description: Tell how the rotations of Rancher cloud credentials stand
+short_description: List the status of the rotations of Rancher cloud credentials
 version_added: 0.1.0
 description:
-  - Lists cloud credentials with the age of their keys, the phase of their rotation, what comes next and when, and what blocks it.
-  - Asks no cloud, and never returns a secret value.
+  - Lists cloud credentials with the age of their keys, the phase of their rotation, its next step, and what the
+    rotation waits for.
+  - Does not contact cloud providers, and never returns secret values.
 author:
   - ranchhand contributors (@ranchhand)
 extends_documentation_fragment:
@@ -23,26 +24,26 @@ attributes:
       - It runs in the controller's process, which cannot run in the background.
 options:
   name:
-    description: Only credentials with this name.
+    description: Name of the credentials to list.
     type: str
   id:
-    description: Only the credential with this id, such as V(cattle-global-data:cc-7kq2f) or V(cc-7kq2f).
+    description: Id of the credential to list, such as V(cattle-global-data:cc-7kq2f) or V(cc-7kq2f).
     type: str
   driver:
-    description: Only credentials of this driver.
+    description: Driver of the credentials to list.
     type: str
   owner:
-    description: Only credentials of this user, by user id, username or principal id.
+    description: User id, username or principal id of the owner of the credentials to list.
     type: str
   max_age:
-    description: The age, such as V(90d), from which on a key is due.
+    description: Maximum age of keys, such as V(90d). Older keys are due.
     type: str
   gates:
-    description: Also judge what keeps old keys from being retired, but for what only the cloud can tell.
+    description: Whether to evaluate the gates of old keys, except those that need the cloud provider.
     type: bool
     default: false
   namespace:
-    description: Where the records are.
+    description: Namespace of the records.
     type: str
     default: rancher-credential-rotation
 seealso:
@@ -50,7 +51,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: What is due, and what is stuck
+- name: List due keys and waiting rotations
   ranchhand.rancher.cloud_credential_rotation_info:
     max_age: 90d
     gates: true
@@ -60,39 +61,54 @@ EXAMPLES = r"""
 RETURN = r"""
 rotations:
   description:
-    - The credentials by name, each as in RV(ranchhand.rancher.cloud_credential_rotation#module:rotation), less C(action) and C(steps), and with the following.
+    - Credentials, sorted by name. Each contains the fields of
+      RV(ranchhand.rancher.cloud_credential_rotation#module:rotation), except C(action) and C(steps), and the
+      following.
   returned: success
   type: list
   elements: dict
   contains:
-    age:
+    age_seconds:
+      description: Age of the credential, in seconds.
+      type: int
+      sample: 7776000
+    key_age_seconds:
       description: Age of the key in use, in seconds.
       type: int
       sample: 86400
-    age_from:
-      description: Who says so. V(record), V(annotation) where the records are elsewhere, or V(secret) where only the date of the Secret is known.
+    key_age_source:
+      description:
+        - Source of the age of the key. V(record), V(annotation) if the records are in another namespace, or V(secret)
+          if only the creation of the Secret is known.
       type: str
       sample: record
+    max_age_seconds:
+      description: Maximum age of the key, in seconds; null without O(max_age).
+      type: int
+      sample: 7776000
     due:
       description: Whether the next step is due.
       type: bool
       sample: false
     due_at:
-      description: When it is.
+      description: Time at which the next step is due.
       type: str
-      sample: "2026-11-25T02:00:19+00:00"
+      sample: "2026-11-25T02:00:19Z"
     running:
-      description: Whether a run is at it, or ended without saying so.
-      returned: if so
+      description: Whether a run is in progress, or was interrupted.
       type: bool
-      sample: true
-    problem:
-      description: What is wrong, such as drift.
-      returned: if something is
-      type: str
-      sample: "drift: it holds another value"
+      sample: false
+    problems:
+      description: Problems of the rotation. C(code) is V(drift) or V(restored), C(level) is V(error).
+      type: list
+      elements: dict
+      sample:
+        - code: drift
+          level: error
+          message: "cc-7kq2f was changed by another client while its rotation was in phase grace"
 code:
-  description: What kind of failure it is. One of V(invalid), V(forbidden), V(conflict), V(unsupported), V(unreachable) and V(server_error).
+  description:
+    - Failure code. One of V(invalid), V(forbidden), V(conflict), V(unsupported), V(unreachable) and V(server_error).
   returned: failure
   type: str
   sample: forbidden

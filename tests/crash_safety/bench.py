@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The worlds of a rotation, and what must hold in them at every instant."""
+"""The test bench of rotations: a cluster and a provider, and the invariants that hold in them at every moment."""
 
 from __future__ import annotations
 
@@ -27,12 +27,17 @@ from support.providers.aws_process import AwsManager
 
 from .runner import PATIENCE, Runner
 
-POLL = 0.05        # seconds between two looks at what a consumer needs
+POLL = 0.05        # seconds between two reads of what a consumer needs
 POLL_KEPT = 0.25   # and at what a rollback needs
 LABEL = "ranchhand.cattle.io/rotation"
 TOKEN = "ranchhand.cattle.io/rotation-token"
 FIELDS = ("accessKey", "secretKey")
-ACTIONS = {"issue": "CreateAccessKey", "disable": "UpdateAccessKey", "enable": "UpdateAccessKey", "delete": "DeleteAccessKey"}
+ACTIONS = {
+    "issue": "CreateAccessKey",
+    "disable": "UpdateAccessKey",
+    "enable": "UpdateAccessKey",
+    "delete": "DeleteAccessKey",
+}
 
 
 class Violation(Exception):
@@ -80,7 +85,7 @@ class Bench:
 
     def all(self, play, cases, threads=4):
         """Play all cases, some at once; the violations."""
-        def one(case):
+        def entry(case):
             try:
                 play(self, case)
             except Violation as violation:
@@ -90,11 +95,11 @@ class Bench:
             return None
 
         with ThreadPoolExecutor(threads) as executor:
-            return [violation for violation in executor.map(one, cases) if violation]
+            return [violation for violation in executor.map(entry, cases) if violation]
 
 
 class Subject:
-    """A credential with a key of a user of its own, and runs that rotate it, with records in a namespace of their own."""
+    """A credential with a key of its own user, and runs that rotate it, with records in their own namespace."""
 
     def __init__(self, bench):
         self.bench = bench
@@ -109,8 +114,15 @@ class Subject:
 
     def given(self, state, **options):
         """The options of a task."""
-        common = {"id": self.id, "state": state, "namespace": self.namespace, "drain": "1s", "verify_timeout": "20s",
-                  "issuer_options": {"endpoint_url": self.bench.url, "propagation": 0}, "kubeconfig": str(self.bench.control_plane.kubeconfig)}
+        common = {
+            "id": self.id,
+            "state": state,
+            "namespace": self.namespace,
+            "drain": "1s",
+            "verify_timeout": "20s",
+            "issuer_options": {"endpoint_url": self.bench.url, "propagation": 0},
+            "kubeconfig": str(self.bench.control_plane.kubeconfig),
+        }
         if state == "rotated":
             common["rotation_id"] = "first"
         return {**common, **options}
@@ -131,13 +143,13 @@ class Subject:
         """The plain command, which must not fail."""
         ended = self.run(state, **options)
         if ended.result is None or ended.result.get("failed"):
-            raise self.violation(f"{state} says {ended.result and ended.result.get('msg')}")
+            raise self.violation(f"{state} returned {ended.result and ended.result.get('msg')}")
         return ended
 
     def _note(self, ended):
         result = ended.result or {}
-        told = result.get("code") or (result.get("rotation") or {}).get("phase") or "ended"
-        self.history[-1] += f" > {told}"
+        result_code = result.get("code") or (result.get("rotation") or {}).get("phase") or "ended"
+        self.history[-1] += f" > {result_code}"
         if result.get("code") in ("server_error", "drift") and "edit" not in self.history:
             raise self.violation(result["msg"])
 
@@ -148,9 +160,11 @@ class Subject:
             self.bench.cloud.lose(self.user, ACTIONS[name], victim, seconds)
             return
         method, path = {
-            "mark": ("PATCH", f"{SECRETS}/{self.id}$"), "put": ("PATCH|POST", f"/{self.namespace}/configmaps"),
-            "keep": ("POST", f"/{self.namespace}/secrets"), "drop": ("DELETE", f"/{self.namespace}/secrets"),
-            "lease": ("PATCH|POST", f"/{self.namespace}/leases"),
+            "write_credential": ("PATCH", f"{SECRETS}/{self.id}$"),
+            "write_record": ("PATCH|POST", f"/{self.namespace}/configmaps"),
+            "store_generation": ("POST", f"/{self.namespace}/secrets"),
+            "delete_generation": ("DELETE", f"/{self.namespace}/secrets"),
+            "take_lease": ("PATCH|POST", f"/{self.namespace}/leases"),
         }[name]
 
         def lose(seen):
@@ -162,7 +176,7 @@ class Subject:
 
         self.bench.injector.rule(method, lose, path)
 
-    # the worlds
+    # cluster and provider
 
     @property
     def live(self):
@@ -192,15 +206,19 @@ class Subject:
         return self.bench.api.get(f"/api/v1/namespaces/{self.namespace}/{resource}")["items"]
 
     def everything(self):
-        """The versions of all objects that a run could write, and what was asked of the cloud."""
-        found = [self.bench.cluster.stored(self.id)] + [item for resource in ("configmaps", "secrets", "events") for item in self._items(resource)]
-        return [one["metadata"]["uid"] + one["metadata"]["resourceVersion"] for one in found + self.leases()], self.bench.cloud.changes(self.user)
+        """The versions of all objects that a run could write, and the requests to the provider."""
+        found = [self.bench.cluster.stored(self.id)] + [
+            item for resource in ("configmaps", "secrets", "events") for item in self._items(resource)
+        ]
+        return [
+            entry["metadata"]["uid"] + entry["metadata"]["resourceVersion"] for entry in found + self.leases()
+        ], self.bench.cloud.changes(self.user)
 
     def leases(self):
         return self.bench.api.get(f"/apis/coordination.k8s.io/v1/namespaces/{self.namespace}/leases")["items"]
 
     def edit(self, values):
-        """Somebody saves the credential."""
+        """Another client writes the credential."""
         self.precious, self.typed_in = None, values
         self.bench.api.patch(f"{SECRETS}/{self.id}", {
             "stringData": {f"amazonec2credentialConfig-{name}": value for name, value in values.items()}})
@@ -228,12 +246,17 @@ class Subject:
         self.check(not record["owner"], "the record has an owner")
         self.check(TOKEN not in self.bench.cluster.stored(self.id)["metadata"]["annotations"], "the token is left")
         self.check(live is None or found == live, f"the credential names {found['accessKey']}")
-        self.check(keys == {found["accessKey"]: "Active"}, f"the keys are {keys}, the credential names {found['accessKey']}")
+        self.check(
+            keys == {found["accessKey"]: "Active"}, f"the keys are {keys}, the credential names {found['accessKey']}"
+        )
         self.check(works(self.bench.url, *found.values()), "the key does not work")
         self.check(self.kept() == [found], f"{len(self.kept())} values are kept")
         before = self.everything()
         for state in ("rotated", "retired"):
-            self.check(self.plain(state, rotation_id=record["rotation_id"]).result["changed"] is False, "another run is not unchanged")
+            self.check(
+                self.plain(state, rotation_id=record["rotation_id"]).result["changed"] is False,
+                "another run is not unchanged",
+            )
         self.check(self.everything() == before, "another run wrote")
 
     def settle(self, **options):
@@ -266,13 +289,16 @@ def kept_value(secret):
 
 
 class Reader:
-    """Stands for the consumers of all credentials: reads and verifies the key of each, again and again."""
+    """A fake of the consumers of all credentials: reads and verifies the key of each repeatedly."""
 
     def __init__(self, bench):
         self._bench = bench
         self._subjects = {}
         self._done = threading.Event()
-        self._threads = [threading.Thread(target=self._loop, args=one, daemon=True) for one in ((self.look_at_keys, POLL), (self.look_at_kept, POLL_KEPT))]
+        self._threads = [
+            threading.Thread(target=self._loop, args=entry, daemon=True)
+            for entry in ((self.look_at_keys, POLL), (self.look_at_kept, POLL_KEPT))
+        ]
 
     def __enter__(self):
         for thread in self._threads:
@@ -316,7 +342,7 @@ class Reader:
                 subject.seen_wrong.append(f"{found['accessKey']} was in the credential and did not work")
 
     def look_at_kept(self):
-        """What the old key is needed for is there until it is being deleted: its value, and the key at the cloud."""
+        """Check that the old key is kept until it is being deleted: its stored value, and the key at the provider."""
         for subject in list(self._subjects.values()):
             precious = subject.precious
             if precious is None:
@@ -328,5 +354,10 @@ class Reader:
                 lost = subject.live != precious and precious not in subject.kept()
                 lost |= precious is not subject.typed_in and precious["accessKey"] not in keys
                 self._bench.counts["old values looked for"] += 1
-                if lost and subject.phase not in ("deleting", "idle") and subject.precious is precious and subject.id in self._subjects:
+                if (
+                    lost
+                    and subject.phase not in ("deleting", "idle")
+                    and subject.precious is precious
+                    and subject.id in self._subjects
+                ):
                     subject.seen_wrong.append(f"the old value was lost in {subject.phase}")

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is done to rotations: each play takes a bench and a case, and raises Violation. A case says all that there is to repeat it."""
+"""Plays: each takes a test bench and a case, which is all that is needed to repeat it, and raises Violation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import threading
 import time
 import typing
 
-from .runner import IN_CLOUD, KINDS, WRITES, Fault
+from .runner import KINDS, PROVIDER_CALLS, WRITES, Fault
 
 NOW = {"grace": "0s"}
 LATER = {"soak": "0s"}
@@ -51,7 +51,9 @@ def _begin(subject, commands):
     for state, options, *lost in commands:
         if lost:
             subject.bench.cloud.lose(subject.user, "CreateAccessKey")
-            subject.check((subject.run(state, **options).result or {}).get("code") == "unreachable", "the key was not lost")
+            subject.check(
+                (subject.run(state, **options).result or {}).get("code") == "unreachable", "the key was not lost"
+            )
         else:
             subject.plain(state, **options)
 
@@ -67,8 +69,8 @@ def calls_of(bench, name):
 def crashes(name, calls, kinds=KINDS):
     """All cases of a scenario that differ.
 
-    Reads change nothing, so a process that ends before a write, or before or after a read, leaves what it leaves after the write before.
-    With an exception a run goes on, to end in its own way. Ctrl-C loses no reply.
+    Reads change nothing, so a process that ends before a write, or before or after a read, leaves what it leaves after
+    the write before. After an exception, a run ends by itself. Ctrl-C loses no reply.
     """
     for number, call in enumerate(calls):
         for kind in kinds:
@@ -89,7 +91,10 @@ def crash(bench, case):
         _begin(subject, scenario.before)
         broken = subject.run(state, fault, **options)
         if fault.kind != "exception" and fault.moment != "lost":
-            subject.check(broken.result is None or fault.kind == "interrupt" and broken.result.get("failed"), "the run was not ended")
+            subject.check(
+                broken.result is None or fault.kind == "interrupt" and broken.result.get("failed"),
+                "the run was not ended",
+            )
         _go_on(subject, scenario)
     bench.counts[f"crashes: {fault.moment}, {fault.kind}"] += 1
 
@@ -110,7 +115,7 @@ def _go_on(subject, scenario):
 
 
 def stopped(bench, case):
-    """A run stands still where it can, another one is told that it is dead, and then it wakes up."""
+    """A run is stopped, another run takes over with assume_dead, and then the first run continues."""
     name, _call, fault = case
     scenario = SCENARIOS[name]
     state, options = scenario.command
@@ -127,9 +132,9 @@ def stopped(bench, case):
 
 
 def stops(name, calls):
-    """A write to the cloud is left out: who was stopped right before it makes it, however late; so long may no run be presumed dead."""
+    """Return the cases, except writes to the provider: a run that is stopped right before one sends it later."""
     for number, call in enumerate(calls):
-        if call not in IN_CLOUD or call not in WRITES:
+        if call not in PROVIDER_CALLS or call not in WRITES:
             yield name, call, Fault(number, "before", "stop")
 
 
@@ -157,12 +162,12 @@ def killed(bench, seed):
     bench.counts["rotations killed at random times"] += 1
 
 
-# What two runs at once may be told; nobody touched the credential, so there is no drift.
+# Failure codes of two concurrent runs; no other client writes the credential, so there is no drift.
 _REFUSALS = ("busy", "too_late", "not_cut_over", "conflict", "old_unusable")
 
 
 def pair(bench, seed):
-    """Two runs of any goals at once, one of them perhaps killed, or told that the other one is dead."""
+    """Two concurrent runs with any requested states. One of them may be killed, or have assume_dead."""
     chance = random.Random(seed)
     beginning = chance.choice(tuple(BEGINNINGS))
     goals = [chance.choice(GOALS) for _run in range(2)]
@@ -181,7 +186,7 @@ def pair(bench, seed):
             result = run.wait().result
             code = result and result.get("code")
             subject.history.append(f"> {code or result and result['rotation']['phase']}")
-            subject.check(not code or code in _REFUSALS, f"one of two runs says {result and result.get('msg')}")
+            subject.check(not code or code in _REFUSALS, f"one of two runs returned {result and result.get('msg')}")
         subject.settle()
         subject.check_idle()
         subject.settle(rotation_id="second")
@@ -190,7 +195,7 @@ def pair(bench, seed):
 
 
 def edit(bench, seed):
-    """Somebody types in another key while a run is at it."""
+    """Another client writes another key during a run."""
     chance = random.Random(seed)
     beginning = chance.choice(tuple(BEGINNINGS))
     state, options = chance.choice(GOALS)
@@ -206,20 +211,23 @@ def edit(bench, seed):
         codes = [(subject.run(*goal[:1], **goal[1]).result or {}).get("code") for goal in GOALS[:1] + GOALS[2:]]
         record = subject.record
         if record and record["phase"] != "idle" and (record["old"] or {}).get("key") != theirs["accessKey"]:
-            subject.check(set(codes) == {"drift"}, f"the runs after it say {codes}")
+            subject.check(set(codes) == {"drift"}, f"the runs after it returned {codes}")
             bench.counts["edits that stopped a rotation"] += 1
         else:  # it came before the rotation began, or when it was over
             bench.counts["edits before or after a rotation"] += 1
         mine = record and theirs["accessKey"] in [(record[name] or {}).get("key") for name in ("old", "current")]
-        subject.check(subject.live == theirs or mine, f"what was typed in at {at:.1f} was overwritten by {subject.live['accessKey']}")
+        subject.check(
+            subject.live == theirs or mine,
+            f"what was typed in at {at:.1f} was overwritten by {subject.live['accessKey']}",
+        )
     bench.counts["rotations with an edit in between"] += 1
 
 
 def outage(bench, seed):
     """kube-apiserver is killed in the middle of some runs, and started again."""
     chance = random.Random(seed)
-    with bench.subject() as one, bench.subject() as two, bench.subject() as three, bench.subject() as four:
-        subjects = (one, two, three, four)
+    with bench.subject() as item, bench.subject() as two, bench.subject() as three, bench.subject() as four:
+        subjects = (item, two, three, four)
         runs = []
         scenarios = [SCENARIOS[name] for name in chance.choices(tuple(SCENARIOS), k=len(subjects))]
         for subject, scenario in zip(subjects, scenarios):
@@ -235,8 +243,13 @@ def outage(bench, seed):
             result = run.wait().result
             code = result and result.get("code")
             # one that has just started answers 503 for a while
-            subject.check(not code or code in ("unreachable", *_REFUSALS) or code == "server_error" and "please try again" in result["msg"],
-                          f"a run during it says {result and result.get('msg')}")
+            subject.check(
+                not code
+                or code in ("unreachable", *_REFUSALS)
+                or code == "server_error"
+                and "please try again" in result["msg"],
+                f"a run during it returned {result and result.get('msg')}",
+            )
         for subject, scenario in zip(subjects, scenarios):
             subject.history.append(f"kube-apiserver was killed with seed {seed}")
             subject.plain(scenario.command[0], **scenario.command[1])

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs of cloud_credential_rotation, each in a process of its own that breaks at a chosen call.
 
-A warm process of one thread forks one for each job, which is what an action of ansible-playbook is too, and a tenth of its time. The
-faults are put around the methods of ClusterBackend in that process: the product knows of none.
+A warm process of one thread forks one for each job, which is what an action of ansible-playbook is too, and a tenth of
+its time. The faults are put around the methods of ClusterBackend in that process: the product knows of none.
 """
 
 from __future__ import annotations
@@ -21,10 +21,31 @@ import threading
 import time
 import typing
 
-# What asks or changes a world; `now`, `gates` and `sleep` do not.
-IN_CLOUD = ("keys", "issue", "verify", "disable", "enable", "delete")
-CALLS = ("look", "preflight", "lease", "mark", "put", "keep", "versions", "drop", "waiting_for", *IN_CLOUD)
-WRITES = ("lease", "mark", "put", "keep", "drop", "issue", "disable", "enable", "delete")
+# Calls that read or change the cluster or the provider; `now`, `gate_states` and `sleep` do not.
+PROVIDER_CALLS = ("keys", "issue", "verify", "disable", "enable", "delete")
+CALLS = (
+    "read_snapshot",
+    "preflight",
+    "take_lease",
+    "write_credential",
+    "write_record",
+    "store_generation",
+    "list_generations",
+    "delete_generation",
+    "evaluate_gates",
+    *PROVIDER_CALLS,
+)
+WRITES = (
+    "take_lease",
+    "write_credential",
+    "write_record",
+    "store_generation",
+    "delete_generation",
+    "issue",
+    "disable",
+    "enable",
+    "delete",
+)
 
 KINDS = ("kill", "exception", "interrupt", "timeout")
 # Seconds that a run which hangs, or whose reply does not come, is given.
@@ -34,9 +55,9 @@ PATIENCE = 0.7
 class Fault(typing.NamedTuple):
     """What happens at one call, counted from 0.
 
-    Moments: `before` and `after` it, and `lost`, where it is performed but no reply arrives. Kinds: `kill` (SIGKILL), `exception` (what
-    the world's layer raises), `interrupt` (Ctrl-C), `timeout` (it hangs until it is ended with SIGTERM; a lost reply: until the client
-    gives up), `stop` (SIGSTOP).
+    Moments: `before` and `after` it, and `lost`, where it is performed but no reply arrives. Kinds: `kill` (SIGKILL),
+    `exception` (what the backend raises), `interrupt` (Ctrl-C), `timeout` (it hangs until it is ended with SIGTERM; a
+    lost reply: until the client gives up), `stop` (SIGSTOP).
     """
 
     number: int
@@ -66,20 +87,20 @@ class Run:
         return alive(self.pid)
 
     def wait(self):
-        """Until it is over; what it says meanwhile is answered."""
+        """Wait until the run ends, and answer its messages."""
         ended = Ended(None)
         with contextlib.suppress(ConnectionResetError):
             while line := self._lines.readline():
-                said = json.loads(line)
-                if said[0] == "ended":
-                    ended = Ended(said[1], tuple(said[2]))
-                elif said[0] == "hangs":
+                message = json.loads(line)
+                if message[0] == "ended":
+                    ended = Ended(message[1], tuple(message[2]))
+                elif message[0] == "hangs":
                     time.sleep(0.1)
                     os.kill(self.pid, signal.SIGTERM)
-                elif said[0] == "stops":
+                elif message[0] == "stops":
                     return None
                 else:
-                    self._lose(said[1], said[2], self.pid)
+                    self._lose(message[1], message[2], self.pid)
                     self._lines.write("\n")
                     self._lines.flush()
         self._over = True
@@ -108,10 +129,20 @@ class Runner:
 
     def __init__(self):
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "K8S_AUTH_", "KUBE"))}
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "K8S_AUTH_", "KUBE"))
+        }
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "crash_safety.runner", str(theirs.fileno())], pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL,
-            env={**environment, "AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": "/nowhere", "AWS_SHARED_CREDENTIALS_FILE": "/nowhere"})
+            [sys.executable, "-m", "crash_safety.runner", str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            env={
+                **environment,
+                "AWS_EC2_METADATA_DISABLED": "true",
+                "AWS_CONFIG_FILE": "/nowhere",
+                "AWS_SHARED_CREDENTIALS_FILE": "/nowhere",
+            },
+        )
         theirs.close()
         self._control = ours
         self._lock = threading.Lock()
@@ -121,7 +152,7 @@ class Runner:
         self._process.wait(20)
 
     def start(self, given, fault=None, lose=None):
-        """Run the module with these options; `lose` is called with a call's name and the pid before its reply is to be lost."""
+        """Run the module with these options; `lose` gets a call's name and the pid before the call's reply is lost."""
         ours, theirs = socket.socketpair()
         with self._lock, theirs:
             socket.send_fds(self._control, [b"x"], [theirs.fileno()])
@@ -134,15 +165,15 @@ class Runner:
 class _Broken:
     """Counts the calls of a ClusterBackend, and breaks one of them."""
 
-    def __init__(self, world, fault, lines):
+    def __init__(self, backend, fault, lines):
         self.made = []
         self._fault = fault
         self._lines = lines
         for name in CALLS:
-            setattr(world, name, self._counted(name, getattr(world, name)))
+            setattr(backend, name, self._counted(name, getattr(backend, name)))
 
-    def say(self, *said):
-        self._lines.write(json.dumps(said) + "\n")
+    def send(self, *message):
+        self._lines.write(json.dumps(message) + "\n")
         self._lines.flush()
 
     def _counted(self, name, perform):
@@ -151,7 +182,7 @@ class _Broken:
             hit = self._fault and self._fault.number == len(self.made)
             self.made.append(name)
             if hit and self._fault.moment == "lost":
-                self.say("lose", name, self._fault.kind)
+                self.send("lose", name, self._fault.kind)
                 self._lines.readline()
             if hit and self._fault.moment == "before":
                 self._strike(name)
@@ -167,17 +198,17 @@ class _Broken:
         if self._fault.kind == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         if self._fault.kind == "stop":
-            self.say("stops")
+            self.send("stops")
             os.kill(os.getpid(), signal.SIGSTOP)
         elif self._fault.kind == "timeout":
-            self.say("hangs")
+            self.send("hangs")
             time.sleep(60)
         elif self._fault.kind == "interrupt":
             raise KeyboardInterrupt
-        elif name in IN_CLOUD:
-            raise IssuerError("unreachable", "told by the test")
+        elif name in PROVIDER_CALLS:
+            raise IssuerError("unreachable", "raised by the test")
         else:
-            raise RanchhandError("unreachable", "told by the test")
+            raise RanchhandError("unreachable", "raised by the test")
 
 
 def _play(end):
@@ -201,7 +232,7 @@ def _play(end):
     broken = _Broken(ClusterBackend, fault, lines)
     with contextlib.suppress(KeyboardInterrupt):
         result = execute(manage_rotations, parse_options(CLOUD_CREDENTIAL_ROTATION, given, parse_rotations), RunMode())
-        broken.say("ended", result, broken.made)
+        broken.send("ended", result, broken.made)
 
 
 def main():
@@ -215,7 +246,9 @@ def main():
 
     loaders.create_loader = functools.lru_cache(None)(loaders.create_loader)
     for service in ("iam", "sts"):
-        botocore.session.Session().create_client(service, region_name="us-east-1", aws_access_key_id="A", aws_secret_access_key="B")
+        botocore.session.Session().create_client(
+            service, region_name="us-east-1", aws_access_key_id="A", aws_secret_access_key="B"
+        )
     control = socket.socket(fileno=int(sys.argv[1]))
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started it ends it

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What keeps an old key from being switched off."""
+"""Gates: the conditions for disabling an old key."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import Ke
 
 CUTOVER = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
 HOUR = datetime.timedelta(hours=1)
-MACHINE = Reference("Amazonec2Machine", "rke-machine.cattle.io/v1", "fleet-default", "prod-1", "spec.common.cloudCredentialSecretName")
+MACHINE = Reference(
+    "Amazonec2Machine", "rke-machine.cattle.io/v1", "fleet-default", "prod-1", "spec.common.cloudCredentialSecretName"
+)
 NODE = Reference("Node", "management.cattle.io/v3", "c-x", "m-1", "status.nodeTemplateSpec.cloudCredentialName")
 
 
 def test_time():
     assert gates.until("grace", CUTOVER, CUTOVER).state == gates.OPEN
     early = gates.until("grace", CUTOVER + HOUR, CUTOVER)
-    assert (early.state, early.detail) == (gates.WAITING, "2026-01-01T01:00:00+00:00")
+    assert (early.state, early.detail) == (gates.WAITING, "2026-01-01T01:00:00Z")
     assert gates.until("grace", None, CUTOVER).state == gates.UNKNOWN
 
 
@@ -45,7 +47,7 @@ def test_machine_jobs(job, state):
     assert gate.state == state and (state == gates.OPEN or "fleet-default/job" in gate.detail)
 
 
-def test_what_may_not_be_listed_is_unknown():
+def test_a_gate_is_unknown_without_permission_to_list():
     assert gates.machine_jobs(None, set(), CUTOVER).state == gates.UNKNOWN
     assert gates.machine_jobs([], None, CUTOVER).state == gates.UNKNOWN
     assert gates.etcd_s3(None, True, ["AKIAOLD"]).state == gates.UNKNOWN
@@ -54,12 +56,26 @@ def test_what_may_not_be_listed_is_unknown():
 
 
 def _plan(content):
-    text = json.dumps({"files": [{"path": "/etc/rancher/rke2/config.yaml.d/50-rancher.yaml", "content": base64.b64encode(content).decode()}]})
-    return {"metadata": {"name": "plan", "namespace": "fleet-default"}, "data": {"plan": base64.b64encode(text.encode()).decode()}}
+    text = json.dumps(
+        {
+            "files": [
+                {
+                    "path": "/etc/rancher/rke2/config.yaml.d/50-rancher.yaml",
+                    "content": base64.b64encode(content).decode(),
+                }
+            ]
+        }
+    )
+    return {
+        "metadata": {"name": "plan", "namespace": "fleet-default"},
+        "data": {"plan": base64.b64encode(text.encode()).decode()},
+    }
 
 
-@pytest.mark.parametrize("content", [b'{"etcd-s3-access-key": "AKIAOLD"}', gzip.compress(b"etcd-s3-access-key: AKIAOLD")], ids=["plain", "compressed"])
-def test_a_plan_carries_the_old_key_within_a_file(content):
+@pytest.mark.parametrize("content", [
+    b'{"etcd-s3-access-key": "AKIAOLD"}', gzip.compress(b"etcd-s3-access-key: AKIAOLD"),
+], ids=["plain", "compressed"])
+def test_a_plan_contains_the_old_key_in_a_file(content):
     assert gates.etcd_s3([_plan(content)], True, ["AKIAOLD"]).state == gates.WAITING
     assert gates.etcd_s3([_plan(content)], True, ["AKIANEW"]).state == gates.OPEN
     assert gates.etcd_s3(None, False, ["AKIAOLD"]).state == gates.OPEN
@@ -72,7 +88,8 @@ def test_rke1_nodes():
 
 
 @pytest.mark.parametrize(("version", "references", "state"), [
-    ("v2.10.3", [MACHINE], gates.OPEN), ("v2.7.12", [MACHINE], gates.OPEN), ("v2.7.11", [MACHINE], gates.WAITING), ("v2.6.14", [], gates.OPEN),
+    ("v2.10.3", [MACHINE], gates.OPEN), ("v2.7.12", [MACHINE], gates.OPEN), ("v2.7.11", [MACHINE], gates.WAITING),
+    ("v2.6.14", [], gates.OPEN),
     ("dev", [MACHINE], gates.UNKNOWN), ("dev", [NODE], gates.OPEN),
 ])
 def test_rancher_version(version, references, state):
@@ -80,10 +97,12 @@ def test_rancher_version(version, references, state):
 
 
 def test_last_use():
-    def judge(used, key="AKIAOLD"):
+    def state_of(used, key="AKIAOLD"):
         return gates.last_used([Key(key, last_used=used)], "AKIAOLD", HOUR, CUTOVER + 2 * HOUR).state
 
-    assert judge(None) == judge(CUTOVER) == judge(CUTOVER + 2 * HOUR, "AKIANEW") == gates.OPEN
-    assert judge(CUTOVER + 1.5 * HOUR) == gates.WAITING
+    assert state_of(None) == state_of(CUTOVER) == state_of(CUTOVER + 2 * HOUR, "AKIANEW") == gates.OPEN
+    assert state_of(CUTOVER + 1.5 * HOUR) == gates.WAITING
     late = [Key("AKIAOLD", last_used=CUTOVER + HOUR)]
-    assert gates.last_used(late, "AKIAOLD", datetime.timedelta(0), CUTOVER).state == gates.OPEN, "the clock of the cloud may be ahead"
+    assert gates.last_used(late, "AKIAOLD", datetime.timedelta(0), CUTOVER).state == gates.OPEN, (
+        "the clock of the provider may be ahead"
+    )

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The protocol of a rotation: every interleaving of runs, deaths, lost replies and people keeps what models/rotation_model.py demands."""
+"""The invariants of the rotation protocol, in interleavings of runs, crashes, lost replies and other writes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import random
 
 import hypothesis
 import pytest
-from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.protocol import (
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.decisions import (
     ABORTED,
     RETIRED,
     ROLLED_BACK,
     ROTATED,
+)
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.protocol import (
     Call,
     Conflict,
     RotationProtocol,
@@ -32,7 +34,7 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.record
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import IssuerError
 from hypothesis import strategies
 
-from .fake_world import IN_CLOUD, PERSON, Listed, Participant, Shared, Single, finish
+from .fake_backend import FOREIGN_KEY, PROVIDER_CALLS, FakeRun, Listed, SharedState, Single, finish
 
 DRAINS = 60
 ROTATE, RETIRE, BACK, ABORT = ROTATED, RETIRED, ROLLED_BACK, ABORTED
@@ -43,28 +45,31 @@ class Violation(AssertionError):
 
 
 def check(shared, before):
-    """The invariants of the model that hold at every moment."""
+    """Check the invariants that hold at every moment."""
     record = shared.record
-    for live in shared.lives:
+    for live in shared.credentials:
         if shared.issuer is Listed and not shared.works(live.values["id"]):
             raise Violation("the credential names a key that does not work")
-    if any(one.values["id"] == PERSON and now.values["id"] != PERSON for one, now in zip(before, shared.lives)):
-        if not (record and record.old and record.old.key == PERSON):
-            raise Violation("somebody's edit was overwritten")
+    if any(
+        item.values["id"] == FOREIGN_KEY and now.values["id"] != FOREIGN_KEY
+        for item, now in zip(before, shared.credentials)
+    ):
+        if not (record and record.old and record.old.key == FOREIGN_KEY):
+            raise Violation("a write of another client was overwritten")
     if record and record.phase in (GRACE, DISABLING, DISABLED, ROLLING_BACK):
-        if record.old.version not in shared.versions:
+        if record.old.version not in shared.generations:
             raise Violation("the old value is lost")
-        if shared.issuer is Listed and record.old.key != PERSON and record.old.key not in shared.cloud:
+        if shared.issuer is Listed and record.old.key != FOREIGN_KEY and record.old.key not in shared.provider:
             raise Violation("the old key was deleted while it can be rolled back to")
-    if len(shared.cloud) > 2:
+    if len(shared.provider) > 2:
         raise Violation("more than two keys")
 
 
 class Schedule:
-    """One history: choices come from ``choose(n)``, a number below n."""
+    """One history; ``choose(n)`` returns a number below n."""
 
     def __init__(self, choose, goals, crashes, saves, losses=1, members=1, issuer=Listed, begun=False, **settings):
-        self.shared = Shared(members, issuer)
+        self.shared = SharedState(members, issuer)
         self.choose = choose
         self.settings = {"rotation_id": "r1", **settings}
         self.goals = goals
@@ -81,12 +86,14 @@ class Schedule:
 
     def fresh(self, goal):
         self.tokens += 1
-        return Participant(self.shared, goal, f"run{self.tokens}", drain=DRAINS, **self.settings)
+        return FakeRun(self.shared, goal, f"run{self.tokens}", drain=DRAINS, **self.settings)
 
     def may_step(self, number):
         run = self.runs[number]
-        if run.call.name == "sleep" and run.call.arguments == (DRAINS,):  # longer than any call to a cloud lasts
-            return not any(not other.ended and other.call.name in IN_CLOUD for other in self.runs if other is not run)
+        if run.call.name == "sleep" and run.call.arguments == (DRAINS,):  # longer than any call to a provider
+            return not any(
+                not other.ended and other.call.name in PROVIDER_CALLS for other in self.runs if other is not run
+            )
         return True
 
     def play(self):
@@ -98,32 +105,32 @@ class Schedule:
                 self.turn, self.burst = moves[self.choose(len(moves))], 1 << self.choose(6)
             self.burst -= 1
             number, extra = self.turn, self.choose(8)
-            before = list(self.shared.lives)
+            before = list(self.shared.credentials)
             run = self.runs[number]
-            said = f"{number}:{run.call.name}"
+            event = f"{number}:{run.call.name}"
             if extra == 1 and self.crashes[number]:
                 self.crashes[number] -= 1
-                said += " killed"
+                event += " killed"
                 if self.choose(2):
                     run.advance()
-                    said += " after"
+                    event += " after"
                 self.runs[number] = self.fresh(self.goals[number])
-            elif extra == 2 and self.losses and run.call.name in (*IN_CLOUD, "mark", "put"):
+            elif extra == 2 and self.losses and run.call.name in (*PROVIDER_CALLS, "write_credential", "write_record"):
                 self.losses -= 1
-                said += " reply lost"
+                event += " reply lost"
                 run.advance(lose=True)
             elif extra == 3 and self.saves:
                 self.saves -= 1
                 if self.choose(2):
                     self.saved = True
-                    self.shared.save({"id": PERSON, "secret": PERSON})
-                    said = "person saves a value"
+                    self.shared.save({"id": FOREIGN_KEY, "secret": FOREIGN_KEY})
+                    event = "another client writes a value"
                 else:
                     self.shared.lose_token()
-                    said = "token lost"
+                    event = "token lost"
             else:
                 run.advance()
-            self.history.append(said)
+            self.history.append(event)
             check(self.shared, before)
         else:
             raise Violation("no end")
@@ -131,31 +138,31 @@ class Schedule:
             self.settle()
 
     def settle(self):
-        """Undisturbed, the plain commands repair whatever happened: one key, which the credential has."""
+        """Without interruption, the commands repair every state: one key is left, which the credential contains."""
         shared = self.shared
         for wanted in ("r1", "r2"):  # what was begun, then another rotation
             self.settings["rotation_id"] = wanted
             for goal in (ROTATE, ROTATE, RETIRE, RETIRE, RETIRE):
                 run = self.fresh(goal)
-                seen = Snapshot(shared.record, shared.record_version, tuple(shared.lives))
-                foretold = () if run.protocol.decide(seen) else run.protocol.path(seen)
+                seen = Snapshot(shared.record, shared.record_version, tuple(shared.credentials))
+                predicted = run.protocol.decide(seen).phases
                 finish(run)
-                if run.outcome and run.outcome.steps != foretold:
-                    raise Violation(f"{foretold} was foretold, and {run.outcome.steps} came")
+                if run.outcome and run.outcome.steps != predicted:
+                    raise Violation(f"predicted {predicted}, but the run went through {run.outcome.steps}")
                 self.history.append(f"settle {goal}: {run.error or run.outcome.record.phase}")
                 if run.error:
                     raise Violation(f"the next run is stuck: {run.error}")
-        live = {one.values["id"] for one in shared.lives}
+        live = {item.values["id"] for item in shared.credentials}
         if shared.record.phase != IDLE or len(live) != 1:
             raise Violation(f"left in {shared.record.phase} with {live}")
-        if shared.issuer is Listed and set(shared.cloud) != live or not shared.works(*live):
-            raise Violation(f"keys left behind: {sorted(shared.cloud)}, live {live}")
-        if set(shared.versions) != {shared.record.current.version}:
-            raise Violation(f"kept values left behind: {sorted(shared.versions)}")
-        before = shared.record_version, list(shared.lives)
+        if shared.issuer is Listed and set(shared.provider) != live or not shared.works(*live):
+            raise Violation(f"keys left behind: {sorted(shared.provider)}, live {live}")
+        if set(shared.generations) != {shared.record.current.version}:
+            raise Violation(f"kept values left behind: {sorted(shared.generations)}")
+        before = shared.record_version, list(shared.credentials)
         for goal in (ROTATE, RETIRE):
             finish(self.fresh(goal))
-        if before != (shared.record_version, list(shared.lives)):
+        if before != (shared.record_version, list(shared.credentials)):
             raise Violation("a second run is not unchanged")
 
 
@@ -174,7 +181,9 @@ CASTS = {
 
 
 @pytest.mark.parametrize("cast", CASTS.values(), ids=CASTS)
-@hypothesis.settings(max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=list(hypothesis.HealthCheck))
+@hypothesis.settings(
+    max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=list(hypothesis.HealthCheck),
+)
 @hypothesis.given(data=strategies.data())
 def test_invariants(cast, data):
     schedule = Schedule(lambda count: data.draw(strategies.integers(0, count - 1)), **cast)
@@ -210,7 +219,7 @@ def _violations(histories, cast, **weakened):
 
 
 @pytest.mark.slow
-def test_without_waiting_after_a_takeover_a_call_under_way_does_harm():
+def test_without_waiting_after_a_takeover_a_call_in_progress_does_harm():
     """The model's variant no_drain."""
     found = _violations(2000, CASTS["retire and roll back"], may_step=lambda number: True)
     assert "the credential names a key that does not work" in found, found
@@ -218,33 +227,33 @@ def test_without_waiting_after_a_takeover_a_call_under_way_does_harm():
 
 @pytest.mark.slow
 def test_without_the_token_a_superseded_run_does_harm(monkeypatch):
-    """The model's variant no_token: only the record tells who is at it."""
-    def held(self, *allowed):
-        seen = yield Call("look")
-        if any(self.record.holds(live) not in allowed for live in seen.lives):
+    """The model's variant no_token: only the record shows which run is active."""
+    def confirm(self, *allowed):
+        seen = yield Call("read_snapshot")
+        if any(self.record.key_in(credential) not in allowed for credential in seen.credentials):
             raise Conflict
-        self.lives = seen.lives
-        return seen.lives[0].values
+        self.credentials = seen.credentials
+        return seen.credentials[0].values
 
-    monkeypatch.setattr(RotationProtocol, "_held", held)
+    monkeypatch.setattr(RotationProtocol, "_confirm", confirm)
     assert _violations(4000, {**CASTS["retire and roll back"], "goals": (RETIRE, BACK, RETIRE)})
 
 
 @pytest.mark.slow
-def test_without_a_snapshot_a_lost_key_blocks_for_ever(monkeypatch):
+def test_without_the_snapshot_of_keys_a_lost_key_blocks_every_rotation(monkeypatch):
     """The model's variant no_snapshot."""
     monkeypatch.setattr(RotationProtocol, "_delete_orphans", lambda self, keys: iter(()))
     found = _violations(600, CASTS["two rotate"])
     assert any("two keys" in violation for violation in found), found
 
 
-def test_a_lost_reply_right_after_a_takeover_does_not_spare_the_wait():
-    """Found by the histories above: the second attempt saw its own token and record, and thought that it had taken over from nobody."""
-    shared = Shared()
-    before, after = Participant(shared, ROTATE, "run1"), Participant(shared, ABORT, "run2")
+def test_a_run_waits_after_a_takeover_also_if_its_own_reply_was_lost():
+    """The second attempt reads its own token and record, but must still wait for the run that had the token before."""
+    shared = SharedState()
+    before, after = FakeRun(shared, ROTATE, "run1"), FakeRun(shared, ABORT, "run2")
     while before.call.name != "issue":
         before.advance()
-    while after.call.name != "put":
+    while after.call.name != "write_record":
         after.advance()
     after.advance(lose=True)
     while after.call.name not in ("sleep", "keys"):
@@ -253,27 +262,27 @@ def test_a_lost_reply_right_after_a_takeover_does_not_spare_the_wait():
 
 
 @pytest.mark.parametrize("refuses", ["activate", "verify"])
-def test_a_password_that_the_cloud_refuses_is_given_up(monkeypatch, refuses):
-    shared = Shared(issuer=Single)
-    run = Participant(shared, ROTATE, "run1")
+def test_a_rotation_is_aborted_if_the_provider_rejects_the_password(monkeypatch, refuses):
+    shared = SharedState(issuer=Single)
+    run = FakeRun(shared, ROTATE, "run1")
 
     def refuse(*arguments):
         if refuses == "activate" or arguments[0]["id"] == "k2" and shared.accepted == "k2":
             raise IssuerError("refused", "too short")
-        return Participant._verify(run, *arguments)  # pylint: disable=protected-access
+        return FakeRun._verify(run, *arguments)  # pylint: disable=protected-access
 
     monkeypatch.setattr(run, f"_{refuses}", refuse)
     finish(run)
     assert run.error.code == "verify_failed" and shared.record.phase == IDLE
-    assert shared.accepted == shared.lives[0].values["id"] == "k1" and len(shared.versions) == 1
+    assert shared.accepted == shared.credentials[0].values["id"] == "k1" and len(shared.generations) == 1
 
 
-def test_of_two_that_begin_at_once_the_later_is_busy():
-    """It looked before the other began, and lists the keys after that has got its new one: there is room, but not for two."""
-    shared = Shared()
-    late, early = Participant(shared, ROTATE, "run1"), Participant(shared, ROTATE, "run2")
+def test_the_later_of_two_runs_that_start_together_is_busy():
+    """It reads before the other run starts, and lists the keys after the other run issued the last possible key."""
+    shared = SharedState()
+    late, early = FakeRun(shared, ROTATE, "run1"), FakeRun(shared, ROTATE, "run2")
     late.advance()
-    while early.call.name != "mark" or early.protocol.record.phase != ISSUED:
+    while early.call.name != "write_credential" or early.protocol.record.phase != ISSUED:
         early.advance()
     finish(late)
     assert late.error.code == "busy", late.error
@@ -281,8 +290,15 @@ def test_of_two_that_begin_at_once_the_later_is_busy():
 
 
 def test_a_record_with_the_former_names_of_phases_is_read():
-    text = RotationRecord("rotation-cc-1", (("cc-1", "uid"),), "amazonec2", "aws", ("accessKey",), phase=ROLLING_BACK, transitions=(
-        {"at": "2026-01-01T00:00:00Z", "phase": GRACE, "what": "cut over to k2", "run": "1"},)).to_json()
+    text = RotationRecord(
+        "rotation-cc-1",
+        (("cc-1", "uid"),),
+        "amazonec2",
+        "aws",
+        ("accessKey",),
+        phase=ROLLING_BACK,
+        transitions=({"at": "2026-01-01T00:00:00Z", "phase": GRACE, "what": "cut over to k2", "run": "1"},),
+    ).to_json()
     former = text.replace('"rolling_back"', '"RollingBack"').replace('"phase": "grace"', '"phase": "Grace"')
     assert former != text and RotationRecord.from_json(former) == RotationRecord.from_json(text)
     with pytest.raises(ValueError, match="unknown phase Resting"):

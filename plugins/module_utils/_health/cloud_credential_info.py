@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 
 from .._common.errors import RanchhandError, ValidationErrors
 from .._common.options import OptionSpec
-from .._common.problems import Problem
 from .._common.times import Time, now
 from .._kubernetes.client import KubernetesClient
 from .._kubernetes.connection import CONNECTION
@@ -34,7 +33,7 @@ from .._rancher.users import Users
 from .._resources.info import FILTERS, add_details, info_result, matches_filters
 from .._rotation.info import rotation_status
 from .._rotation.issuers.registry import issuer_for, key_created_at
-from .._rotation.options import RECORD_NAMESPACE, namespace_mistakes
+from .._rotation.options import RECORD_NAMESPACE, validate_namespace
 from .._rotation.status import key_issued_at
 from .._rotation.store import RotationHistory, RotationNamespace, RotationStore, read_history
 from .._runtime.execute import Connect, RunMode
@@ -74,7 +73,7 @@ class _Snapshot:
 def list_cloud_credential_info(params: Mapping[str, t.Any], connect: Connect, mode: RunMode) -> dict[str, t.Any]:
     """List credentials without their secrets and, with ``problems``, the age of their keys and their problems."""
     identifier, errors = parse_id(params["id"], CREDENTIAL_NAMESPACE)
-    errors += namespace_mistakes(params["namespace"])
+    errors += validate_namespace(params["namespace"])
     if errors:
         raise ValidationErrors(errors)
     client = connect()
@@ -162,7 +161,7 @@ def _add_health(
         owner = snapshot.users.get(credential.owner)
         shown["owner_name"] = owner.username or None if owner else None
         max_age = find_max_age(credential, shown["owner_name"], policies)
-        status = _rotation_status(client, store, credential, max_age, issued[credential.id])
+        status = rotation_status(client, store, credential, max_age, True, issued[credential.id])
         key = KeyState(store.record(credential.id), status, max_age)
         shown.update(evaluate(checker, credential, key, now(), expires_within))
         hidden = {*shown, "problems"}
@@ -179,20 +178,6 @@ def _policies(params: Mapping[str, t.Any]) -> list[AgePolicy]:
     if params["max_age"] is not None:
         policies.append(AgePolicy(params["max_age"]))
     return policies
-
-
-def _rotation_status(
-    client: KubernetesClient, store: RotationStore, credential: CloudCredential, max_age: int | None,
-    issued: tuple[Time | None, str],
-) -> dict[str, t.Any]:
-    status = rotation_status(client, store, credential, max_age, True, issued)
-    if "age" in status:
-        status["key_age_seconds"], status["key_age_source"] = status.pop("age"), status.pop("age_from")
-    if "problems" not in status:
-        message = status.pop("problem", None)
-        code: t.Any = "drift" if message and message.startswith("drift") else "restored"
-        status["problems"] = [Problem(code, message).show()] if message else []
-    return status
 
 
 _Issued = t.Dict[str, t.Tuple[t.Optional[Time], str]]

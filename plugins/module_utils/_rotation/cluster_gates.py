@@ -2,10 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""What cloud_credential_rotation does.
-
-PRIVATE to the collection. It runs on the controller only, as issuers of other collections can be loaded nowhere else.
-"""
+"""Evaluates the gates of a rotation with what the management cluster and the provider report."""
 
 from __future__ import annotations
 
@@ -13,58 +10,93 @@ import datetime
 import typing as t
 
 from .._common.errors import ApiError
+from .._common.times import now
 from .._kubernetes.client import KubernetesClient
 from .._rancher.cloud_credential import CloudCredential
 from .._rancher.queries import read_references, read_server_version
 from .._rancher.references import ReferenceIndex
 from ..issuer import Issuer
-from .gates import Gate, OPEN, WAITING, etcd_s3, last_used, machine_jobs, rancher_version, rke1_nodes, until
+from .gates import OPEN, WAITING, Gate, etcd_s3, last_used, machine_jobs, rancher_version, rke1_nodes, until
 from .options import DesiredRotation
 from .record import DISABLED, RotationRecord
-from .store import decoded_values
+from .store import decode_values
 
 
 def evaluate_gates(
-    client: KubernetesClient, members: t.Sequence[CloudCredential], record: RotationRecord, wanted: DesiredRotation | None = None, issuer: Issuer | None = None
+    client: KubernetesClient,
+    members: t.Sequence[CloudCredential],
+    record: RotationRecord,
+    desired: DesiredRotation | None = None,
+    issuer: Issuer | None = None,
 ) -> list[Gate]:
-    """How each gate stands before the next step of retiring; without an issuer, what only the cloud can tell is left out."""
-    now = datetime.datetime.now(datetime.timezone.utc)
-    if wanted:
-        record = record.with_times(wanted.grace, wanted.soak)
+    """Evaluate each gate before the next step of retiring a key.
+
+    Without an issuer, gates that need the provider are left out.
+    """
+    if desired:
+        record = record.with_times(desired.grace, desired.soak)
     if record.phase == DISABLED:
-        found = [until("soak", record.delete_not_before, now)]
+        gates = [until("soak", record.delete_not_before, now())]
     else:
-        found = [until("grace", record.retire_not_before, now), *_cluster_gates(client, members, record)]
+        gates = [until("grace", record.retire_not_before, now()), *_cluster_gates(client, members, record)]
         if issuer and issuer.lists:
-            found.append(last_used(issuer.keys(decoded_values(members[0])), record.old.key, datetime.timedelta(seconds=record.grace), now))
+            unused_for = datetime.timedelta(seconds=record.grace)
+            gates.append(last_used(issuer.keys(decode_values(members[0])), record.old_key.key, unused_for, now()))
         if record.issuer == "supplied":
-            found.append(Gate("confirmation", OPEN, "the old key was removed") if wanted and wanted.old_key_removed else Gate(
-                "confirmation", WAITING, f"somebody to remove the old key ({record.old.key}) at its cloud, and to say so with old_key_removed: true"))
-    overridden = wanted.override_gates if wanted else ()
-    return [Gate(gate.name, OPEN, f"overridden: {gate.detail}") if gate.name in overridden and gate.state != OPEN else gate
-            for gate in found]
+            gates.append(_confirmation(record, bool(desired and desired.old_key_removed)))
+    bypassed = desired.override_gates if desired else ()
+    return [_bypass(gate) if gate.name in bypassed and gate.state != OPEN else gate for gate in gates]
 
 
-def _cluster_gates(client: KubernetesClient, members: t.Sequence[CloudCredential], record: RotationRecord) -> list[Gate]:
+def _bypass(gate: Gate) -> Gate:
+    return Gate(gate.name, OPEN, f"overridden: {gate.detail}")
+
+
+def _confirmation(record: RotationRecord, removed: bool) -> Gate:
+    if removed:
+        return Gate("confirmation", OPEN, "the old key was removed")
+    return Gate("confirmation", WAITING, (
+        f"the old key ({record.old_key.key}) to be removed at the provider, which old_key_removed: true confirms"))
+
+
+def _cluster_gates(
+    client: KubernetesClient, members: t.Sequence[CloudCredential], record: RotationRecord
+) -> list[Gate]:
     index: ReferenceIndex = client.cached("references", 30, lambda: read_references(client))
-    jobs = client.cached("machine jobs", 30, lambda: _listed(client, "/apis/batch/v1/jobs", labelSelector="rke.cattle.io/infra-machine-name"))
+    jobs = client.cached(
+        "machine jobs",
+        30,
+        lambda: _list(client, "/apis/batch/v1/jobs", labelSelector="rke.cattle.io/infra-machine-name"),
+    )
     version = client.cached("server-version", 300, lambda: read_server_version(client))
     references = [reference for member in members for reference in index.references_to(member)]
 
-    machines = None if any(one.endswith(".rke-machine.cattle.io") for one in index.unlisted) else references
-    names = None if machines is None else {(one.namespace, one.name) for one in machines if one.kind.endswith("Machine")}
-    unsure = not {"clusters.provisioning.cattle.io", "rkecontrolplanes.rke.cattle.io", "etcdsnapshots.rke.cattle.io"}.isdisjoint(index.unlisted)
-    used = any(".s3." in one.field for one in references) or unsure and any(member.driver == "s3" for member in members)
+    machines = None if any(name.endswith(".rke-machine.cattle.io") for name in index.unlisted) else references
+    names = None
+    if machines is not None:
+        names = {(machine.namespace, machine.name) for machine in machines if machine.kind.endswith("Machine")}
+    required = {"clusters.provisioning.cattle.io", "rkecontrolplanes.rke.cattle.io", "etcdsnapshots.rke.cattle.io"}
+    used = any(".s3." in reference.field for reference in references)
+    if not required.isdisjoint(index.unlisted):
+        used = used or any(member.driver == "s3" for member in members)
     plans = None
     if used:
-        plans = client.cached("machine plans", 30, lambda: _listed(client, "/api/v1/secrets", fieldSelector="type=rke.cattle.io/machine-plan"))
+        plans = client.cached(
+            "machine plans",
+            30,
+            lambda: _list(client, "/api/v1/secrets", fieldSelector="type=rke.cattle.io/machine-plan"),
+        )
+    nodes = None if "nodes.management.cattle.io" in index.unlisted else references
     return [
-        machine_jobs(jobs, names, record.cutover_at), etcd_s3(plans, used, [record.old.key]),
-        rke1_nodes(None if "nodes.management.cattle.io" in index.unlisted else references, record.driver), rancher_version(version, machines),
+        machine_jobs(jobs, names, record.cut_over),
+        etcd_s3(plans, used, [record.old_key.key]),
+        rke1_nodes(nodes, record.driver),
+        rancher_version(version, machines),
     ]
 
 
-def _listed(client: KubernetesClient, path: str, **query: str) -> list[dict[str, t.Any]] | None:
+def _list(client: KubernetesClient, path: str, **query: str) -> list[dict[str, t.Any]] | None:
+    """List objects; None if this connection may not."""
     try:
         return list(client.list_objects(path, **query))
     except ApiError as error:

@@ -2,10 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""What has to be over before an old key may be switched off: time, and whatever still holds it.
-
-PRIVATE to the collection. Pure: judges what was read.
-"""
+"""Gates of a rotation: conditions for retiring an old key. Pure: evaluates what was read."""
 
 from __future__ import annotations
 
@@ -18,18 +15,21 @@ import re
 import typing as t
 from collections.abc import Mapping
 
+from .._common.times import Time, format_duration, format_time, parse_time
 from .._rancher.references import Reference
 from ..issuer import Key
 
 OPEN, WAITING, UNKNOWN = "open", "waiting", "unknown"
 
-# The first versions whose machine delete jobs read the credential anew (rancher/machine rm --update-config).
-_READS_ANEW = (2, 7, 12)
-Time = datetime.datetime
+# The first version whose machine delete jobs read the credential again (rancher/machine rm --update-config).
+_READS_CREDENTIAL_AGAIN = (2, 7, 12)
 
 
 class Gate(t.NamedTuple):
-    """``detail`` ends the sentence "waiting for …", or says why a gate is open or cannot be judged."""
+    """The state of a gate.
+
+    ``detail`` is what it waits for ("waiting for …"), or why it is open or cannot be evaluated.
+    """
 
     name: str
     state: str
@@ -42,13 +42,16 @@ class Gate(t.NamedTuple):
 def until(name: str, moment: Time | None, now: Time) -> Gate:
     """A gate that opens at a time."""
     if moment is None:
-        return Gate(name, UNKNOWN, "the record does not say when it began")
-    told = moment.isoformat(timespec="seconds")
-    return Gate(name, OPEN, f"over since {told}") if now >= moment else Gate(name, WAITING, f"{told}")
+        return Gate(name, UNKNOWN, "the record has no start of this time")
+    if now >= moment:
+        return Gate(name, OPEN, f"over since {format_time(moment)}")
+    return Gate(name, WAITING, format_time(moment))
 
 
-def machine_jobs(jobs: t.Iterable[Mapping[str, t.Any]] | None, machines: t.Collection[tuple[str | None, str]] | None, cutover: Time) -> Gate:
-    """Jobs that create or remove machines keep the key that was there when they began (rancher pkg/controllers/capr/machineprovision)."""
+def machine_jobs(
+    jobs: t.Iterable[Mapping[str, t.Any]] | None, machines: t.Collection[tuple[str | None, str]] | None, cutover: Time
+) -> Gate:
+    """Machine jobs keep the key that they started with (rancher pkg/controllers/capr/machineprovision)."""
     name = "machine_jobs"
     if jobs is None or machines is None:
         return Gate(name, UNKNOWN, "this connection may not list jobs.batch and machines in all namespaces")
@@ -56,74 +59,101 @@ def machine_jobs(jobs: t.Iterable[Mapping[str, t.Any]] | None, machines: t.Colle
     for job in jobs:
         metadata, status = job["metadata"], job.get("status") or {}
         machine = (metadata.get("labels") or {}).get("rke.cattle.io/infra-machine-name")
-        begun = _time(status.get("startTime") or metadata.get("creationTimestamp"))
-        over = any(one.get("type") in ("Complete", "Failed") and one.get("status") == "True" for one in status.get("conditions") or ())
-        if machine and not over and (metadata.get("namespace"), machine) in machines and (begun is None or begun <= cutover):
+        started = _parse(status.get("startTime") or metadata.get("creationTimestamp"))
+        conditions = status.get("conditions") or ()
+        ended = any(
+            condition.get("type") in ("Complete", "Failed") and condition.get("status") == "True"
+            for condition in conditions
+        )
+        used = machine and (metadata.get("namespace"), machine) in machines
+        if used and not ended and (started is None or started <= cutover):
             running.append(f"{metadata.get('namespace')}/{metadata['name']}")
     if running:
-        return Gate(name, WAITING, f"the end of {_several(running)}, begun before the cutover")
+        return Gate(name, WAITING, f"the end of {_several(running)}, started before the cutover")
     return Gate(name, OPEN, "no machine job from before the cutover is running")
 
 
-def etcd_s3(plans: t.Iterable[Mapping[str, t.Any]] | None, used: bool, needles: t.Collection[str]) -> Gate:
-    """Plans of etcd nodes that still carry the old key: they get the new one when the planner next runs (rancher pkg/capr/planner)."""
+def etcd_s3(plans: t.Iterable[Mapping[str, t.Any]] | None, used: bool, key_ids: t.Collection[str]) -> Gate:
+    """Plans of etcd nodes contain the old key until the planner runs again (rancher pkg/capr/planner)."""
     name = "etcd_s3"
     if not used:
         return Gate(name, OPEN, "no etcd snapshots are stored with it")
     if plans is None:
         return Gate(name, UNKNOWN, "this connection may not list secrets in all namespaces")
-    carrying = [
+    outdated = [
         f"{plan['metadata'].get('namespace')}/{plan['metadata']['name']}" for plan in plans
-        if any(needle in text for text in _texts(plan.get("data") or {}) for needle in needles)
+        if any(key_id in text for text in _texts(plan.get("data") or {}) for key_id in key_ids)
     ]
-    if carrying:
-        return Gate(name, WAITING, f"new plans of etcd nodes in place of {_several(carrying)}, which still carry the old key")
-    return Gate(name, OPEN, "no plan of an etcd node carries the old key")
+    if outdated:
+        return Gate(
+            name, WAITING, f"new plans of etcd nodes instead of {_several(outdated)}, which contain the old key"
+        )
+    return Gate(name, OPEN, "no plan of an etcd node contains the old key")
 
 
 def rke1_nodes(references: t.Sequence[Reference] | None, driver: str) -> Gate:
-    """Nodes of RKE1 keep the values they were made with; only those of amazonec2 are refreshed (rancher pkg/controllers/management/node)."""
+    """RKE1 nodes keep their first key, except with amazonec2 (rancher pkg/controllers/management/node)."""
     name = "rke1_nodes"
     if references is None:
         return Gate(name, UNKNOWN, "this connection may not list nodes.management.cattle.io in all namespaces")
-    nodes = [f"{one.namespace}/{one.name}" for one in references if one.kind == "Node"]
+    nodes = [f"{reference.namespace}/{reference.name}" for reference in references if reference.kind == "Node"]
     if nodes and driver != "amazonec2":
-        return Gate(name, WAITING, f"the end of {_several(nodes)}, which keep the old key")
+        return Gate(name, WAITING, f"the deletion of {_several(nodes)}, which keep the old key")
     return Gate(name, OPEN, "no RKE1 node keeps the old key")
 
 
 def rancher_version(setting: str, references: t.Sequence[Reference] | None) -> Gate:
-    """Before 2.7.12 a machine is deleted with the key it was created with."""
+    """Rancher before 2.7.12 deletes a machine with the key that the machine was created with."""
     name = "rancher_version"
-    found = re.match(r"v?(\d+)\.(\d+)\.(\d+)", setting)
-    if found and tuple(map(int, found.groups())) >= _READS_ANEW:
-        return Gate(name, OPEN, "this Rancher deletes machines with the key of the day")
+    version = re.match(r"v?(\d+)\.(\d+)\.(\d+)", setting)
+    if version and tuple(map(int, version.groups())) >= _READS_CREDENTIAL_AGAIN:
+        return Gate(name, OPEN, "this Rancher deletes machines with the current key")
     if references is None:
         return Gate(name, UNKNOWN, "this connection may not list machines in all namespaces")
-    machines = [f"{one.namespace}/{one.name}" for one in references if one.kind.endswith("Machine")]
+    machines = [
+        f"{reference.namespace}/{reference.name}" for reference in references if reference.kind.endswith("Machine")
+    ]
     if not machines:
         return Gate(name, OPEN, "no machine uses it")
-    if not found:
-        says = "says no number" if setting else "may not be read"
-        return Gate(name, UNKNOWN, f"the setting server-version {says}, and Rancher before 2.7.12 needs the old key to delete {_several(machines)}")
-    return Gate(name, WAITING, f"the end of {_several(machines)}, which a Rancher before 2.7.12 deletes with the key they were made with")
+    if not version:
+        reason = "is not a version number" if setting else "cannot be read"
+        return Gate(
+            name,
+            UNKNOWN,
+            (
+                f"the setting server-version {reason}, and Rancher before 2.7.12 needs the old key to delete "
+                f"{_several(machines)}"
+            ),
+        )
+    return Gate(
+        name,
+        WAITING,
+        (
+            f"the deletion of {_several(machines)}: Rancher before 2.7.12 deletes machines with the key they were "
+            "created with"
+        ),
+    )
 
 
-def last_used(keys: t.Sequence[Key] | None, key_id: str, quiet: datetime.timedelta, now: Time) -> Gate:
-    """The key's last use, where the cloud tells; without a time to be quiet for it does not matter."""
+def last_used(keys: t.Sequence[Key] | None, key_id: str, unused_for: datetime.timedelta, now: Time) -> Gate:
+    """The last use of a key, if the provider reports it. With an ``unused_for`` of zero it does not matter."""
     name = "last_used"
-    key = next((one for one in keys or () if one.id == key_id), None)
+    key = next((key for key in keys or () if key.id == key_id), None)
     if key is None or key.last_used is None:
-        return Gate(name, OPEN, "the cloud tells of no use")
-    told = key.last_used.isoformat(timespec="seconds")
-    if quiet and now - key.last_used < quiet:
-        return Gate(name, WAITING, f"the old key to be unused for {int(quiet.total_seconds())} s; it was used at {told}")
-    return Gate(name, OPEN, f"last used at {told}")
+        return Gate(name, OPEN, "the provider reports no use")
+    used = format_time(key.last_used)
+    if unused_for and now - key.last_used < unused_for:
+        return Gate(
+            name,
+            WAITING,
+            f"the old key to be unused for {format_duration(unused_for.total_seconds())}; it was used at {used}",
+        )
+    return Gate(name, OPEN, f"last used at {used}")
 
 
-def _time(text: t.Any) -> Time | None:
+def _parse(text: t.Any) -> Time | None:
     try:
-        return datetime.datetime.fromisoformat(str(text).replace("Z", "+00:00"))
+        return parse_time(str(text))
     except ValueError:
         return None
 
@@ -133,7 +163,7 @@ def _several(names: t.Sequence[str]) -> str:
 
 
 def _texts(data: Mapping[str, str]) -> t.Iterator[str]:
-    """All that a plan says, also within the files that it holds as base64, compressed or not (rancher/system-agent pkg/applyinator)."""
+    """All texts of a plan and of its files: base64, perhaps compressed (rancher/system-agent pkg/applyinator)."""
     for value in data.values():
         text = _decoded(value)
         yield text

@@ -2,14 +2,13 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""Makes the calls of a rotation's protocol at a Rancher's management cluster and, through an issuer, at a cloud.
+"""A lease that keeps two runs of one rotation apart.
 
-PRIVATE to the collection.
+It only saves time: what makes a rotation safe is the token on the credential.
 """
 
 from __future__ import annotations
 
-import datetime
 import os
 import secrets as random_source
 import socket
@@ -18,16 +17,17 @@ import typing as t
 from collections.abc import Mapping
 
 from .._common.errors import ApiError, RanchhandError
+from .._common.times import format_precise_time, now, parse_time
 from .._kubernetes.client import name_in_path
 from .._rancher.queries import get_or_none
 from .store import RotationNamespace
 
-LEASE = 60   # seconds without a sign of life after which a run counts as gone
+LEASE_SECONDS = 60  # a run that has not renewed its lease for so long has ended
 RENEW_SECONDS = 15.0
 
 
-def _process(pid: t.Any) -> str | None:
-    """When a process of this machine began, in the kernel's ticks; None if there is none."""
+def _process_start(pid: t.Any) -> str | None:
+    """Return the start of a process of this machine, in the kernel's ticks; None if it does not exist."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             fields = file.read().rpartition(")")[2].split()
@@ -46,7 +46,7 @@ def _machine() -> str:
 
 
 class Lease:
-    """Keeps honest runs apart. What makes a rotation safe is the token on the credential; a lease saves time."""
+    """The lease of one run."""
 
     def __init__(self, namespace: RotationNamespace, name: str, token: str) -> None:
         self._client = namespace.client
@@ -54,69 +54,80 @@ class Lease:
         self._collection = namespace.leases
         self._name = name
         self._machine = _machine()
-        self._me = f"{self._machine}/{os.getpid()}-{_process(os.getpid())}/{token[:8]}"
+        self._identity = f"{self._machine}/{os.getpid()}-{_process_start(os.getpid())}/{token[:8]}"
         self._stored: dict[str, t.Any] | None = None
         self._renewed = 0.0
-        self._took_from_gone = False
+        self._former_run_ended = False
 
     def take(self, assume_dead: bool) -> bool:
-        """Take the lease; True if the run that had it is certainly gone. Raises RanchhandError (``busy``)."""
+        """Take the lease; True if the run that had it has certainly ended. Raises RanchhandError (``busy``)."""
         if self._stored:
-            return self._took_from_gone
+            return self._former_run_ended
         stored = get_or_none(self._client, self._path)
         holder = (stored or {}).get("spec", {}).get("holderIdentity") or ""
-        gone = assume_dead or self._is_gone(holder)
-        if holder and not gone:
-            seen = datetime.datetime.fromisoformat(stored["spec"]["renewTime"].replace("Z", "+00:00"))
-            left = LEASE - (datetime.datetime.now(datetime.timezone.utc) - seen).total_seconds()
+        ended = assume_dead or self._has_ended(holder)
+        if stored and holder and not ended:
+            left = LEASE_SECONDS - (now() - parse_time(stored["spec"]["renewTime"])).total_seconds()
             if left > 0:
-                raise RanchhandError("busy", f"another run ({holder.rpartition('/')[0]}) is rotating it; if that is gone, it counts as gone in {left:.0f} s, "
-                                             "or with assume_dead: true")
-        spec = {"holderIdentity": self._me, "leaseDurationSeconds": LEASE, "acquireTime": self._now(), "renewTime": self._now()}
+                raise RanchhandError(
+                    "busy",
+                    (
+                        f"{self._name} is in use by another run ({holder.rpartition('/')[0]}). Wait until it has "
+                        "ended. If it was killed, "
+                        f"run the task again in {left:.0f} s, or now with assume_dead: true."
+                    ),
+                )
+        started = format_precise_time(now())
+        spec = {
+            "holderIdentity": self._identity,
+            "leaseDurationSeconds": LEASE_SECONDS,
+            "acquireTime": started,
+            "renewTime": started,
+        }
         try:
-            if stored is None:
-                self._stored = self._client.post(self._collection, {
-                    "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": self._name}, "spec": spec})
-            else:
-                self._stored = self._patch(stored, spec)
+            self._stored = self._patch(stored, spec) if stored else self._create(spec)
         except ApiError as error:
             if error.status != 409:
                 raise
             again = get_or_none(self._client, self._path) or {}
-            if (again.get("spec") or {}).get("holderIdentity") != self._me:  # else our own write, whose reply was lost
-                raise RanchhandError("busy", "another run has just begun to rotate it") from None
+            if (again.get("spec") or {}).get(
+                "holderIdentity"
+            ) != self._identity:  # else the reply to our own write was lost
+                raise RanchhandError(
+                    "busy", f"another run has just started with {self._name}. Run the task again when it has ended."
+                ) from None
             self._stored = again
         self._renewed = time.monotonic()
-        self._took_from_gone = gone and bool(holder)
-        return self._took_from_gone
+        self._former_run_ended = ended and bool(holder)
+        return self._former_run_ended
 
     def renew(self) -> None:
         if self._stored and time.monotonic() - self._renewed > RENEW_SECONDS:
-            self._write({"renewTime": self._now()})
+            self._write(self._stored, {"renewTime": format_precise_time(now())})
 
     def release(self) -> None:
         if self._stored:
-            self._write({"holderIdentity": ""})
+            self._write(self._stored, {"holderIdentity": ""})
 
-    def _write(self, spec: Mapping[str, t.Any]) -> None:
+    def _write(self, stored: Mapping[str, t.Any], spec: Mapping[str, t.Any]) -> None:
         self._renewed = time.monotonic()
         try:
-            self._stored = self._patch(self._stored, spec)
-        except RanchhandError:  # somebody else's now, or not to be reached: either way it is only a lease
-            pass
+            self._stored = self._patch(stored, spec)
+        except RanchhandError:
+            pass  # another run has it, or the server cannot be reached; a rotation is safe without its lease
 
-    def _patch(self, stored: t.Any, spec: Mapping[str, t.Any]) -> dict[str, t.Any]:
+    def _create(self, spec: Mapping[str, t.Any]) -> dict[str, t.Any]:
+        return self._client.post(self._collection, {
+            "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": self._name}, "spec": spec})
+
+    def _patch(self, stored: Mapping[str, t.Any], spec: Mapping[str, t.Any]) -> dict[str, t.Any]:
         metadata = {key: stored["metadata"][key] for key in ("uid", "resourceVersion")}
         return self._client.patch(self._path, {"metadata": metadata, "spec": spec})
 
-    def _is_gone(self, holder: str) -> bool:
-        """Whether the holder was a process of this very machine that has ended."""
+    def _has_ended(self, holder: str) -> bool:
+        """Whether the holder was a process of this machine that has ended."""
         parts = holder.split("/")
         if len(parts) != 4 or "/".join(parts[:2]) != self._machine:
             return False
-        pid, _dash, begun = parts[2].partition("-")
-        return _process(pid) != begun
-
-    @staticmethod
-    def _now() -> str:
-        return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        pid, _dash, started = parts[2].partition("-")
+        return _process_start(pid) != started

@@ -2,10 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""The options of cloud_credential_rotation and cloud_credential_rotation_info, and what they ask for.
-
-PRIVATE to the collection.
-"""
+"""The options of cloud_credential_rotation and cloud_credential_rotation_info."""
 
 from __future__ import annotations
 
@@ -21,23 +18,37 @@ from .._kubernetes.connection import CONNECTION
 from .._rancher.metadata import parse_display_name, parse_id
 from .._rancher.references import CREDENTIAL_NAMESPACE
 from .._resources.desired import list_items
-from .issuers.registry import FULL_ISSUER_NAME, ISSUERS
-from .protocol import ABORTED, RETIRED, ROLLED_BACK, ROTATED
+from .decisions import ROTATED, STATES
+from .issuers.registry import ISSUERS, is_issuer_name
 
 RECORD_NAMESPACE = "rancher-credential-rotation"
-ROTATION_DURATIONS = ("max_age", "grace", "soak", "drain", "verify_timeout")
-GATES = ("grace", "soak", "machine_jobs", "etcd_s3", "rke1_nodes", "rancher_version", "last_used", "confirmation", "other_writer")
-_ITEM = OptionSpec({
+GATES = (
+    "grace",
+    "soak",
+    "machine_jobs",
+    "etcd_s3",
+    "rke1_nodes",
+    "rancher_version",
+    "last_used",
+    "confirmation",
+    "other_writer",
+)
+_IDENTITY = OptionSpec({
     "name": {"type": "str"},
     "id": {"type": "str"},
     "driver": {"type": "str"},
     "owner": {"type": "str"},
+})
+_VALUES = OptionSpec({
+    "config": {"type": "dict"},
+    "secrets": {"type": "dict", "no_log": True},
+})
+# Set on the call, they apply to all items of a list.
+_SETTINGS = OptionSpec({
     "issuer": {"type": "str"},
     "issuer_options": {"type": "dict"},
     "issuer_secrets": {"type": "dict", "no_log": True},
-    "config": {"type": "dict"},
-    "secrets": {"type": "dict", "no_log": True},
-    "state": {"type": "str", "choices": [ROTATED, RETIRED, ROLLED_BACK, ABORTED], "default": ROTATED},
+    "state": {"type": "str", "choices": list(STATES), "default": ROTATED},
     "max_age": {"type": "duration"},
     "rotation_id": {"type": "str"},
     "reason": {"type": "str"},
@@ -54,17 +65,14 @@ _ITEM = OptionSpec({
     "assume_dead": {"type": "bool", "default": False},
     "override_gates": {"type": "list", "elements": "str", "default": []},
 })
-_PER_CALL = tuple(name for name in _ITEM.options if name not in ("name", "id", "driver", "owner", "config", "secrets"))
 _CALL = CONNECTION.merge(OptionSpec({
     "namespace": {"type": "str", "default": RECORD_NAMESPACE},
     "audit_file": {"type": "path"},
 }))
-CLOUD_CREDENTIAL_ROTATION = single_or_list(_CALL, _ITEM, "credentials", _PER_CALL)
-CLOUD_CREDENTIAL_ROTATION_INFO = CONNECTION.merge(OptionSpec({
-    "name": {"type": "str"},
-    "id": {"type": "str"},
-    "driver": {"type": "str"},
-    "owner": {"type": "str"},
+CLOUD_CREDENTIAL_ROTATION = single_or_list(
+    _CALL, _IDENTITY.merge(_VALUES, _SETTINGS), "credentials", tuple(_SETTINGS.options)
+)
+CLOUD_CREDENTIAL_ROTATION_INFO = CONNECTION.merge(_IDENTITY, OptionSpec({
     "max_age": {"type": "duration"},
     "gates": {"type": "bool", "default": False},
     "namespace": {"type": "str", "default": RECORD_NAMESPACE},
@@ -73,14 +81,14 @@ CLOUD_CREDENTIAL_ROTATION_INFO = CONNECTION.merge(OptionSpec({
 
 @dataclass(frozen=True)
 class DesiredRotation:
-    """What a playbook asks for, of one credential; durations in seconds."""
+    """The options for one credential; durations are in seconds, ``where`` is the item of the list for messages."""
 
     where: str
     name: str | None
     id: str | None
     driver: str | None
     owner: str | None
-    goal: str
+    requested_state: str
     issuer: str | None
     issuer_options: Mapping[str, t.Any] = field(repr=False)
     config: Mapping[str, str] = field(repr=False)
@@ -100,64 +108,125 @@ class DesiredRotation:
     old_key_removed: bool
     assume_dead: bool
     override_gates: tuple[str, ...]
-    state = "present"  # of the credential: it has to be there
+    state = "present"  # of the credential, for Catalog.match()
+
+    @property
+    def settings(self) -> tuple[t.Any, ...]:
+        """Everything that credentials with one key must have in common."""
+        names = (name for name in (*_SETTINGS.options, *_VALUES.options) if name not in ("state", "issuer_secrets"))
+        return (self.requested_state, *(getattr(self, name) for name in names))
+
+
+_COPIED = tuple(
+    name for name in _SETTINGS.options if name not in ("state", "issuer_options", "issuer_secrets", "override_gates")
+)
 
 
 def parse_rotations(params: Mapping[str, t.Any]) -> list[DesiredRotation]:
-    """What the parsed options ask for; raises Mistakes."""
-    mistakes = namespace_mistakes(params["namespace"])
+    """Validate parsed options. Raises ValidationErrors."""
+    errors = validate_namespace(params["namespace"])
+    given = (
+        [params] if params.get("credentials") is None else [item for item in params["credentials"] if item is not None]
+    )
     result = []
-    given = [params] if params.get("credentials") is None else [item for item in params["credentials"] if item is not None]
-    for own, (where, item) in zip(given, list_items(params, "credentials", _PER_CALL)):
-        if own.get("max_age") is not None or own.get("rotation_id") is not None:  # what an item says displaces both of the call
-            item = {**item, **{option: own.get(option) for option in ("max_age", "rotation_id")}}
-        name, wrong = parse_display_name(item.get("name"))
-        identifier, wrong_id = parse_id(item.get("id"), CREDENTIAL_NAMESPACE)
-        wrong += wrong_id
-        if item.get("name") is None and item.get("id") is None:
-            wrong.append("name or id is required")
-        rotating = item["state"] == ROTATED
-        if rotating and (item.get("max_age") is None) == (item.get("rotation_id") is None):
-            wrong.append("state: rotated needs either max_age or rotation_id, so that a second run changes nothing")
-        issuer = item.get("issuer")
-        if issuer is not None and issuer not in ISSUERS and not FULL_ISSUER_NAME.fullmatch(issuer):
-            wrong.append(f"issuer must be one of {', '.join(sorted(ISSUERS))}, or the full name of another collection's (my.collection.name)")
-        if own.get("issuer") == "supplied" and (own.get("issuer_options") or own.get("issuer_secrets")):
-            wrong.append("issuer_options and issuer_secrets are not for issuer: supplied")
-        unknown = [gate for gate in item["override_gates"] if gate not in GATES]
-        if unknown:
-            wrong.append(f"override_gates: {', '.join(map(str, unknown)):.80} is no gate; there are {', '.join(GATES)}")
-        values: dict[str, dict[str, str]] = {}
-        for option in ("config", "secrets"):
-            values[option] = {}
-            for key, value in (item.get(option) or {}).items():
-                if not isinstance(value, (str, int)) or isinstance(value, bool) or not trim(str(value)):
-                    wrong.append(f"{option}.{key:.60} must be a string that is not empty")
-                else:
-                    values[option][key] = trim(str(value))
-        mistakes += [where + mistake for mistake in wrong]
-        if not wrong:
-            result.append(DesiredRotation(
-                where=where, name=name, id=identifier, driver=item.get("driver"), owner=item.get("owner"), goal=item["state"], issuer=issuer,
-                issuer_options={**(item.get("issuer_options") or {}), **(item.get("issuer_secrets") or {})}, **values, **{option: item[option] for option in ROTATION_DURATIONS},
-                rotation_id=item.get("rotation_id"), reason=item.get("reason"), override_gates=tuple(item["override_gates"]),
-                **{key: item[key] for key in ("on_verify_failure", "orphan_policy", "shared_key", "pause_before_cutover", "repair", "old_key_removed",
-                                              "assume_dead")},
-            ))
-    if mistakes:
-        raise ValidationErrors(mistakes)
+    for own, (where, merged) in zip(given, list_items(params, "credentials", tuple(_SETTINGS.options))):
+        item = dict(merged)
+        if (
+            own.get("max_age") is not None or own.get("rotation_id") is not None
+        ):  # either option of an item replaces both of the call
+            item.update(max_age=own.get("max_age"), rotation_id=own.get("rotation_id"))
+        try:
+            result.append(_parse_rotation(where, own, item))
+        except ValidationErrors as error:
+            errors += [where + message for message in error.messages]
+    if errors:
+        raise ValidationErrors(errors)
     return result
 
 
+def _parse_rotation(where: str, own: Mapping[str, t.Any], item: Mapping[str, t.Any]) -> DesiredRotation:
+    name, errors = parse_display_name(item.get("name"))
+    identifier, id_errors = parse_id(item.get("id"), CREDENTIAL_NAMESPACE)
+    config, config_errors = _parse_values("config", item.get("config"))
+    secrets, secret_errors = _parse_values("secrets", item.get("secrets"))
+    errors = [*errors, *id_errors, *_validate_identity(item), *_validate_start(item), *_validate_issuer(own, item),
+              *_validate_gates(item["override_gates"]), *config_errors, *secret_errors]
+    if errors:
+        raise ValidationErrors(errors)
+    return DesiredRotation(
+        where=where,
+        name=name,
+        id=identifier,
+        driver=item.get("driver"),
+        owner=item.get("owner"),
+        requested_state=item["state"],
+        issuer_options={**(item.get("issuer_options") or {}), **(item.get("issuer_secrets") or {})},
+        config=config,
+        secrets=secrets,
+        override_gates=tuple(item["override_gates"]),
+        **t.cast("t.Dict[str, t.Any]", {option: item.get(option) for option in _COPIED}),
+    )
+
+
+def _validate_identity(item: Mapping[str, t.Any]) -> list[str]:
+    return ["name or id is required"] if item.get("name") is None and item.get("id") is None else []
+
+
+def _validate_start(item: Mapping[str, t.Any]) -> list[str]:
+    if item["state"] == ROTATED and (item.get("max_age") is None) == (item.get("rotation_id") is None):
+        return ["state: rotated requires either max_age or rotation_id, so that a second run changes nothing"]
+    return []
+
+
+def _validate_issuer(own: Mapping[str, t.Any], item: Mapping[str, t.Any]) -> list[str]:
+    errors = []
+    issuer = item.get("issuer")
+    if issuer is not None and not is_issuer_name(issuer):
+        errors.append(
+            f"issuer must be one of {', '.join(ISSUERS)}, or the full name of an issuer of another collection "
+            "(my.collection.name)"
+        )
+    if own.get("issuer") == "supplied" and (own.get("issuer_options") or own.get("issuer_secrets")):
+        errors.append("issuer_options and issuer_secrets have no effect with issuer: supplied; set config and secrets")
+    return errors
+
+
+def _validate_gates(names: t.Sequence[str]) -> list[str]:
+    unknown = [str(name) for name in names if name not in GATES]
+    return (
+        [f"override_gates: unknown gate {', '.join(unknown):.80}; the gates are {', '.join(GATES)}"] if unknown else []
+    )
+
+
+def _parse_values(option: str, given: Mapping[str, t.Any] | None) -> tuple[dict[str, str], list[str]]:
+    """Return the fields of a credential, trimmed as Rancher stores them, and the validation errors."""
+    values, errors = {}, []
+    for name, value in (given or {}).items():
+        text = trim(str(value)) if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
+        if text:
+            values[name] = text
+        else:
+            errors.append(f"{option}.{name:.60} must be a string that is not empty")
+    return values, errors
+
+
 def check_info(params: Mapping[str, t.Any]) -> None:
-    """Raises Mistakes."""
-    mistakes = namespace_mistakes(params["namespace"]) + parse_id(params["id"], CREDENTIAL_NAMESPACE)[1]
-    if mistakes:
-        raise ValidationErrors(mistakes)
+    """Validate the options of cloud_credential_rotation_info. Raises ValidationErrors."""
+    errors = validate_namespace(params["namespace"]) + parse_id(params["id"], CREDENTIAL_NAMESPACE)[1]
+    if errors:
+        raise ValidationErrors(errors)
 
 
-def namespace_mistakes(namespace: str) -> list[str]:
-    """What is wrong with a namespace for records."""
+def validate_namespace(namespace: str) -> list[str]:
+    """Return the validation errors of a namespace for records."""
     if re.match(r"(cattle|c|p|u|user)-", namespace):
-        return ["namespace must not begin with cattle-, c-, p-, u- or user-: Rancher's own backups would take the kept values along"]
-    return [] if re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", namespace) else ["namespace must be the name of a namespace"]
+        return [
+            "namespace must not begin with cattle-, c-, p-, u- or user-: Rancher's backups contain these namespaces, "
+            "and so would the stored keys"
+        ]
+    return (
+        []
+        if re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", namespace)
+        else ["namespace must be a valid name of a namespace"]
+    )
+

@@ -2,10 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""What cloud_credential_rotation does.
-
-PRIVATE to the collection. It runs on the controller only, as issuers of other collections can be loaded nowhere else.
-"""
+"""Checks before a rotation starts: permissions, other tools that write the credential, and the current key."""
 
 from __future__ import annotations
 
@@ -13,29 +10,102 @@ import re
 import typing as t
 from collections.abc import Mapping
 
-from .options import RECORD_NAMESPACE
+from .._common.errors import RanchhandError
+from .._kubernetes.client import KubernetesClient, name_in_path
+from .._rancher.queries import SECRETS_PATH
+from .._rancher.references import CREDENTIAL_NAMESPACE
+from ..issuer import IssuerError
+from .record import CredentialSnapshot
+from .resolver import RotationUnit
 
-# Who keeps Secrets as others say: by a label or annotation, or by the name under which it writes (metadata.managedFields).
-OTHER_WRITERS = re.compile(r"external-?secrets|argocd|fleet|flux|kustomize-controller|helm|terraform|sealed-?secrets|vault-secrets-operator|crossplane", re.I)
-OTHER_WRITER_KEYS = re.compile(r"external-secrets\.io/|argocd\.argoproj\.io/|objectset\.rio\.cattle\.io/|kustomize\.toolkit\.fluxcd\.io/|meta\.helm\.sh/|"
-                          r"sealedsecrets\.bitnami\.com/|secrets\.hashicorp\.com/|crossplane\.io/")
+# Tools that manage Secrets, by the name under which they write (metadata.managedFields), and by a label or annotation.
+_WRITERS = re.compile(
+    r"external-?secrets|argocd|fleet|flux|kustomize-controller|helm|terraform|sealed-?secrets|vault-secrets-operator|crossplane",
+    re.I,
+)
+_WRITER_KEYS = re.compile(
+    r"external-secrets\.io/|argocd\.argoproj\.io/|objectset\.rio\.cattle\.io/|kustomize\.toolkit\.fluxcd\.io/|meta\.helm\.sh/|"
+    r"sealedsecrets\.bitnami\.com/|secrets\.hashicorp\.com/|crossplane\.io/")
 
-# What a rotation does with the namespace of its records, and with credentials.
-REQUIRED_PERMISSIONS = (("", "secrets", None, ("get", "patch")), ("", "secrets", RECORD_NAMESPACE, ("get", "list", "create", "delete")),
-           ("", "configmaps", RECORD_NAMESPACE, ("get", "list", "create", "patch")), ("coordination.k8s.io", "leases", RECORD_NAMESPACE, ("get", "create", "patch")))
+# API group, resource, whether in the namespace of the records (else in that of credentials), verbs.
+_REQUIRED_PERMISSIONS = (
+    ("", "secrets", False, ("get", "patch")),
+    ("", "secrets", True, ("get", "list", "create", "delete")),
+    ("", "configmaps", True, ("get", "list", "create", "patch")),
+    ("coordination.k8s.io", "leases", True, ("get", "create", "patch")),
+)
+
+
+def check_start(
+    client: KubernetesClient, namespace: str, unit: RotationUnit, credentials: t.Sequence[CredentialSnapshot]
+) -> None:
+    """Raise RanchhandError if a rotation must not start."""
+    _check_permissions(client, namespace)
+    for credential in credentials:
+        if "other_writer" not in unit.desired.override_gates:
+            writer = find_other_writer(client.get(f"{SECRETS_PATH}/{name_in_path(credential.id)}"))
+            if writer:
+                raise RanchhandError(
+                    "other_writer",
+                    (
+                        f"{CREDENTIAL_NAMESPACE}:{credential.id} is managed by {writer}, which would restore the old "
+                        "key. Rotate the key there, "
+                        "or set override_gates: [other_writer]."
+                    ),
+                )
+    values = credentials[0].values
+    try:
+        unit.issuer.verify({name: values[name] for name in unit.record.fields}, values)
+    except IssuerError as error:
+        if error.code != "refused":
+            raise
+        raise RanchhandError(
+            "unusable",
+            (
+                f"cannot rotate {CREDENTIAL_NAMESPACE}:{credentials[0].id}: its current key does not work "
+                f"({error.message}). "
+                "The rotation was not started. Store a working key first."
+            ),
+        ) from None
+
+
+def _check_permissions(client: KubernetesClient, namespace: str) -> None:
+    required = [
+        (group, resource, namespace if of_records else CREDENTIAL_NAMESPACE, verb)
+        for group, resource, of_records, verbs in _REQUIRED_PERMISSIONS for verb in verbs
+    ]
+
+    def find_missing(permission: tuple[str, str, str, str]) -> str | None:
+        group, resource, where, verb = permission
+        review = client.post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", {
+            "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": {"group": group, "resource": resource, "namespace": where, "verb": verb}}})
+        return None if (review.get("status") or {}).get("allowed") else f"{verb} {resource} in namespace {where}"
+
+    missing = client.cached(
+        f"permissions {namespace}", 60, lambda: list(filter(None, client.parallel_map(find_missing, required)))
+    )
+    if missing:
+        raise RanchhandError(
+            "forbidden",
+            (
+                f"cannot rotate keys: this connection may not {', '.join(missing)}. docs/rbac/rotation.yaml contains "
+                "all required permissions."
+            ),
+        )
 
 
 def find_other_writer(secret: Mapping[str, t.Any]) -> str | None:
-    """Who else keeps a Secret as it is: External Secrets, a GitOps tool, an owner; None if nobody is known to."""
+    """Return the tool that manages a Secret, such as External Secrets or a GitOps tool; None if there is none."""
     metadata = secret["metadata"]
     for owner in metadata.get("ownerReferences") or ():
         if owner.get("controller"):
             return f"{owner.get('kind')} {owner.get('name')}"
-    for marks in ("labels", "annotations"):
-        for key in metadata.get(marks) or {}:
-            if OTHER_WRITER_KEYS.search(key):
-                return f"whoever set {key}"
+    for entries in ("labels", "annotations"):
+        for key in metadata.get(entries) or {}:
+            if _WRITER_KEYS.search(key):
+                return f"the tool that set {key}"
     for entry in metadata.get("managedFields") or ():
-        if "f:data" in (entry.get("fieldsV1") or {}) and OTHER_WRITERS.search(entry.get("manager") or ""):
+        if "f:data" in (entry.get("fieldsV1") or {}) and _WRITERS.search(entry.get("manager") or ""):
             return str(entry["manager"])
     return None

@@ -2,15 +2,15 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""The rotation of a key: its states, and the one order in which they are gone through.
+"""The rotation protocol: the order of all writes and calls that replace the key of a credential.
 
-PRIVATE to the collection. Pure: a Protocol is a generator of Calls, which somebody else makes, at a cluster and a cloud or in a test.
+Pure: RotationProtocol.run() is a generator of Calls, which a RotationBackend makes, in a cluster or in a test.
 
-The key of one credential, or of several that share it, is replaced in place. The phase of a Record says what may have been started;
-what really happened is read off the world each time: the credential holds the old value or the new one, the cloud lists its keys.
-Every write to a credential or a record fails with a Conflict if the object is not the one that was read. Clouds know nothing of
-the kind: right before each call to a cloud the credential is read again, and has to bear this run's token; who takes a token over
-waits until a call of the former owner must have ended.
+The key of a credential, or of several that share it, is replaced in place. The phase of a RotationRecord shows what may
+have been started. What really happened is read each time: which key the credentials contain, and which keys the
+provider lists. Every write to a credential or record fails with a Conflict if the object has changed since it was
+read. Providers have no such check, so right before each call to a provider the credential is read again and must have
+this run's token. A run that takes a token over waits until a call of the former run must have ended.
 """
 
 from __future__ import annotations
@@ -18,611 +18,690 @@ from __future__ import annotations
 import datetime
 import typing as t
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from .._common.errors import RanchhandError
+from .._common.times import Time, format_time
 from ..issuer import Issuer, IssuerError, Key
+from .decisions import PAUSED, START, Decision, RotationRequest, classify, decide, explain
 from .record import (
     ABORTING,
-    CredentialSnapshot,
     DELETING,
     DISABLED,
     DISABLING,
     GRACE,
     IDLE,
     ISSUED,
-    KeyGeneration,
+    MIXED,
     NEW,
     OLD,
-    OTHER,
     PREPARING,
     ROLLING_BACK,
+    CredentialSnapshot,
+    KeyGeneration,
     RotationRecord,
     StoredGeneration,
-    TORN,
-    Time,
+    Values,
 )
 
-PAUSED = "the cutover, with pause_before_cutover: false"
-ROTATED, RETIRED, ROLLED_BACK, ABORTED = "rotated", "retired", "rolled_back", "aborted"
-RETRIES = 3
-_TRANSITIONS = 20
-_PAST = 5
+ATTEMPTS = 4
+_TRANSITIONS = 20  # kept in a record
+_PAST = 5          # digests of retired keys kept in a record
 
-# Seconds in which what a dead process had sent has arrived.
+# Seconds after which a request that a dead process had sent has arrived.
 _IN_FLIGHT = 5
 
-# How far the clocks of a cloud and of this machine may be apart: AWS refuses what was signed by a clock that is further off.
+# The largest difference between the clocks of a provider and of this machine: AWS rejects signatures that are further
+# off.
 SKEW = datetime.timedelta(minutes=5)
 
 
 class Conflict(Exception):
-    """An object is not the one that was read."""
+    """An object has changed since it was read."""
 
 
 class Snapshot(t.NamedTuple):
-    """What was read in one look: the record with the resourceVersion that it has, and the credentials of its members, None where gone."""
+    """The state of a rotation at one moment.
+
+    ``stored_record`` is the record as the backend stored it, for the next write; the credentials are those of the
+    record's members, None if they are deleted.
+    """
 
     record: RotationRecord | None
-    stored: t.Any
-    lives: tuple[CredentialSnapshot | None, ...]
+    stored_record: t.Any
+    credentials: tuple[CredentialSnapshot | None, ...]
 
 
 class Call(t.NamedTuple):
-    """Something that the protocol wants to be done."""
+    """A call of a method of the backend."""
 
     name: str
     arguments: tuple[t.Any, ...] = ()
 
 
 class Outcome(t.NamedTuple):
-    """How far a run came. ``steps`` are the phases it went through, ``waiting`` is why it stopped where it did, one sentence each."""
+    """The result of a run: the phases it went through, and the reasons why it stopped where it did."""
 
     record: RotationRecord | None
     steps: tuple[str, ...] = ()
     waiting: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class RotationRequest:
-    """What a run is to reach."""
+class RotationBackend(t.Protocol):
+    """What the protocol needs. Calls to the provider are those of Issuer and raise IssuerError."""
 
-    state: str
-    token: str                        # names this run
-    rotation_id: str | None = None
-    reason: str | None = None
-    grace: int | None = None          # seconds; None: as the rotation was started with
-    soak: int | None = None
-    drain: int = 60
-    verify_timeout: int = 120
-    rollback: bool = True             # on_verify_failure
-    delete_orphans: bool = True       # orphan_policy
-    pause: bool = False               # at Issued
-    repair: bool = False
-    due: bool = False                 # by max_age
-    default_grace: int = 86400
-    default_soak: int = 604800
+    def now(self) -> Time:
+        """Return the current time."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+    def read_snapshot(self) -> Snapshot:
+        """Read the record and the credentials."""
+
+    def preflight(self, credentials: t.Sequence[CredentialSnapshot]) -> None:
+        """Raise RanchhandError if a rotation must not start."""
+
+    def take_lease(self) -> bool:
+        """Take the lease; True if the run before has certainly ended.
+
+        Raises RanchhandError while another run has it.
+        """
+
+    def write_credential(
+        self, credential: CredentialSnapshot, token: str | None, values: Values | None
+    ) -> CredentialSnapshot:
+        """Write the token of a credential, and its fields if there are values. Raises Conflict."""
+
+    def write_record(self, record: RotationRecord, stored_record: t.Any) -> t.Any:
+        """Write the record, and return it as stored. Raises Conflict."""
+
+    def store_generation(self, name: str, record: RotationRecord, epoch: int, values: Values) -> StoredGeneration:
+        """Store the values of a key once; an existing generation of this name is returned as it is."""
+
+    def list_generations(self, record: RotationRecord) -> list[StoredGeneration]:
+        """List the stored generations of the record."""
+
+    def delete_generation(self, generation: StoredGeneration) -> None:
+        """Delete a stored generation; a missing one is no error."""
+
+    def evaluate_gates(self, record: RotationRecord) -> t.Sequence[str]:
+        """Return the reasons why the old key must not be retired yet."""
+
+    def gate_states(self) -> Mapping[str, str]:
+        """Return the states that evaluate_gates() found."""
+
+    def keys(self, by: Values) -> list[Key]: ...
+
+    def issue(self, by: Values) -> dict[str, str]: ...
+
+    def activate(self, values: Values, by: Values) -> None: ...
+
+    def verify(self, values: Values, by: Values) -> None: ...
+
+    def disable(self, key_id: str, by: Values) -> None: ...
+
+    def enable(self, key_id: str, by: Values) -> None: ...
+
+    def delete(self, key_id: str, by: Values) -> None: ...
 
 
-Steps = t.Generator[Call, t.Any, t.Any]
+_T = t.TypeVar("_T")
+Steps = t.Generator[Call, t.Any, _T]
 
 
-def run_protocol(steps: Steps, world: t.Any) -> t.Any:
-    """Make each call of a protocol as a method of ``world``, and return what the protocol returns."""
+def run_protocol(steps: Steps[_T], backend: t.Any) -> _T:
+    """Make the calls of a protocol at a backend, and return what the protocol returns."""
     answer: t.Any = None
     error: BaseException | None = None
     while True:
         try:
             call = steps.send(answer) if error is None else steps.throw(error)
         except StopIteration as end:
-            return end.value
+            return t.cast(_T, end.value)
         answer = error = None
         try:
-            answer = getattr(world, call.name)(*call.arguments)
-        except Exception as problem:  # the protocol's to handle
+            answer = getattr(backend, call.name)(*call.arguments)
+        except Exception as problem:  # the protocol handles it
             error = problem
 
 
 class RotationProtocol:
-    """One run towards a goal.
+    """One run of a rotation."""
 
-    The calls, each with what it returns or raises:
-      look() -> Seen, now() -> Time, sleep(seconds)
-      preflight(lives)                                  raises RanchhandError if there is a reason not to begin
-      lease() -> bool                                   True if the run before is certainly gone; raises RanchhandError while another one is at it
-      mark(live, token, values) -> Live                 writes a credential's token, and its fields if there are values; Conflict
-      put(record, stored) -> stored                     writes the record; Conflict
-      keep(name, record, epoch, values) -> Version      stores a generation once; what is there already comes back as it is
-      versions(record) -> [Version], drop(version)      all kept generations of the record
-      waiting_for(record) -> [sentence], gates()        what keeps the old key from being retired; how each gate was judged
-      keys, issue, activate, verify, disable, enable, delete      the issuer's; IssuerError
-    """
-
-    def __init__(self, goal: RotationRequest, issuer: Issuer, blank: RotationRecord) -> None:
-        self.goal = goal
+    def __init__(self, request: RotationRequest, issuer: Issuer, blank: RotationRecord) -> None:
+        self.request = request
         self.issuer = issuer
         self.blank = blank      # the record of a key that was never rotated
         self.record = blank
-        self.stored: t.Any = None
-        self.lives: tuple[CredentialSnapshot, ...] = ()
+        self.stored_record: t.Any = None
+        self.credentials: tuple[CredentialSnapshot, ...] = ()
         self.steps: list[str] = []
-        self.taken = False
+        self.token_written = False
         self.took_over = False
 
-    # deciding, without any write
+    # decide
 
-    def decide(self, seen: Snapshot) -> Outcome | None:
-        """What ends the run before its first write; None if there is something to do. Raises RanchhandError."""
-        record, state = seen.record or self.blank, self.goal.state
-        names = ", ".join(one for one, _uid in record.members)
-        for (name, uid), live in zip(record.members, seen.lives):
-            if live is None or record.phase != IDLE and live.uid != uid:
-                raise RanchhandError("gone", f"{name} was {'deleted' if live is None else 'deleted and made again'} since its rotation began; "
-                                             f"the values are kept in Secrets that are named after {record.name}")
-        lives = t.cast(t.Tuple[CredentialSnapshot, ...], seen.lives)
-        if record.phase == IDLE:
-            return self._decide_idle(record, lives)
-        held = {record.holds(live) for live in lives}
-        repair = self.goal.repair and state == ROTATED
-        if OTHER in held or TORN in held and not repair:
-            raise RanchhandError("drift", self._drift(record, lives))
-        back = OLD in held and record.phase in (GRACE, DISABLING, DISABLED, DELETING)
-        if back and record.phase == GRACE and state in (ROTATED, RETIRED) and not repair:
-            raise RanchhandError("drift", f"{names} holds the old key {record.old.key} again: put back by somebody, or restored from a backup; "
-                                          "state: rolled_back accepts that, repair: true with state: rotated puts the new key in again")
-        if back and record.phase in (DISABLING, DISABLED) and state == ROLLED_BACK:
-            raise RanchhandError("drift", f"{names} holds the old key {record.old.key} again, which may be disabled: state: retired puts the new key in "
-                                          "again, then it can be rolled back")
-        if state == ABORTED and (record.phase not in (PREPARING, ISSUED, ABORTING) or NEW in held):
-            raise RanchhandError("too_late", f"the new key {record.new.key} is in use already; state: rolled_back takes it back")
-        if state == ROLLED_BACK:
-            if record.phase == DELETING:
-                raise RanchhandError("too_late", f"the old key {record.old.key} is being deleted; only another rotation helps now")
-            if record.phase in (PREPARING, ISSUED, ABORTING) and held == {OLD}:
-                raise RanchhandError("not_cut_over", "the new key is not in use yet; state: aborted gives it up")
-        if back or TORN in held:
-            return None
-        if state == ROTATED and record.phase in (GRACE, DISABLING, DISABLED, DELETING):
-            if self.goal.rotation_id not in (None, record.rotation_id):
-                raise RanchhandError("unfinished", f"{names} is still being rotated, in phase {record.phase}, so {self.goal.rotation_id:.60} cannot begin: "
-                                                   "state: retired finishes that, at once with grace: 0s and soak: 0s")
-            return Outcome(record, (), ("state: retired, to retire the old key",))
-        if state == RETIRED and record.phase in (PREPARING, ISSUED):
-            return Outcome(record, (), ("state: rotated, to finish the rotation",))
-        if self.goal.pause and record.phase == ISSUED and held == {OLD} and not record.owner:
-            return Outcome(record, (), (PAUSED,))
-        return None
+    def decide(self, snapshot: Snapshot) -> Decision:
+        """Return the next step, or the reason why there is none. Raises RanchhandError."""
+        record = snapshot.record or self.blank
+        decision = decide(self.request, record, classify(record, snapshot.credentials), self.can_disable)
+        if decision.code:
+            raise RanchhandError(decision.code, explain(decision, self.request, record, snapshot.credentials))
+        return decision
 
-    def _decide_idle(self, record: RotationRecord, lives: tuple[CredentialSnapshot, ...]) -> Outcome | None:
-        if self.goal.state in (ROTATED, RETIRED) and record.restored(lives):
-            return None
-        if self.goal.state != ROTATED:
-            return Outcome(record)
-        if self.goal.rotation_id is not None:
-            due = self.goal.rotation_id != record.rotation_id
-        else:
-            due = self.goal.due
-        return None if due else Outcome(record)
-
-    @staticmethod
-    def _drift(record: RotationRecord, lives: tuple[CredentialSnapshot, ...]) -> str:
-        torn = [live.id for live in lives if record.holds(live) == TORN]
-        if torn:
-            return (f"{', '.join(torn)} holds a mix of the old key and the new one, as when a form opened before the cutover is saved after it; "
-                    "repair: true with state: rotated puts the new key in")
-        other = [live.id for live in lives if record.holds(live) == OTHER]
-        new = f" nor the new one ({record.new.key})" if record.new else ""
-        return (f"somebody gave {', '.join(other)} another value while its rotation was in phase {record.phase}: it is neither the old key "
-                f"({record.old.key}){new}; nothing was touched")
-
-    def path(self, seen: Snapshot) -> tuple[str, ...]:
-        """The phases that a run goes through if nothing goes wrong and nothing ends it before."""
-        record, lives = seen.record or self.blank, t.cast(t.Tuple[CredentialSnapshot, ...], seen.lives)
-        phase, state = record.phase, self.goal.state
-        cut = (ISSUED,) if self.goal.pause else (ISSUED, GRACE)
-        if phase == IDLE:
-            return (IDLE,) if record.restored(lives) else (PREPARING, *cut)
-        for back, wanted in ((ABORTING, ABORTED), (ROLLING_BACK, ROLLED_BACK)):
-            if phase == back or state == wanted:
-                return (IDLE,) if phase == back else (back, IDLE)
-        if phase in (PREPARING, ISSUED):
-            return cut[phase == ISSUED:]
-        if any(record.holds(live) != NEW for live in lives):
-            return (phase,)
-        return {GRACE: (DISABLING, DISABLED) if self.switches_off else (DELETING, IDLE), DISABLING: (DISABLED,), DISABLED: (DELETING, IDLE)}.get(phase, (IDLE,))
+    def stop(self, decision: Decision, snapshot: Snapshot) -> Outcome:
+        """Return the outcome of a decision without a step."""
+        waiting = (decision.message,) if decision.message else ()
+        return Outcome(snapshot.record or self.blank, tuple(self.steps), waiting)
 
     @property
-    def switches_off(self) -> bool:
+    def can_disable(self) -> bool:
         """Whether an old key is disabled before it is deleted."""
         return self.issuer.disables and not self.issuer.write_ahead
 
-    # the run
+    def _has_other_token(self, credentials: t.Iterable[CredentialSnapshot | None]) -> bool:
+        return any(
+            credential is not None and credential.token not in (None, self.request.token) for credential in credentials
+        )
 
-    def go(self) -> Steps:
-        """Go as far towards the goal as is safe now; returns an Outcome, raises RanchhandError or IssuerError."""
-        for attempt in range(RETRIES + 1):
-            seen = yield Call("look")
-            ending = self.decide(seen)
-            if ending is not None:
-                return ending._replace(steps=tuple(self.steps))
-            if attempt and any(live.token not in (None, self.goal.token) for live in seen.lives):
+    # run
+
+    def run(self) -> Steps[Outcome]:
+        """Do as much of the request as is safe now. Raises RanchhandError or IssuerError."""
+        for attempt in range(ATTEMPTS):
+            snapshot: Snapshot = yield Call("read_snapshot")
+            decision = self.decide(snapshot)
+            if not decision.step:
+                return self.stop(decision, snapshot)
+            if attempt and self._has_other_token(snapshot.credentials):
                 break
             try:
-                try:
-                    return (yield from self._work(seen))
-                except (RanchhandError, IssuerError) as error:
-                    # No answer of a cloud: what was asked for may still happen, so the token stays and the next run waits.
-                    if self.taken and not (isinstance(error, IssuerError) and error.code == "unreachable"):
-                        yield from self._release()
-                    raise
+                return (yield from self._execute(decision, snapshot))
             except Conflict:
                 continue
-        raise RanchhandError("busy", f"another run has taken over the rotation of {', '.join(one for one, _uid in self.blank.members)}")
+            except (RanchhandError, IssuerError) as error:
+                # If the provider did not answer, what was requested may still happen: the token is kept, so that the
+                # next run waits.
+                if self.token_written and not (isinstance(error, IssuerError) and error.code == "unreachable"):
+                    yield from self._release()
+                raise
+        raise RanchhandError(
+            "busy",
+            f"another run has taken over the rotation of {self.blank.names}. Run the task again when it has ended.",
+        )
 
-    def _work(self, seen: Snapshot) -> Steps:
-        self.stored, before = seen.stored, seen.record or self.blank
-        lives = t.cast(t.Tuple[CredentialSnapshot, ...], seen.lives)
-        if self.goal.state == RETIRED and before.phase in (GRACE, DISABLED) and not any(before.holds(live) == OLD for live in lives):
-            waiting = yield Call("waiting_for", (before.with_times(self.goal.grace, self.goal.soak),))
+    def _execute(self, decision: Decision, snapshot: Snapshot) -> Steps[Outcome]:
+        """Run a step, under this run's token."""
+        before = snapshot.record or self.blank
+        credentials = t.cast("tuple[CredentialSnapshot, ...]", snapshot.credentials)
+        self.stored_record = snapshot.stored_record
+        timed = before.with_times(self.request.grace, self.request.soak)
+        if decision.gated:
+            waiting: t.Sequence[str] = yield Call("evaluate_gates", (timed,))
             if waiting:
                 return Outcome(before, tuple(self.steps), tuple(waiting))
-        starting = before.phase == IDLE and not before.restored(lives)
-        snapshot: tuple[str, ...] = ()
+        key_ids: tuple[str, ...] = ()
+        starting = decision.step == START.step
         if starting:
-            try:
-                snapshot = yield from self.preflight(lives)
-            except RanchhandError:
-                again: Snapshot = yield Call("look")
-                if again.stored != seen.stored:  # another run has just begun: what stood in the way may be its new key
-                    raise Conflict from None
-                raise
-        self.took_over |= any(live.token not in (None, self.goal.token) for live in lives) or before.owner not in ("", self.goal.token)
-        gone = yield Call("lease")
-        self.taken = True
-        taken = []
-        for live in lives:
-            taken.append((yield Call("mark", (live, self.goal.token, None))))
-        self.lives = tuple(taken)
-        now = yield Call("now")
+            key_ids = yield from self._preflight_of(snapshot)
+        self.took_over |= self._has_other_token(credentials) or before.owner not in ("", self.request.token)
+        former_run_ended: bool = yield Call("take_lease")
+        self.token_written = True
+        written = []
+        for credential in credentials:
+            written.append((yield Call("write_credential", (credential, self.request.token, None))))
+        self.credentials = tuple(written)
+        now: Time = yield Call("now")
         if starting:
-            record = self._started(before, snapshot, now)
-            yield from self._put(record, "started")
+            yield from self._write_record(self._started(before, key_ids, now), "started")
         else:
-            yield from self._put(replace(before.with_times(self.goal.grace, self.goal.soak), epoch=before.epoch + 1, owner=self.goal.token), None)
+            yield from self._write_record(replace(timed, epoch=before.epoch + 1, owner=self.request.token), None)
         if self.took_over:  # perhaps in an earlier attempt
-            yield Call("sleep", (min(self.goal.drain, _IN_FLIGHT) if gone else self.goal.drain,))
+            yield Call("sleep", (min(self.request.drain, _IN_FLIGHT) if former_run_ended else self.request.drain,))
             self.took_over = False
-        return (yield from self._continue())
+        step: t.Callable[[], Steps[Outcome]] = getattr(self, decision.step)
+        return (yield from step())
 
-    def _continue(self) -> Steps:
-        held = {self.record.holds(live) for live in self.lives}
-        phase, state = self.record.phase, self.goal.state
-        if phase == IDLE:
-            return (yield from self._roll_forward_restored())
-        if phase == ABORTING or state == ABORTED:
-            return (yield from self._abort())
-        if phase == ROLLING_BACK or state == ROLLED_BACK:
-            return (yield from self._roll_back())
-        if phase == PREPARING:
-            yield from self._prepare()
-            phase = ISSUED
-        if phase == ISSUED:
-            return (yield from self._cut_over())
-        if held != {NEW}:
-            return (yield from self._roll_forward())
-        return (yield from self._retire())
+    def _preflight_of(self, snapshot: Snapshot) -> Steps[tuple[str, ...]]:
+        try:
+            return (yield from self.preflight(t.cast("tuple[CredentialSnapshot, ...]", snapshot.credentials)))
+        except RanchhandError:
+            again: Snapshot = yield Call("read_snapshot")
+            if (
+                again.stored_record != snapshot.stored_record
+            ):  # another run has just started: its new key may be the reason
+                raise Conflict from None
+            raise
 
-    def preflight(self, lives: tuple[CredentialSnapshot, ...]) -> Steps:
-        """Nothing is begun with a key that does not work, or without room for another."""
-        by = lives[0].values
-        yield Call("preflight", (lives,))
-        if self.issuer.lists:
-            keys: list[Key] = yield Call("keys", (by,))
-            room = self.issuer.limit is None or len(keys) < self.issuer.limit
-            if not room and not self.issuer.write_ahead:
-                others = ", ".join(sorted(one.id for one in keys if one.id != self.issuer.key_id(by)))
-                raise RanchhandError("slot_taken", f"there are {len(keys)} keys already, of {self.issuer.limit}; delete {others} if nothing uses it")
-            return tuple(sorted(one.id for one in keys))
-        return ()
+    def preflight(self, credentials: tuple[CredentialSnapshot, ...]) -> Steps[tuple[str, ...]]:
+        """Check that the current key works and that another one can be issued; returns the ids of all keys."""
+        by = credentials[0].values
+        yield Call("preflight", (credentials,))
+        if not self.issuer.lists:
+            return ()
+        keys: list[Key] = yield Call("keys", (by,))
+        limit = self.issuer.limit
+        if limit is not None and len(keys) >= limit and not self.issuer.write_ahead:
+            others = ", ".join(sorted(key.id for key in keys if key.id != self.issuer.key_id(by)))
+            raise RanchhandError(
+                "slot_taken",
+                (
+                    f"no new key can be issued for {self.blank.names}: {len(keys)} of {limit} keys exist. Delete "
+                    f"{others} if nothing uses it."
+                ),
+            )
+        return tuple(sorted(key.id for key in keys))
 
-    def _started(self, before: RotationRecord, snapshot: tuple[str, ...], now: Time) -> RotationRecord:
-        goal, generation = self.goal, before.generation + 1
-        live = self.lives[0]
-        digests = {name: live.digests.get(name) for name in self.blank.fields}
-        begun = replace(
-            before, phase=PREPARING, generation=generation, epoch=1, owner=goal.token, snapshot=snapshot,
-            issuer=self.blank.issuer, fields=self.blank.fields, members=self.blank.members, rotation_id=goal.rotation_id, reason=goal.reason,
-            grace=goal.default_grace if goal.grace is None else goal.grace, soak=goal.default_soak if goal.soak is None else goal.soak,
-            old=None, new=None, gates={},
-            started_at=now, issuing_at=None, issued_at=None, cutover_at=None, disabled_at=None, expires_at=None,
+    def _started(self, before: RotationRecord, key_ids: tuple[str, ...], now: Time) -> RotationRecord:
+        request, credential = self.request, self.credentials[0]
+        digests = {name: credential.digests.get(name, "") for name in self.blank.fields}
+        started = replace(
+            before,
+            phase=PREPARING,
+            generation=before.generation + 1,
+            epoch=1,
+            owner=request.token,
+            snapshot=key_ids,
+            issuer=self.blank.issuer,
+            fields=self.blank.fields,
+            members=self.blank.members,
+            rotation_id=request.rotation_id,
+            reason=request.reason,
+            grace=request.default_grace if request.grace is None else request.grace,
+            soak=request.default_soak if request.soak is None else request.soak,
+            old=None,
+            new=None,
+            gates={},
+            started_at=now,
+            issuing_at=None,
+            issued_at=None,
+            cutover_at=None,
+            disabled_at=None,
+            expires_at=None,
         )
-        kept = before.current and dict(before.current.digests) == digests
-        version = before.current.version if kept else f"{begun.prefix}-old"
-        return replace(begun, old=KeyGeneration(self.issuer.key_id(live.values), version, digests))
+        current = before.current
+        version = current.version if current and dict(current.digests) == digests else f"{started.prefix}-old"
+        return replace(started, old=KeyGeneration(self.issuer.key_id(credential.values), version, digests))
 
-    def _put(self, record: RotationRecord, what: str | None) -> Steps:
+    def _write_record(self, record: RotationRecord, what: str | None) -> Steps[None]:
+        """Write the record; ``what`` describes a transition, None if there is none."""
         if what is not None:
-            now = yield Call("now")
-            entry = {"at": now.isoformat(timespec="seconds"), "phase": record.phase, "what": what, "run": self.goal.token[:8]}
+            now: Time = yield Call("now")
+            entry = {"at": format_time(now), "phase": record.phase, "what": what, "run": self.request.token[:8]}
             record = replace(record, transitions=(*record.transitions, entry)[-_TRANSITIONS:])
-        self.stored = yield Call("put", (record, self.stored))
+        self.stored_record = yield Call("write_record", (record, self.stored_record))
         if what is not None:
             self.steps.append(record.phase)
         self.record = record
 
-    def _held(self, *allowed: str) -> Steps:
-        """Look once more right before a call to the cloud; the fields to sign in with."""
-        seen: Snapshot = yield Call("look")
-        for live in seen.lives:
-            if live is None or live.token != self.goal.token or self.record.holds(live) not in allowed:
-                raise Conflict
-        self.lives = t.cast(t.Tuple[CredentialSnapshot, ...], seen.lives)
-        return self.lives[0].values
+    def _confirm(self, *allowed: str) -> Steps[Values]:
+        """Read the credentials right before a call to the provider; returns the fields to sign in with.
 
-    def _release(self) -> Steps:
-        """Say that no call is under way any more. What somebody changed meanwhile is left alone."""
+        Raises Conflict if another run has taken over or a credential contains none of the allowed keys.
+        """
+        snapshot: Snapshot = yield Call("read_snapshot")
+        confirmed = []
+        for credential in snapshot.credentials:
+            if (
+                credential is None
+                or credential.token != self.request.token
+                or self.record.key_in(credential) not in allowed
+            ):
+                raise Conflict
+            confirmed.append(credential)
+        self.credentials = tuple(confirmed)
+        return self.credentials[0].values
+
+    def _release(self) -> Steps[None]:
+        """Remove the token, as no call is in progress any more. Changes by other clients are kept."""
         try:
-            seen: Snapshot = yield Call("look")
-            for live in seen.lives:
-                if live is not None and live.token == self.goal.token:
-                    yield Call("mark", (live, None, None))
-            if seen.record is not None and seen.record.owner == self.goal.token:
-                yield Call("put", (replace(seen.record, owner=""), seen.stored))
+            snapshot: Snapshot = yield Call("read_snapshot")
+            yield from self._remove_tokens(snapshot)
+            if snapshot.record is not None and snapshot.record.owner == self.request.token:
+                yield Call("write_record", (replace(snapshot.record, owner=""), snapshot.stored_record))
         except (Conflict, RanchhandError):
             pass
 
-    def _end(self) -> Steps:
+    def _remove_tokens(self, snapshot: Snapshot) -> Steps[None]:
+        for credential in snapshot.credentials:
+            if credential is not None and credential.token == self.request.token:
+                yield Call("write_credential", (credential, None, None))
+
+    def _end(self) -> Steps[Outcome]:
         yield from self._release()
         return Outcome(replace(self.record, owner=""), tuple(self.steps))
 
+    def _all_contain(self, key: str) -> bool:
+        return all(self.record.key_in(credential) == key for credential in self.credentials)
+
     # issue
 
-    def _prepare(self) -> Steps:
+    def _start(self) -> Steps[Outcome]:
+        return (yield from self._issue_and_cut_over())
+
+    def _issue_and_cut_over(self) -> Steps[Outcome]:
         record = self.record
-        by = self.lives[0].values
-        old = yield Call("keep", (record.old.version, record, 0, {name: by.get(name, "") for name in record.fields}))
-        if dict(old.digests) != dict(record.old.digests):
-            raise RanchhandError("conflict", f"Secret {record.old.version} holds another value than the credential; something is wrong, so nothing was touched")
-        mine = [one for one in (yield Call("versions", (record,))) if _of_generation(one, record) and one.name != record.old.version]
+        by = self.credentials[0].values
+        values = {name: by.get(name, "") for name in record.fields}
+        old: StoredGeneration = yield Call("store_generation", (record.old_key.version, record, 0, values))
+        if dict(old.digests) != dict(record.old_key.digests):
+            raise RanchhandError(
+                "conflict",
+                (
+                    f"Secret {record.old_key.version} contains another value than {record.names}, so the old key "
+                    "cannot be restored from it. "
+                    "Nothing was changed. Delete the Secret if it is not needed."
+                ),
+            )
+        attempts = yield from self._new_generations()
         keys: list[Key] = []
         if self.issuer.lists:
             keys = yield Call("keys", (by,))
-        there = {one.id for one in keys if one.enabled}
-        adopted = next((one for one in sorted(mine, key=lambda one: -one.epoch)
-                        if not self.issuer.lists or self.issuer.key_id(one.values) in there), None)
-        if adopted is None:
+        enabled = {key.id for key in keys if key.enabled}
+        generation = next((
+            attempt for attempt in sorted(attempts, key=lambda attempt: -attempt.epoch)
+            if not self.issuer.lists or self.issuer.key_id(attempt.values) in enabled), None)
+        if generation is None:
             yield from self._delete_orphans(keys)
-            adopted = yield from self._issue()
-        now = yield Call("now")
-        value = KeyGeneration(self.issuer.key_id(adopted.values), adopted.name, adopted.digests)
-        if dict(value.digests) == dict(record.old.digests):
-            raise RanchhandError("invalid", "the new value is the old one")
-        yield from self._put(
-            replace(self.record, phase=ISSUED, new=value, issued_at=now, expires_at=self.issuer.expires_at(adopted.values)), f"issued {value.key}")
+            generation = yield from self._issue()
+        now: Time = yield Call("now")
+        new = KeyGeneration(self.issuer.key_id(generation.values), generation.name, generation.digests)
+        if dict(new.digests) == dict(record.old_key.digests):
+            raise RanchhandError("invalid", f"the new value for {record.names} is the old one. Supply another value.")
+        issued = replace(
+            self.record, phase=ISSUED, new=new, issued_at=now, expires_at=self.issuer.expires_at(generation.values)
+        )
+        yield from self._write_record(issued, f"issued {new.key}")
+        return (yield from self._cut_over())
 
-    def _issue(self) -> Steps:
-        now = yield Call("now")
-        yield from self._put(replace(self.record, issuing_at=now), None)
-        by = yield from self._held(OLD)
-        values = yield Call("issue", (by,))
+    def _new_generations(self) -> Steps[list[StoredGeneration]]:
+        """List the generations that attempts of this rotation stored."""
         record = self.record
-        return (yield Call("keep", (f"{record.prefix}-e{record.epoch}", record, record.epoch, values)))
+        generations: list[StoredGeneration] = yield Call("list_generations", (record,))
+        return [
+            each for each in generations if each.name.startswith(record.prefix) and each.name != record.old_key.version
+        ]
 
-    def _delete_orphans(self, keys: t.Sequence[Key]) -> Steps:
-        """Delete a key that an attempt of this rotation was given and lost before it was kept: it is new, and was never used."""
+    def _issue(self) -> Steps[StoredGeneration]:
+        now: Time = yield Call("now")
+        yield from self._write_record(replace(self.record, issuing_at=now), None)
+        by = yield from self._confirm(OLD)
+        values: Values = yield Call("issue", (by,))
         record = self.record
-        begun = record.issuing_at
-        for key in keys if begun else ():
-            if key.id in record.snapshot or key.id == record.old.key:
+        stored: StoredGeneration = yield Call(
+            "store_generation", (f"{record.prefix}-e{record.epoch}", record, record.epoch, values)
+        )
+        return stored
+
+    def _delete_orphans(self, keys: t.Sequence[Key]) -> Steps[None]:
+        """Delete keys that this rotation issued and whose secret was lost before it was stored: new and never used."""
+        record = self.record
+        issuing_at = record.issuing_at
+        if issuing_at is None:
+            return
+        for key in keys:
+            if key.id in record.snapshot or key.id == record.old_key.key:
                 continue
-            evident = key.last_used is None and key.created_at and begun - SKEW <= key.created_at <= begun + SKEW
-            if not evident or not self.goal.delete_orphans:
+            created_then = key.created_at is not None and issuing_at - SKEW <= key.created_at <= issuing_at + SKEW
+            if key.last_used is not None or not created_then or not self.request.delete_orphans:
                 raise RanchhandError(
-                    "orphan", f"the key {key.id} was made since the rotation began, and it cannot be told whether by this rotation; "
-                              "delete it if nothing uses it, and run again")
-            by = yield from self._held(OLD)
+                    "orphan",
+                    (
+                        f"the key {key.id} was created since the rotation of {record.names} began, but there is no "
+                        "proof that this rotation issued it. "
+                        "Delete it if nothing uses it, and run the task again."
+                    ),
+                )
+            by = yield from self._confirm(OLD)
             yield Call("delete", (key.id, by))
 
     # cut over
 
-    def _cut_over(self) -> Steps:
-        record, issuer = self.record, self.issuer
-        if self.goal.pause and all(record.holds(live) == OLD for live in self.lives):
-            return (yield from self._end())._replace(waiting=(PAUSED,))
-        new = yield from self._kept(record.new)
-        now = yield Call("now")
-        rest = issuer.propagation - (now - record.issued_at).total_seconds()
-        if rest > 0:
-            yield Call("sleep", (rest,))
+    def _cut_over(self) -> Steps[Outcome]:
+        record = self.record
+        if self.request.pause and self._all_contain(OLD):
+            return (yield from self._end())._replace(waiting=(PAUSED.message,))
+        new = yield from self._stored_values(record.new_key)
+        yield from self._wait_for_propagation()
         try:
-            if issuer.write_ahead:
-                yield from self._activate(new, self.lives[0].values)
+            if self.issuer.write_ahead:
+                yield from self._activate(new, self.credentials[0].values)
             yield from self._verify(new)
         except IssuerError as error:
             if error.code == "unreachable":
                 raise
-            failed = RanchhandError("verify_failed", f"the new key {record.new.key} did not work: {error.message}")
-            if self.goal.rollback and all(record.holds(live) == OLD for live in self.lives):
+            message = f"the new key {record.new_key.key} of {record.names} does not work: {error.message}."
+            if self.request.rollback and self._all_contain(OLD):
                 yield from self._abort()
-                failed = RanchhandError(failed.code, f"{failed.message}; it was given up")
-            raise failed from None
-        yield from self._write_new(new)
-        now = yield Call("now")
-        yield from self._put(replace(self.record, phase=GRACE, cutover_at=now), f"cut over to {record.new.key}")
-        yield from self._arrive()
+                message += " The rotation was aborted; the old key is still in use."
+            raise RanchhandError("verify_failed", message) from None
+        yield from self._write_values(new, NEW)
+        now: Time = yield Call("now")
+        yield from self._write_record(
+            replace(self.record, phase=GRACE, cutover_at=now), f"cut over to {record.new_key.key}"
+        )
+        yield from self._verify_credentials()
         return (yield from self._end())
 
-    def _write_new(self, values: Mapping[str, str]) -> Steps:
-        lives = []
-        for live in self.lives:
-            if self.record.holds(live) != NEW:
-                live = yield Call("mark", (live, self.goal.token, values))
-            lives.append(live)
-        self.lives = tuple(lives)
+    def _wait_for_propagation(self) -> Steps[None]:
+        now: Time = yield Call("now")
+        issued_at = self.record.issued_at or now
+        rest = self.issuer.propagation - (now - issued_at).total_seconds()
+        if rest > 0:
+            yield Call("sleep", (rest,))
 
-    def _arrive(self) -> Steps:
-        """See that what the credentials hold now works; roll back if it does not."""
+    def _write_values(self, values: Values, key: str) -> Steps[None]:
+        """Write the values of a key to each credential that does not contain it."""
+        credentials = []
+        for credential in self.credentials:
+            if self.record.key_in(credential) != key:
+                credential = yield Call("write_credential", (credential, self.request.token, values))
+            credentials.append(credential)
+        self.credentials = tuple(credentials)
+
+    def _verify_credentials(self) -> Steps[None]:
+        """Verify what the credentials contain now; roll back if it does not work."""
+        record = self.record
         try:
-            seen: Snapshot = yield Call("look")
-            for live in seen.lives:
-                if live is None or self.record.holds(live) != NEW:
+            snapshot: Snapshot = yield Call("read_snapshot")
+            for credential in snapshot.credentials:
+                if credential is None or record.key_in(credential) != NEW:
                     raise Conflict
-                yield from self._verify({name: live.values[name] for name in self.record.fields}, live.values)
+                yield from self._verify({name: credential.values[name] for name in record.fields}, credential.values)
         except IssuerError as error:
             if error.code == "unreachable":
                 raise
-            failed = RanchhandError("verify_failed", f"the new key {self.record.new.key} did not work after the cutover: {error.message}")
-            if self.goal.rollback:
+            message = (
+                f"the new key {record.new_key.key} of {record.names} did not work after the cutover: {error.message}."
+            )
+            if self.request.rollback:
                 yield from self._roll_back()
-                failed = RanchhandError(failed.code, f"{failed.message}; it was rolled back")
-            raise failed from None
+                message += " The rotation was rolled back; the old key is in use again."
+            raise RanchhandError("verify_failed", message) from None
 
-    def _verify(self, values: Mapping[str, str], by: Mapping[str, str] | None = None) -> Steps:
-        """Sign in with a key, again and again until it works or time is up: clouds take a while to know a new key everywhere."""
-        begun, pause = (yield Call("now")), 1.0
+    def _verify(self, values: Values, by: Values | None = None) -> Steps[None]:
+        """Sign in with a key until it works or the time is over: a new key does not work everywhere at once."""
+        started: Time = yield Call("now")
+        pause = 1.0
         while True:
             try:
-                return (yield Call("verify", (values, self.lives[0].values if by is None else by)))
+                yield Call("verify", (values, self.credentials[0].values if by is None else by))
+                return
             except IssuerError as error:
-                now = yield Call("now")
-                if error.code != "refused" or (now - begun).total_seconds() + pause > self.goal.verify_timeout:
+                now: Time = yield Call("now")
+                if error.code != "refused" or (now - started).total_seconds() + pause > self.request.verify_timeout:
                     raise
             yield Call("sleep", (pause,))
             pause = min(2 * pause, 10.0)
 
-    def _activate(self, values: Mapping[str, str], by: Mapping[str, str]) -> Steps:
-        """Let the cloud accept the one value that is to count from now on, unless it does; until the cutover the credential holds another."""
+    def _activate(self, values: Values, by: Values) -> Steps[None]:
+        """Make a value the only accepted one, unless it is. Until the cutover the credential contains another one."""
         try:
             yield Call("verify", (values, by))
         except IssuerError as error:
             if error.code != "refused":
                 raise
-            yield from self._held(OLD, NEW)
+            yield from self._confirm(OLD, NEW)
             yield Call("activate", (values, by))
 
-    def _kept(self, value: KeyGeneration) -> Steps:
-        for version in (yield Call("versions", (self.record,))):
-            if version.name == value.version and dict(version.digests) == dict(value.digests):
-                return dict(version.values)
-        raise RanchhandError("conflict", f"Secret {value.version}, which keeps the key {value.key}, is gone or holds something else")
+    def _stored_values(self, key: KeyGeneration) -> Steps[dict[str, str]]:
+        generations: list[StoredGeneration] = yield Call("list_generations", (self.record,))
+        for generation in generations:
+            if generation.name == key.version and dict(generation.digests) == dict(key.digests):
+                return dict(generation.values)
+        raise RanchhandError("conflict", (
+            f"Secret {key.version}, which keeps the values of the key {key.key}, is missing or contains another value. "
+            "Restore it from a backup of the namespace."))
 
-    def _roll_forward(self) -> Steps:
-        """Put the new key in again where a backup, or a form, brought the old one back."""
-        new = yield from self._kept(self.record.new)
+    def _rewrite_new_key(self) -> Steps[Outcome]:
+        """Write the new key again where a backup or a form restored the old one."""
+        new = yield from self._stored_values(self.record.new_key)
         yield from self._verify(new)
-        yield from self._write_new(new)
-        yield from self._put(self.record, f"put {self.record.new.key} in again")
+        yield from self._write_values(new, NEW)
+        yield from self._write_record(self.record, f"wrote {self.record.new_key.key} again")
         return (yield from self._end())
 
-    def _roll_forward_restored(self) -> Steps:
-        current = yield from self._kept(self.record.current)
+    def _restore_current_key(self) -> Steps[Outcome]:
+        """Write the current key again where a backup restored a retired one."""
+        current = yield from self._stored_values(self.record.current_key)
         yield from self._verify(current, current)
-        for live in self.lives:
-            if any(live.values.get(name) != text for name, text in current.items()):
-                yield Call("mark", (live, self.goal.token, current))
-        yield from self._put(self.record, f"restored to {self.record.current.key}")
+        for credential in self.credentials:
+            if any(credential.values.get(name) != text for name, text in current.items()):
+                yield Call("write_credential", (credential, self.request.token, current))
+        yield from self._write_record(self.record, f"restored {self.record.current_key.key}")
         return (yield from self._end())
 
     # retire
 
-    def _retire(self) -> Steps:
-        record, issuer = self.record, self.issuer
+    def _retire(self) -> Steps[Outcome]:
+        record = self.record
+        old = record.old_key
         if record.phase in (GRACE, DISABLED):
-            gates = yield Call("gates", ())
+            gates: Mapping[str, str] = yield Call("gate_states")
             record = replace(record, gates=gates)
         if record.phase == GRACE:
-            yield from self._put(replace(record, phase=DISABLING if self.switches_off else DELETING), f"retiring {record.old.key}")
+            yield from self._write_record(
+                replace(record, phase=DISABLING if self.can_disable else DELETING), f"retiring {old.key}"
+            )
         elif record.phase == DISABLED:
-            yield from self._put(replace(record, phase=DELETING), f"deleting {record.old.key}")
+            yield from self._write_record(replace(record, phase=DELETING), f"deleting {old.key}")
         if self.record.phase == DISABLING:
-            by = yield from self._held(NEW)
-            yield Call("disable", (record.old.key, by))
-            now = yield Call("now")
-            yield from self._put(replace(self.record, phase=DISABLED, disabled_at=now), f"disabled {record.old.key}")
+            by = yield from self._confirm(NEW)
+            yield Call("disable", (old.key, by))
+            now: Time = yield Call("now")
+            yield from self._write_record(replace(self.record, phase=DISABLED, disabled_at=now), f"disabled {old.key}")
             return (yield from self._end())
-        if not issuer.write_ahead:
-            by = yield from self._held(NEW)
-            if issuer.lists and record.old.key == issuer.key_id(by):
-                raise RanchhandError("conflict", f"the old key and the new one have the same id {record.old.key}; nothing was deleted")
-            yield Call("delete", (record.old.key, by))
-        return (yield from self._finish(self.record.new, f"retired {record.old.key}", (*record.past, record.old.digests)[-_PAST:], record.cutover_at))
+        if not self.issuer.write_ahead:
+            by = yield from self._confirm(NEW)
+            if self.issuer.lists and old.key == self.issuer.key_id(by):
+                raise RanchhandError(
+                    "conflict",
+                    f"the old key and the new key of {record.names} have the same id {old.key}. Nothing was deleted.",
+                )
+            yield Call("delete", (old.key, by))
+        past = (*record.past, old.digests)[-_PAST:]
+        return (yield from self._finish(record.new_key, f"retired {old.key}", past, record.cutover_at))
 
-    def _finish(self, current: KeyGeneration | None, what: str, past: t.Sequence[Mapping[str, str]], rotated_at: Time | None) -> Steps:
-        """Remove what is kept of all other generations, and be idle."""
-        for version in (yield Call("versions", (self.record,))):
-            if current is None or version.name != current.version:
-                yield Call("drop", (version,))
-        seen: Snapshot = yield Call("look")
-        for live in seen.lives:
-            if live is not None and live.token == self.goal.token:
-                yield Call("mark", (live, None, None))
-        yield from self._put(replace(
-            self.record, phase=IDLE, owner="", current=current, old=None, new=None, past=tuple(past), snapshot=(), rotated_at=rotated_at), what)
+    def _finish(
+        self, current: KeyGeneration | None, what: str, past: t.Sequence[Values], rotated_at: Time | None
+    ) -> Steps[Outcome]:
+        """Delete the stored values of all other generations, and end the rotation."""
+        generations: list[StoredGeneration] = yield Call("list_generations", (self.record,))
+        for generation in generations:
+            if current is None or generation.name != current.version:
+                yield Call("delete_generation", (generation,))
+        snapshot: Snapshot = yield Call("read_snapshot")
+        yield from self._remove_tokens(snapshot)
+        yield from self._write_record(
+            replace(
+                self.record,
+                phase=IDLE,
+                owner="",
+                current=current,
+                old=None,
+                new=None,
+                past=tuple(past),
+                snapshot=(),
+                rotated_at=rotated_at,
+            ),
+            what,
+        )
         return Outcome(self.record, tuple(self.steps))
 
-    # back
+    # return to the old key
 
-    def _abort(self) -> Steps:
+    def _abort(self) -> Steps[Outcome]:
         record = self.record
         if record.phase != ABORTING:
-            yield from self._put(replace(record, phase=ABORTING), "aborting")
-        kept = {one.name: one for one in (yield Call("versions", (record,)))}
-        if self.issuer.write_ahead and record.new and record.new.version in kept:  # else an abort came so far that it was dropped
-            yield from self._activate(kept[record.old.version].values, {**self.lives[0].values, **kept[record.new.version].values})
-            yield from self._verify(kept[record.old.version].values)
-        yield from self._delete_new()
-        return (yield from self._back_to_old("aborted"))
-
-    def _roll_back(self) -> Steps:
-        if self.record.phase != ROLLING_BACK:
-            yield from self._put(replace(self.record, phase=ROLLING_BACK), f"rolling back to {self.record.old.key}")
-        if any(self.record.holds(live) != OLD for live in self.lives):
-            old = yield from self._kept(self.record.old)
-            by = yield from self._held(OLD, NEW, TORN)
-            try:
-                if self.issuer.write_ahead:
-                    yield from self._activate(old, by)
-                elif self.issuer.disables:
-                    yield Call("enable", (self.record.old.key, by))
+            yield from self._write_record(replace(record, phase=ABORTING), "aborting")
+        if self.issuer.write_ahead:
+            listed: list[StoredGeneration] = yield Call("list_generations", (record,))
+            stored = {generation.name: generation.values for generation in listed}
+            if record.new and record.new.version in stored:  # if not, a former run has aborted as far as this
+                old = stored[record.old_key.version]
+                yield from self._activate(old, {**self.credentials[0].values, **stored[record.new.version]})
                 yield from self._verify(old)
-            except IssuerError as error:
-                if error.code == "unreachable":
-                    raise
-                if all(self.record.holds(live) == NEW for live in self.lives):
-                    yield from self._put(replace(self.record, phase=GRACE), f"{self.record.old.key} does not work any more")
-                raise RanchhandError(
-                    "old_unusable", f"the old key {self.record.old.key} does not work any more, so the new one stays: {error.message}") from None
-            lives = []
-            for live in self.lives:
-                if self.record.holds(live) != OLD:
-                    live = yield Call("mark", (live, self.goal.token, old))
-                lives.append(live)
-            self.lives = tuple(lives)
-        yield from self._delete_new()
-        return (yield from self._back_to_old("rolled back"))
+        yield from self._delete_new_keys()
+        return (yield from self._return_to_old_key("aborted"))
 
-    def _delete_new(self) -> Steps:
-        """Delete every key that this generation was given, kept or lost."""
+    def _roll_back(self) -> Steps[Outcome]:
+        if self.record.phase != ROLLING_BACK:
+            yield from self._write_record(
+                replace(self.record, phase=ROLLING_BACK), f"rolling back to {self.record.old_key.key}"
+            )
+        if not self._all_contain(OLD):
+            yield from self._write_old_key()
+        yield from self._delete_new_keys()
+        return (yield from self._return_to_old_key("rolled back"))
+
+    def _write_old_key(self) -> Steps[None]:
+        """Enable the old key, verify it, and write it to the credentials."""
+        key = self.record.old_key
+        old = yield from self._stored_values(key)
+        by = yield from self._confirm(OLD, NEW, MIXED)
+        try:
+            if self.issuer.write_ahead:
+                yield from self._activate(old, by)
+            elif self.issuer.disables:
+                yield Call("enable", (key.key, by))
+            yield from self._verify(old)
+        except IssuerError as error:
+            if error.code == "unreachable":
+                raise
+            if self._all_contain(NEW):
+                yield from self._write_record(replace(self.record, phase=GRACE), f"{key.key} does not work any more")
+            raise RanchhandError(
+                "old_unusable",
+                (
+                    f"the old key {key.key} of {self.record.names} does not work any more, so the new key is kept: "
+                    f"{error.message}. "
+                    "Start another rotation if the new key must not be used."
+                ),
+            ) from None
+        yield from self._write_values(old, OLD)
+
+    def _delete_new_keys(self) -> Steps[None]:
+        """Delete all keys that this rotation issued, stored or lost."""
         record, issuer = self.record, self.issuer
         if issuer.write_ahead or not issuer.lists:
             return
-        by = yield from self._held(OLD)
-        kept = [one for one in (yield Call("versions", (record,))) if _of_generation(one, record) and one.name != record.old.version]
-        new = {issuer.key_id(one.values) for one in kept} | ({record.new.key} if record.new else set())
+        by = yield from self._confirm(OLD)
+        attempts = yield from self._new_generations()
+        new = {issuer.key_id(attempt.values) for attempt in attempts}
+        if record.new:
+            new.add(record.new.key)
         keys: list[Key] = yield Call("keys", (by,))
         for key in keys:
-            if key.id in new - {record.old.key}:
-                by = yield from self._held(OLD)
+            if key.id in new and key.id != record.old_key.key:
+                by = yield from self._confirm(OLD)
                 yield Call("delete", (key.id, by))
         if record.new is None:
             yield from self._delete_orphans([key for key in keys if key.id not in new])
 
-    def _back_to_old(self, what: str) -> Steps:
+    def _return_to_old_key(self, what: str) -> Steps[Outcome]:
         record = self.record
-        kept = any(one.name == record.old.version for one in (yield Call("versions", (record,))))
-        current = record.old if kept else record.current  # it may be aborted before the old value was kept
-        return (yield from self._finish(current, f"{what} to {record.old.key}", record.past, record.rotated_at))
-
-
-def _of_generation(version: StoredGeneration, record: RotationRecord) -> bool:
-    return version.name.startswith(record.prefix)
+        generations: list[StoredGeneration] = yield Call("list_generations", (record,))
+        stored = any(generation.name == record.old_key.version for generation in generations)
+        current = record.old if stored else record.current  # a rotation may be aborted before its old key was stored
+        return (yield from self._finish(current, f"{what} to {record.old_key.key}", record.past, record.rotated_at))

@@ -2,16 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""The rotation of a key: its states, and the one order in which they are gone through.
-
-PRIVATE to the collection. Pure: a Protocol is a generator of Calls, which somebody else makes, at a cluster and a cloud or in a test.
-
-The key of one credential, or of several that share it, is replaced in place. The phase of a Record says what may have been started;
-what really happened is read off the world each time: the credential holds the old value or the new one, the cloud lists its keys.
-Every write to a credential or a record fails with a Conflict if the object is not the one that was read. Clouds know nothing of
-the kind: right before each call to a cloud the credential is read again, and has to bear this run's token; who takes a token over
-waits until a call of the former owner must have ended.
-"""
+"""The record of a rotation, and what a credential contains compared with it. Pure."""
 
 from __future__ import annotations
 
@@ -21,58 +12,64 @@ import typing as t
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 
-IDLE, PREPARING, ISSUED, GRACE, DISABLING, DISABLED, DELETING = "idle", "preparing", "issued", "grace", "disabling", "disabled", "deleting"
-ROLLING_BACK, ABORTING = "rolling_back", "aborting"
-# The names in records that version 0.1.0 wrote.
-_FORMER_PHASES = {
-    "Idle": IDLE, "Preparing": PREPARING, "Issued": ISSUED, "Grace": GRACE, "Disabling": DISABLING, "Disabled": DISABLED, "Deleting": DELETING,
-    "RollingBack": ROLLING_BACK, "Aborting": ABORTING,
-}
-PHASES = (IDLE, PREPARING, ISSUED, GRACE, DISABLING, DISABLED, DELETING, ROLLING_BACK, ABORTING)
+from .._common.errors import RanchhandError
+from .._common.times import Time, format_time, parse_time
 
-# What a credential holds, compared with a record.
-OLD, NEW, TORN, OTHER = "old", "new", "torn", "other"
-Time = datetime.datetime
+IDLE, PREPARING, ISSUED, GRACE = "idle", "preparing", "issued", "grace"
+DISABLING, DISABLED, DELETING = "disabling", "disabled", "deleting"
+ROLLING_BACK, ABORTING = "rolling_back", "aborting"
+PHASES = (IDLE, PREPARING, ISSUED, GRACE, DISABLING, DISABLED, DELETING, ROLLING_BACK, ABORTING)
+_FORMER_PHASES = {phase.title().replace("_", ""): phase for phase in PHASES}  # in records that version 0.1.0 wrote
+
+# Which key a credential contains, compared with a record. MIXED: some fields of the old key, the rest of the new one.
+OLD, NEW, MIXED, OTHER = "old", "new", "mixed", "other"
+
+Values = t.Mapping[str, str]
+_T = t.TypeVar("_T")
 
 
 @dataclass(frozen=True)
 class CredentialSnapshot:
-    """A credential as it was read; ``values`` and ``digests`` by bare field name."""
+    """A cloud credential as it was read; ``values`` and ``digests`` have bare field names."""
 
     id: str
     uid: str
     resource_version: str
     token: str | None
-    values: Mapping[str, str] = field(repr=False)
-    digests: Mapping[str, str] = field(repr=False)
+    values: Values = field(repr=False)
+    digests: Values = field(repr=False)
 
 
 @dataclass(frozen=True)
 class KeyGeneration:
-    """One generation of a key, without its secret: the cloud's id, keyed digests of the fields, and the Secret that keeps it."""
+    """One generation of a key, without its secret.
+
+    ``key`` is the provider's id, ``version`` the name of the Secret that keeps the values, ``digests`` are keyed
+    digests of the fields.
+    """
 
     key: str
     version: str
-    digests: Mapping[str, str]
+    digests: Values
 
 
 @dataclass(frozen=True)
 class StoredGeneration:
-    """A kept generation: the attempt that made it, and its fields."""
+    """The kept values of a generation, with the attempt (``epoch``) that stored them."""
 
     name: str
     uid: str
     epoch: int
-    values: Mapping[str, str] = field(repr=False)
-    digests: Mapping[str, str] = field(repr=False)
+    values: Values = field(repr=False)
+    digests: Values = field(repr=False)
 
 
 @dataclass(frozen=True)
 class RotationRecord:
-    """What is known of the rotation of one key, kept in a ConfigMap; times are aware datetimes."""
+    """The state of the rotation of one key, stored in a ConfigMap."""
 
     name: str
-    members: tuple[tuple[str, str], ...]  # id and uid of each credential that has the key
+    members: tuple[tuple[str, str], ...]  # id and uid of each credential that contains the key
     driver: str
     issuer: str
     fields: tuple[str, ...]
@@ -88,7 +85,7 @@ class RotationRecord:
     old: KeyGeneration | None = None
     new: KeyGeneration | None = None
     current: KeyGeneration | None = None
-    past: tuple[Mapping[str, str], ...] = ()
+    past: tuple[Values, ...] = ()
     started_at: Time | None = None
     issuing_at: Time | None = None
     issued_at: Time | None = None
@@ -100,6 +97,38 @@ class RotationRecord:
     transitions: tuple[Mapping[str, str], ...] = ()
 
     @property
+    def names(self) -> str:
+        """The ids of the credentials, for a message."""
+        return ", ".join(identifier for identifier, _uid in self.members)
+
+    # Some fields are set in some phases only. These accessors raise RanchhandError (``conflict``) if a damaged record
+    # lacks one.
+
+    @property
+    def old_key(self) -> KeyGeneration:
+        return self._required("old", self.old)
+
+    @property
+    def new_key(self) -> KeyGeneration:
+        return self._required("new", self.new)
+
+    @property
+    def current_key(self) -> KeyGeneration:
+        return self._required("current", self.current)
+
+    @property
+    def cut_over(self) -> Time:
+        return self._required("cutover_at", self.cutover_at)
+
+    def _required(self, name: str, value: _T | None) -> _T:
+        if value is None:
+            raise RanchhandError(
+                "conflict",
+                f"the rotation record {self.name} is in phase {self.phase} but has no {name}; nothing was changed",
+            )
+        return value
+
+    @property
     def retire_not_before(self) -> Time | None:
         return self.cutover_at + datetime.timedelta(seconds=self.grace) if self.cutover_at else None
 
@@ -109,28 +138,32 @@ class RotationRecord:
 
     @property
     def prefix(self) -> str:
-        """Of the names of what is kept for the rotation in progress; unlike any that a record had which somebody deleted."""
-        return f"{self.name}-g{self.generation}-{self.started_at:%y%m%d%H%M%S}"
+        """The start of the names of stored generations; a deleted and recreated record uses another one."""
+        started_at = self._required("started_at", self.started_at)
+        return f"{self.name}-g{self.generation}-{started_at:%y%m%d%H%M%S}"
 
     def with_times(self, grace: int | None, soak: int | None) -> RotationRecord:
-        """The same with another grace or soak time, where one is given."""
+        """Return the record with other grace and soak times; None keeps the time."""
         return replace(self, grace=self.grace if grace is None else grace, soak=self.soak if soak is None else soak)
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), indent=1, default=lambda time: time.isoformat(timespec="seconds"))
+        return json.dumps(asdict(self), indent=1, default=format_time)
 
     @classmethod
     def from_json(cls, text: str) -> RotationRecord:
-        """Raises ValueError if it is no record: one that cannot be read is never taken for none."""
+        """Parse a stored record.
+
+        Raises ValueError if it is not valid: an unreadable record must not be treated as a missing one.
+        """
         try:
             raw = json.loads(text)
             for name in ("old", "new", "current"):
                 raw[name] = raw[name] and KeyGeneration(**raw[name])
             for name in _TIMES:
-                raw[name] = raw[name] and datetime.datetime.fromisoformat(raw[name])
-            raw["members"] = tuple((one, uid) for one, uid in raw["members"])
+                raw[name] = raw[name] and parse_time(raw[name])
+            raw["members"] = tuple((identifier, uid) for identifier, uid in raw["members"])
             raw["phase"] = _FORMER_PHASES.get(raw["phase"], raw["phase"])
-            raw["transitions"] = [{**entry, "phase": _FORMER_PHASES.get(entry["phase"], entry["phase"])} for entry in raw["transitions"]]
+            raw["transitions"] = [_read_transition(**entry) for entry in raw["transitions"]]
             for name in ("fields", "snapshot", "past", "transitions"):
                 raw[name] = tuple(raw[name])
             record = cls(**raw)
@@ -140,21 +173,30 @@ class RotationRecord:
             raise ValueError(f"unknown phase {record.phase}")
         return record
 
-    def holds(self, live: CredentialSnapshot) -> str:
-        """What the credential holds: the old value, the new one, a mix of both, or something else."""
-        found = {name: live.digests.get(name) for name in self.fields}
-        for value, what in ((self.old, OLD), (self.new, NEW)):
-            if value and found == dict(value.digests):
-                return what
-        if self.old and self.new and all(found[name] in (self.old.digests.get(name), self.new.digests.get(name)) for name in self.fields):
-            return TORN
+    def key_in(self, credential: CredentialSnapshot) -> str:
+        """Return which key a credential contains: OLD, NEW, MIXED or OTHER."""
+        found = {name: credential.digests.get(name) for name in self.fields}
+        for generation, key in ((self.old, OLD), (self.new, NEW)):
+            if generation and found == dict(generation.digests):
+                return key
+        if self.old and self.new:
+            digests = (self.old.digests, self.new.digests)
+            if all(found[name] in [values.get(name) for values in digests] for name in self.fields):
+                return MIXED
         return OTHER
 
-    def restored(self, lives: t.Iterable[CredentialSnapshot]) -> bool:
-        """Whether credentials hold a retired generation, as after Rancher was restored from a backup."""
-        found = [{name: live.digests.get(name) for name in self.fields} for live in lives]
-        current, past = self.current and dict(self.current.digests), [dict(one) for one in self.past]
-        return any(one != current and one in past for one in found) and all(one == current or one in past for one in found)
+    def is_restored(self, credentials: t.Iterable[CredentialSnapshot]) -> bool:
+        """Whether credentials contain a retired key, as after Rancher was restored from a backup."""
+        found = [{name: credential.digests.get(name) for name in self.fields} for credential in credentials]
+        current = self.current and dict(self.current.digests)
+        retired = [digests for digests in map(dict, self.past) if digests != current]
+        return any(digests in retired for digests in found) and all(
+            digests == current or digests in retired for digests in found
+        )
 
 
-_TIMES = tuple(one.name for one in fields(RotationRecord) if one.name.endswith("_at"))
+_TIMES = tuple(each.name for each in fields(RotationRecord) if each.name.endswith("_at"))
+
+
+def _read_transition(at: str, phase: str, **rest: str) -> dict[str, str]:
+    return {"at": format_time(parse_time(at)), "phase": _FORMER_PHASES.get(phase, phase), **rest}

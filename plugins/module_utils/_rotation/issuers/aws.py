@@ -2,10 +2,9 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""Access keys of an IAM user of AWS.
+"""The issuer of access keys of an AWS IAM user.
 
-PRIVATE to the collection. The SDK never retries here, as a key that was issued twice is one too many; reads are repeated by this file,
-as long as another attempt ends in time.
+The SDK never retries, because a repeated request could issue two keys. This module repeats reads while there is time.
 """
 
 from __future__ import annotations
@@ -18,19 +17,43 @@ import time
 import typing as t
 
 from ...issuer import CALL_TIMEOUT, Issuer, IssuerError, Key, Values
+from .registry import ISSUERS
 
-CONNECT_TIMEOUT = 4.0  # seconds; with the next one less than half of CALL_TIMEOUT: a write may need a look-up first
+CONNECT_TIMEOUT = (
+    4.0  # seconds; together with READ_TIMEOUT less than half of CALL_TIMEOUT: a write may need a read before it
+)
 READ_TIMEOUT = 8.0     # seconds
 READS = 3              # attempts
 PAUSE = 0.5            # seconds between them
 _WRITES = ("CreateAccessKey", "UpdateAccessKey", "DeleteAccessKey")
 _OPTIONS = ("sign_in", "region", "endpoint_url", "user_name", "ca_bundle", "propagation")
-_SIGN_IN: dict[str, tuple[str, ...]] = {"rotating": (), "default": ("profile",), "given": ("access_key", "secret_key", "session_token")}
+_SIGN_IN: dict[str, tuple[str, ...]] = {
+    "rotating": (),
+    "default": ("profile",),
+    "given": ("access_key", "secret_key", "session_token"),
+}
 _UNKNOWN_KEYS = (
-    "AuthFailure", "ExpiredToken", "ExpiredTokenException", "IncompleteSignature", "InvalidAccessKeyId", "InvalidClientTokenId", "InvalidToken",
-    "MissingAuthenticationToken", "OptInRequired", "RequestExpired", "SignatureDoesNotMatch", "UnrecognizedClientException",
+    "AuthFailure",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "IncompleteSignature",
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "InvalidToken",
+    "MissingAuthenticationToken",
+    "OptInRequired",
+    "RequestExpired",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
 )
-_BUSY = ("RequestLimitExceeded", "RequestTimeout", "ServiceFailure", "ServiceUnavailable", "SlowDown", "TooManyRequestsException")
+_BUSY = (
+    "RequestLimitExceeded",
+    "RequestTimeout",
+    "ServiceFailure",
+    "ServiceUnavailable",
+    "SlowDown",
+    "TooManyRequestsException",
+)
 _Credentials = t.Tuple[str, str, t.Optional[str]]
 
 
@@ -40,12 +63,15 @@ def _sdk() -> t.Any:
         import botocore.exceptions
         import botocore.session
     except ImportError as error:
-        raise IssuerError("unsupported", f"the Python package boto3 is needed on the controller to rotate AWS keys: {error}") from None
+        raise IssuerError(
+            "unsupported",
+            f"the Python package boto3 is required on the controller to rotate AWS keys. Install it: {error}",
+        ) from None
     return botocore
 
 
 def _named(key_id: str) -> str:
-    """A key in a sentence; whatever else stands in the field of an id may be a secret."""
+    """Return a key for a message; a value that is no key id may be a secret."""
     return f"the key {key_id}" if re.fullmatch("[A-Z0-9]{16,32}", key_id) else "the key"
 
 
@@ -56,41 +82,44 @@ def _pair(values: Values) -> _Credentials:
 
 
 def _problem(error: Exception, operation: str, key_id: str) -> IssuerError:
-    """What went wrong, without the SDK's text, which may quote what was sent."""
+    """Return the error without the SDK's text, which may quote the request."""
     exceptions = _sdk().exceptions
     if isinstance(error, exceptions.ParamValidationError):
-        return IssuerError("invalid", f"{operation} was asked with malformed values")
+        return IssuerError("invalid", f"{operation} was called with malformed values")
     if not isinstance(error, exceptions.ClientError):
-        return IssuerError("unreachable", f"AWS gave no answer to {operation} ({type(error).__name__})")
+        return IssuerError("unreachable", f"AWS did not answer {operation} ({type(error).__name__})")
     code = error.response.get("Error", {}).get("Code", "")
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    told = code if re.fullmatch("[A-Za-z.]{1,64}", code) else f"status {status}"
+    reason = code if re.fullmatch("[A-Za-z.]{1,64}", code) else f"status {status}"
     if code in _BUSY or code.startswith("Throttl") or status >= 500:
-        return IssuerError("unreachable", f"AWS could not answer {operation} ({told})")
+        return IssuerError("unreachable", f"AWS could not perform {operation} ({reason})")
     if code.startswith("LimitExceeded"):
-        return IssuerError("limit", "the user has as many access keys as AWS allows")
+        return IssuerError("limit", "the user has the maximum number of access keys. Delete one that is not in use")
     if code.startswith("AccessDenied"):
-        return IssuerError("refused", f"AWS does not allow {_named(key_id)} to do {operation}; a policy has to allow that action")
+        return IssuerError(
+            "refused", f"AWS does not allow {_named(key_id)} to do {operation}. Allow this action in a policy"
+        )
     if code in _UNKNOWN_KEYS or status in (401, 403):
-        return IssuerError("refused", f"AWS does not accept {_named(key_id)} ({told})")
+        return IssuerError("refused", f"AWS does not accept {_named(key_id)} ({reason})")
     if code == "NoSuchEntity":
-        return _Gone("refused", f"AWS knows no such user or access key, it answered to {operation}")
-    return IssuerError("invalid", f"AWS refused {operation} ({told})")
+        return _Gone("refused", f"the user or access key does not exist, AWS answered to {operation}")
+    return IssuerError("invalid", f"AWS rejected {operation} ({reason})")
 
 
 class _Gone(IssuerError):
-    """There is no such key or user."""
+    """The key or user does not exist."""
 
 
 class Aws(Issuer):
-    """Options: ``sign_in``, and what goes with it, see _SIGN_IN; ``region`` of the partition and of STS, ``endpoint_url`` of IAM and STS,
-    ``user_name``, ``ca_bundle`` and ``propagation``.
+    """The access keys of one IAM user.
 
-    With sign_in ``rotating`` a key takes care of its own user; else the user is the one whose key is in the credential.
+    Options: ``sign_in`` with its own options (see _SIGN_IN), ``region`` of the partition and of STS, ``endpoint_url``
+    of IAM and STS, ``user_name``, ``ca_bundle`` and ``propagation``. With sign_in ``rotating``, a key manages the keys
+    of its own user. Otherwise the user is the owner of the key in the credential.
     """
 
-    drivers = ("amazonec2", "s3")
-    fields = ("accessKey", "secretKey")
+    drivers = ISSUERS["aws"].drivers
+    fields = ISSUERS["aws"].fields
     limit = 2
 
     def __init__(self, options: t.Mapping[str, t.Any]) -> None:
@@ -98,23 +127,27 @@ class Aws(Issuer):
         given = {name: value for name, value in options.items() if value is not None}
         allowed = _OPTIONS + sum(_SIGN_IN.values(), ())
         if set(given) - set(allowed):
-            raise IssuerError("invalid", f"AWS has no option {', '.join(sorted(set(given) - set(allowed)))}; there are {', '.join(allowed)}")
+            raise IssuerError(
+                "invalid",
+                f"issuer aws has no option {', '.join(sorted(set(given) - set(allowed)))}; allowed are "
+                f"{', '.join(allowed)}",
+            )
         self._sign_in = given.get("sign_in", "rotating")
         if self._sign_in not in _SIGN_IN:
-            raise IssuerError("invalid", f"sign_in is one of {', '.join(_SIGN_IN)}")
+            raise IssuerError("invalid", f"sign_in must be one of {', '.join(_SIGN_IN)}")
         for way, names in _SIGN_IN.items():
             if way != self._sign_in and set(given) & set(names):
-                raise IssuerError("invalid", f"{', '.join(names)} can be given with sign_in: {way} only")
+                raise IssuerError("invalid", f"{', '.join(names)} require sign_in: {way}")
         if self._sign_in == "given" and not (given.get("access_key") and given.get("secret_key")):
-            raise IssuerError("invalid", "sign_in: given needs access_key and secret_key")
+            raise IssuerError("invalid", "sign_in: given requires access_key and secret_key")
         try:
             self.propagation = float(int(str(given.get("propagation", 15))))
         except ValueError:
             self.propagation = -1.0
         if self.propagation < 0:
-            raise IssuerError("invalid", "propagation is a number of seconds")
+            raise IssuerError("invalid", "propagation must be a number of seconds")
         if given.get("ca_bundle") and not os.path.exists(given["ca_bundle"]):
-            raise IssuerError("invalid", f"there is no ca_bundle at {given['ca_bundle']}")
+            raise IssuerError("invalid", f"ca_bundle {given['ca_bundle']} does not exist on the controller")
         self._given = given
         self._lock = threading.Lock()
         self._session: t.Any = None
@@ -133,7 +166,14 @@ class Aws(Issuer):
                 used = self._call(signer, until, "GetAccessKeyLastUsed", AccessKeyId=listed["AccessKeyId"])
             except _Gone:
                 continue
-            found.append(Key(listed["AccessKeyId"], listed["Status"] == "Active", listed["CreateDate"], used["AccessKeyLastUsed"].get("LastUsedDate")))
+            found.append(
+                Key(
+                    listed["AccessKeyId"],
+                    listed["Status"] == "Active",
+                    listed["CreateDate"],
+                    used["AccessKeyLastUsed"].get("LastUsedDate"),
+                )
+            )
         return found
 
     def issue(self, by: Values) -> dict[str, str]:
@@ -168,7 +208,7 @@ class Aws(Issuer):
         try:
             self._write("UpdateAccessKey", by, AccessKeyId=key_id, Status="Active")
         except _Gone:
-            raise IssuerError("refused", f"{_named(key_id)} is gone") from None
+            raise IssuerError("refused", f"{_named(key_id)} does not exist any more") from None
 
     def delete(self, key_id: str, by: Values) -> None:
         with contextlib.suppress(_Gone):
@@ -189,7 +229,7 @@ class Aws(Issuer):
             marker = {"Marker": page["Marker"]}
 
     def _user(self, by: Values, signer: _Credentials, until: float) -> dict[str, str]:
-        """The user as a parameter of requests; without one, IAM takes the user who signed."""
+        """Return the user as a parameter of requests; without it, IAM uses the owner of the key that signs."""
         if self._given.get("user_name"):
             return {"UserName": self._given["user_name"]}
         if self._sign_in == "rotating":
@@ -213,10 +253,10 @@ class Aws(Issuer):
                 self._session = self._session or botocore.session.Session(profile=self._given.get("profile"))
                 credentials = self._session.get_credentials()
             frozen = credentials and credentials.get_frozen_credentials()
-        except Exception as error:  # whatever a profile makes the SDK do; nothing was asked of IAM yet
+        except Exception as error:  # of the profile or its programs; IAM was not contacted yet
             raise IssuerError("invalid", f"the SDK's own credentials cannot be used ({type(error).__name__})") from None
         if not frozen:
-            raise IssuerError("invalid", "the SDK finds no credentials of its own; give a profile, or another sign_in")
+            raise IssuerError("invalid", "the SDK finds no credentials. Set profile, or another sign_in")
         return frozen.access_key, frozen.secret_key, frozen.token
 
     def _client(self, credentials: _Credentials, service: str) -> t.Any:
@@ -228,24 +268,38 @@ class Aws(Issuer):
                     session = botocore.session.Session(profile=self._given.get("profile"))
                     session.set_config_variable("sts_regional_endpoints", "regional")
                     client = session.create_client(
-                        service, region_name=self._given.get("region") or "us-east-1", endpoint_url=self._given.get("endpoint_url"),
-                        verify=self._given.get("ca_bundle"), aws_access_key_id=credentials[0], aws_secret_access_key=credentials[1],
-                        aws_session_token=credentials[2], config=botocore.config.Config(
-                            connect_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT, retries={"total_max_attempts": 1, "mode": "standard"}))
-                except Exception as error:  # of options, a profile or settings that make no sense to the SDK
-                    raise IssuerError("invalid", f"the SDK cannot be set up with these options ({type(error).__name__})") from None
+                        service,
+                        region_name=self._given.get("region") or "us-east-1",
+                        endpoint_url=self._given.get("endpoint_url"),
+                        verify=self._given.get("ca_bundle"),
+                        aws_access_key_id=credentials[0],
+                        aws_secret_access_key=credentials[1],
+                        aws_session_token=credentials[2],
+                        config=botocore.config.Config(
+                            connect_timeout=CONNECT_TIMEOUT,
+                            read_timeout=READ_TIMEOUT,
+                            retries={"total_max_attempts": 1, "mode": "standard"},
+                        ),
+                    )
+                except Exception as error:  # of options, a profile or settings that are not valid
+                    raise IssuerError(
+                        "invalid", f"the SDK cannot be set up with these options ({type(error).__name__})"
+                    ) from None
                 self._clients[credentials, service] = client
         return client
 
     def _time_for(self, signer: _Credentials, service: str) -> float:
-        """Until when a call has to end. Loading the SDK's description of a service, which may take seconds, comes before it."""
+        """Return the time by which a call must end.
+
+        The SDK's description of the service is loaded before, as this may take seconds.
+        """
         self._client(signer, service)
         return time.monotonic() + CALL_TIMEOUT
 
     def _call(self, signer: _Credentials, until: float, operation: str, **parameters: str) -> t.Any:
         service = "sts" if operation == "GetCallerIdentity" else "iam"
         request = getattr(self._client(signer, service), _sdk().xform_name(operation))
-        problem = IssuerError("unreachable", f"AWS was too slow to go on with {service}:{operation}")
+        problem = IssuerError("unreachable", f"AWS was too slow, so {service}:{operation} was not requested")
         for attempt in range(1 if operation in _WRITES else READS):
             time.sleep(PAUSE * attempt)
             if time.monotonic() + CONNECT_TIMEOUT + READ_TIMEOUT > until:

@@ -2,13 +2,13 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""Tokens of a ServiceAccount, for Harvester clusters that are reached directly.
+"""The issuer of ServiceAccount tokens, for Harvester clusters without Rancher in between.
 
-PRIVATE to the collection. A new token is bound to an empty Secret of its own, and revoked by deleting that Secret. API servers keep
-accepting a token that they saw a moment ago for up to ten seconds.
+A new token is bound to an empty Secret of its own, and revoked by deleting this Secret. API servers accept a revoked
+token for up to ten seconds, if they saw it a moment ago.
 
-Who signs in needs, in the namespace of the ServiceAccount: create on serviceaccounts/token of it, and get, list, create and delete
-on secrets.
+The account that signs in needs, in the namespace of the ServiceAccount: create on its serviceaccounts/token, and get,
+list, create and delete on secrets.
 """
 
 from __future__ import annotations
@@ -23,27 +23,28 @@ import typing as t
 from collections.abc import Mapping
 
 from ..._common.errors import ApiError, RanchhandError
+from ..._common.times import UTC, format_time, now, parse_time
 from ..._kubernetes.client import KubernetesClient, name_in_path
 from ..._kubernetes.connection import CONNECTION
 from ..._kubernetes.kubeconfig import parse_yaml
 from ..._rancher.annotations import ROTATION_KEY_LABEL
 from ...issuer import CALL_TIMEOUT, Issuer, IssuerError, Key, Values
+from .registry import ISSUERS
 
-FIELD = "kubeconfigContent"
+FIELD, = ISSUERS["kubernetes"].fields
 OPTIONS = ("namespace", "service_account", "expiration", "sign_in", "kubeconfig")
 EXPIRATION = 90 * 24 * 3600
-SHORTEST = 600  # seconds, as Kubernetes has it
+SHORTEST = 600  # seconds; Kubernetes' minimum
 _PREFIX = "system:serviceaccount:"
 _LEGACY = "kubernetes.io/serviceaccount/secret.name"
 _LEGACY_TYPE = "kubernetes.io/service-account-token"
 _WHO = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 _WHAT = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
-_TIME = "%Y-%m-%dT%H:%M:%SZ"
 _CODES = {"forbidden": "refused", "conflict": "refused", "unreachable": "unreachable", "unsupported": "unsupported"}
 
 
 class Token:
-    """What a ServiceAccount's token says of itself. Nothing is verified here: that is for the API server to do."""
+    """The claims of a ServiceAccount's token, not verified."""
 
     def __init__(self, text: str) -> None:
         try:
@@ -53,19 +54,28 @@ class Token:
             if not self.username.startswith(_PREFIX):
                 raise ValueError
             self.namespace, self.account = self.username[len(_PREFIX):].split(":")
-            self.secret: str | None = (claims.get("kubernetes.io") or {}).get("secret", {}).get("name") or claims.get(_LEGACY)
+            self.secret: str | None = (claims.get("kubernetes.io") or {}).get("secret", {}).get("name") or claims.get(
+                _LEGACY
+            )
             self.issued_at, self.expires_at = (
-                None if claims.get(name) is None else datetime.datetime.fromtimestamp(claims[name], datetime.timezone.utc) for name in ("iat", "exp")
+                None
+                if claims.get(name) is None
+                else datetime.datetime.fromtimestamp(claims[name], UTC)
+                for name in ("iat", "exp")
             )
             self.digest = claims.get("jti") or hashlib.sha256(text.encode()).hexdigest()[:12]
         except (IndexError, KeyError, ValueError, TypeError, AttributeError, OverflowError, OSError):
-            raise IssuerError("unsupported", f"{FIELD} has no token of a ServiceAccount, as a Harvester cluster that is reached directly takes it; "
-                                             "a token of Rancher's or a certificate cannot be rotated this way") from None
+            raise IssuerError(
+                "unsupported",
+                f"{FIELD} contains no token of a ServiceAccount. Tokens of Rancher and certificates cannot be "
+                "rotated this way; "
+                "create a kubeconfig of the Harvester cluster with a ServiceAccount",
+            ) from None
 
     @property
     def key_id(self) -> str:
-        """The name of the Secret that it is bound to; something that cannot be such a name if there is none."""
-        until = f" until {self.expires_at.strftime(_TIME)}" if self.expires_at else ""
+        """The name of the Secret that the token is bound to; if there is none, a text that cannot be such a name."""
+        until = f" until {format_time(self.expires_at)}" if self.expires_at else ""
         return self.secret or f"serviceaccount {self.namespace}/{self.account}, token {self.digest}{until}"
 
 
@@ -76,50 +86,54 @@ class Kubeconfig:
         text = values.get(FIELD) or ""
         try:
             self._content = parse_yaml(text)
-            names = [one["name"] for one in self._content["contexts"]]
+            names = [item["name"] for item in self._content["contexts"]]
             context = _named(self._content, "context", self._content.get("current-context") or names[0])
             self._cluster = _named(self._content, "cluster", context["cluster"])
             self._user = _named(self._content, "user", context["user"])
             token = self._user.get("token")
-        except Exception:  # whatever malformed text makes YAML trip over; what it says may quote it
+        except Exception:  # malformed YAML; the text of the exception may quote it
             raise IssuerError("invalid", f"{FIELD} is not a kubeconfig with a context, a cluster and a user") from None
         if "certificate-authority" in self._cluster:
-            raise IssuerError("invalid", f"{FIELD} names a file for certificate-authority; it has to hold the certificates themselves")
+            raise IssuerError(
+                "invalid", f"{FIELD} names a file as certificate-authority. Use certificate-authority-data instead"
+            )
         self.token = Token(token if isinstance(token, str) else "")
         self._is_json = text.lstrip().startswith("{")
 
     def connection(self) -> dict[str, t.Any]:
-        """A kubeconfig of nothing but the cluster and the token: what else a user may have, such as programs to run, is left out."""
+        """Return a kubeconfig with only the cluster and the token, without other settings such as programs to run."""
         return {
-            "current-context": "it", "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
-            "clusters": [{"name": "it", "cluster": self._cluster}], "users": [{"name": "it", "user": {"token": self._user["token"]}}],
+            "current-context": "it",
+            "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
+            "clusters": [{"name": "it", "cluster": self._cluster}],
+            "users": [{"name": "it", "user": {"token": self._user["token"]}}],
         }
 
     def with_token(self, token: str) -> str:
-        """The same with another token."""
+        """Return the kubeconfig with another token."""
         self._user["token"] = token
         if self._is_json:
             return json.dumps(self._content)
         import yaml
-        return t.cast(str, yaml.safe_dump(self._content, sort_keys=False))
+        return yaml.safe_dump(self._content, sort_keys=False)
 
 
 def _named(content: Mapping[str, t.Any], section: str, name: str) -> dict[str, t.Any]:
-    found = next(one for one in content[f"{section}s"] if one["name"] == name)[section]
+    found = next(item for item in content[f"{section}s"] if item["name"] == name)[section]
     if not isinstance(found, dict):
         raise TypeError
     return found
 
 
 class Kubernetes(Issuer):
-    """The tokens of one ServiceAccount.
+    """The tokens of item ServiceAccount.
 
-    Options: ``namespace`` and ``service_account`` are what the token's own have to be, where they are given. ``expiration`` is how
-    long a token lasts, in seconds; the API server may shorten it. ``sign_in`` is ``rotating``, with the token that the credential
-    holds, or ``given``, with ``kubeconfig`` (as content or path) of somebody else.
+    Options: ``namespace`` and ``service_account`` are the expected ones of the token. ``expiration`` is the lifetime
+    of a token in seconds; the API server may shorten it. ``sign_in`` is ``rotating``, with the token in the
+    credential, or ``given``, with ``kubeconfig`` (as content or path) of another account.
     """
 
-    drivers = ("harvester",)
+    drivers = ISSUERS["kubernetes"].drivers
     fields = (FIELD,)
     disables = False
 
@@ -128,19 +142,19 @@ class Kubernetes(Issuer):
         given = {name for name, value in options.items() if value is not None}
         unknown = sorted(set(options).difference(OPTIONS))
         if unknown:
-            raise IssuerError("invalid", f"unknown option {', '.join(unknown)}; there are {', '.join(OPTIONS)}")
+            raise IssuerError("invalid", f"unknown option {', '.join(unknown)}; allowed are {', '.join(OPTIONS)}")
         self._sign_in = options.get("sign_in") or "rotating"
         if self._sign_in not in ("rotating", "given"):
-            raise IssuerError("invalid", "sign_in has to be rotating or given")
+            raise IssuerError("invalid", "sign_in must be rotating or given")
         if (self._sign_in == "given") != ("kubeconfig" in given):
-            raise IssuerError("invalid", "kubeconfig and sign_in: given belong together")
+            raise IssuerError("invalid", "kubeconfig and sign_in: given require each other")
         expiration = options.get("expiration")
         try:
             self._expiration = EXPIRATION if expiration is None else int(expiration)
         except (TypeError, ValueError):
             self._expiration = 0
         if self._expiration < SHORTEST:
-            raise IssuerError("invalid", f"expiration has to be a number of seconds, {SHORTEST} at least")
+            raise IssuerError("invalid", f"expiration must be a number of seconds, at least {SHORTEST}")
 
     def key_id(self, values: Values) -> str:
         return Kubeconfig(values).token.key_id
@@ -150,14 +164,24 @@ class Kubernetes(Issuer):
         client = self._client(by)
         with _translated():
             found = list(client.list_objects(_secrets(token), labelSelector=f"{ROTATION_KEY_LABEL}={_label(token)}"))
-        keys = [Key(one["metadata"]["name"], created_at=_time(one["metadata"]["creationTimestamp"])) for one in found]
-        return keys + ([] if any(one.id == token.key_id for one in keys) else [Key(token.key_id, created_at=token.issued_at)])
+        keys = [
+            Key(item["metadata"]["name"], created_at=parse_time(item["metadata"]["creationTimestamp"]))
+            for item in found
+        ]
+        return keys + (
+            [] if any(item.id == token.key_id for item in keys) else [Key(token.key_id, created_at=token.issued_at)]
+        )
 
     def issue(self, by: Values) -> dict[str, str]:
         kubeconfig = Kubeconfig(by)
         token = self._token(by)
         name = f"{token.account}-ranchhand-{secrets.token_hex(3)[:5]}"
-        body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "labels": {ROTATION_KEY_LABEL: _label(token)}}, "type": "Opaque"}
+        body = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": name, "labels": {ROTATION_KEY_LABEL: _label(token)}},
+            "type": "Opaque",
+        }
         client = self._client(by)
         with _translated():
             try:
@@ -166,13 +190,22 @@ class Kubernetes(Issuer):
                 if error.reason != "AlreadyExists":  # the reply to the first attempt was lost
                     raise
                 secret = client.get(_secrets(token, name))
-            answer = client.post(f"/api/v1/namespaces/{name_in_path(token.namespace)}/serviceaccounts/{name_in_path(token.account)}/token", {
-                "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
-                "spec": {
-                    "expirationSeconds": self._expiration,
-                    "boundObjectRef": {"apiVersion": "v1", "kind": "Secret", "name": name, "uid": secret["metadata"]["uid"]},
+            answer = client.post(
+                f"/api/v1/namespaces/{name_in_path(token.namespace)}/serviceaccounts/{name_in_path(token.account)}/token",
+                {
+                    "apiVersion": "authentication.k8s.io/v1",
+                    "kind": "TokenRequest",
+                    "spec": {
+                        "expirationSeconds": self._expiration,
+                        "boundObjectRef": {
+                            "apiVersion": "v1",
+                            "kind": "Secret",
+                            "name": name,
+                            "uid": secret["metadata"]["uid"],
+                        },
+                    },
                 },
-            })
+            )
             return {FIELD: kubeconfig.with_token(answer["status"]["token"])}
 
     def verify(self, values: Values, by: Values) -> None:
@@ -184,22 +217,27 @@ class Kubernetes(Issuer):
             except ApiError as error:
                 if error.status != 404:
                     raise
-                # Before Kubernetes 1.28 it does not tell who signed in, but that the token is what it says of itself.
+                # Before Kubernetes 1.28 the API server does not report the user, but accepts the token only if its
+                # claims are true.
                 if not client.post(_WHAT, {"spec": {"namespace": "default"}})["status"]["resourceRules"]:
                     raise
                 found = kubeconfig.token.username
         expected = self._token(by).username
         if found != expected:
-            raise IssuerError("invalid", f"the token is of {found}, not of {expected}")
+            raise IssuerError("invalid", f"the token belongs to {found}, not to {expected}")
 
     def delete(self, key_id: str, by: Values) -> None:
         token = self._token(by)
         unbound, _until, end = key_id.partition(" until ")
-        if end and _time(end) < datetime.datetime.now(datetime.timezone.utc):
+        if end and parse_time(end) < now():
             return
         if " " in unbound:
-            raise IssuerError("unsupported", f"{key_id} is bound to no Secret, so it cannot be revoked alone: let it expire, or delete and "
-                                             "make again the ServiceAccount, which revokes all its tokens")
+            raise IssuerError(
+                "unsupported",
+                f"{key_id} is not bound to a Secret, so this token cannot be revoked alone. Wait until it expires, "
+                "or delete and "
+                "recreate the ServiceAccount, which revokes all its tokens",
+            )
         path = _secrets(token, key_id)
         client = self._client(by)
         with _translated():
@@ -207,8 +245,11 @@ class Kubernetes(Issuer):
                 secret = client.get(path)
                 metadata = secret["metadata"]
                 if secret.get("data") and secret.get("type") != _LEGACY_TYPE:
-                    raise IssuerError("unsupported", f"Secret {key_id} in namespace {token.namespace} holds data of its own, so it is not deleted; "
-                                                     "delete it when nothing else needs it, which revokes the token")
+                    raise IssuerError(
+                        "unsupported",
+                        f"Secret {key_id} in namespace {token.namespace} contains data, so it is not deleted. "
+                        "Delete it when nothing else needs it, which revokes the token",
+                    )
                 client.delete(path, metadata["uid"], metadata["resourceVersion"])
             except ApiError as error:
                 if error.status != 404:
@@ -221,7 +262,11 @@ class Kubernetes(Issuer):
         token = Kubeconfig(by).token
         for option, found in (("namespace", token.namespace), ("service_account", token.account)):
             if self.options.get(option) not in (None, found):
-                raise IssuerError("invalid", f"the token is of ServiceAccount {token.namespace}/{token.account}, not of the {option} {self.options[option]}")
+                raise IssuerError(
+                    "invalid",
+                    f"the token belongs to ServiceAccount {token.namespace}/{token.account}, not to the {option} "
+                    f"{self.options[option]}",
+                )
         return token
 
     def _client(self, by: Values) -> KubernetesClient:
@@ -230,7 +275,7 @@ class Kubernetes(Issuer):
 
 @contextlib.contextmanager
 def _translated() -> t.Iterator[None]:
-    """What goes wrong at the cluster, as the contract has it."""
+    """Turn errors of the cluster into errors of the contract."""
     try:
         yield
     except RanchhandError as error:
@@ -241,20 +286,23 @@ def _translated() -> t.Iterator[None]:
 
 
 def _connect(kubeconfig: t.Any) -> KubernetesClient:
-    # Nothing of K8S_AUTH_*: that is the cluster of Rancher.
+    # The environment is not used, because it selects the cluster of Rancher.
     with _translated():
-        return KubernetesClient({**dict.fromkeys(CONNECTION.options), "kubeconfig": kubeconfig}, patience=CALL_TIMEOUT - 1)
+        return KubernetesClient(
+            {**dict.fromkeys(CONNECTION.options), "kubeconfig": kubeconfig, "use_environment": False},
+            patience=CALL_TIMEOUT - 1,
+        )
 
 
 def _label(token: Token) -> str:
     if len(token.account) > 63:
-        raise IssuerError("unsupported", f"the name of ServiceAccount {token.namespace}/{token.account} is longer than the 63 characters of a label")
+        raise IssuerError(
+            "unsupported",
+            f"the name of ServiceAccount {token.namespace}/{token.account} is longer than the 63 characters of a label",
+        )
     return token.account
 
 
 def _secrets(token: Token, name: str | None = None) -> str:
     return f"/api/v1/namespaces/{name_in_path(token.namespace)}/secrets" + (f"/{name_in_path(name)}" if name else "")
 
-
-def _time(text: str) -> datetime.datetime:
-    return datetime.datetime.strptime(text, _TIME).replace(tzinfo=datetime.timezone.utc)

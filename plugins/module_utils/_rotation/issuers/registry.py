@@ -2,10 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""The options of cloud_credential_rotation and cloud_credential_rotation_info, and what they ask for.
-
-PRIVATE to the collection.
-"""
+"""The registry of issuers: which issuer is for which drivers, which fields it replaces, and where its class is."""
 
 from __future__ import annotations
 
@@ -13,44 +10,77 @@ import importlib
 import re
 import typing as t
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from ..._common.errors import RanchhandError
+from ..._common.times import Time
 from ..._rancher.cloud_credential import CloudCredential
 from ...issuer import Issuer
-from ..._common.times import Time
-from ..store import decoded_values
+from ..store import decode_values
 
-ISSUERS = {"aws": ("aws", "Aws"), "kubernetes": ("kubernetes", "Kubernetes"), "openstack": ("openstack", "OpenStack"), "supplied": ("supplied", "Supplied")}
-FULL_ISSUER_NAME = re.compile(r"[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*")
+
+@dataclass(frozen=True)
+class IssuerEntry:
+    """An issuer of this collection. A driver has at most one; ``fields`` are empty if they depend on the options."""
+
+    module: str
+    class_name: str
+    drivers: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
+
+
+ISSUERS: Mapping[str, IssuerEntry] = {
+    "aws": IssuerEntry("aws", "Aws", ("amazonec2", "s3"), ("accessKey", "secretKey")),
+    "kubernetes": IssuerEntry("kubernetes", "Kubernetes", ("harvester",), ("kubeconfigContent",)),
+    "openstack": IssuerEntry("openstack", "OpenStack", ("openstack",), ("password",)),
+    "supplied": IssuerEntry("supplied", "Supplied"),
+}
+_FULL_NAME = re.compile(r"[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*")
+
+
+def is_issuer_name(name: str) -> bool:
+    """Whether a name is that of an issuer here, or can be that of one in another collection."""
+    return name in ISSUERS or _FULL_NAME.fullmatch(name) is not None
 
 
 def load_issuer(name: str, options: Mapping[str, t.Any]) -> Issuer:
-    """An issuer by its name, ours or another collection's. Raises RanchhandError."""
-    if name in ISSUERS:
-        module, title = ISSUERS[name]
-        return getattr(importlib.import_module(f"{__package__}.{module}"), title)(options)
-    namespace, collection, short = name.split(".")
-    path = f"ansible_collections.{namespace}.{collection}.plugins.plugin_utils.{short}"
+    """Create an issuer of this collection or of another one. Raises RanchhandError or IssuerError."""
+    entry = ISSUERS.get(name)
+    if entry:
+        path, class_name = f"{__package__}.{entry.module}", entry.class_name
+    else:
+        namespace, collection, short = name.split(".")
+        path, class_name = f"ansible_collections.{namespace}.{collection}.plugins.plugin_utils.{short}", "Issuer"
     try:
-        title = importlib.import_module(path).Issuer
+        issuer_class: type[Issuer] = getattr(importlib.import_module(path), class_name)
     except (ImportError, AttributeError) as error:
-        raise RanchhandError("invalid", f"the issuer {name} cannot be loaded: there is no class Issuer in {path} ({type(error).__name__})") from None
-    return title(options)
+        if entry:
+            raise
+        raise RanchhandError(
+            "invalid",
+            (
+                f"cannot load the issuer {name}: {path} has no class {class_name} ({type(error).__name__}). Install "
+                "the collection that contains it."
+            ),
+        ) from None
+    return issuer_class(options)
 
 
-ISSUER_BY_DRIVER = {"amazonec2": "aws", "s3": "aws", "harvester": "kubernetes", "openstack": "openstack"}
+def default_issuer(driver: str | None) -> str | None:
+    """Return the name of the issuer for a driver; None if only the playbook can supply its keys."""
+    return next((name for name, entry in ISSUERS.items() if driver in entry.drivers), None)
 
 
 def issuer_for(driver: str | None) -> Issuer | None:
-    """The issuer that a driver's keys come from, as it is without options; None where only the playbook has them."""
-    name = ISSUER_BY_DRIVER.get(driver or "")
+    """Create the issuer for a driver, without options; None if only the playbook can supply its keys."""
+    name = default_issuer(driver)
     return load_issuer(name, {}) if name else None
 
 
 def key_created_at(issuer: Issuer, credential: CloudCredential) -> Time | None:
-    """When the key in use was made, as its cloud says; None where it does not. Raises IssuerError."""
+    """Return when the provider created the key of a credential; None if it does not report this. Raises IssuerError."""
     if not issuer.lists:
         return None
-    values = decoded_values(credential)
-    mine = issuer.key_id(values)
-    return next((key.created_at for key in issuer.keys(values) if key.id == mine), None)
+    values = decode_values(credential)
+    key_id = issuer.key_id(values)
+    return next((key.created_at for key in issuer.keys(values) if key.id == key_id), None)

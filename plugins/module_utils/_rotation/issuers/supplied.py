@@ -2,9 +2,9 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""New values that the playbook supplies.
+"""The issuer of new values that the playbook supplies.
 
-PRIVATE to the collection.
+The playbook creates and verifies the new value, and removes the old key at the provider.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import typing as t
 
 from ...issuer import Issuer, IssuerError, Values
 
+# Fields of drivers that identify a key and are not secret.
+PUBLIC_FIELDS = ("accessKey", "accessKeyId", "clientId", "username")
+
 
 class Supplied(Issuer):
-    """The playbook gets the new value, sees that it works, and removes the old key at its cloud.
-
-    Options: ``values``, the new fields, and ``public``, the names of those that are no secret, which make up the key's id.
-    """
+    """Options: ``values``, the new fields, and ``public``, the names of the fields that are the key's id."""
 
     lists = False
     disables = False
@@ -32,11 +32,11 @@ class Supplied(Issuer):
 
     def issue(self, by: Values) -> dict[str, str]:
         if not self.options["values"]:
-            raise IssuerError("invalid", "the new value has to be given in config and secrets")
+            raise IssuerError("invalid", "the new value is missing; set config and secrets")
         return dict(self.options["values"])
 
     def verify(self, values: Values, by: Values) -> None:
-        """rotate_verify_tasks do."""
+        """Verified by the tasks in rotate_verify_tasks."""
 
     def delete(self, key_id: str, by: Values) -> None:
-        """Whoever supplied the value says that it is done (old_key_removed)."""
+        """Deleted by the user, who confirms it with old_key_removed."""

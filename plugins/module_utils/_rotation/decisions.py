@@ -1,0 +1,299 @@
+# Copyright (c) 2026 ranchhand contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""What a rotation does next: one table of phase, requested state and what the credentials contain. Pure.
+
+The run, check mode and the status of a rotation all use this table, so check mode and status cannot predict anything
+else than what a run does.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, replace
+
+from .._common.errors import ErrorCode
+from .._common.problems import Problem
+from .record import (
+    ABORTING,
+    DELETING,
+    DISABLED,
+    DISABLING,
+    GRACE,
+    IDLE,
+    ISSUED,
+    MIXED,
+    NEW,
+    OLD,
+    OTHER,
+    PREPARING,
+    ROLLING_BACK,
+    CredentialSnapshot,
+    RotationRecord,
+)
+
+ROTATED, RETIRED, ROLLED_BACK, ABORTED = STATES = ("rotated", "retired", "rolled_back", "aborted")
+
+# What all credentials of a rotation contain together: OLD and NEW (each contains this key), MIXED and OTHER (at least
+# one does), and:
+BOTH = "both"              # some contain the old key, some the new one
+RESTORED = "restored"      # idle, and at least one contains a retired key
+CURRENT = "current"        # idle, and none contains a retired key
+MISSING = "missing"        # at least one was deleted
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Run a step, or stop: with an error if there is a code, else without a change.
+
+    ``step`` is the method of RotationProtocol, ``label`` its description, ``phases`` are those that follow if nothing
+    fails. With ``gated`` the step runs only if the gates are open. ``message`` is the template of the error or the
+    reason to wait.
+    """
+
+    step: str = ""
+    label: str = ""
+    phases: tuple[str, ...] = ()
+    gated: bool = False
+    code: ErrorCode | None = None
+    message: str = ""
+
+
+# Steps
+START = Decision("_start", "rotate", (PREPARING, ISSUED, GRACE))
+RESTORE = Decision("_restore_current_key", "write the current key again", (IDLE,))
+ISSUE = Decision("_issue_and_cut_over", "issue", (ISSUED, GRACE))
+CUT_OVER = Decision("_cut_over", "cut over", (GRACE,))
+REWRITE = Decision("_rewrite_new_key", "write the new key again")
+RETIRE = Decision("_retire", "disable the old key", (DISABLING, DISABLED), gated=True)
+DISABLE = Decision("_retire", "disable the old key", (DISABLED,))
+DELETE = Decision("_retire", "delete the old key", (DELETING, IDLE), gated=True)
+FINISH = Decision("_retire", "delete the old key", (IDLE,))
+ROLL_BACK = Decision("_roll_back", "roll back", (ROLLING_BACK, IDLE))
+END_BACK = Decision("_roll_back", "finish rolling back", (IDLE,))
+ABORT = Decision("_abort", "abort", (ABORTING, IDLE))
+END_ABORT = Decision("_abort", "finish aborting", (IDLE,))
+
+# No step
+NOTHING = Decision()
+ROTATE_1ST = Decision(message="state: rotated, to finish the rotation")
+RETIRE_1ST = Decision(message="state: retired, to retire the old key")
+PAUSED = Decision(message="the cutover, with pause_before_cutover: false")
+
+# Errors
+GONE = Decision(
+    code="gone",
+    message=(
+        "{missing} was deleted or recreated after its rotation began. The values of its keys are kept in the Secrets "
+        "whose names begin with {record}."
+    ),
+)
+FOREIGN = Decision(
+    code="drift",
+    message=(
+        "{other} was changed by another client while its rotation was in phase {phase}: the new value is neither the "
+        "old key ({old}) nor "
+        "the new key ({new}) of the rotation. Nothing was changed. Write one of these keys to it, or delete the "
+        "record {record} to accept the value."
+    ),
+)
+TORN = Decision(
+    code="drift",
+    message=(
+        "{mixed} contains a mix of the old key and the new one, as after a form that was opened before the cutover "
+        "was saved. "
+        "Set repair: true with state: rotated to write the new key again."
+    ),
+)
+PUT_BACK = Decision(code="drift", message=(
+    "{names} contains the old key {old} again: another client or a restored backup wrote it. "
+    "state: rolled_back accepts that; repair: true with state: rotated writes the new key again."))
+MAYBE_OFF = Decision(
+    code="drift",
+    message=(
+        "{names} contains the old key {old} again, which may be disabled. Run state: retired to write the new key "
+        "again, then roll back."
+    ),
+)
+NOT_CUT = Decision(
+    code="not_cut_over", message="{names} does not use the new key yet. Use state: aborted to end the rotation."
+)
+IN_USE = Decision(
+    code="too_late", message="{names} uses the new key {new} already. Use state: rolled_back to return to the old key."
+)
+TOO_LATE = Decision(
+    code="too_late",
+    message="the old key {old} of {names} is being deleted, so it cannot be restored. Start another rotation.",
+)
+UNFINISHED = Decision(code="unfinished", message=(
+    "{names} is still being rotated (phase {phase}), so rotation_id {requested} cannot begin. "
+    "state: retired finishes the rotation in progress, at once with grace: 0s and soak: 0s."))
+
+
+# Problems that the status reports, where a run repairs them by itself
+OLD_AGAIN = Decision(
+    code="drift",
+    message=(
+        "{names} contains the old key {old} again: another client or a restored backup wrote it. Run state: retired "
+        "to write the new key again."
+    ),
+)
+RETIRED_KEY = Decision(
+    code="drift",
+    message=(
+        "{names} contains a retired key, as after a restore from a backup. Run state: retired to write the key "
+        "{current} again."
+    ),
+)
+
+
+class Row(t.NamedTuple):
+    """The decisions for some phases and contents, by requested state, and the problem that the status reports."""
+
+    phases: tuple[str, ...]
+    contents: tuple[str, ...]
+    rotated: Decision
+    retired: Decision
+    rolled_back: Decision
+    aborted: Decision
+    problem: Decision = NOTHING
+
+
+_ALL = (PREPARING, ISSUED, GRACE, DISABLING, DISABLED, DELETING, ROLLING_BACK, ABORTING)
+
+# fmt: off
+TABLE = (
+    #    phase               credentials contain  rotated     retired     rolled_back  aborted     problem
+    Row((IDLE, *_ALL),       (MISSING,),          GONE,       GONE,       GONE,       GONE),
+    Row((IDLE,),             (CURRENT,),          START,      NOTHING,    NOTHING,    NOTHING),
+    Row((IDLE,),             (RESTORED,),         RESTORE,    RESTORE,    NOTHING,    NOTHING,    RETIRED_KEY),
+    Row(_ALL,                (OTHER,),            FOREIGN,    FOREIGN,    FOREIGN,    FOREIGN,    FOREIGN),
+    Row(_ALL,                (MIXED,),            TORN,       TORN,       TORN,       TORN,       TORN),
+    Row((PREPARING,),        (OLD,),              ISSUE,      ROTATE_1ST, NOT_CUT,    ABORT),
+    Row((PREPARING,),        (BOTH, NEW),         ISSUE,      ROTATE_1ST, ROLL_BACK,  IN_USE),
+    Row((ISSUED,),           (OLD,),              CUT_OVER,   ROTATE_1ST, NOT_CUT,    ABORT),
+    Row((ISSUED,),           (BOTH, NEW),         CUT_OVER,   ROTATE_1ST, ROLL_BACK,  IN_USE),
+    Row((GRACE,),            (OLD, BOTH),         PUT_BACK,   PUT_BACK,   ROLL_BACK,  IN_USE,     PUT_BACK),
+    Row((GRACE,),            (NEW,),              RETIRE_1ST, RETIRE,     ROLL_BACK,  IN_USE),
+    Row((DISABLING,),        (OLD, BOTH),         REWRITE,    REWRITE,    MAYBE_OFF,  IN_USE,     OLD_AGAIN),
+    Row((DISABLING,),        (NEW,),              RETIRE_1ST, DISABLE,    ROLL_BACK,  IN_USE),
+    Row((DISABLED,),         (OLD, BOTH),         REWRITE,    REWRITE,    MAYBE_OFF,  IN_USE,     OLD_AGAIN),
+    Row((DISABLED,),         (NEW,),              RETIRE_1ST, DELETE,     ROLL_BACK,  IN_USE),
+    Row((DELETING,),         (OLD, BOTH),         REWRITE,    REWRITE,    TOO_LATE,   IN_USE,     OLD_AGAIN),
+    Row((DELETING,),         (NEW,),              RETIRE_1ST, FINISH,     TOO_LATE,   IN_USE),
+    Row((ROLLING_BACK,),     (OLD, BOTH, NEW),    END_BACK,   END_BACK,   END_BACK,   IN_USE),
+    Row((ABORTING,),         (OLD,),              END_ABORT,  END_ABORT,  NOT_CUT,    END_ABORT),
+    Row((ABORTING,),         (BOTH, NEW),         END_ABORT,  END_ABORT,  END_ABORT,  IN_USE),
+)
+# fmt: on
+_ROWS = {(phase, content): row for row in TABLE for phase in row.phases for content in row.contents}
+_USUAL_CONTENT = {IDLE: CURRENT, GRACE: NEW, DISABLING: NEW, DISABLED: NEW, DELETING: NEW}
+
+
+@dataclass(frozen=True)
+class RotationRequest:
+    """What a run is asked to do."""
+
+    state: str
+    token: str                        # identifies the run
+    rotation_id: str | None = None
+    reason: str | None = None
+    grace: int | None = None          # seconds; None: the time that the rotation was started with
+    soak: int | None = None
+    drain: int = 60
+    verify_timeout: int = 120
+    rollback: bool = True             # on_verify_failure
+    delete_orphans: bool = True       # orphan_policy
+    pause: bool = False               # before the cutover
+    repair: bool = False
+    due: bool = False                 # by max_age
+    default_grace: int = 86400
+    default_soak: int = 604800
+
+
+def classify(record: RotationRecord, credentials: t.Sequence[CredentialSnapshot | None]) -> str:
+    """Return what the credentials of a rotation contain; they have the order of the record's members."""
+    found = [credential for credential in credentials if credential is not None]
+    same = [credential.uid == uid for credential, (_name, uid) in zip(found, record.members)]
+    if len(found) < len(record.members) or record.phase != IDLE and not all(same):
+        return MISSING
+    if record.phase == IDLE:
+        return RESTORED if record.is_restored(found) else CURRENT
+    keys = {record.key_in(credential) for credential in found}
+    for key in (OTHER, MIXED):
+        if key in keys:
+            return key
+    return BOTH if len(keys) > 1 else keys.pop()
+
+
+def decide(request: RotationRequest, record: RotationRecord, content: str, disables: bool) -> Decision:
+    """Look the decision up, and apply the options of the request.
+
+    Args: ``disables`` is whether the issuer can disable a key.
+    """
+    repair = request.repair and request.state == ROTATED
+    if content == MIXED and repair:
+        content = BOTH
+    decision: Decision = getattr(_ROWS[record.phase, content], request.state)
+    if decision is START and not _is_due(request, record):
+        return NOTHING
+    if decision is PUT_BACK and repair:
+        decision = REWRITE
+    if decision is RETIRE_1ST and request.rotation_id not in (None, record.rotation_id):
+        return UNFINISHED
+    if decision is RETIRE and not disables:
+        return DELETE
+    if decision is REWRITE:
+        return replace(decision, phases=(record.phase,))
+    if request.pause and decision in (START, ISSUE):
+        return replace(decision, phases=decision.phases[:-1])
+    if request.pause and decision is CUT_OVER and content == OLD:
+        return replace(decision, phases=()) if record.owner else PAUSED
+    return decision
+
+
+def _is_due(request: RotationRequest, record: RotationRecord) -> bool:
+    if request.rotation_id is not None:
+        return request.rotation_id != record.rotation_id
+    return request.due
+
+
+def explain(
+    decision: Decision,
+    request: RotationRequest | None,
+    record: RotationRecord,
+    credentials: t.Sequence[CredentialSnapshot | None],
+) -> str:
+    """Fill in the message of a decision."""
+    found = [credential for credential in credentials if credential is not None]
+    known = {(credential.id, credential.uid) for credential in found}
+    keys = {credential.id: record.key_in(credential) for credential in found}
+    return decision.message.format(
+        names=record.names,
+        record=record.name,
+        phase=record.phase,
+        requested=str(request and request.rotation_id)[:60],
+        current=record.current.key if record.current else "unknown",
+        old=record.old.key if record.old else "unknown",
+        new=record.new.key if record.new else "not issued yet",
+        missing=", ".join(name for name, uid in record.members if (name, uid) not in known),
+        other=", ".join(name for name, key in keys.items() if key == OTHER),
+        mixed=", ".join(name for name, key in keys.items() if key == MIXED),
+    )
+
+
+def next_step(phase: str, content: str | None = None) -> str:
+    """Describe what comes next for a rotation; without ``content``, if nothing interferes."""
+    contents = [content, _USUAL_CONTENT.get(phase, OLD)]
+    rows = [_ROWS[phase, each] for each in contents if each is not None]
+    return next(decision.label for row in rows for decision in (row.rotated, row.retired) if decision.label)
+
+
+def find_problem(record: RotationRecord, credential: CredentialSnapshot) -> Problem | None:
+    """Return the problem of a credential of a rotation; None if there is none."""
+    own = replace(record, members=((credential.id, credential.uid),))
+    problem = _ROWS[record.phase, classify(own, (credential,))].problem
+    if problem.code is None:
+        return None
+    return Problem("restored" if problem is RETIRED_KEY else "drift", explain(problem, None, own, (credential,)))
