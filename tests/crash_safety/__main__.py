@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""All of the proof that rotations survive: run, count, and write docs/rotation-proof.md. Exit code 1 if anything was violated.
+"""Run the whole proof that rotations survive, and write docs/rotation-proof.md. Exit code 1 after a violation.
 
     python -m crash_safety [PART ...]
 
@@ -65,7 +65,12 @@ def _played(bench, name, what, play, cases, threads):
     begun = time.monotonic()
     cases = list(cases(bench))
     violations = bench.all(play, cases, threads)
-    print(f"{name}: {len(cases)} cases, {len(violations)} violations, {time.monotonic() - begun:.0f} s", *violations, sep="\n  ", flush=True)
+    print(
+        f"{name}: {len(cases)} cases, {len(violations)} violations, {time.monotonic() - begun:.0f} s",
+        *violations,
+        sep="\n  ",
+        flush=True,
+    )
     return Done(name, what, len(cases), violations, time.monotonic() - begun)
 
 
@@ -76,7 +81,11 @@ def _histories():
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "2", "-c", ROOT / "tests" / "pytest.ini",
          ROOT / "tests" / "unit" / "test_rotation.py"], env={**os.environ, "RANCHHAND_HISTORIES": str(HISTORIES)},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    wrong = [line for line in done.stdout.splitlines() if line.startswith(("E  ", "FAILED", "ERROR"))] if done.returncode else []
+    wrong = (
+        [line for line in done.stdout.splitlines() if line.startswith(("E  ", "FAILED", "ERROR"))]
+        if done.returncode
+        else []
+    )
     print(f"histories: exit code {done.returncode}, {time.monotonic() - begun:.0f} s", *wrong, sep="\n  ", flush=True)
     what = f"{HISTORIES} random interleavings of each combination of runs, in memory"
     return Done("histories", what, 10 * HISTORIES, wrong, time.monotonic() - begun)
@@ -98,8 +107,8 @@ def main():
         done.append(_histories())
     for name in sorted(counts):
         print(f"{counts[name]:7d} {name}")
-    violations = sum(len(one.violations) for one in done)
-    print(f"{violations} violations in {sum(one.seconds for one in done):.0f} s")
+    violations = sum(len(item.violations) for item in done)
+    print(f"{violations} violations in {sum(item.seconds for item in done):.0f} s")
     if not wanted:
         _write(done, counts)
     sys.exit(1 if violations else 0)
@@ -108,8 +117,14 @@ def main():
 def _write(done, counts):
     version = re.search(r"k8s\.io/kubernetes (v\S+)", MODULE.read_text(encoding="utf-8"), re.M).group(1)
     # of one bench; the other one is the part about delays
-    pause = sum(one.seconds for one in done if one.name not in ("delays", "histories")) / counts["rounds of the reader"] * 1000
-    rows = "\n".join(f"| {one.name} | {one.what} | {one.cases} | {len(one.violations)} | {one.seconds:.0f} s |" for one in done)
+    pause = (
+        sum(item.seconds for item in done if item.name not in ("delays", "histories"))
+        / counts["rounds of the reader"]
+        * 1000
+    )
+    rows = "\n".join(
+        f"| {item.name} | {item.what} | {item.cases} | {len(item.violations)} | {item.seconds:.0f} s |" for item in done
+    )
     figures = "\n".join(f"| {name} | {counts[name]} |" for name in sorted(counts))
     DOCUMENT.write_text(f"""\
 # How rotations are tested

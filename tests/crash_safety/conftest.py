@@ -12,8 +12,8 @@ from .bench import Bench
 
 @pytest.fixture(scope="session")
 def bench():
-    with Bench() as worlds:
-        yield worlds
+    with Bench() as bench:
+        yield bench
 
 
 @pytest.fixture

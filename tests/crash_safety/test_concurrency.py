@@ -36,7 +36,15 @@ def test_an_edit_in_between(play):
 
 
 def test_who_wakes_up_after_another_has_taken_over_does_no_harm(bench, play):
-    play(plays.stopped, [case for name in ("rotate", "delete", "roll back") for case in list(plays.stops(name, plays.calls_of(bench, name)))[3::5]], threads=8)
+    play(
+        plays.stopped,
+        [
+            case
+            for name in ("rotate", "delete", "roll back")
+            for case in list(plays.stops(name, plays.calls_of(bench, name)))[3::5]
+        ],
+        threads=8,
+    )
 
 
 @pytest.mark.slow
@@ -46,13 +54,21 @@ def test_kube_apiserver_dies(play):
 
 def _playbook(subject, folder, name, state, **options):
     path = folder / f"{name}.yml"
-    path.write_text(yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": [{ROTATION: subject.given(state, **options)}]}]))
+    path.write_text(
+        yaml.safe_dump(
+            [{"hosts": "localhost", "gather_facts": False, "tasks": [{ROTATION: subject.given(state, **options)}]}]
+        )
+    )
     return [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "localhost,", "-c", "local", str(path)]
 
 
 def _kill_everything(process):
     """As systemd ends a service: no process is left."""
-    while pids := [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/cmdline") if process.args[-1].encode() in _read(path)]:
+    while pids := [
+        int(path.parent.name)
+        for path in Path("/proc").glob("[0-9]*/cmdline")
+        if process.args[-1].encode() in _read(path)
+    ]:
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -68,7 +84,7 @@ def _read(path):
 
 
 def _kill_group(process):
-    """As ansible-runner ends a job. Since ansible-core 2.19 a worker has a process group of its own, and goes on."""
+    """As ansible-runner ends a job. Since ansible-core 2.19 a worker has a process group of its own, and continues."""
     os.killpg(process.pid, signal.SIGKILL)
 
 
@@ -78,8 +94,14 @@ def test_ansible_playbook_killed_at_random_times(bench, tmp_path, kill):
     with bench.subject() as subject:
         for state, options in (("rotated", {}), ("retired", plays.NOW), ("retired", plays.LATER)):
             before = subject.leases()
-            process = subprocess.Popen(_playbook(subject, tmp_path, state, state, **options), env=bench.cluster.environment(), stdin=subprocess.DEVNULL,
-                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+            process = subprocess.Popen(
+                _playbook(subject, tmp_path, state, state, **options),
+                env=bench.cluster.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
             while subject.leases() == before and process.poll() is None:
                 time.sleep(0.01)
             time.sleep(chance.uniform(0, 0.5))
@@ -88,25 +110,43 @@ def test_ansible_playbook_killed_at_random_times(bench, tmp_path, kill):
             if kill is _kill_group:
                 while (code := subject.run(state, **options).result.get("code")) == "busy":
                     time.sleep(0.1)
-                subject.check(code is None, f"when the worker has ended, {state} says {code}")
+                subject.check(code is None, f"when the worker has ended, {state} returned {code}")
             subject.plain(state, **options)
         subject.check_idle()
 
 
 def test_ansible_playbook_does_what_these_runs_do(bench, tmp_path):
     """The runs of this folder are started without ansible-playbook, which would take ten times as long."""
-    commands = [("rotated", {}), ("retired", plays.NOW), ("retired", plays.LATER), ("rotated", {"rotation_id": "second"}), ("rolled_back", {})]
+    commands = [
+        ("rotated", {}),
+        ("retired", plays.NOW),
+        ("retired", plays.LATER),
+        ("rotated", {"rotation_id": "second"}),
+        ("rolled_back", {}),
+    ]
     with bench.subject() as here, bench.subject() as there:
         here.precious = there.precious = None  # two rotations: what was precious in the first is not in the second
         for state, options in commands:
             here.plain(state, **options)
-            process = subprocess.run(_playbook(there, tmp_path, "one", state, **options), env=bench.cluster.environment(), stdin=subprocess.DEVNULL,
-                                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+            process = subprocess.run(
+                _playbook(there, tmp_path, "one", state, **options),
+                env=bench.cluster.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                check=False,
+            )
             assert process.returncode == 0, process.stdout
         here.check_idle()
         there.check_idle()
-        ours, theirs = ([(one["phase"], one["what"].split()[0]) for one in subject.record["transitions"]] for subject in (here, there))
+        ours, theirs = (
+            [(item["phase"], item["what"].split()[0]) for item in subject.record["transitions"]]
+            for subject in (here, there)
+        )
         assert ours == theirs and len(ours) == 12
-        ours, theirs = ([(action, sorted(parameters), status) for action, parameters, status in bench.cloud.changes(subject.user)]
-                        for subject in (here, there))
+        ours, theirs = (
+            [(action, sorted(parameters), status) for action, parameters, status in bench.cloud.changes(subject.user)]
+            for subject in (here, there)
+        )
         assert ours == theirs and len(ours) == 6

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A run breaks at each call in turn, then the plain command is run again; what is then in the cluster and at the cloud."""
+"""A run breaks at each of its calls, then the plain command is run again: the state of the cluster and the provider."""
 
 from __future__ import annotations
 
@@ -14,13 +14,17 @@ from .runner import WRITES
 
 @pytest.mark.parametrize("name", plays.SCENARIOS)
 def test_crashes(bench, play, name):
-    """SIGKILL in all states of the worlds that the run goes through, and breaks of some other kinds."""
+    """SIGKILL in all states of cluster and provider in a run, and some other kinds of breaks."""
     cases = list(plays.crashes(name, plays.calls_of(bench, name)))
     chosen = [case for case in cases if case[2].kind == "kill" and case[2].moment != "lost"]
     rest = [case for case in cases if case[1] in WRITES and case not in chosen]
     others = sorted({case[2][1:] for case in rest})
     for number in range(3):
-        alike = [case for case in rest if case[2][1:] == others[(3 * list(plays.SCENARIOS).index(name) + number) % len(others)]]
+        alike = [
+            case
+            for case in rest
+            if case[2][1:] == others[(3 * list(plays.SCENARIOS).index(name) + number) % len(others)]
+        ]
         chosen.append(alike[len(alike) * (number + 1) // 4])
     play(plays.crash, chosen)
 

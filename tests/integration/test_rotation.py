@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""cloud_credential_rotation: what a user sees, and what is then in the cluster and at the cloud."""
+"""cloud_credential_rotation: its results, and the state of the cluster and the provider after it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,25 @@ from support.rotations import ROTATION_INFO as INFO
 def test_a_key_is_rotated_and_retired(rotating):
     before = rotating.cluster.stored(rotating.id)
     played = rotating.play(
-        {**rotating.task(), "check_mode": True}, rotating.task(), rotating.task(), rotating.task("retired"), rotating.task("retired", grace="0s"),
-        rotating.task("retired", soak="0s"), rotating.task("retired"), rotating.task(),
+        {**rotating.task(), "check_mode": True},
+        rotating.task(),
+        rotating.task(),
+        rotating.task("retired"),
+        rotating.task("retired", grace="0s"),
+        rotating.task("retired", soak="0s"),
+        rotating.task("retired"),
+        rotating.task(),
     )
     assert not any(result["failed"] for result in played.results), played.output
-    check, rotated, again, waiting, disabled, deleted, idle, last = [result.get("rotation", result) for result in played.results]
+    check, rotated, again, waiting, disabled, deleted, idle, last = [
+        result.get("rotation", result) for result in played.results
+    ]
     assert check["steps"] == ["preparing", "issued", "grace"] and check["action"] == "rotated", played.output
-    assert rotated["action"] == "rotated" and rotated["phase"] == "grace" and rotated["old_key_id"] == rotating.key["accessKey"], rotated
+    assert (
+        rotated["action"] == "rotated"
+        and rotated["phase"] == "grace"
+        and rotated["old_key_id"] == rotating.key["accessKey"]
+    ), rotated
     assert again["action"] == "unchanged" and again["waiting_for"] == ["state: retired, to retire the old key"]
     assert waiting["action"] == "unchanged" and waiting["waiting_for"][0].startswith("grace: ")
     assert disabled["phase"] == "disabled" and disabled["steps"] == ["disabling", "disabled"]
@@ -48,7 +60,9 @@ def _rotated(rotating):
 def test_a_rollback_puts_the_old_key_in_again(rotating):
     new = _rotated(rotating)
     result = rotating.run("rolled_back")["rotation"]
-    assert (result["action"], result["phase"], result["steps"]) == ("rolled_back", "idle", ["rolling_back", "idle"]), result
+    assert (result["action"], result["phase"], result["steps"]) == ("rolled_back", "idle", ["rolling_back", "idle"]), (
+        result
+    )
     assert rotating.live == rotating.key and rotating.keys == {rotating.key["accessKey"]: "Active"}
     assert new != rotating.key and list(rotating.kept().values()) == [rotating.key]
     assert rotating.run("rolled_back")["changed"] is False
@@ -64,7 +78,7 @@ def test_a_rollback_enables_the_old_key_again(rotating):
     assert rotating.live == rotating.key and rotating.works() and len(rotating.keys) == 1
 
 
-def test_no_rollback_once_the_old_key_is_gone(rotating):
+def test_no_rollback_after_the_old_key_was_deleted(rotating):
     new = _rotated(rotating)
     rotating.run("retired", grace="0s")
     rotating.run("retired", soak="0s")
@@ -73,7 +87,7 @@ def test_no_rollback_once_the_old_key_is_gone(rotating):
     assert rotating.live == new
 
 
-def test_a_rotation_is_given_up_before_its_cutover(rotating):
+def test_a_rotation_is_aborted_before_its_cutover(rotating):
     paused = rotating.run(pause_before_cutover=True)["rotation"]
     assert paused["phase"] == "issued" and len(rotating.keys) == 2 and rotating.live == rotating.key
     assert paused["waiting_for"] == ["the cutover, with pause_before_cutover: false"]
@@ -81,7 +95,11 @@ def test_a_rotation_is_given_up_before_its_cutover(rotating):
     assert rotating.run("rolled_back")["code"] == "not_cut_over"
     assert rotating.run("retired")["rotation"]["waiting_for"] == ["state: rotated, to finish the rotation"]
     aborted = rotating.run("aborted")["rotation"]
-    assert aborted["action"] == "aborted" and rotating.keys == {rotating.key["accessKey"]: "Active"} and rotating.live == rotating.key
+    assert (
+        aborted["action"] == "aborted"
+        and rotating.keys == {rotating.key["accessKey"]: "Active"}
+        and rotating.live == rotating.key
+    )
     assert rotating.run("aborted")["changed"] is False
     assert rotating.run(rotation_id="second")["rotation"]["phase"] == "grace"
     assert rotating.run("aborted")["code"] == "too_late"
@@ -93,7 +111,7 @@ def _edit(rotating, **fields):
 
 
 @pytest.mark.parametrize("begun", [{"pause_before_cutover": True}, {}], ids=["before the cutover", "in grace"])
-def test_what_somebody_typed_in_is_never_touched(rotating, begun):
+def test_a_value_of_another_client_is_never_changed(rotating, begun):
     rotating.run(**begun)
     theirs = rotating.aws.create_user(rotating.user + "-theirs")
     _edit(rotating, **theirs)
@@ -104,7 +122,7 @@ def test_what_somebody_typed_in_is_never_touched(rotating, begun):
     assert rotating.live == theirs and rotating.keys == keys
 
 
-def test_other_fields_are_nobodys_business(rotating):
+def test_other_fields_may_be_changed(rotating):
     rotating.run(pause_before_cutover=True)
     _edit(rotating, defaultRegion="us-east-1")
     rotating.run()
@@ -112,7 +130,7 @@ def test_other_fields_are_nobodys_business(rotating):
     assert stored["amazonec2credentialConfig-defaultRegion"] == "us-east-1" and rotating.works()
 
 
-def test_a_form_that_was_opened_before_the_cutover_tears_the_pair(rotating):
+def test_a_form_that_was_opened_before_the_cutover_mixes_the_keys(rotating):
     new = _rotated(rotating)
     _edit(rotating, accessKey=rotating.key["accessKey"])
     result = rotating.run("retired", grace="0s")
@@ -121,13 +139,17 @@ def test_a_form_that_was_opened_before_the_cutover_tears_the_pair(rotating):
     assert repaired["changed"] and rotating.live == new and rotating.run(repair=True)["changed"] is False
 
 
-def test_an_old_key_that_comes_back_in_grace_is_somebodys_decision(rotating):
+def test_an_old_key_that_is_written_again_in_grace_needs_a_decision(rotating):
     new = _rotated(rotating)
     _edit(rotating, **rotating.key)
     assert "state: rolled_back accepts that" in rotating.run("retired", grace="0s")["msg"]
     assert rotating.run(repair=True)["changed"] and rotating.live == new
     _edit(rotating, **rotating.key)
-    assert rotating.run("rolled_back")["rotation"]["phase"] == "idle" and rotating.live == rotating.key and len(rotating.keys) == 1
+    assert (
+        rotating.run("rolled_back")["rotation"]["phase"] == "idle"
+        and rotating.live == rotating.key
+        and len(rotating.keys) == 1
+    )
 
 
 @pytest.mark.parametrize("done", ["disabled", "deleted"])
@@ -138,32 +160,35 @@ def test_a_restored_backup_is_rolled_forward(rotating, done):
         rotating.run("retired", soak="0s")
     _edit(rotating, **rotating.key)
     assert not rotating.works()
-    told = rotating.play({INFO: {"id": rotating.id, "namespace": rotating.namespace}}).result["rotations"][0]
-    assert "again" in told["problem"]
+    status = rotating.play({INFO: {"id": rotating.id, "namespace": rotating.namespace}}).result["rotations"][0]
+    assert [problem["code"] for problem in status["problems"]] == ["drift" if done == "disabled" else "restored"]
+    assert "again" in status["problems"][0]["message"] and status["problems"][0]["level"] == "error"
     result = rotating.run("retired")
     assert result["changed"] and rotating.live == new and rotating.works(), result
     assert rotating.run("retired")["changed"] is False
 
 
-def test_there_is_no_room_for_another_key(rotating):
+def test_the_limit_of_keys_is_reached(rotating):
     other = rotating.aws.add_key(rotating.user)["accessKey"]
     for check in (True, False):
         result = rotating.play({**rotating.task(), "check_mode": check}).result
-        assert result["code"] == "slot_taken" and other in result["msg"] and rotating.key["accessKey"] not in result["msg"], result
+        assert (
+            result["code"] == "slot_taken" and other in result["msg"] and rotating.key["accessKey"] not in result["msg"]
+        ), result
     assert len(rotating.keys) == 2 and rotating.works()
 
 
 def test_a_key_that_does_not_work_is_not_rotated(rotating):
     rotating.aws.set_status(rotating.key["accessKey"], "Inactive")
     result = rotating.run()
-    assert result["code"] == "unusable" and "nothing was begun" in result["msg"], result
+    assert result["code"] == "unusable" and "was not started" in result["msg"], result
     assert not rotating.cluster.api.get(f"/api/v1/namespaces/{rotating.namespace}/configmaps")["items"]
 
 
-def test_a_key_whose_secret_was_lost_on_the_way_is_replaced(rotating):
+def test_an_orphaned_key_is_replaced(rotating):
     rotating.aws.faults.rule("CreateAccessKey", lost_reply)
     lost = rotating.run()
-    assert lost["code"] == "unreachable" and "the next run finds out" in lost["msg"], lost
+    assert lost["code"] == "unreachable" and "run the task again to find out" in lost["msg"], lost
     assert len(rotating.keys) == 2 and rotating.live == rotating.key
     orphan = (set(rotating.keys) - {rotating.key["accessKey"]}).pop()
     stopped = rotating.run(orphan_policy="never")
@@ -182,23 +207,31 @@ def test_a_new_key_that_does_not_work_is_not_used(rotating, policy):
     assert rotating.run(rotation_id="second")["rotation"]["phase"] == "grace" and rotating.works()
 
 
-def test_a_new_key_is_tried_until_the_cloud_knows_it(rotating):
+def test_a_new_key_is_verified_until_the_provider_accepts_it(rotating):
     rotating.aws.propagation_delay = 2
     assert rotating.run(verify_timeout="20s")["rotation"]["action"] == "rotated"
     assert rotating.works()
 
 
-def test_credentials_with_one_key_go_together(rotating):
+def test_credentials_with_the_same_key_are_rotated_together(rotating):
     rotating.add(f"{rotating.id}-s3", "s3")
     refused = rotating.run()
     assert refused["code"] == "shared_key" and f"{rotating.id}-s3" in refused["msg"], refused
     both = {**rotating.task(credentials=[{"id": rotating.id}, {"id": f"{rotating.id}-s3"}], id=None)}
     results = rotating.play(both, both).results
-    assert [one["phase"] for one in results[0]["rotations"]] == ["grace", "grace"] and results[1]["changed"] is False, results
+    assert [item["phase"] for item in results[0]["rotations"]] == ["grace", "grace"] and results[1][
+        "changed"
+    ] is False, results
     other = decoded(rotating.cluster.stored(f"{rotating.id}-s3"))
     assert {name: other[f"s3credentialConfig-{name}"] for name in rotating.live} == rotating.live
-    assert len(rotating.keys) == 2 and results[0]["rotations"][0]["retire_not_before"] == results[0]["rotations"][1]["retire_not_before"]
-    assert rotating.run("rolled_back")["rotation"]["members"] == [f"cattle-global-data:{rotating.id}", f"cattle-global-data:{rotating.id}-s3"]
+    assert (
+        len(rotating.keys) == 2
+        and results[0]["rotations"][0]["retire_not_before"] == results[0]["rotations"][1]["retire_not_before"]
+    )
+    assert rotating.run("rolled_back")["rotation"]["members"] == [
+        f"cattle-global-data:{rotating.id}",
+        f"cattle-global-data:{rotating.id}-s3",
+    ]
     other = decoded(rotating.cluster.stored(f"{rotating.id}-s3"))
     assert other["s3credentialConfig-accessKey"] == rotating.key["accessKey"] == rotating.live["accessKey"]
     assert rotating.run(rotation_id="second", shared_key="together")["rotation"]["phase"] == "grace"
@@ -206,38 +239,59 @@ def test_credentials_with_one_key_go_together(rotating):
 
 @pytest.mark.parametrize("metadata", [
     {"labels": {"cattle.io/creator": "norman", "reconcile.external-secrets.io/managed": "true"}},
-    {"ownerReferences": [{"apiVersion": "external-secrets.io/v1", "kind": "ExternalSecret", "name": "aws", "uid": "1", "controller": True}]},
+    {"ownerReferences": [
+        {
+            "apiVersion": "external-secrets.io/v1", "kind": "ExternalSecret", "name": "aws", "uid": "1",
+            "controller": True,
+        },
+    ]},
 ], ids=["label", "owner"])
-def test_who_has_another_source_is_not_rotated(rotating, metadata):
+def test_a_credential_of_another_tool_is_not_rotated(rotating, metadata):
     rotating.cluster.api.patch(f"/api/v1/namespaces/cattle-global-data/secrets/{rotating.id}", {"metadata": metadata})
     assert rotating.run()["code"] == "other_writer"
     assert rotating.run(override_gates=["other_writer"])["rotation"]["phase"] == "grace"
 
 
 def test_by_age(rotating):
-    assert rotating.run(max_age="1d")["changed"] is False, "the cloud says that the key is new"
+    assert rotating.run(max_age="1d")["changed"] is False, "the provider reports that the key is new"
     rotating.aws.set_created(rotating.key["accessKey"], days=100)
     assert rotating.run(max_age="90d")["rotation"]["action"] == "rotated"
     rotating.run("retired", grace="0s")
     rotating.run("retired", soak="0s")
     requests = len(rotating.aws.requests)
     assert rotating.run(max_age="90d")["changed"] is False
-    assert len(rotating.aws.requests) == requests, "what the record says, nobody has to be asked"
+    assert len(rotating.aws.requests) == requests, "the age in the record needs no request"
 
 
-def test_what_fails_with_one_stops_no_other(rotating, cluster, aws):
+def test_a_failure_does_not_stop_other_credentials(rotating, cluster, aws):
     other = RotatingCredential(cluster, aws)
     aws.set_status(rotating.key["accessKey"], "Inactive")
     result = rotating.run(id=None, credentials=[{"id": rotating.id}, {"id": other.id}])
-    assert result["code"] == "partial" and [one["action"] for one in result["rotations"]] == ["failed", "rotated"], result
+    assert result["code"] == "partial" and [item["action"] for item in result["rotations"]] == ["failed", "rotated"], (
+        result
+    )
     assert result["rotations"][0]["code"] == "unusable"
 
 
-def test_mistakes_are_told_together_before_anything_is_read(rotating):
-    wrong = {"max_age": "90", "grace": "1 day", "issuer": "azure-thing", "override_gates": ["weather"], "namespace": "cattle-mine", "id": "cc x"}
+def test_validation_errors_are_reported_together_before_any_request(rotating):
+    wrong = {
+        "max_age": "90",
+        "grace": "1 day",
+        "issuer": "azure-thing",
+        "override_gates": ["weather"],
+        "namespace": "cattle-mine",
+        "id": "cc x",
+    }
     result = rotating.play({ROTATION: wrong}).result
     assert result["code"] == "invalid"
-    for part in ("max_age must be a number with a unit", "grace must be", "issuer must be one of", "weather", "must not begin with cattle-", "id"):
+    for part in (
+        "max_age must be a number with a unit",
+        "grace must be",
+        "issuer must be one of",
+        "weather",
+        "must not begin with cattle-",
+        "id",
+    ):
         assert part in result["msg"], result["msg"]
     neither = rotating.run(rotation_id=None)
     assert neither["code"] == "invalid" and "either max_age or rotation_id" in neither["msg"]
@@ -249,14 +303,29 @@ def test_mistakes_are_told_together_before_anything_is_read(rotating):
 def test_the_playbook_supplies_the_value(cluster, aws):
     rotating = RotatingCredential(cluster, aws)
     cluster.secret("cc-do", "digitalocean", {"accessToken": "stored-token"}, "do")
-    task = rotating.task(id="cc-do", issuer="supplied", issuer_options=None, secrets={"accessToken": "{{ token }}"}, pause_before_cutover="{{ pause }}")
+    task = rotating.task(
+        id="cc-do",
+        issuer="supplied",
+        issuer_options=None,
+        secrets={"accessToken": "{{ token }}"},
+        pause_before_cutover="{{ pause }}",
+    )
     retire = rotating.task("retired", id="cc-do", issuer_options=None, grace="0s", old_key_removed="{{ removed }}")
     played = rotating.play(
-        {**task, "vars": {"pause": True}}, {**task, "vars": {"pause": False}}, {**task, "vars": {"pause": False}},
-        {**retire, "vars": {"removed": False}}, {**retire, "vars": {"removed": True}}, {**retire, "vars": {"removed": True}},
-        variables={"token": "the-new-token"})
+        {**task, "vars": {"pause": True}},
+        {**task, "vars": {"pause": False}},
+        {**task, "vars": {"pause": False}},
+        {**retire, "vars": {"removed": False}},
+        {**retire, "vars": {"removed": True}},
+        {**retire, "vars": {"removed": True}},
+        variables={"token": "the-new-token"},
+    )
     paused, rotated, again, asking, retired, idle = played.results
-    assert paused["rotation"]["phase"] == "issued" and rotated["rotation"]["phase"] == "grace" and again["changed"] is False, played.output
+    assert (
+        paused["rotation"]["phase"] == "issued"
+        and rotated["rotation"]["phase"] == "grace"
+        and again["changed"] is False
+    ), played.output
     assert asking["changed"] is False and "old_key_removed: true" in asking["rotation"]["waiting_for"][0]
     assert retired["rotation"]["phase"] == "idle" and idle["changed"] is False, retired
     assert decoded(cluster.stored("cc-do")) == {"digitaloceancredentialConfig-accessToken": "the-new-token"}
@@ -302,50 +371,64 @@ def test_an_issuer_of_another_collection(cluster, aws, tmp_path):
 def test_audit(rotating, tmp_path):
     rotating.run(audit_file=str(tmp_path / "audit"), reason="quarterly")
     lines = [json.loads(line) for line in (tmp_path / "audit").read_text().splitlines()]
-    assert [line["phase"] for line in lines] == ["preparing", "issued", "grace"] and {line["reason"] for line in lines} == {"quarterly"}
+    assert [line["phase"] for line in lines] == ["preparing", "issued", "grace"] and {
+        line["reason"] for line in lines
+    } == {"quarterly"}
     assert (tmp_path / "audit").stat().st_mode & 0o777 == 0o600
     events = rotating.cluster.api.get(f"/api/v1/namespaces/{rotating.namespace}/events")["items"]
     assert sorted(event["reason"] for event in events) == ["Grace", "Issued", "Preparing"]
 
 
 def test_a_declaration_does_not_bring_the_old_key_back(rotating):
-    """What a repository of credentials says of a rotated key is older than the key."""
+    """The value in a repository of credentials is older than the rotated key."""
     new = _rotated(rotating)
     declared = {"id": rotating.id, "config": {"accessKey": rotating.key["accessKey"], "defaultRegion": "us-east-1"},
                 "secrets": {"secretKey": "{{ secret }}"}}
     refused, left, overwritten = rotating.play(
-        {MODULE: declared}, {MODULE: {**declared, "update_secrets": "on_create"}}, {MODULE: {**declared, "overwrite_rotated": True}},
+        {MODULE: declared},
+        {MODULE: {**declared, "update_secrets": "on_create"}},
+        {MODULE: {**declared, "overwrite_rotated": True}},
         variables={"secret": rotating.key["secretKey"]},
     ).results
-    assert refused["code"] == "conflict" and "accessKey, secretKey" in refused["msg"] and "on_create" in refused["msg"], refused
+    assert (
+        refused["code"] == "conflict" and "accessKey, secretKey" in refused["msg"] and "on_create" in refused["msg"]
+    ), refused
     assert left["credential"]["changed_fields"] == ["defaultRegion"]
     assert overwritten["changed"] and rotating.live == rotating.key != new
 
 
-def test_who_uses_what_is_listed_once_for_all_that_is_retired(cluster, aws):
+def test_references_are_listed_once_for_all_credentials(cluster, aws):
     many = [RotatingCredential(cluster, aws) for _number in range(4)]
-    task = {"id": None, "credentials": [{"id": one.id} for one in many]}
+    task = {"id": None, "credentials": [{"id": item.id} for item in many]}
     assert many[0].run(**task)["changed"]
     mark = cluster.control_plane.audit_mark()
-    assert [one["phase"] for one in many[0].run("retired", grace="0s", **task)["rotations"]] == ["disabled"] * 4
-    assert len([one for one in cluster.requests(mark) if one.path == "/apis/provisioning.cattle.io/v1/clusters"]) == 1
+    assert [item["phase"] for item in many[0].run("retired", grace="0s", **task)["rotations"]] == ["disabled"] * 4
+    assert (
+        len([item for item in cluster.requests(mark) if item.path == "/apis/provisioning.cattle.io/v1/clusters"]) == 1
+    )
 
 
-def test_the_same_again_for_many_asks_little(cluster, aws):
+def test_a_second_run_for_many_needs_few_requests(cluster, aws):
     many = [RotatingCredential(cluster, aws) for _number in range(3)]
-    task = many[0].task(id=None, credentials=[{"id": one.id} for one in many], max_age="90d")
-    for one in many:
-        aws.set_created(one.key["accessKey"], days=100)
+    task = many[0].task(id=None, credentials=[{"id": item.id} for item in many], max_age="90d")
+    for item in many:
+        aws.set_created(item.key["accessKey"], days=100)
     assert many[0].play(task).result["changed"]
     for number in (1, 3):
         mark = cluster.control_plane.audit_mark()
         asked = len(aws.requests)
-        again = many[0].play(many[0].task(id=None, credentials=[{"id": one.id} for one in many[:number]], max_age="90d")).result
+        again = (
+            many[0]
+            .play(many[0].task(id=None, credentials=[{"id": item.id} for item in many[:number]], max_age="90d"))
+            .result
+        )
         assert again["changed"] is False
-        assert len(aws.requests) == asked and len(cluster.requests(mark)) == 3, "the credentials, the records, and the key of the digests"
+        assert len(aws.requests) == asked and len(cluster.requests(mark)) == 3, (
+            "the credentials, the records, and the key of the digests"
+        )
 
 
-def test_another_rotation_does_not_begin_in_silence(rotating):
+def test_another_rotation_does_not_start_silently(rotating):
     _rotated(rotating)
     result = rotating.run(rotation_id="leak")
     assert result["code"] == "unfinished" and "grace: 0s" in result["msg"], result
@@ -362,12 +445,12 @@ def test_an_old_key_that_is_gone_cannot_be_rolled_back_to(rotating):
     assert retired["failed"] is False, retired
 
 
-def test_an_item_says_otherwise_than_the_call(rotating):
+def test_an_item_overrides_the_call(rotating):
     result = rotating.run(id=None, max_age="90d", credentials=[{"id": rotating.id, "rotation_id": "ticket-1"}])
     assert result["rotations"][0]["rotation_id"] == "ticket-1", result
 
 
-def test_a_forgotten_record_leaves_nothing_that_is_taken_for_new(rotating):
+def test_stored_keys_of_a_deleted_record_are_not_reused(rotating):
     """Who gives a rotation up by deleting its record may leave kept values behind."""
     rotating.run(pause_before_cutover=True)
     left = (set(rotating.keys) - {rotating.key["accessKey"]}).pop()

@@ -28,8 +28,15 @@ def rotated(cluster, aws):
     rotating = RotatingCredential(cluster, aws)
     api = cluster.api
     version = api.get(VERSION)["value"]
-    api.post(MACHINES, {"apiVersion": "rke-machine.cattle.io/v1", "kind": "Amazonec2Machine", "metadata": {"name": "prod-1"},
-                        "spec": {"common": {"cloudCredentialSecretName": f"cattle-global-data:{rotating.id}"}}})
+    api.post(
+        MACHINES,
+        {
+            "apiVersion": "rke-machine.cattle.io/v1",
+            "kind": "Amazonec2Machine",
+            "metadata": {"name": "prod-1"},
+            "spec": {"common": {"cloudCredentialSecretName": f"cattle-global-data:{rotating.id}"}},
+        },
+    )
     assert rotating.run()["rotation"]["phase"] == "grace"
     yield rotating
     for path in (f"{MACHINES}/prod-1", f"{JOBS}/create-prod-1", f"{PLANS}/prod-1-plan"):
@@ -47,10 +54,12 @@ def _closed(rotating, name):
     before = len(rotating.aws.requests)
     result = rotating.run("retired", grace="0s")
     assert not result["changed"] and not result["failed"], result
-    assert [one.partition(":")[0] for one in result["rotation"]["waiting_for"]] == [name], result
-    assert not [one for one in rotating.aws.requests[before:] if one.action == "UpdateAccessKey"]
-    told = rotating.play({INFO: {"id": rotating.id, "gates": True, "namespace": rotating.namespace}}).result["rotations"][0]
-    assert [gate["state"] for gate in told["gates"] if gate["name"] == name] == [_gate(result, name)["state"]]
+    assert [item.partition(":")[0] for item in result["rotation"]["waiting_for"]] == [name], result
+    assert not [item for item in rotating.aws.requests[before:] if item.action == "UpdateAccessKey"]
+    status = rotating.play({INFO: {"id": rotating.id, "gates": True, "namespace": rotating.namespace}}).result[
+        "rotations"
+    ][0]
+    assert [gate["state"] for gate in status["gates"] if gate["name"] == name] == [_gate(result, name)["state"]]
     return _gate(result, name)["detail"]
 
 
@@ -68,11 +77,29 @@ def test_a_machine_job_from_before_the_cutover(rotated):
 
 def test_the_plan_of_an_etcd_node_still_carries_the_old_key(rotated):
     api = rotated.cluster.api
-    api.post(CLUSTERS, {"apiVersion": "provisioning.cattle.io/v1", "kind": "Cluster", "metadata": {"name": "prod"},
-                        "spec": {"rkeConfig": {"etcd": {"s3": {"cloudCredentialName": f"cattle-global-data:{rotated.id}"}}}}})
+    api.post(
+        CLUSTERS,
+        {
+            "apiVersion": "provisioning.cattle.io/v1",
+            "kind": "Cluster",
+            "metadata": {"name": "prod"},
+            "spec": {"rkeConfig": {"etcd": {"s3": {"cloudCredentialName": f"cattle-global-data:{rotated.id}"}}}},
+        },
+    )
     content = json.dumps({"etcd-s3-access-key": rotated.key["accessKey"]}).encode()
-    plan = json.dumps({"files": [{"path": "/etc/rancher/rke2/config.yaml.d/50-rancher.yaml", "content": base64.b64encode(content).decode()}]})
-    api.post(PLANS, {"metadata": {"name": "prod-1-plan"}, "type": "rke.cattle.io/machine-plan", "stringData": {"plan": plan}})
+    plan = json.dumps(
+        {
+            "files": [
+                {
+                    "path": "/etc/rancher/rke2/config.yaml.d/50-rancher.yaml",
+                    "content": base64.b64encode(content).decode(),
+                }
+            ]
+        }
+    )
+    api.post(
+        PLANS, {"metadata": {"name": "prod-1-plan"}, "type": "rke.cattle.io/machine-plan", "stringData": {"plan": plan}}
+    )
     assert "fleet-default/prod-1-plan" in _closed(rotated, "etcd_s3")
     api.patch(f"{PLANS}/prod-1-plan", {"stringData": {"plan": plan.replace(base64.b64encode(content).decode(), "")}})
     assert rotated.run("retired", grace="0s")["rotation"]["phase"] == "disabled"
@@ -88,6 +115,8 @@ def test_a_rancher_that_deletes_machines_with_the_key_they_were_made_with(rotate
 
 def test_the_old_key_was_used_a_moment_ago(rotated):
     result = rotated.run("retired", grace="1h", override_gates=["grace"])
-    assert [one.partition(":")[0] for one in result["rotation"]["waiting_for"]] == ["last_used"], "the rotation itself signed in with it"
-    assert "unused for 3600 s" in _gate(result, "last_used")["detail"]
+    assert [item.partition(":")[0] for item in result["rotation"]["waiting_for"]] == ["last_used"], (
+        "the rotation itself signed in with it"
+    )
+    assert "unused for 1h" in _gate(result, "last_used")["detail"]
     assert rotated.run("retired", grace="0s")["rotation"]["phase"] == "disabled"

@@ -30,8 +30,15 @@ def rotating(cluster, aws):
     """An EC2 credential that a machine uses, in the documented namespace."""
     rotating = RotatingCredential(cluster, aws)
     rotating.namespace = RECORDS
-    cluster.api.post(MACHINES, {"apiVersion": "rke-machine.cattle.io/v1", "kind": "Amazonec2Machine", "metadata": {"name": "rights-1"},
-                                "spec": {"common": {"cloudCredentialSecretName": f"cattle-global-data:{rotating.id}"}}})
+    cluster.api.post(
+        MACHINES,
+        {
+            "apiVersion": "rke-machine.cattle.io/v1",
+            "kind": "Amazonec2Machine",
+            "metadata": {"name": "rights-1"},
+            "spec": {"common": {"cloudCredentialSecretName": f"cattle-global-data:{rotating.id}"}},
+        },
+    )
     yield rotating
     cluster.api.delete(f"{MACHINES}/rights-1")
 
@@ -40,14 +47,22 @@ def rotating(cluster, aws):
 def test_with_the_documented_rights_keys_are_rotated_and_retired(rotating, grant, etcd_s3):
     roles = [role for role in _documented() if etcd_s3 or role["metadata"]["name"] != ETCD_S3]
     played = rotating.play(
-        rotating.task(), {INFO: {"gates": True, "owner": "u-wt94n"}}, rotating.task("retired", grace="0s"), rotating.task("retired", soak="0s"),
-        kubeconfig=grant(f"rotator-{etcd_s3}", roles))
+        rotating.task(),
+        {INFO: {"gates": True, "owner": "u-wt94n"}},
+        rotating.task("retired", grace="0s"),
+        rotating.task("retired", soak="0s"),
+        kubeconfig=grant(f"rotator-{etcd_s3}", roles),
+    )
     rotated, listed, disabled, deleted = played.results
-    assert [one.get("code") for one in played.results] == [None] * 4 and "WARNING" not in played.output, played.output
+    assert [item.get("code") for item in played.results] == [None] * 4 and "WARNING" not in played.output, played.output
     assert rotated["rotation"]["phase"] == "grace" and disabled["rotation"]["phase"] == "disabled"
-    assert [one["phase"] for one in listed["rotations"]] == ["grace"]
+    assert [item["phase"] for item in listed["rotations"]] == ["grace"]
     assert {gate["state"] for gate in disabled["rotation"]["gates"]} == {"open"}
-    assert deleted["rotation"]["phase"] == "idle" and rotating.keys == {rotating.live["accessKey"]: "Active"} and rotating.works()
+    assert (
+        deleted["rotation"]["phase"] == "idle"
+        and rotating.keys == {rotating.live["accessKey"]: "Active"}
+        and rotating.works()
+    )
 
 
 def test_without_a_right_nothing_is_begun(rotating, grant):
@@ -63,14 +78,26 @@ def test_without_a_right_nothing_is_begun(rotating, grant):
     *refused, last = rotating.play(*tasks).results
     assert len(refused) == len(expected) == 14
     for (resource, verb, namespace), result in zip(expected, refused):
-        told = {"get": ("get", "read")}.get(verb, (verb,))
-        assert result.get("code") == "forbidden" and resource in result["msg"] and namespace in result["msg"], (namespace, resource, verb, result)
-        assert any(word in result["msg"] for word in told), (namespace, resource, verb, result)
-    assert last["rotation"]["action"] == "rotated" and len(rotating.keys) == 2 and [one.action for one in rotating.aws.requests].count("CreateAccessKey") == 1
+        words = {"get": ("get", "read")}.get(verb, (verb,))
+        assert result.get("code") == "forbidden" and resource in result["msg"] and namespace in result["msg"], (
+            namespace,
+            resource,
+            verb,
+            result,
+        )
+        assert any(word in result["msg"] for word in words), (namespace, resource, verb, result)
+    assert (
+        last["rotation"]["action"] == "rotated"
+        and len(rotating.keys) == 2
+        and [item.action for item in rotating.aws.requests].count("CreateAccessKey") == 1
+    )
 
 
 def test_without_a_right_a_gate_is_unknown(rotating, grant):
-    """Of the whole cluster each right is taken away alone. The key is S3's too, so that the plans of etcd nodes matter."""
+    """Of the whole cluster each right is taken away alone.
+
+    The key is S3's too, so that the plans of etcd nodes matter.
+    """
     roles = _documented()
     rotating.add(f"{rotating.id}-s3", "s3")
     both = {"credentials": [{"id": rotating.id}, {"id": f"{rotating.id}-s3"}], "id": None}
@@ -96,22 +123,40 @@ def test_without_a_right_a_gate_is_unknown(rotating, grant):
     assert len(expected) == 8
     for (resource, names), result in zip(expected, results):
         if names is None:
-            assert resource == "users" and result["code"] == "forbidden" and "users.management.cattle.io" in result["msg"], result
+            assert (
+                resource == "users" and result["code"] == "forbidden" and "users.management.cattle.io" in result["msg"]
+            ), result
             continue
-        told = result["rotations"][0]
-        assert {gate["name"] for gate in told["gates"] if gate["state"] == "unknown"} == names, (resource, told)
-        assert told["action"] == "unchanged" and all("unknown, as" in one for one in told["waiting_for"]), (resource, told)
-    assert allowed["rotations"][0]["steps"] == ["disabling", "disabled"], "snapshots are stored with no such credential, which can be told without its plans"
+        shown = result["rotations"][0]
+        assert {gate["name"] for gate in shown["gates"] if gate["state"] == "unknown"} == names, (resource, shown)
+        assert shown["action"] == "unchanged" and all("unknown, because" in item for item in shown["waiting_for"]), (
+            resource,
+            shown,
+        )
+    assert allowed["rotations"][0]["steps"] == ["disabling", "disabled"], (
+        "snapshots are stored with no such credential, which is known without its plans"
+    )
 
 
 def test_who_stores_snapshots_has_to_let_plans_be_read(rotating, grant):
     roles = _documented()
     clusters = "/apis/provisioning.cattle.io/v1/namespaces/fleet-default/clusters"
     rotating.add(f"{rotating.id}-s3", "s3")
-    rotating.cluster.api.post(clusters, {"apiVersion": "provisioning.cattle.io/v1", "kind": "Cluster", "metadata": {"name": "snapshots"}, "spec": {
-        "rkeConfig": {"etcd": {"s3": {"cloudCredentialName": f"cattle-global-data:{rotating.id}-s3"}}}}})
+    rotating.cluster.api.post(
+        clusters,
+        {
+            "apiVersion": "provisioning.cattle.io/v1",
+            "kind": "Cluster",
+            "metadata": {"name": "snapshots"},
+            "spec": {"rkeConfig": {"etcd": {"s3": {"cloudCredentialName": f"cattle-global-data:{rotating.id}-s3"}}}},
+        },
+    )
     rotating.run(shared_key="together")
     (module, options), = rotating.task("retired", grace="0s").items()
-    without, with_it = rotating.play(*({module: {**options, "kubeconfig": grant(f"plans-{count}", roles[:count])}} for count in (3, 4))).results
-    assert without["rotation"]["waiting_for"] == ["etcd_s3: unknown, as this connection may not list secrets in all namespaces"], without
+    without, with_it = rotating.play(
+        *({module: {**options, "kubeconfig": grant(f"plans-{count}", roles[:count])}} for count in (3, 4))
+    ).results
+    assert without["rotation"]["waiting_for"] == [
+        "etcd_s3: unknown, as this connection may not list secrets in all namespaces"
+    ], without
     assert with_it["rotation"]["phase"] == "disabled", with_it

@@ -59,7 +59,9 @@ def issuer(request, aws, tmp_path, monkeypatch):
         return _issuer(aws, sign_in="given", access_key=admin["accessKey"], secret_key=admin["secretKey"])
     if request.param == "profile":
         (tmp_path / "credentials").write_text(
-            f"[ours]\naws_access_key_id = {admin['accessKey']}\naws_secret_access_key = {admin['secretKey']}\n", encoding="utf-8")
+            f"[ours]\naws_access_key_id = {admin['accessKey']}\naws_secret_access_key = {admin['secretKey']}\n",
+            encoding="utf-8",
+        )
         return _issuer(aws, sign_in="default", profile="ours")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", admin["accessKey"])
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", admin["secretKey"])
@@ -82,13 +84,13 @@ def _refused(code, call, *secrets):
 
 
 def _actions(aws, name):
-    return [one for one in aws.requests if one.action == name]
+    return [item for item in aws.requests if item.action == name]
 
 
 def test_a_key_is_issued_used_switched_off_and_on_and_deleted(aws, key, issuer):
     aws.create_user("other")
     assert issuer.key_id(key) == key["accessKey"]
-    assert [one.id for one in issuer.keys(key)] == [key["accessKey"]]
+    assert [item.id for item in issuer.keys(key)] == [key["accessKey"]]
 
     new = issuer.issue(key)
     assert set(new) == set(issuer.fields)
@@ -96,14 +98,16 @@ def test_a_key_is_issued_used_switched_off_and_on_and_deleted(aws, key, issuer):
     assert aws.keys("rancher") == [(key["accessKey"], "Active"), (new["accessKey"], "Active")]
     issuer.verify(new, key)
     issuer.verify(key, key)
-    listed = {one.id: one for one in issuer.keys(key)}
-    assert all(one.enabled and one.created_at.tzinfo for one in listed.values())
-    assert abs(listed[new["accessKey"]].created_at - datetime.datetime.now(datetime.timezone.utc)) < datetime.timedelta(minutes=1)
+    listed = {item.id: item for item in issuer.keys(key)}
+    assert all(item.enabled and item.created_at.tzinfo for item in listed.values())
+    assert abs(listed[new["accessKey"]].created_at - datetime.datetime.now(datetime.timezone.utc)) < datetime.timedelta(
+        minutes=1
+    )
 
     for _again in range(2):
         issuer.disable(key["accessKey"], new)
         assert not aws.works(key["accessKey"], key["secretKey"])
-    assert {one.id: one.enabled for one in issuer.keys(new)} == {key["accessKey"]: False, new["accessKey"]: True}
+    assert {item.id: item.enabled for item in issuer.keys(new)} == {key["accessKey"]: False, new["accessKey"]: True}
     for _again in range(2):
         issuer.enable(key["accessKey"], new)
         assert aws.works(key["accessKey"], key["secretKey"])
@@ -116,12 +120,12 @@ def test_a_key_is_issued_used_switched_off_and_on_and_deleted(aws, key, issuer):
 
 def test_when_a_key_was_used_is_known(aws, key):
     new = aws.add_key("rancher")
-    assert {one.id: one.last_used for one in _issuer(aws).keys(key)}[new["accessKey"]] is None
+    assert {item.id: item.last_used for item in _issuer(aws).keys(key)}[new["accessKey"]] is None
     assert aws.works(new["accessKey"], new["secretKey"])
-    assert {one.id: one.last_used for one in _issuer(aws).keys(key)}[new["accessKey"]].tzinfo
+    assert {item.id: item.last_used for item in _issuer(aws).keys(key)}[new["accessKey"]].tzinfo
 
 
-def test_a_third_key_is_one_too_many(aws, key, issuer):
+def test_a_third_key_exceeds_the_limit(aws, key, issuer):
     aws.add_key("rancher")
     _refused("limit", lambda: issuer.issue(key), key["secretKey"])
     assert len(aws.keys("rancher")) == issuer.limit
@@ -131,7 +135,9 @@ def test_a_key_has_to_work_and_be_of_the_same_user(aws, key, issuer):
     new, stranger = aws.add_key("rancher"), aws.create_user("other")
     wrong = {**new, "secretKey": key["secretKey"]}
     assert "SignatureDoesNotMatch" in _refused("refused", lambda: issuer.verify(wrong, key), key["secretKey"])
-    assert "another principal" in _refused("invalid", lambda: issuer.verify(stranger, key), stranger["secretKey"], key["secretKey"])
+    assert "another principal" in _refused(
+        "invalid", lambda: issuer.verify(stranger, key), stranger["secretKey"], key["secretKey"]
+    )
     aws.set_status(new["accessKey"], "Inactive")
     assert new["accessKey"] in _refused("refused", lambda: issuer.verify(new, key), new["secretKey"])
     aws.set_status(new["accessKey"], "Active")
@@ -140,7 +146,7 @@ def test_a_key_has_to_work_and_be_of_the_same_user(aws, key, issuer):
     assert "InvalidClientTokenId" in _refused("refused", lambda: issuer.verify(new, key), new["secretKey"])
 
 
-def test_a_new_key_works_though_the_old_one_no_longer_does(aws, key):
+def test_a_new_key_is_verified_if_the_old_key_does_not_work(aws, key):
     new = aws.add_key("rancher")
     aws.set_status(key["accessKey"], "Inactive")
     _issuer(aws).verify(new, key)
@@ -158,11 +164,13 @@ def test_a_young_key_is_refused_until_it_is_known(aws, key):
 
 def test_a_user_that_is_named_is_not_looked_up(aws, key):
     admin = aws.create_admin()
-    issuer = _issuer(aws, sign_in="given", access_key=admin["accessKey"], secret_key=admin["secretKey"], user_name="rancher")
+    issuer = _issuer(
+        aws, sign_in="given", access_key=admin["accessKey"], secret_key=admin["secretKey"], user_name="rancher"
+    )
     new = issuer.issue(key)
     issuer.verify(new, key)
-    assert [one.action for one in aws.requests] == ["CreateAccessKey", "GetCallerIdentity", "GetCallerIdentity"]
-    assert {one.key for one in _actions(aws, "CreateAccessKey")} == {admin["accessKey"]}
+    assert [item.action for item in aws.requests] == ["CreateAccessKey", "GetCallerIdentity", "GetCallerIdentity"]
+    assert {item.key for item in _actions(aws, "CreateAccessKey")} == {admin["accessKey"]}
 
 
 def test_a_user_is_looked_up_once(aws, key):
@@ -170,7 +178,7 @@ def test_a_user_is_looked_up_once(aws, key):
     issuer = _issuer(aws, sign_in="given", access_key=admin["accessKey"], secret_key=admin["secretKey"])
     issuer.disable(key["accessKey"], key)
     issuer.enable(key["accessKey"], key)
-    assert [one.action for one in aws.requests] == ["GetAccessKeyLastUsed", "UpdateAccessKey", "UpdateAccessKey"]
+    assert [item.action for item in aws.requests] == ["GetAccessKeyLastUsed", "UpdateAccessKey", "UpdateAccessKey"]
 
 
 def test_a_missing_permission_is_named(aws, key):
@@ -188,7 +196,9 @@ def test_the_keys_of_others_are_out_of_reach(aws, key):
     assert aws.keys("other") == [(stranger["accessKey"], "Active")]
 
 
-@pytest.mark.parametrize("fault, made", [(before, 0), (lost_reply, 1), (error("ServiceFailure", 500), 0), (error("Throttling"), 0)])
+@pytest.mark.parametrize("fault, made", [
+    (before, 0), (lost_reply, 1), (error("ServiceFailure", 500), 0), (error("Throttling"), 0),
+])
 def test_a_key_is_never_asked_for_twice(aws, key, fault, made):
     aws.faults.rule("CreateAccessKey", fault)
     _refused("unreachable", lambda: _issuer(aws).issue(key), key["secretKey"])
@@ -206,7 +216,7 @@ def test_other_writes_are_not_repeated_either(aws, key):
 @pytest.mark.parametrize("fault", [before, lost_reply, error("ServiceUnavailable", 503), error("Throttling")])
 def test_reads_are_repeated_twice(aws, key, fault):
     aws.faults.rule("ListAccessKeys", fault, times=2)
-    assert [one.id for one in _issuer(aws).keys(key)] == [key["accessKey"]]
+    assert [item.id for item in _issuer(aws).keys(key)] == [key["accessKey"]]
     aws.faults.rule("GetCallerIdentity", fault, times=3)
     _refused("unreachable", lambda: _issuer(aws).verify(key, key), key["secretKey"])
     assert len(_actions(aws, "GetCallerIdentity")) == 3
@@ -251,7 +261,7 @@ def test_every_call_ends_in_time(aws, key, monkeypatch):
     assert not _actions(aws, "CreateAccessKey")
 
 
-@pytest.mark.parametrize("options, told", [
+@pytest.mark.parametrize("options, text", [
     ({"acces_key": "a"}, "acces_key"),
     ({"sign_in": "root"}, "sign_in"),
     ({"sign_in": "given", "access_key": "a"}, "secret_key"),
@@ -261,17 +271,19 @@ def test_every_call_ends_in_time(aws, key, monkeypatch):
     ({"propagation": -1}, "propagation"),
     ({"ca_bundle": "/nowhere/ca.pem"}, "/nowhere/ca.pem"),
 ])
-def test_options_that_make_no_sense_are_told(options, told):
+def test_invalid_options_are_rejected(options, text):
     message = _refused("invalid", lambda: AwsIssuer(options), "hidden-value")
-    assert told in message
+    assert text in message
 
 
-@pytest.mark.parametrize("options", [{"endpoint_url": "no url"}, {"sign_in": "default"}, {"sign_in": "default", "profile": "nobody"}])
+@pytest.mark.parametrize("options", [
+    {"endpoint_url": "no url"}, {"sign_in": "default"}, {"sign_in": "default", "profile": "missing"},
+])
 def test_what_the_sdk_cannot_use_is_invalid(options, key):
     _refused("invalid", lambda: AwsIssuer(options).issue(key), key["secretKey"])
 
 
-def test_a_credential_without_a_key_or_with_a_swapped_one_is_told(aws, key):
+def test_an_incomplete_or_swapped_key_is_reported(aws, key):
     issuer = _issuer(aws)
     _refused("invalid", lambda: issuer.issue({"defaultRegion": "eu-central-1"}))
     swapped = {"accessKey": key["secretKey"], "secretKey": key["accessKey"]}
@@ -279,7 +291,11 @@ def test_a_credential_without_a_key_or_with_a_swapped_one_is_told(aws, key):
 
 
 def test_propagation_is_an_option():
-    assert (AwsIssuer({}).propagation, AwsIssuer({"propagation": 0}).propagation, AwsIssuer({"propagation": "40"}).propagation) == (15, 0, 40)
+    assert (
+        AwsIssuer({}).propagation,
+        AwsIssuer({"propagation": 0}).propagation,
+        AwsIssuer({"propagation": "40"}).propagation,
+    ) == (15, 0, 40)
 
 
 def test_without_the_sdk_it_says_what_is_missing(monkeypatch, key):
@@ -301,7 +317,7 @@ def test_an_issuer_serves_threads(aws, key):
         thread.start()
     for thread in threads:
         thread.join()
-    assert [[one.id for one in keys] for keys in found] == [[key["accessKey"]]] * 4
+    assert [[item.id for item in keys] for keys in found] == [[key["accessKey"]]] * 4
 
 
 def test_an_issuer_shows_no_secret(aws, key):
@@ -310,7 +326,7 @@ def test_an_issuer_shows_no_secret(aws, key):
     assert key["secretKey"] not in repr(issuer)
 
 
-def test_a_stand_is_alone_and_starts_empty(aws, key):
+def test_a_fake_is_independent_and_starts_empty(aws, key):
     with pytest.raises(RuntimeError), Aws():
         pass
     aws.__exit__(None, None, None)
@@ -319,7 +335,7 @@ def test_a_stand_is_alone_and_starts_empty(aws, key):
     assert not aws.works(key["accessKey"], key["secretKey"])
 
 
-def test_a_stand_calls_hooks_at_the_moment(aws, key):
+def test_a_fake_calls_its_hooks_in_time(aws, key):
     seen = []
     aws.faults.rule("CreateAccessKey", call_before(lambda: seen.append(len(aws.keys("rancher")))))
     _issuer(aws).issue(key)
@@ -328,29 +344,49 @@ def test_a_stand_calls_hooks_at_the_moment(aws, key):
     assert seen == [1, 1]
 
 
-def test_a_stand_notes_no_secrets_and_no_readers(aws, key):
+def test_a_fake_records_no_secrets_and_no_readers(aws, key):
     new = _issuer(aws).issue(key)
     aws.faults.rule("GetCallerIdentity", before)
     assert aws.works(new["accessKey"], new["secretKey"])
-    assert [(one.action, one.key, one.status) for one in aws.requests] == [("CreateAccessKey", key["accessKey"], 200)]
+    assert [(item.action, item.key, item.status) for item in aws.requests] == [
+        ("CreateAccessKey", key["accessKey"], 200)
+    ]
     assert new["secretKey"] not in repr(aws.requests)
     assert key["secretKey"] not in repr(aws.requests)
 
 
-def test_a_command_gets_a_stand_and_a_key(tmp_path):
-    script = ("import os, json; print(json.dumps({name: os.environ[name] for name in ('AWS_ENDPOINT_URL', 'RANCHHAND_AWS_ACCESS_KEY', "
-              "'RANCHHAND_AWS_SECRET_KEY')})); raise SystemExit(7)")
+def test_a_command_gets_a_fake_and_a_key(tmp_path):
+    script = (
+        "import os, json; "
+        "print(json.dumps({name: os.environ[name] for name in ('AWS_ENDPOINT_URL', 'RANCHHAND_AWS_ACCESS_KEY', "
+        "'RANCHHAND_AWS_SECRET_KEY')})); raise SystemExit(7)"
+    )
     done = subprocess.run(
-        [sys.executable, "-m", "support.providers.aws", "--", sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": str(TESTS)}, cwd=tmp_path,
-        stdout=subprocess.PIPE, text=True, timeout=60, check=False)
+        [sys.executable, "-m", "support.providers.aws", "--", sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": str(TESTS)},
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert done.returncode == 7
-    told = json.loads(done.stdout)
-    assert told["AWS_ENDPOINT_URL"].startswith("http://127.0.0.1:") and told["RANCHHAND_AWS_ACCESS_KEY"] and told["RANCHHAND_AWS_SECRET_KEY"]
+    text = json.loads(done.stdout)
+    assert (
+        text["AWS_ENDPOINT_URL"].startswith("http://127.0.0.1:")
+        and text["RANCHHAND_AWS_ACCESS_KEY"]
+        and text["RANCHHAND_AWS_SECRET_KEY"]
+    )
 
 
 def test_without_a_command_the_key_is_in_a_private_file(tmp_path):
     process = subprocess.Popen(
-        [sys.executable, "-m", "support.providers.aws"], env={**os.environ, "PYTHONPATH": str(TESTS)}, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+        [sys.executable, "-m", "support.providers.aws"],
+        env={**os.environ, "PYTHONPATH": str(TESTS)},
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     try:
         lines = iter(process.stdout.readline, "")
         url = next(line.strip() for line in lines if line.strip().startswith("http"))

@@ -58,11 +58,11 @@ def refused(call, *arguments):
     return caught.value
 
 
-def test_one_token_after_the_other(harvester):
+def test_tokens_are_issued_and_deleted_in_turn(harvester):
     issuer = Kubernetes({"expiration": 3600})
     first = stored(harvester, token_of(harvester))
     assert issuer.key_id(first).startswith("serviceaccount machines/rancher, token ")
-    assert [one.id for one in issuer.keys(first)] == [issuer.key_id(first)]
+    assert [item.id for item in issuer.keys(first)] == [issuer.key_id(first)]
     second = issuer.issue(first)
     assert set(second) == {"kubeconfigContent"}
     (before, old), (after, new) = inside(first), inside(second)
@@ -72,24 +72,27 @@ def test_one_token_after_the_other(harvester):
     name = issuer.key_id(second)
     secret = harvester.api.get(f"{SECRETS}/{name}")
     assert secret["type"] == "Opaque" and "data" not in secret and secret["metadata"]["labels"] == {LABEL: "rancher"}
-    assert name.startswith("rancher-ranchhand-") and {one.id for one in issuer.keys(first)} == {name, issuer.key_id(first)}
+    assert name.startswith("rancher-ranchhand-") and {item.id for item in issuer.keys(first)} == {
+        name,
+        issuer.key_id(first),
+    }
     left = issuer.expires_at(second) - datetime.datetime.now(datetime.timezone.utc)
     assert datetime.timedelta(minutes=55) < left <= datetime.timedelta(hours=1)
 
     third = issuer.issue(second)
     issuer.verify(third, second)
-    keys = {one.id: one for one in issuer.keys(third)}
+    keys = {item.id: item for item in issuer.keys(third)}
     assert set(keys) == {name, issuer.key_id(third)}
     assert abs((keys[name].created_at - datetime.datetime.now(datetime.timezone.utc)).total_seconds()) < 60
     issuer.delete(name, third)
     issuer.delete(name, third)
-    assert [one.id for one in issuer.keys(third)] == [issuer.key_id(third)]
+    assert [item.id for item in issuer.keys(third)] == [issuer.key_id(third)]
     revoked_after(issuer, second)
     issuer.verify(third, third)
     issuer.delete(issuer.key_id(third), third)
 
 
-def test_json_stays_json_and_other_users_stay(harvester):
+def test_json_and_other_users_are_preserved(harvester):
     issuer = Kubernetes({})
     content = yaml.safe_load(stored(harvester, token_of(harvester))["kubeconfigContent"])
     content["users"].append({"name": "another", "user": {"token": "of another"}})
@@ -97,7 +100,7 @@ def test_json_stays_json_and_other_users_stay(harvester):
     assert issued["users"][1] == content["users"][1] and issued["users"][0] != content["users"][0]
 
 
-def test_a_key_that_somebody_else_signs_in_for(harvester):
+def test_another_account_signs_in(harvester):
     """With an old token that does not work any more, by an administrator's kubeconfig as text or as a mapping."""
     text = harvester.kubeconfig.read_text()
     secret = harvester.api.post(SECRETS, {"metadata": {"generateName": "gone-"}})["metadata"]
@@ -105,7 +108,9 @@ def test_a_key_that_somebody_else_signs_in_for(harvester):
     old = stored(harvester, token_of(harvester, "powerless", boundObjectRef=bound))
     harvester.api.delete(f"{SECRETS}/{secret['name']}")
     for kubeconfig in (text, json.loads(text)):
-        issuer = Kubernetes({"sign_in": "given", "kubeconfig": kubeconfig, "namespace": NAMESPACE, "service_account": "powerless"})
+        issuer = Kubernetes(
+            {"sign_in": "given", "kubeconfig": kubeconfig, "namespace": NAMESPACE, "service_account": "powerless"}
+        )
         assert issuer.key_id(old) == secret["name"]
         new = issuer.issue(old)
         issuer.verify(new, old)
@@ -117,10 +122,20 @@ def test_a_key_that_somebody_else_signs_in_for(harvester):
 def test_a_token_that_kubernetes_made_in_a_secret(harvester):
     """As clusters had them for every ServiceAccount once; made here by hand, as there is no controller."""
     uid = harvester.api.get(f"{ACCOUNTS}/rancher")["metadata"]["uid"]
-    harvester.api.post(SECRETS, {
-        "metadata": {"name": "rancher-token-x", "annotations": {"kubernetes.io/service-account.name": "rancher", "kubernetes.io/service-account.uid": uid}},
-        "type": "kubernetes.io/service-account-token", "stringData": {"token": "not empty"},
-    })
+    harvester.api.post(
+        SECRETS,
+        {
+            "metadata": {
+                "name": "rancher-token-x",
+                "annotations": {
+                    "kubernetes.io/service-account.name": "rancher",
+                    "kubernetes.io/service-account.uid": uid,
+                },
+            },
+            "type": "kubernetes.io/service-account-token",
+            "stringData": {"token": "not empty"},
+        },
+    )
     issuer = Kubernetes({"sign_in": "given", "kubeconfig": harvester.kubeconfig.read_text()})
     legacy = stored(harvester, unsigned({
         "sub": "system:serviceaccount:machines:rancher", "kubernetes.io/serviceaccount/secret.name": "rancher-token-x",
@@ -128,11 +143,14 @@ def test_a_token_that_kubernetes_made_in_a_secret(harvester):
     assert issuer.key_id(legacy) == "rancher-token-x" and issuer.expires_at(legacy) is None
     new = issuer.issue(legacy)
     issuer.delete("rancher-token-x", new)
-    assert "rancher-token-x" not in [one["metadata"]["name"] for one in harvester.api.get(SECRETS)["items"]]
+    assert "rancher-token-x" not in [item["metadata"]["name"] for item in harvester.api.get(SECRETS)["items"]]
 
 
 def unsigned(claims):
-    return ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in (b'{"alg":"RS256"}', json.dumps(claims).encode(), b"signed"))
+    return ".".join(
+        base64.urlsafe_b64encode(part).decode().rstrip("=")
+        for part in (b'{"alg":"RS256"}', json.dumps(claims).encode(), b"signed")
+    )
 
 
 def test_what_does_not_work(harvester):
@@ -140,7 +158,7 @@ def test_what_does_not_work(harvester):
     mine, other = (stored(harvester, token_of(harvester, account)) for account in ("rancher", "other"))
     nameless = stored(harvester, unsigned({"sub": f"system:serviceaccount:machines:{'a' * 64}"}))
     expired = stored(harvester, unsigned({"sub": "system:serviceaccount:machines:rancher", "exp": 1000000000}))
-    said = [
+    results = [
         ("invalid", "is of system:serviceaccount:machines:other, not of", refused(issuer.verify, other, mine)),
         ("refused", "does not accept the connection's credentials", refused(issuer.verify, expired, mine)),
         ("refused", "", refused(issuer.issue, stored(harvester, token_of(harvester, "powerless")))),
@@ -149,9 +167,9 @@ def test_what_does_not_work(harvester):
         ("invalid", "not of the service_account", refused(Kubernetes({"service_account": "x"}).keys, mine)),
     ]
     harvester.api.post(SECRETS, {"metadata": {"name": "in-use"}, "stringData": {"password": "of something else"}})
-    said.append(("unsupported", "holds data of its own", refused(issuer.delete, "in-use", mine)))
+    results.append(("unsupported", "contains data", refused(issuer.delete, "in-use", mine)))
     assert harvester.api.get(f"{SECRETS}/in-use")
-    for code, words, error in said:
+    for code, words, error in results:
         assert (error.code, words in error.message) == (code, True), error.message
         quiet(error.message + repr(error), mine, other, expired)
     quiet(repr(issuer) + repr(issuer.keys(mine)), mine)
@@ -160,16 +178,29 @@ def test_what_does_not_work(harvester):
 
 
 def quiet(text, *secrets):
-    assert not [one for one in secrets if inside(one)[1] in text or inside(one)[1].split(".")[1] in text], text
+    assert not [item for item in secrets if inside(item)[1] in text or inside(item)[1].split(".")[1] in text], text
 
 
 UNUSABLE = {
-    "a token of Rancher's": ("unsupported", {"users": [{"name": "kubernetes-admin", "user": {"token": "kubeconfig-u-1:secret-x"}}]}),
-    "a certificate": ("unsupported", {"users": [{"name": "kubernetes-admin", "user": {"client-key-data": "secret-x"}}]}),
+    "a token of Rancher's": (
+        "unsupported",
+        {"users": [{"name": "kubernetes-admin", "user": {"token": "kubeconfig-u-1:secret-x"}}]},
+    ),
+    "a certificate": (
+        "unsupported",
+        {"users": [{"name": "kubernetes-admin", "user": {"client-key-data": "secret-x"}}]},
+    ),
     "no user": ("invalid", {"users": []}),
     "another context": ("invalid", {"current-context": "other"}),
     "no contexts": ("invalid", {"contexts": None}),
-    "a file of its own": ("invalid", {"clusters": [{"name": "ranchhand", "cluster": {"server": "https://a", "certificate-authority": "/a/secret-x"}}]}),
+    "a file of its own": (
+        "invalid",
+        {
+            "clusters": [
+                {"name": "ranchhand", "cluster": {"server": "https://a", "certificate-authority": "/a/secret-x"}}
+            ]
+        },
+    ),
 }
 
 
@@ -181,16 +212,22 @@ def test_a_kubeconfig_that_cannot_be_used(harvester, case):
     assert error.code == code and "secret-x" not in error.message
 
 
-@pytest.mark.parametrize("text", ["", "secret-x", "{secret-x: [", "- secret-x", "users: secret-x\ncontexts: secret-x", "a: 2026-99-99 # secret-x"])
+@pytest.mark.parametrize("text", [
+    "", "secret-x", "{secret-x: [", "- secret-x", "users: secret-x\ncontexts: secret-x", "a: 2026-99-99 # secret-x",
+])
 def test_text_that_is_no_kubeconfig(text):
     error = refused(Kubernetes({}).key_id, {"kubeconfigContent": text} if text else {})
     assert error.code == "invalid" and "secret-x" not in error.message
 
 
 @pytest.mark.parametrize("options, words", [
-    ({"service_acount": "x"}, "unknown option service_acount; there are namespace, service_account, expiration, sign_in, kubeconfig"),
-    ({"sign_in": "twice"}, "rotating or given"), ({"sign_in": "given"}, "belong together"), ({"kubeconfig": {}}, "belong together"),
-    ({"expiration": "soon"}, "600 at least"), ({"expiration": 60}, "600 at least"),
+    (
+        {"service_acount": "x"},
+        "unknown option service_acount; allowed are namespace, service_account, expiration, sign_in, kubeconfig",
+    ),
+    ({"sign_in": "twice"}, "rotating or given"), ({"sign_in": "given"}, "require each other"),
+    ({"kubeconfig": {}}, "require each other"),
+    ({"expiration": "soon"}, "at least 600"), ({"expiration": 60}, "at least 600"),
 ])
 def test_options_that_make_no_sense(options, words):
     error = refused(Kubernetes, options)
@@ -198,7 +235,14 @@ def test_options_that_make_no_sense(options, words):
 
 
 def test_programs_of_the_kubeconfig_are_not_run(harvester, tmp_path):
-    program = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "touch", "args": [str(tmp_path / "ran")], "interactiveMode": "Never"}}
+    program = {
+        "exec": {
+            "apiVersion": "client.authentication.k8s.io/v1",
+            "command": "touch",
+            "args": [str(tmp_path / "ran")],
+            "interactiveMode": "Never",
+        }
+    }
     values = stored(harvester, token_of(harvester), **program)
     Kubernetes({}).verify(values, values)
     assert not (tmp_path / "ran").exists()
@@ -225,10 +269,12 @@ def test_replies_that_get_lost(harvester):
         assert len(issuer.keys(first)) == before
 
 
-def test_a_kubernetes_that_does_not_tell_who_signed_in(harvester):
+def test_an_api_server_that_does_not_report_the_user(harvester):
     with FaultInjector(harvester) as proxy:
         issuer = Kubernetes({})
-        mine, other = (through(proxy, stored(harvester, token_of(harvester, account))) for account in ("rancher", "other"))
+        mine, other = (
+            through(proxy, stored(harvester, token_of(harvester, account))) for account in ("rancher", "other")
+        )
         proxy.rule("POST", reply(404, "not found"), "selfsubjectreviews", times=100)
         issuer.verify(mine, mine)
         assert refused(issuer.verify, other, mine).code == "invalid"

@@ -21,15 +21,20 @@ from support.providers.keystone import Keystone
 
 LONG = "long enough for the rules of a strict Keystone"
 # Of a user who has to show more than a password.
-RECEIPT = b'{"receipt": {"methods": ["password"], "expires_at": "2026-11-24T00:00:00.000000Z"}, "required_auth_methods": [["password", "totp"]]}'
+RECEIPT = (
+    b'{"receipt": {"methods": ["password"], "expires_at": "2026-11-24T00:00:00.000000Z"}, '
+    b'"required_auth_methods": [["password", "totp"]]}'
+)
 ADMIN = {"admin_username": "a", "admin_password": "secret-x"}
 
 
 @pytest.fixture(scope="module")
 def strict():
     """One that locks users out, and has rules for passwords."""
-    with Keystone("[security_compliance]\nlockout_failure_attempts = 3\nlockout_duration = 1000\npassword_regex = ^.{40,}$\n"
-                  "password_regex_description = forty characters\n") as running:
+    with Keystone(
+        "[security_compliance]\nlockout_failure_attempts = 3\nlockout_duration = 1000\npassword_regex = ^.{40,}$\n"
+        "password_regex_description = forty characters\n"
+    ) as running:
         yield running
 
 
@@ -58,7 +63,11 @@ def test_users_change_their_own_passwords(keystone):
     issuer.verify(old, old)
     assert issuer.key_id(old) == "password of alice"
     new = rotate(issuer, old)
-    assert set(new) == {"password"} and keystone.works("alice", new["password"]) and not keystone.works("alice", old["password"])
+    assert (
+        set(new) == {"password"}
+        and keystone.works("alice", new["password"])
+        and not keystone.works("alice", old["password"])
+    )
     issuer.activate(old, new)
     assert keystone.works("alice", old["password"])
     by_id = OpenStack({"auth_url": keystone.url.removesuffix("/v3") + "/", "user_id": keystone.user_id("alice")})
@@ -89,7 +98,11 @@ def test_a_password_for_a_project(keystone):
     keystone.assign("carol", "member", "admin")
     scoped.verify(old, old)
     rotate(scoped, old)
-    error = refused(issuer_of(keystone, "alice", sign_in="given", admin_username="carol", admin_password=old["password"]).activate, old, old)
+    error = refused(
+        issuer_of(keystone, "alice", sign_in="given", admin_username="carol", admin_password=old["password"]).activate,
+        old,
+        old,
+    )
     assert error.code == "refused" and "administrator carol" in error.message
 
 
@@ -98,13 +111,15 @@ def test_what_keystone_refuses(keystone):
     issuer = issuer_of(keystone, "dave")
     new = issuer.issue({"password": password})
     wrong = {"password": "secret-x"}
-    helpless = issuer_of(keystone, "alice", sign_in="given", admin_username="dave", admin_password=password, admin_project_name="admin")
+    helpless = issuer_of(
+        keystone, "alice", sign_in="given", admin_username="dave", admin_password=password, admin_project_name="admin"
+    )
     by_id = OpenStack({"auth_url": keystone.url, "user_id": keystone.user_id("dave")})
-    said = [
+    errors = [
         refused(issuer.activate, new, wrong), refused(by_id.activate, new, wrong), refused(issuer.verify, wrong, wrong),
         refused(helpless.activate, new, wrong), refused(issuer_of(keystone, "nobody").verify, wrong, wrong),
     ]
-    for error in said:
+    for error in errors:
         assert error.code == "refused" and "wrong or expired" in error.message
         quiet(error, password, new["password"], "secret-x")
     assert keystone.works("dave", password)
@@ -113,7 +128,7 @@ def test_what_keystone_refuses(keystone):
 
 
 def quiet(error, *secrets):
-    assert not [one for one in secrets if one in error.message or one in repr(error)], error
+    assert not [item for item in secrets if item in error.message or item in repr(error)], error
 
 
 def test_a_project_member_is_no_administrator(keystone):
@@ -137,7 +152,7 @@ def test_rules_for_passwords(strict):
     rotate(issuer_of(strict, "frank", password_length=48), {"password": password})
 
 
-def test_one_attempt_per_call(strict):
+def test_a_call_makes_a_single_attempt(strict):
     """Three lock a user out."""
     password = strict.create_user("grace", LONG)
     issuer = issuer_of(strict, "grace")
@@ -149,18 +164,21 @@ def test_one_attempt_per_call(strict):
 
 def test_new_passwords():
     issuer = OpenStack({"auth_url": "http://a", "username": "b", "password_length": "20"})
-    made = [issuer.issue({})["password"] for _one in range(200)]
-    assert len(set(made)) == 200 and {len(one) for one in made} == {20}
+    made = [issuer.issue({})["password"] for _number in range(200)]
+    assert len(set(made)) == 200 and {len(item) for item in made} == {20}
     for kind in (string.ascii_lowercase, string.ascii_uppercase, string.digits, SYMBOLS):
-        assert all(set(kind) & set(one) for one in made)
-    assert set("".join(made)) <= set(string.ascii_letters + string.digits + SYMBOLS) and not [one for one in made if one[0] in SYMBOLS]
+        assert all(set(kind) & set(item) for item in made)
+    assert set("".join(made)) <= set(string.ascii_letters + string.digits + SYMBOLS) and not [
+        item for item in made if item[0] in SYMBOLS
+    ]
     assert len(OpenStack({"auth_url": "http://a", "username": "b"}).issue({})["password"]) == 32
 
 
 @pytest.mark.parametrize("options, words", [
-    ({"user_name": "b"}, "unknown option user_name; there are auth_url, user_id, username"), ({"username": None}, "are required"),
-    ({"auth_url": "https://b:secret-x@a"}, "must not hold credentials"), ({"sign_in": "twice"}, "rotating or given"),
-    ({"sign_in": "given"}, "belong together"), (ADMIN, "belong together"),
+    ({"user_name": "b"}, "unknown option user_name; allowed are auth_url, user_id, username"),
+    ({"username": None}, "are required"),
+    ({"auth_url": "https://b:secret-x@a"}, "must not contain credentials"), ({"sign_in": "twice"}, "rotating or given"),
+    ({"sign_in": "given"}, "require each other"), (ADMIN, "require each other"),
     ({"sign_in": "given", "admin_password": "secret-x"}, "admin_username or admin_user_id"),
     ({"password_length": 8}, "from 12 to 72"), ({"password_length": "long"}, "from 12 to 72"),
 ])
@@ -173,7 +191,7 @@ def test_options_that_make_no_sense(options, words):
 def test_without_the_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "keystoneauth1", None)
     error = refused(OpenStack({"auth_url": "http://a", "username": "b"}).verify, {"password": "c"}, {"password": "c"})
-    assert error.code == "unsupported" and "keystoneauth1 is needed on the controller" in error.message
+    assert error.code == "unsupported" and "keystoneauth1 is required on the controller" in error.message
 
 
 def test_a_service_that_answers_otherwise():
@@ -181,10 +199,15 @@ def test_a_service_that_answers_otherwise():
     with FaultInjector() as proxy:
         issuer = OpenStack({"auth_url": proxy.url, "username": "b"})
         for answer, code in (
-            (reply(503, "{body}"), "unreachable"), (reply(429, "{body}"), "unreachable"), (None, "invalid"),
-            (lambda seen: (200, {}, b"<html>"), "unreachable"), (lambda seen: (201, {}, b'{"token": {}}'), "unreachable"),
-            (reply(401, "{body}"), "refused"), (lambda seen: (401, {"Openstack-Auth-Receipt": "r"}, RECEIPT), "unsupported"),
-            (lambda seen: (302, {"Location": f"{proxy.url}/elsewhere"}, b""), "unreachable"), (lambda seen: None, "unreachable"),
+            (reply(503, "{body}"), "unreachable"),
+            (reply(429, "{body}"), "unreachable"),
+            (None, "invalid"),
+            (lambda seen: (200, {}, b"<html>"), "unreachable"),
+            (lambda seen: (201, {}, b'{"token": {}}'), "unreachable"),
+            (reply(401, "{body}"), "refused"),
+            (lambda seen: (401, {"Openstack-Auth-Receipt": "r"}, RECEIPT), "unsupported"),
+            (lambda seen: (302, {"Location": f"{proxy.url}/elsewhere"}, b""), "unreachable"),
+            (lambda seen: None, "unreachable"),
         ):
             if answer:
                 proxy.rule("POST", answer)
@@ -204,7 +227,12 @@ def test_certificates(tmp_path, keystone):
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(tmp_path / "crt", tmp_path / "key")
     values = {"password": keystone.create_user("heidi")}
-    ways = {"unreachable": {}, "invalid": {"ca_cert": str(tmp_path / "gone")}, "trusted": {"ca_cert": str(tmp_path / "ca")}, "any": {"validate_certs": False}}
+    ways = {
+        "unreachable": {},
+        "invalid": {"ca_cert": str(tmp_path / "gone")},
+        "trusted": {"ca_cert": str(tmp_path / "ca")},
+        "any": {"validate_certs": False},
+    }
     with FaultInjector(tls=context) as proxy:
         for way, options in ways.items():
             error = refused(OpenStack({"auth_url": proxy.url, "username": "heidi", **options}).verify, values, values)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whole rotations where keys are tokens of a Kubernetes, or the one password of an OpenStack user, or supplied, for each driver there is."""
+"""Rotations of Kubernetes tokens, of an OpenStack password, and with supplied values, for all drivers."""
 
 from __future__ import annotations
 
@@ -21,12 +21,22 @@ from support.service_accounts import stored, token_of
 
 
 def _rotate(cluster, identifier, state="rotated", namespace=None, **options):
-    common = {"id": identifier, "state": state, "namespace": namespace or f"rotation-{identifier}", "drain": "1s", "verify_timeout": "5s"}
-    return cluster.play({ROTATION: {**common, **({"rotation_id": "first"} if state == "rotated" else {}), **options}}).result
+    common = {
+        "id": identifier,
+        "state": state,
+        "namespace": namespace or f"rotation-{identifier}",
+        "drain": "1s",
+        "verify_timeout": "5s",
+    }
+    return cluster.play(
+        {ROTATION: {**common, **({"rotation_id": "first"} if state == "rotated" else {}), **options}}
+    ).result
 
 
 def _bound(harvester):
-    items = harvester.api.get("/api/v1/namespaces/machines/secrets?labelSelector=ranchhand.cattle.io/rotation-key")["items"]
+    items = harvester.api.get("/api/v1/namespaces/machines/secrets?labelSelector=ranchhand.cattle.io/rotation-key")[
+        "items"
+    ]
     return {item["metadata"]["name"] for item in items}
 
 
@@ -35,7 +45,7 @@ def _kubeconfig(cluster, identifier):
 
 
 def _accepts(harvester, text):
-    """Whether the cluster takes the token that stands in a kubeconfig."""
+    """Whether the cluster accepts the token in a kubeconfig."""
     token = yaml.safe_load(text)["users"][0]["user"]["token"]
     try:
         harvester.api.request("GET", "/api", headers={"Authorization": f"Bearer {token}"})
@@ -61,7 +71,9 @@ def test_tokens_of_a_harvester_cluster(cluster, harvester):
     text = _kubeconfig(cluster, identifier)
     assert _accepts(harvester, text)
     stuck = _rotate(cluster, identifier, "retired", grace="0s")
-    assert stuck["code"] == "unsupported" and "token" in stuck["msg"], "a token that is bound to nothing ends by itself only"
+    assert stuck["code"] == "unsupported" and "token" in stuck["msg"], (
+        "a token that is bound to nothing ends by itself only"
+    )
 
 
 def test_a_bound_token_is_revoked_when_it_is_retired(cluster, harvester):
@@ -69,13 +81,17 @@ def test_a_bound_token_is_revoked_when_it_is_retired(cluster, harvester):
     name = f"bound-{secrets.token_hex(3)}"
     made = harvester.api.post("/api/v1/namespaces/machines/secrets", {
         "metadata": {"name": name, "labels": {"ranchhand.cattle.io/rotation-key": "rancher"}}})
-    token = token_of(harvester, boundObjectRef={"kind": "Secret", "apiVersion": "v1", "name": name, "uid": made["metadata"]["uid"]})
+    token = token_of(
+        harvester, boundObjectRef={"kind": "Secret", "apiVersion": "v1", "name": name, "uid": made["metadata"]["uid"]}
+    )
     cluster.secret(identifier, "harvester", stored(harvester, token), "harvester")
     old = _kubeconfig(cluster, identifier)
     assert _rotate(cluster, identifier)["rotation"]["old_key_id"] == name
     assert _accepts(harvester, old) and _accepts(harvester, _kubeconfig(cluster, identifier))
     retired = _rotate(cluster, identifier, "retired", grace="0s")["rotation"]
-    assert retired["steps"] == ["deleting", "idle"], "tokens cannot be switched off, so they are deleted after the grace time"
+    assert retired["steps"] == ["deleting", "idle"], (
+        "tokens cannot be switched off, so they are deleted after the grace time"
+    )
     deadline = time.monotonic() + 20  # an API server trusts for ten seconds what it has just accepted
     while _accepts(harvester, old):
         assert time.monotonic() < deadline, "the old token still works"
@@ -91,7 +107,13 @@ class _OpenStack:
         cluster.secret(self.id, "openstack", {"password": self.first}, "openstack")
 
     def run(self, state="rotated", url=None, **options):
-        return _rotate(self.cluster, self.id, state, issuer_options={"auth_url": url or self.keystone.url, "username": self.user}, **options)
+        return _rotate(
+            self.cluster,
+            self.id,
+            state,
+            issuer_options={"auth_url": url or self.keystone.url, "username": self.user},
+            **options,
+        )
 
     @property
     def password(self):
@@ -101,10 +123,14 @@ class _OpenStack:
         return self.keystone.works(self.user, self.password)
 
 
-def test_the_one_password_of_an_openstack_user(cluster, keystone):
+def test_the_single_password_of_an_openstack_user(cluster, keystone):
     openstack = _OpenStack(cluster, keystone)
     assert openstack.run()["rotation"]["steps"] == ["preparing", "issued", "grace"]
-    assert openstack.password != openstack.first and openstack.works() and not keystone.works(openstack.user, openstack.first)
+    assert (
+        openstack.password != openstack.first
+        and openstack.works()
+        and not keystone.works(openstack.user, openstack.first)
+    )
     assert openstack.run()["changed"] is False
     assert openstack.run("rolled_back")["rotation"]["phase"] == "idle"
     assert openstack.password == openstack.first and openstack.works()
@@ -114,14 +140,16 @@ def test_the_one_password_of_an_openstack_user(cluster, keystone):
 
 @pytest.mark.parametrize("way", ["resume", "abort"])
 def test_a_password_whose_change_got_no_answer(cluster, keystone, way):
-    """The one window: the cloud takes the new password, the credential still has the old one. It was kept before it was told."""
+    """A run is killed after the provider accepted the new password, while the credential contains the old one."""
     openstack = _OpenStack(cluster, keystone)
     with FaultInjector(SimpleNamespace(token="", ca_file="", url=keystone.url.partition("/v3")[0])) as faults:
         faults.rule("POST", faults.lose_reply, path="/password$")
         lost = openstack.run(url=faults.url)
     assert lost["code"] == "unreachable" and openstack.password == openstack.first and not openstack.works(), lost
     done = openstack.run() if way == "resume" else openstack.run("aborted")
-    assert not done["failed"] and openstack.works() and (openstack.password == openstack.first) == (way == "abort"), done
+    assert not done["failed"] and openstack.works() and (openstack.password == openstack.first) == (way == "abort"), (
+        done
+    )
 
 
 def test_an_old_password_that_the_cloud_does_not_take_back(cluster, keystone):
@@ -140,7 +168,7 @@ def test_every_driver_can_be_supplied(cluster):
     for schema in schemas:
         name = schema["metadata"]["name"]
         fields = schema["spec"].get("resourceFields") or {}
-        secret = [field for field, one in fields.items() if one["type"] == "password"]
+        secret = [field for field, entry in fields.items() if entry["type"] == "password"]
         if name.endswith("credentialconfig") and name != "credentialconfig" and secret:
             drivers[name[:-len("credentialconfig")]] = secret
     drivers["s3"] = ["secretKey"]
@@ -149,18 +177,26 @@ def test_every_driver_can_be_supplied(cluster):
     for number, (driver, fields) in enumerate(sorted(drivers.items())):
         cluster.secret(f"cc-all{number}", driver, {field: f"old-{driver}-{field}" for field in fields}, driver)
         items.append({"id": f"cc-all{number}", "secrets": {field: f"new-{driver}-{field}" for field in fields}})
-    common = {"namespace": f"rotation-{secrets.token_hex(4)}", "issuer": "supplied", "credentials": items, "rotation_id": "x", "drain": "1s"}
+    common = {
+        "namespace": f"rotation-{secrets.token_hex(4)}",
+        "issuer": "supplied",
+        "credentials": items,
+        "rotation_id": "x",
+        "drain": "1s",
+    }
     retired = {**common, "state": "retired", "grace": "0s", "old_key_removed": True}
     del retired["rotation_id"]
     results = cluster.play({ROTATION: common}, {ROTATION: common}, {ROTATION: retired}, {ROTATION: retired}).results
     assert [result["changed"] for result in results] == [True, False, True, False], results
-    assert {one["phase"] for one in results[3]["rotations"]} == {"idle"}
+    assert {entry["phase"] for entry in results[3]["rotations"]} == {"idle"}
     for number, (driver, fields) in enumerate(sorted(drivers.items())):
-        assert decoded(cluster.stored(f"cc-all{number}")) == {f"{driver}credentialConfig-{field}": f"new-{driver}-{field}" for field in fields}
+        assert decoded(cluster.stored(f"cc-all{number}")) == {
+            f"{driver}credentialConfig-{field}": f"new-{driver}-{field}" for field in fields
+        }
 
 
 def test_lost_replies_at_every_turn(cluster, aws):
-    """A rotation in which the cloud's reply to each write is lost once ends well by the same commands."""
+    """A rotation in which the provider's reply to each write is lost once is completed by the same commands."""
     rotating = RotatingCredential(cluster, aws)
     aws.faults.rule("CreateAccessKey", lost_reply)
     aws.faults.rule("UpdateAccessKey", lost_reply)

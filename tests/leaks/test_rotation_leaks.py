@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""No old and no new secret of a rotation shows anywhere: the new one is a canary, or what the cloud made, looked for afterwards."""
+"""No secret of a rotation appears anywhere: new secrets are canaries, or created by the provider and searched for."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def cloud():
 
 
 class RotatingCredential(Run):
-    """A credential with a key of a user of its own, and all that is said of its rotation."""
+    """A credential with a key of a user of its own, and all output about its rotation."""
 
     def __init__(self, cluster, folder, cloud):
         self.cloud = cloud
@@ -35,39 +35,57 @@ class RotatingCredential(Run):
         key = cloud.create_user(self.user)
         super().__init__(cluster, folder, Canaries(secret_of_the_old_key=key["secretKey"]))
         cluster.secret(self.id, "amazonec2", {**key, "defaultRegion": "eu-central-1"}, "aws")
-        self.said = []
+        self.output = []
 
     def task(self, state="rotated", **options):
-        return {ROTATION: {
-            "id": self.id, "state": state, "namespace": self.namespace, "drain": "1s", "verify_timeout": "2s", "rotation_id": "first",
-            "issuer_options": {"endpoint_url": self.cloud.address(), "propagation": 0}, "audit_file": str(self.folder / "audit"), **options}}
+        return {
+            ROTATION: {
+                "id": self.id,
+                "state": state,
+                "namespace": self.namespace,
+                "drain": "1s",
+                "verify_timeout": "2s",
+                "rotation_id": "first",
+                "issuer_options": {"endpoint_url": self.cloud.address(), "propagation": 0},
+                "audit_file": str(self.folder / "audit"),
+                **options,
+            }
+        }
 
     def play(self, *tasks, **options):
         before = set(self.cluster.directory.iterdir())
         played = super().play(*tasks, **options)
-        self.said.append(played.output)
-        self.said += [path.read_text() for path in set(self.cluster.directory.iterdir()) - before if path.suffix == ".results"]
+        self.output.append(played.output)
+        self.output += [
+            path.read_text() for path in set(self.cluster.directory.iterdir()) - before if path.suffix == ".results"
+        ]
         return played
 
     def kept(self):
         items = self.cluster.api.get(f"/api/v1/namespaces/{self.namespace}/secrets")["items"]
-        return [json.loads(decoded(item)["payload"]) for item in items if item["metadata"]["name"] != "rotation-digests"]
+        return [
+            json.loads(decoded(item)["payload"]) for item in items if item["metadata"]["name"] != "rotation-digests"
+        ]
 
     def look_back(self):
         """All again, with the secrets that were made meanwhile."""
         for number, value in enumerate(self.kept()):
-            self.canaries.values.update({f"kept {number} {name}": text for name, text in value.items() if name in ("secretKey", "accessToken")})
+            self.canaries.values.update(
+                {f"kept {number} {name}": text for name, text in value.items() if name in ("secretKey", "accessToken")}
+            )
         stored = {name.partition("-")[2]: text for name, text in decoded(self.cluster.stored(self.id)).items()}
-        self.canaries.values.update({f"stored {name}": stored[name] for name in ("secretKey", "accessToken") if name in stored})
+        self.canaries.values.update(
+            {f"stored {name}": stored[name] for name in ("secretKey", "accessToken") if name in stored}
+        )
         for path in self.folder.rglob("*"):
             if path.is_file():
-                self.said.append(path.read_text(errors="replace"))
+                self.output.append(path.read_text(errors="replace"))
         for resource in ("api/v1/{}/configmaps", "api/v1/{}/events", "apis/coordination.k8s.io/v1/{}/leases"):
             items = self.cluster.api.get("/" + resource.format(f"namespaces/{self.namespace}"))["items"]
             assert items, f"nothing in {resource}"
-            self.said.append(json.dumps(items))
-        self.said.append(json.dumps(self.cluster.stored(self.id)["metadata"]))
-        self.canaries.assert_hidden("\n".join([*self.said, *self.arguments]), "something that was said")
+            self.output.append(json.dumps(items))
+        self.output.append(json.dumps(self.cluster.stored(self.id)["metadata"]))
+        self.canaries.assert_hidden("\n".join([*self.output, *self.arguments]), "the output")
 
 
 @pytest.fixture
@@ -80,25 +98,37 @@ def _shown(name):
 
 
 def _codes(played):
-    return [result.get("code") or result["rotation"]["phase"] for result in played.results if "rotation" in result or "code" in result]
+    return [
+        result.get("code") or result["rotation"]["phase"]
+        for result in played.results
+        if "rotation" in result or "code" in result
+    ]
 
 
 def test_a_rotation_that_works(rotating):
-    told = {INFO: {"namespace": rotating.namespace, "gates": True}, "register": "told"}
+    status = {INFO: {"namespace": rotating.namespace, "gates": True}, "register": "status"}
     played = rotating.play(
-        {**rotating.task(), "check_mode": True}, {**rotating.task(reason="quarterly"), "register": "done"}, _shown("done"), told, _shown("told"),
-        {**rotating.task("retired", grace="0s"), "register": "done"}, _shown("done"))
+        {**rotating.task(), "check_mode": True},
+        {**rotating.task(reason="quarterly"), "register": "done"},
+        _shown("done"),
+        status,
+        _shown("status"),
+        {**rotating.task("retired", grace="0s"), "register": "done"},
+        _shown("done"),
+    )
     assert _codes(played)[1:] == ["grace", "disabled"], played.output
     rotating.look_back()
     assert sum(name.startswith("kept") for name in rotating.canaries.values) == 2, "the old value and the new one"
-    played = rotating.play(rotating.task("retired", soak="0s"), rotating.task(rotation_id="second"), rotating.task("rolled_back"))
+    played = rotating.play(
+        rotating.task("retired", soak="0s"), rotating.task(rotation_id="second"), rotating.task("rolled_back")
+    )
     assert _codes(played) == ["idle", "grace", "idle"], played.output
     rotating.look_back()
     assert (rotating.folder / "audit").read_text().count("\n") == 12
 
 
 def test_rotations_that_fail(rotating):
-    """A lost reply, a cloud that says no, a new key that does not work, what somebody typed in."""
+    """A lost reply, a provider that rejects a request, a new key that does not work, a value of another client."""
     cloud = rotating.cloud
     cloud.lose(rotating.user, "CreateAccessKey")
     lost = rotating.play(rotating.task(), rotating.task("aborted"))
@@ -109,7 +139,9 @@ def test_rotations_that_fail(rotating):
     rotating.look_back()
     rotating.cluster.api.patch(f"/api/v1/namespaces/cattle-global-data/secrets/{rotating.id}", {
         "stringData": {f"amazonec2credentialConfig-{name}": value for name, value in theirs.items()}})
-    drift = rotating.play(*[rotating.task(state, rotation_id="second") for state in ("rotated", "retired", "rolled_back", "aborted")])
+    drift = rotating.play(
+        *[rotating.task(state, rotation_id="second") for state in ("rotated", "retired", "rolled_back", "aborted")]
+    )
     assert _codes(drift) == ["drift"] * 4, drift.output
     rotating.look_back()
 
@@ -118,9 +150,16 @@ def test_an_admin_signs_in(rotating):
     """Its own secret is as secret, in a task's options and where the SDK fails."""
     admin = rotating.cloud.create_user(f"{rotating.user}-admin")
     rotating.canaries.values["admin"] = admin["secretKey"]
-    options = {"endpoint_url": rotating.cloud.address(), "propagation": 0, "sign_in": "given", "access_key": admin["accessKey"]}
+    options = {
+        "endpoint_url": rotating.cloud.address(),
+        "propagation": 0,
+        "sign_in": "given",
+        "access_key": admin["accessKey"],
+    }
     good = rotating.task(issuer_options=options, issuer_secrets={"secret_key": "{{ canary.admin }}"})
-    wrong = rotating.task(issuer_options={**options, "secret_key": "{{ canary.admin }}", "sign_in": "{{ canary.admin }}"})
+    wrong = rotating.task(
+        issuer_options={**options, "secret_key": "{{ canary.admin }}", "sign_in": "{{ canary.admin }}"}
+    )
     played = rotating.play(good, wrong)
     assert all("code" in result for result in played.results), played.output
     rotating.canaries.assert_hidden(played.output, "output")
@@ -162,9 +201,18 @@ def test_values_that_a_playbook_supplies(rotating):
     common = {"issuer": "supplied", "issuer_options": None}
     secret = {"secrets": {"accessToken": "{{ canary.new }}"}}
     played = rotating.play(
-        rotating.task(**common, secrets={"accessTokn": "{{ canary.new }}"}), rotating.task(**common, secrets={"accessToken": ["{{ canary.new }}"]}),
-        rotating.task(**common, config={"accessToken": "{{ canary.new }}"}, rotation_id="{{ canary.third }}", grace=["{{ canary.third }}"]),
-        {**rotating.task(**common, **secret), "register": "done"}, _shown("done"), rotating.task("retired", **common, grace="0s"),
-        rotating.task("retired", **common, grace="0s", old_key_removed=True))
+        rotating.task(**common, secrets={"accessTokn": "{{ canary.new }}"}),
+        rotating.task(**common, secrets={"accessToken": ["{{ canary.new }}"]}),
+        rotating.task(
+            **common,
+            config={"accessToken": "{{ canary.new }}"},
+            rotation_id="{{ canary.third }}",
+            grace=["{{ canary.third }}"],
+        ),
+        {**rotating.task(**common, **secret), "register": "done"},
+        _shown("done"),
+        rotating.task("retired", **common, grace="0s"),
+        rotating.task("retired", **common, grace="0s", old_key_removed=True),
+    )
     assert _codes(played)[-3:] == ["grace", "grace", "idle"], played.output
     rotating.look_back()
