@@ -154,11 +154,7 @@ def event_of(rotation: Rotation) -> str:
 
 def needs_retirement(rotation: Rotation) -> bool:
     """Return whether a rotation is unfinished, or the credential contains a retired key since Rancher was restored."""
-    return (
-        rotation["phase"] != IDLE
-        or "problem" in rotation
-        or any(problem["code"] == "restored" for problem in rotation.get("problems", ()))
-    )
+    return rotation["phase"] != IDLE or any(problem["code"] == "restored" for problem in rotation["problems"])
 
 
 def items_to_retire(rotations: Iterable[Rotation], issuers: Mapping[str, Mapping[str, t.Any]]) -> list[Item]:

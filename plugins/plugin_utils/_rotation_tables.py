@@ -85,7 +85,7 @@ def _status(rotation: Rotation, moment: Time) -> Row:
         "name": rotation["name"][:17],
         "driver": (rotation["driver"] or "")[:13],
         "phase": rotation["phase"],
-        "key_age": "-" if _age(rotation) is None else _span(_age(rotation)),
+        "key_age": "-" if rotation["key_age_seconds"] is None else _span(rotation["key_age_seconds"]),
         "next_step": _NEXT_STEPS.get(rotation["next_step"], rotation["next_step"]),
         "due": _due(rotation, moment),
         "blocked_by": _blocked_by(rotation),
@@ -144,9 +144,9 @@ def _due(rotation: Rotation, moment: Time) -> str:
 
 
 def _blocked_by(rotation: Rotation) -> str:
-    if _problems(rotation):
+    if rotation["problems"]:
         return "problem, see below"
-    if rotation.get("running"):
+    if rotation["running"]:
         return "another run"
     gates = [reason.partition(":")[0] for reason in rotation["waiting_for"]]
     if not gates:
@@ -155,17 +155,7 @@ def _blocked_by(rotation: Rotation) -> str:
 
 
 def _reason(rotation: Rotation) -> str:
-    problems = _problems(rotation)
+    problems = rotation["problems"]
     if problems:
         return "; ".join(f"{problem['code']}: {problem['message']}" for problem in problems)
     return f"waiting for {'; '.join(rotation['waiting_for'])}" if rotation["waiting_for"] else ""
-
-
-def _age(rotation: Rotation) -> t.Any:
-    return rotation["key_age_seconds"] if "key_age_seconds" in rotation else rotation["age"]
-
-
-def _problems(rotation: Rotation) -> t.Any:
-    if "problems" in rotation:
-        return rotation["problems"]
-    return [{"code": p.partition(":")[0], "message": p.partition(": ")[2]} for p in [rotation.get("problem")] if p]

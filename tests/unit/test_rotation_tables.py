@@ -89,7 +89,15 @@ def test_an_unknown_table_is_refused():
 
 def state(**values):
     return rotation(
-        **{"next_step": "rotate", "key_age_seconds": 0, "due": False, "due_at": None, "problems": [], **values}
+        **{
+            "next_step": "rotate",
+            "key_age_seconds": 0,
+            "due": False,
+            "due_at": None,
+            "problems": [],
+            "running": False,
+            **values,
+        }
     )
 
 
