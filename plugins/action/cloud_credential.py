@@ -3,8 +3,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.cloud_credential_plan import parse_desired_credentials
-from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.cloud_credential import CLOUD_CREDENTIAL, manage_cloud_credentials
+from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.cloud_credential import (
+    CLOUD_CREDENTIAL,
+    manage_cloud_credentials,
+)
+from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.cloud_credential_plan import (
+    parse_desired_credentials,
+)
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._action import RanchhandAction
 
 

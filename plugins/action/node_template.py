@@ -3,8 +3,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.node_template import NODE_TEMPLATE, manage_node_templates
-from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.node_template_plan import parse_desired_node_templates
+from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.node_template import (
+    NODE_TEMPLATE,
+    manage_node_templates,
+)
+from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.node_template_plan import (
+    parse_desired_node_templates,
+)
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._action import RanchhandAction
 
 

@@ -3,7 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.info import NODE_TEMPLATE_INFO, list_node_templates
+from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.info import (
+    NODE_TEMPLATE_INFO,
+    list_node_templates,
+)
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._action import RanchhandAction
 
 

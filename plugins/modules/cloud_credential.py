@@ -9,10 +9,11 @@ module: cloud_credential
 short_description: Manage Rancher cloud credentials
 version_added: 0.1.0
 description:
-  - Creates, updates and removes the cloud credentials of a Rancher, one or thousands in a call, as the objects that Rancher itself would write.
-  - Works straight against the Kubernetes API of Rancher's management cluster, with any Rancher from 2.6 on.
-  - A credential that anything refers to is not removed, and the error says what refers to it.
-  - No secret value shows in results, diffs, messages or logs.
+  - Creates, updates and deletes cloud credentials of Rancher, one or thousands in a call, as the objects that Rancher
+    writes.
+  - Connects to the Kubernetes API of Rancher's management cluster. Works with Rancher 2.6 and newer.
+  - A credential that is in use is not deleted; the error message lists its references.
+  - Results, diffs, messages and logs do not contain secret values.
 author:
   - ranchhand contributors (@ranchhand)
 extends_documentation_fragment:
@@ -20,14 +21,15 @@ extends_documentation_fragment:
   - ranchhand.rancher._attributes
   - ranchhand.rancher._wait
 notes:
-  - Runs in the process of ansible-core itself for local connections without become, async, environment and an interpreter of their own,
-    which saves a second for each item of a loop. To change many, one call with O(credentials) is better still.
-  - Writes only what differs. Labels, annotations and finalizers of others are left alone.
-  - A mistake in any item of a list stops the call before its first write. All mistakes are told together.
+  - Runs in the process of ansible-core if the connection is local and the task sets no become, async, environment or
+    other interpreter. This saves a second for each item of a loop. To manage many credentials, one call with
+    O(credentials) is faster.
+  - Writes only differences. Labels, annotations and finalizers set by other tools are preserved.
+  - If any item of a list is invalid, nothing is written. All validation errors are reported together.
 options:
   name:
     description:
-      - Name of the credential, as Rancher shows it. Names need not be unique; O(driver) and O(owner) narrow the search.
+      - Name of the credential, as Rancher shows it. Names are not unique; O(driver) and O(owner) narrow the match.
       - Together with O(id), renames the credential.
     type: str
   id:
@@ -36,89 +38,100 @@ options:
     type: str
   driver:
     description:
-      - Name of the node driver, such as V(amazonec2), V(azure), V(vmwarevsphere), or of another type of credential, such as V(s3).
-      - Required to create. It cannot be changed.
+      - Name of the node driver, such as V(amazonec2), V(azure), V(vmwarevsphere), or of another type of credential,
+        such as V(s3).
+      - Required to create an object. It cannot be changed.
     type: str
   owner:
     description:
-      - The Rancher user that the credential belongs to, by user id, username or principal id.
-      - On creation, the connection's own Rancher user if it is not given.
-      - Together with O(id), hands the credential over to this user.
+      - Rancher user that owns the credential, by user id, username or principal id.
+      - The default for a new object is the connection's own Rancher user.
+      - Together with O(id), changes the owner of the credential.
     type: str
   description:
     description: Description of the credential. An empty string removes it.
     type: str
   labels:
-    description: Labels to set; null removes one. Others are left alone.
+    description: Labels to set. Null removes a label. Other labels are preserved.
     type: dict
   annotations:
-    description: Annotations to set; null removes one. Others are left alone.
+    description: Annotations to set. Null removes an annotation. Other annotations are preserved.
     type: dict
   config:
     description:
-      - The public fields of the driver, under Rancher's own names, such as C(accessKey).
-      - Fields that are not given are left alone; null removes one. On creation, missing fields get their defaults.
+      - Public fields of the driver, with the names that Rancher uses, such as C(accessKey).
+      - Null removes a field. Fields that are not set are preserved; in a new credential they get their defaults.
       - Numbers and booleans are stored as text, mappings as JSON.
     type: dict
   secrets:
     description:
-      - The password fields of the driver, under Rancher's own names, such as C(secretKey). Otherwise as O(config).
+      - Password fields of the driver, with the names that Rancher uses, such as C(secretKey). Otherwise like
+        O(config).
     type: dict
   update_secrets:
     description:
+      - When secrets are written.
       - V(always) compares and updates the secrets.
-      - V(on_create) sets them on creation only, and leaves the public fields alone that M(ranchhand.rancher.cloud_credential_rotation) has rotated.
+      - V(on_create) sets them only when the credential is created. Public fields that
+        M(ranchhand.rancher.cloud_credential_rotation) has rotated are preserved too.
     type: str
     choices: [always, on_create]
     default: always
   validate_config:
     description:
-      - Whether the fields are checked against the driver's schema in Rancher.
-      - V(false) stores what is given as it is, for drivers whose schema has no fields, or if the connection may not read schemas.
-        All fields then count as secret in results.
+      - Validate the fields against the driver's schema in Rancher.
+      - With V(false), values are stored as they are. Use it for drivers whose schema has no fields, or if the
+        connection may not read schemas. All fields then count as secret in results.
     type: bool
     default: true
   state:
-    description: Whether the credential should be there.
+    description: State of the credential.
     type: str
     choices: [present, absent]
     default: present
   force:
     description:
-      - With O(state=absent), remove the credential although something refers to it. The result says what was overridden.
-      - With O(state=present), give fields another value although M(ranchhand.rancher.cloud_credential_rotation) keeps them. Without, that is refused
-        with the code V(conflict), as a declaration that still has the old key would bring it back.
+      - Delete the credential although it is in use. The result contains the references.
+    type: bool
+    default: false
+  overwrite_rotated:
+    description:
+      - Write fields that M(ranchhand.rancher.cloud_credential_rotation) keeps, which replaces the rotated key.
+      - Otherwise a task that would change such a field fails with the code V(conflict), as a task with the former key
+        would bring that key back.
     type: bool
     default: false
   credentials:
     description:
-      - Many credentials in one call, with the same options.
-      - What is not given in an item of O(state), O(force), O(update_secrets), O(validate_config) and the wait options is taken from the call.
+      - Several credentials, with the same options.
+      - O(state), O(force), O(overwrite_rotated), O(update_secrets), O(validate_config), O(wait), O(wait_timeout) and
+        O(wait_sleep) apply to all items that do not set them.
     type: list
     elements: dict
     suboptions:
-      name: {description: As O(name)., type: str}
-      id: {description: As O(id)., type: str}
-      driver: {description: As O(driver)., type: str}
-      owner: {description: As O(owner)., type: str}
-      description: {description: As O(description)., type: str}
-      labels: {description: As O(labels)., type: dict}
-      annotations: {description: As O(annotations)., type: dict}
-      config: {description: As O(config)., type: dict}
-      secrets: {description: As O(secrets)., type: dict}
-      update_secrets: {description: As O(update_secrets)., type: str, choices: [always, on_create]}
-      validate_config: {description: As O(validate_config)., type: bool}
-      state: {description: As O(state)., type: str, choices: [present, absent]}
-      force: {description: As O(force)., type: bool}
-      wait: {description: As O(wait)., type: bool}
-      wait_timeout: {description: As O(wait_timeout)., type: str}
-      wait_sleep: {description: As O(wait_sleep)., type: str}
+      name: {description: See O(name)., type: str}
+      id: {description: See O(id)., type: str}
+      driver: {description: See O(driver)., type: str}
+      owner: {description: See O(owner)., type: str}
+      description: {description: See O(description)., type: str}
+      labels: {description: See O(labels)., type: dict}
+      annotations: {description: See O(annotations)., type: dict}
+      config: {description: See O(config)., type: dict}
+      secrets: {description: See O(secrets)., type: dict}
+      update_secrets: {description: See O(update_secrets)., type: str, choices: [always, on_create]}
+      validate_config: {description: See O(validate_config)., type: bool}
+      state: {description: See O(state)., type: str, choices: [present, absent]}
+      force: {description: See O(force)., type: bool}
+      overwrite_rotated: {description: See O(overwrite_rotated)., type: bool}
+      wait: {description: See O(wait)., type: bool}
+      wait_timeout: {description: See O(wait_timeout)., type: str}
+      wait_sleep: {description: See O(wait_sleep)., type: str}
 seealso:
   - module: ranchhand.rancher.cloud_credential_info
 """
 
 EXAMPLES = r"""
-- name: An AWS credential
+- name: Create or update an AWS credential
   ranchhand.rancher.cloud_credential:
     name: aws prod
     driver: amazonec2
@@ -130,17 +143,17 @@ EXAMPLES = r"""
     secrets:
       secretKey: "{{ aws_secret_key }}"
 
-- name: Many, in one call
+- name: Manage all credentials of a list in one call
   ranchhand.rancher.cloud_credential:
     credentials: "{{ cloud_credentials }}"
     update_secrets: on_create
 
-- name: Hand a credential over
+- name: Change the owner of a credential
   ranchhand.rancher.cloud_credential:
     id: cattle-global-data:cc-7kq2f
     owner: bob
 
-- name: Remove a credential once nothing uses it any more
+- name: Delete a credential as soon as it is not in use any more
   ranchhand.rancher.cloud_credential:
     name: aws old
     driver: amazonec2
@@ -151,41 +164,41 @@ EXAMPLES = r"""
 
 RETURN = r"""
 credential:
-  description: The credential, where one was asked for. Check mode predicts it.
-  returned: when O(credentials) is not given
+  description: The credential. In check mode, the credential after the predicted change.
+  returned: when O(credentials) is not set
   type: dict
   contains: &credential
     id:
-      description: Its id; null if it would be created in check mode.
+      description: Id of the object. Null in check mode if it would be created.
       type: str
       sample: cattle-global-data:cc-7kq2f
     name:
-      description: Its name.
+      description: Name of the object.
       type: str
       sample: aws prod
     driver:
-      description: Its driver.
+      description: Driver of the object.
       type: str
       sample: amazonec2
     owner:
-      description: Id of the user it belongs to.
+      description: Id of the user that owns the object.
       type: str
       sample: u-wt94n
     description:
-      description: Its description.
+      description: Description of the object.
       type: str
       sample: "billing: team a"
     config:
-      description: Its public fields.
+      description: Public fields.
       type: dict
       sample: {accessKey: AKIAEXAMPLE1, defaultRegion: eu-central-1}
     secret_fields:
-      description: Names of its secret fields.
+      description: Names of the secret fields.
       type: list
       elements: str
       sample: [secretKey]
     created_at:
-      description: When it was created.
+      description: Creation time.
       type: str
       sample: "2026-11-23T20:10:08Z"
     action:
@@ -198,43 +211,53 @@ credential:
       elements: str
       sample: [defaultRegion, description]
     references:
-      description: What refers to it.
-      returned: when it is or was to be removed
+      description: References to the object.
+      returned: with O(state=absent)
       type: list
       elements: dict
-      sample: [{kind: NodeTemplate, api_version: management.cattle.io/v3, namespace: cattle-global-nt, name: nt-h6x2m, field: spec.cloudCredentialName}]
+      sample:
+        - kind: NodeTemplate
+          api_version: management.cattle.io/v3
+          namespace: cattle-global-nt
+          name: nt-h6x2m
+          field: spec.cloudCredentialName
     references_incomplete:
-      description: Kinds that the connection may not list, so that references may be missing.
-      returned: when there are such kinds
+      description: Resources that the connection may not list, so that references may be missing.
+      returned: when there are such resources
       type: list
       elements: str
       sample: [nodetemplates.management.cattle.io]
     msg:
-      description: Why the item was refused or failed.
-      returned: when it was
+      description: Reason why the item was refused or failed.
+      returned: when the item was refused or failed
       type: str
-      sample: cloud credential aws prod (cattle-global-data:cc-7kq2f) is in use by Cluster fleet-default/prod (spec.cloudCredentialSecretName)
+      sample: >-
+        cannot delete cloud credential "aws prod" (cattle-global-data:cc-7kq2f): it is in use by Cluster
+        fleet-default/prod
+        (spec.cloudCredentialSecretName). Change or delete these objects first, or delete the cloud credential anyway
+        with
+        force: true
     code:
-      description: As RV(code), for the item.
-      returned: when it was refused or failed
+      description: Failure code of the item, see RV(code).
+      returned: when the item was refused or failed
       type: str
       sample: in_use
 credentials:
-  description: The credentials, in the order given, where a list was asked for.
-  returned: when O(credentials) is given
+  description: The credentials, in the order of O(credentials).
+  returned: when O(credentials) is set
   type: list
   elements: dict
   contains: *credential
 code:
   description: >-
-    What kind of failure it is. One of V(invalid), V(ambiguous), V(in_use), V(forbidden), V(not_found), V(conflict), V(unsupported),
-    V(unreachable), V(server_error), and V(partial) if only some items of a list went wrong.
+    Failure code. One of V(invalid), V(ambiguous), V(in_use), V(forbidden), V(not_found), V(conflict), V(unsupported),
+    V(unreachable), V(server_error), and V(partial) if only some items of a list failed.
   returned: failure
   type: str
   sample: in_use
 references:
-  description: Everything that refers to the credentials that were not removed.
-  returned: when a removal is refused
+  description: References to the credentials that were not deleted.
+  returned: when a deletion is refused
   type: list
   elements: dict
   contains:
@@ -243,25 +266,28 @@ references:
       type: str
       sample: NodeTemplate
     api_version:
-      description: Its API version.
+      description: API version of the object.
       type: str
       sample: management.cattle.io/v3
     namespace:
-      description: Its namespace.
+      description: Namespace of the object.
       type: str
       sample: cattle-global-nt
     name:
-      description: Its name.
+      description: Name of the object.
       type: str
       sample: nt-h6x2m
     field:
-      description: The field that names the credential.
+      description: Field that refers to the credential.
       type: str
       sample: spec.cloudCredentialName
 """
 
+from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.cloud_credential import (
+    CLOUD_CREDENTIAL,
+    manage_cloud_credentials,
+)
 from ansible_collections.ranchhand.rancher.plugins.module_utils._runtime.module import main as run_module
-from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.cloud_credential import CLOUD_CREDENTIAL, manage_cloud_credentials
 
 
 def main() -> None:

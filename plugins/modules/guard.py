@@ -6,13 +6,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: guard
-short_description: Keep cloud credentials from being used while they are deleted
+short_description: Reject new references to cloud credentials that are being deleted
 version_added: 0.1.0
 description:
-  - Installs ValidatingAdmissionPolicies in Rancher's management cluster that deny, to every client, new references to a cloud credential
-    that M(ranchhand.rancher.cloud_credential) is deleting. That module uses them without being told.
-  - Optionally they also deny deleting a credential that was in use when this module last ran.
-  - Check mode verifies the guard. It is in order if nothing would change.
+  - Installs ValidatingAdmissionPolicies in Rancher's management cluster that deny all clients new references to a
+    cloud credential that M(ranchhand.rancher.cloud_credential) is deleting. That module uses them automatically.
+  - Optionally, the policies also deny all clients to delete a credential that was in use when this module last ran.
+  - Check mode verifies the guard. The guard is complete and current if nothing would change.
+  - Deletes the objects that former versions installed under other names.
 author:
   - ranchhand contributors (@ranchhand)
 extends_documentation_fragment:
@@ -22,40 +23,44 @@ attributes:
   diff_mode:
     support: none
     details:
-      - RV(objects) says what changes.
+      - RV(objects) lists the objects that change.
 notes:
-  - Needs Kubernetes 1.30 or newer, and the right to manage admission policies.
-  - Names stay condemned for a day after a credential was deleted, as a form in Rancher's UI may have been opened before.
+  - Requires Kubernetes 1.30 or newer, and the permission to manage admission policies.
+  - References to a deleted credential are denied for a day, as a form in Rancher's UI may have been opened before the
+    deletion.
 options:
   state:
-    description: Whether the guard should be there.
+    description: State of the guard.
     type: str
     choices: [present, absent]
     default: present
   protect_in_use:
     description:
-      - Also deny deleting credentials that are in use at the time this runs, whoever deletes them. Run it daily to keep that up to date.
-      - The message names the annotation C(ranchhand.cattle.io/allow-delete) that lets a deletion pass.
-      - M(ranchhand.rancher.cloud_credential) sets it itself, after it has seen that nothing refers to the credential,
-        or with O(ranchhand.rancher.cloud_credential#module:force=true).
+      - Also deny all clients to delete credentials that are in use when this module runs. Run it daily to keep this
+        list current.
+      - The message of a denied deletion contains the annotation C(ranchhand.cattle.io/allow-delete), which allows the
+        deletion.
+      - M(ranchhand.rancher.cloud_credential) sets this annotation after it has checked that the credential is not in
+        use, or with O(ranchhand.rancher.cloud_credential#module:force=true).
     type: bool
     default: false
   settle:
     description:
-      - Seconds that a deletion waits after new references are denied, for requests that were let in before.
-      - The default is the longest time that an API server gives a request.
-    type: int
-    default: 60
+      - Time that a deletion waits after new references are denied, for requests that were admitted before, such as
+        V(60s) or V(2m).
+      - The default is the longest time that an API server allows for a request.
+    type: str
+    default: 60s
 seealso:
   - module: ranchhand.rancher.cloud_credential
 """
 
 EXAMPLES = r"""
-- name: Install or update the guard, and clear what killed runs left
+- name: Install or update the guard, and remove the leftovers of killed runs
   ranchhand.rancher.guard:
     protect_in_use: true
 
-- name: Verify it
+- name: Verify the guard
   ranchhand.rancher.guard:
     protect_in_use: true
   check_mode: true
@@ -69,27 +74,28 @@ objects:
   returned: success
   type: list
   elements: dict
-  sample: [{kind: validatingadmissionpolicies, name: ranchhand-condemned, action: created}]
-condemned:
+  sample: [{kind: validatingadmissionpolicies, name: ranchhand-marked-for-deletion, action: created}]
+marked_for_deletion:
   description: Names of the credentials to which new references are denied.
   returned: success
   type: list
   elements: str
   sample: [cc-7kq2f]
 stale:
-  description: Names that a killed run left condemned although the credential is still there; they are cleared.
+  description: Names of existing credentials that a killed run left marked for deletion. References to them are
+    allowed again.
   returned: success
   type: list
   elements: str
   sample: []
 in_use:
-  description: Names of the credentials that were found in use.
+  description: Names of the credentials that are in use.
   returned: success
   type: list
   elements: str
   sample: [cc-9wz4x]
 code:
-  description: What kind of failure it is. One of V(forbidden), V(conflict), V(unsupported), V(unreachable) and V(server_error).
+  description: Failure code. One of V(forbidden), V(conflict), V(unsupported), V(unreachable) and V(server_error).
   returned: failure
   type: str
   sample: unsupported

@@ -9,9 +9,9 @@ module: manifest
 short_description: Apply Kubernetes objects to Rancher's management cluster
 version_added: 0.1.0
 description:
-  - Applies objects with server-side apply, as the field manager C(ranchhand.rancher), or deletes them.
-  - It is what the role P(ranchhand.rancher.schedule#role) installs CronJobs with, so that no other collection is needed.
-    The module C(kubernetes.core.k8s) does more.
+  - Applies objects with server-side apply as the field manager C(ranchhand.rancher), or deletes them.
+  - The role P(ranchhand.rancher.schedule#role) installs CronJobs with it, without another collection. For other
+    purposes, use the module C(kubernetes.core.k8s), which has more features.
 author:
   - ranchhand contributors (@ranchhand)
 extends_documentation_fragment:
@@ -21,25 +21,26 @@ attributes:
   diff_mode:
     support: full
 notes:
-  - What others set is left alone, unless an object says otherwise.
-  - Whether an object would change is asked of the API server by a dry run, in check mode too.
+  - Fields set by other clients are preserved, unless an object sets them too.
+  - The API server computes in a dry run whether an object would change, also in check mode.
 options:
   objects:
     description:
-      - The objects, each a mapping with C(apiVersion), C(kind) and C(metadata), in the order in which they are applied. They are deleted in the reverse order.
-      - Secrets are refused, as results and differences show what is applied.
+      - Objects, each a mapping with C(apiVersion), C(kind) and C(metadata). They are applied in this order and
+        deleted in the reverse order.
+      - Secrets are rejected, as results and diffs contain the objects.
     type: list
     elements: raw
     required: true
   state:
-    description: Whether the objects should be there.
+    description: State of the objects.
     type: str
     choices: [present, absent]
     default: present
 """
 
 EXAMPLES = r"""
-- name: Apply what is in a file
+- name: Apply the objects in a file
   ranchhand.rancher.manifest:
     objects: "{{ lookup('ansible.builtin.file', 'rotation-rbac.yml') | from_yaml_all | list }}"
 """
@@ -52,7 +53,8 @@ objects:
   elements: dict
   sample: [{kind: CronJob, namespace: ranchhand, name: ranchhand-rotate, action: created}]
 code:
-  description: What kind of failure it is. One of V(invalid), V(forbidden), V(conflict), V(unsupported), V(unreachable) and V(server_error).
+  description: Failure code. One of V(invalid), V(forbidden), V(conflict), V(unsupported), V(unreachable) and
+    V(server_error).
   returned: failure
   type: str
   sample: forbidden

@@ -9,8 +9,8 @@ module: node_template_info
 short_description: List Rancher node templates
 version_added: 0.1.0
 description:
-  - Lists the node templates of a Rancher, and what refers to them. Never returns a secret value.
-  - Works with every Rancher; one without node templates has an empty list.
+  - Lists the node templates of a Rancher and the references to them. Results do not contain secret values.
+  - Works with every version of Rancher. The list is empty if the version has no node templates.
 author:
   - ranchhand contributors (@ranchhand)
 extends_documentation_fragment:
@@ -18,19 +18,19 @@ extends_documentation_fragment:
   - ranchhand.rancher._attributes.info
 options:
   name:
-    description: Only node templates with this name.
+    description: Exact name of the node templates to return.
     type: str
   id:
-    description: Only the node template with this id, such as V(cattle-global-nt:nt-h6x2m) or V(nt-h6x2m).
+    description: Id of the node template to return, such as V(cattle-global-nt:nt-h6x2m) or V(nt-h6x2m).
     type: str
   driver:
-    description: Only node templates of this driver.
+    description: Driver of the node templates to return.
     type: str
   owner:
-    description: Only node templates of this user, by user id, username or principal id.
+    description: Owner of the node templates to return, by user id, username or principal id.
     type: str
   references:
-    description: Also return what refers to each node template.
+    description: Return the references to each node template.
     type: bool
     default: false
 seealso:
@@ -38,90 +38,104 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: All node templates and what uses them
+- name: List all node templates and the references to them
   ranchhand.rancher.node_template_info:
     references: true
   register: leftovers
 
-- name: Names of those that nothing uses
+- name: Show the names of node templates that are not in use
   ansible.builtin.debug:
     msg: "{{ leftovers.node_templates | rejectattr('references') | map(attribute='name') }}"
 """
 
 RETURN = r"""
 node_templates:
-  description: The node templates, by name; empty if none matches.
+  description: The node templates, sorted by name. Empty if no node template matches.
   returned: success
   type: list
   elements: dict
   contains:
     id:
-      description: Its id.
+      description: Id of the node template.
       type: str
       sample: cattle-global-nt:nt-h6x2m
     name:
-      description: Its name; the id if it has none.
+      description: Name of the node template; its id if it has no name.
       type: str
       sample: aws small
     driver:
-      description: Its driver.
+      description: Driver of the object.
       type: str
       sample: amazonec2
     owner:
-      description: Id of the user it belongs to.
+      description: Id of the user that owns the object.
       type: str
       sample: u-wt94n
     description:
-      description: Its description.
+      description: Description of the object.
       type: str
       sample: "billing: team a"
     cloud_credential:
-      description: Id of its cloud credential; null if it has none.
+      description: Id of the cloud credential; null if there is none.
       type: str
       sample: cattle-global-data:cc-7kq2f
     config:
-      description: Its public fields. Fields that the driver's schema does not know count as secret.
+      description: Public fields. Fields that are not in the driver's schema count as secret.
       type: dict
       sample: {instanceType: t3a.medium, region: eu-central-1}
     secret_fields:
-      description: Names of its secret fields.
+      description: Names of the secret fields.
       type: list
       elements: str
       sample: [sshKeyContents]
     created_at:
-      description: When it was created.
+      description: Creation time.
       type: str
       sample: "2026-11-23T20:10:08Z"
-    age:
-      description: Seconds since it was created.
+    age_seconds:
+      description: Age of the node template.
       type: int
       sample: 86400
-    problem:
-      description: Why Rancher cannot make sense of it.
-      returned: when there is a problem
-      type: str
-      sample: has no amazonec2Config, so that no machine can be made from it
+    problems:
+      description: >-
+        Problems of the node template, each with C(code), C(level) and C(message). The only code is V(unreadable):
+        Rancher cannot use
+        the node template.
+      type: list
+      elements: dict
+      sample:
+        - code: unreadable
+          level: error
+          message: has no amazonec2Config, so Rancher cannot create machines from it
     references:
-      description: What refers to it.
+      description: References to the node template.
       returned: with O(references=true)
       type: list
       elements: dict
-      sample: [{kind: NodePool, api_version: management.cattle.io/v3, namespace: c-abcde, name: np-x2fbz, field: spec.nodeTemplateName}]
+      sample:
+        - kind: NodePool
+          api_version: management.cattle.io/v3
+          namespace: c-abcde
+          name: np-x2fbz
+          field: spec.nodeTemplateName
 references_incomplete:
-  description: Kinds that the connection may not list, so that references may be missing.
-  returned: when there are such kinds
+  description: Resources that the connection may not list, so that references may be missing.
+  returned: when there are such resources
   type: list
   elements: str
   sample: [nodepools.management.cattle.io]
 code:
   description: >-
-    What kind of failure it is. One of V(invalid), V(ambiguous), V(forbidden), V(unsupported), V(unreachable) and V(server_error).
+    Failure code. One of V(invalid), V(ambiguous), V(forbidden), V(unsupported), V(unreachable) and V(server_error).
   returned: failure
   type: str
   sample: forbidden
 """
 
-from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.info import NODE_TEMPLATE_INFO, list_node_templates
+from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.info import (
+    NODE_TEMPLATE_INFO,
+    list_node_templates,
+)
 from ansible_collections.ranchhand.rancher.plugins.module_utils._runtime.module import main as run_module
 
 

@@ -54,8 +54,8 @@ def test_filters(cluster):
     shown = everything["cattle-global-data:cc-c"]
     assert (shown["name"], shown["driver"], shown["owner"], shown["description"]) == ("beta", "s3", "user-8knjc", "")
     assert (shown["config"], shown["secret_fields"]) == ({"accessKey": "A"}, ["secretKey"])
-    assert 0 <= shown["age"] < 600 and shown["created_at"].endswith("Z")
-    assert "references" not in shown and "problem" not in shown
+    assert 0 <= shown["age_seconds"] < 600 and shown["created_at"].endswith("Z")
+    assert "references" not in shown and shown["problems"] == []
     assert cluster.play({INFO: {"id": "default:x"}}).result["code"] == "invalid"
 
 
@@ -108,7 +108,9 @@ def test_what_is_no_credential_and_what_is_a_broken_one(cluster):
     played = cluster.play({INFO: {"references": True}}, {INFO: {"owner": "alice", "name": "cc-mixed"}}, {INFO: {"id": "token"}})
     everything, mixed, token = played.results
     assert ids(everything) == ["cc-binary", "cc-good", "cc-mixed", "cc-nameless", "cc-nobodys", "cc-prefix"]
-    problems = {one["name"]: one.get("problem") for one in everything["credentials"]}
+    found = {one["name"]: one["problems"] for one in everything["credentials"]}
+    assert {(problem["code"], problem["level"]) for problems in found.values() for problem in problems} == {("unreadable", "error")}
+    problems = {name: problems[0]["message"] if problems else None for name, problems in found.items()}
     assert "several drivers (digitalocean, s3)" in problems["cc-mixed"]
     assert "field.cattle.io/creatorId" in problems["cc-nobodys"]
     assert "amazonec2Config" in problems["cc-prefix"]

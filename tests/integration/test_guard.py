@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import time
 
 import pytest
@@ -16,6 +17,7 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._guard.policies 
     BINDINGS,
     CONFIG_MAPS,
     DELETION_LIST,
+    FORMER_DELETION_LIST,
     POLICIES,
     PROBE,
     guard_objects,
@@ -113,6 +115,18 @@ def test_what_somebody_changed_is_found_and_repaired(guarded, subtests):
         with subtests.test(what):
             do()
             assert guarded.prove({"settle": "0s"}, module=GUARD)["changed"]
+
+
+def test_objects_of_the_former_name_are_removed(guarded, subtests):
+    former = json.loads(json.dumps(guard_objects(False, 0)).replace(DELETION_LIST, FORMER_DELETION_LIST))
+    for state, options in (("present", {"settle": "0s"}), ("absent", {"state": "absent"})):
+        with subtests.test(state):
+            for path, item in former.items():
+                guarded.api.post(path.rpartition("/")[0], item)
+            result = guarded.prove(options, module=GUARD)
+            removed = [(item["kind"], item["action"]) for item in result["objects"] if item["name"] == FORMER_DELETION_LIST]
+            kinds = ("validatingadmissionpolicybindings", "validatingadmissionpolicies", "configmaps")
+            assert removed == [(kind, "deleted") for kind in kinds]
 
 
 def test_new_references_to_what_is_being_deleted_are_denied(rancher, version, subtests):

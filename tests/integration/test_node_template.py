@@ -274,7 +274,7 @@ NEW = {**DO, "name": "new", "config": {"region": "fra1"}}
 
 def test_a_rancher_that_would_not_start_again_gets_no_template(cluster, version, subtests):
     for value, default, works, words in (
-        ("v2.11.9", "dev", True, ""), ("", "v2.9.1-rc1", True, ""), ("v2.12.0", "dev", False, "Rancher 2.12 has no RKE1 any more"),
+        ("v2.11.9", "dev", True, ""), ("", "v2.9.1-rc1", True, ""), ("v2.12.0", "dev", False, "Rancher 2.12 does not support RKE1"),
         ("v2.14.1-alpha2", "dev", False, "Rancher 2.14"), ("v3.0.0", "dev", False, "Rancher 3.0"), ("dev", "", False, "rancher_version"),
     ):
         with subtests.test(value or default):
@@ -316,7 +316,7 @@ def test_list_and_filter(cluster):
     first = found["all"][0]
     assert (first["config"], first["secret_fields"], first["cloud_credential"]) == ({"region": "eu"}, ["secretKey"], "cattle-global-data:cc-aws")
     assert found["driver"][0]["secret_fields"] == ["zone"], "where no schema says what is public, nothing is"
-    assert "no azureConfig" in found["all"][3]["problem"] and "problem" not in first and first["age"] >= 0
+    assert "no azureConfig" in found["all"][3]["problems"][0]["message"] and first["problems"] == [] and first["age_seconds"] >= 0
     assert "canary" not in played.output and "canary" not in str(played.results)
 
 

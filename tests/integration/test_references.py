@@ -9,9 +9,9 @@ import re
 from pathlib import Path
 
 import pytest
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.annotations import TURTLES_IDENTITY
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.references import (
     CREDENTIAL_REFERENCE_FIELDS,
-    MIRROR,
     TEMPLATE_REFERENCE_FIELDS,
 )
 
@@ -105,8 +105,8 @@ def test_every_place_in_every_spelling(rancher, version, left, subtests):
 def test_the_copy_that_goes_with_the_credential_is_no_user_of_it(cluster_215):
     spot, = [spot for spot in spots("2.15.0") if spot.place.form == "bare"]
     paths = [spot.create(cluster_215.api, name, name) for name in ("cc-mirrored", "cc-other")]
-    cluster_215.secret("cc-mirrored", display_name="a", annotations={MIRROR: "cc-mirrored"})
-    cluster_215.secret("cc-other", display_name="b", annotations={MIRROR: "cc-another"})
+    cluster_215.secret("cc-mirrored", display_name="a", annotations={TURTLES_IDENTITY: "cc-mirrored"})
+    cluster_215.secret("cc-other", display_name="b", annotations={TURTLES_IDENTITY: "cc-another"})
     result = cluster_215.play({MODULE: {"state": "absent", "credentials": [{"name": "a"}, {"name": "b"}]}}).result
     for path in paths:
         cluster_215.api.delete(path)

@@ -73,11 +73,13 @@ WANTED = st.fixed_dictionaries(
 )
 
 
+OPTIONS = ("name", "id", "driver", "owner", "description", "labels", "annotations", "config", "secrets")
+
+
 def wanted(**options):
     defaults = {"state": "present", "force": False, "update_secrets": "always", "validate_config": True, "wait": False, "wait_timeout": 1, "wait_sleep": 1, "overwrite_rotated": False}
     assert set(defaults) == set(CREDENTIAL_CALL_OPTIONS)
-    names = ("name", "id", "driver", "owner", "description", "labels", "annotations", "config", "secrets")
-    return parse_desired_credentials({**dict.fromkeys(names), **defaults, **options})
+    return parse_desired_credentials({**dict.fromkeys(OPTIONS), **defaults, **options})
 
 
 def plan(desired, *secrets, me=None):
@@ -141,6 +143,32 @@ def test_a_creation_leaves_nothing_to_do(options, value):
     created = parse_cloud_credential(stored)
     assert created.problem is None
     assert {**show_cloud_credential(change.after, SCHEMAS), "id": created.full_id} == show_cloud_credential(created, SCHEMAS)
+
+
+ROTATED = {"ranchhand.cattle.io/rotated-fields": "clientSecret", "ranchhand.cattle.io/rotated-at": "2026-01-31T12:00:00Z"}
+
+
+def test_a_rotated_field_is_overwritten_only_if_that_is_asked_for():
+    rotated = secret()
+    rotated["metadata"]["annotations"].update(ROTATED)
+    declared = {"id": "cc-a", "config": {"tenantId": "t"}, "secrets": {"clientSecret": "old"}}
+    for refused in (declared, {**declared, "force": True}):
+        with pytest.raises(ValidationErrors) as caught:
+            plan(wanted(**refused), rotated)
+        assert caught.value.code == "conflict"
+        message = str(caught.value)
+        for part in ("clientSecret", '"test" (cattle-global-data:cc-a)', "2026-01-31T12:00:00Z", "on_create", "overwrite_rotated"):
+            assert part in message, part
+    kept, = plan(wanted(**declared, update_secrets="on_create"), rotated)
+    assert kept.changed_fields == ("tenantId",)
+    overwritten, = plan(wanted(**declared, overwrite_rotated=True), rotated)
+    assert overwritten.changed_fields == ("clientSecret", "tenantId")
+
+
+def test_the_item_of_a_list_decides_on_rotated_fields_before_the_call():
+    items = [{"id": "cc-a"}, {"id": "cc-b", "overwrite_rotated": False}]
+    desired = wanted(credentials=[{**dict.fromkeys(OPTIONS), **item} for item in items], overwrite_rotated=True)
+    assert [item.overwrite_rotated for item in desired] == [True, False]
 
 
 def secret(name="cc-a", **more):

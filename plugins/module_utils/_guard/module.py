@@ -26,7 +26,6 @@ from .policies import (
     ADMISSION,
     CONFIG_MAPS,
     DELETION_LIST,
-    IN_USE,
     corrections,
     expired_entries,
     former_guard_paths,
