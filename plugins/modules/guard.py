@@ -20,6 +20,10 @@ extends_documentation_fragment:
   - ranchhand.rancher._auth
   - ranchhand.rancher._attributes
 attributes:
+  check_mode:
+    support: full
+    details:
+      - The API server computes the changes in a dry run, which writes nothing.
   diff_mode:
     support: none
     details:

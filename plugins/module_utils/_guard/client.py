@@ -26,7 +26,8 @@ _PROBE_NAME_CHARACTERS = "bcdfghjklmnpqrstvwxz"
 
 
 class GuardClient:
-    """The guard of a cluster; if it ``protects``, credentials in use cannot be deleted without the annotation for that."""
+    """The guard of a cluster; if it ``protects``, credentials in use cannot be deleted without the annotation for that.
+    """
 
     def __init__(self, client: KubernetesClient, settle_seconds: float, protects: bool) -> None:
         self._client = client
@@ -43,7 +44,8 @@ class GuardClient:
             if error.status != 403:
                 raise
             warnings.append(
-                "deletes without the guard: this connection may not get validatingadmissionpolicybindings, so it cannot check "
+                "deletes without the guard: this connection may not get validatingadmissionpolicybindings, so it "
+                "cannot check "
                 "whether the guard is installed"
             )
             return None
@@ -83,14 +85,17 @@ class GuardClient:
         while not self._denies(name):
             if time.monotonic() > deadline:
                 raise RanchhandError(
-                    "server_error", f"the guard is installed but does not deny references to {name}: the API server does not see "
-                                    f"the ConfigMap {DELETION_LIST}. Up to Kubernetes 1.36 this happens after a guard was "
+                    "server_error", f"the guard is installed but does not deny references to {name}: the API server "
+                                    "does not see "
+                                    f"the ConfigMap {DELETION_LIST}. Up to Kubernetes 1.36 this happens after a guard "
+                                    "was "
                                     "removed, until kube-apiserver is restarted"
                 )
             time.sleep(0.1)
 
     def _change(self, decide: t.Callable[[Mapping[str, str]], Mapping[str, str | None]]) -> None:
-        """Change the deletion list by compare-and-swap; ``decide`` returns the entries to set or, with None, to remove."""
+        """Change the deletion list by compare-and-swap; ``decide`` returns the entries to set or, with None, to remove.
+        """
         path = f"{CONFIG_MAPS}/{DELETION_LIST}"
         for attempt in range(CONFLICT_ATTEMPTS):
             stored = self._client.get(path)

@@ -112,7 +112,10 @@ def _write(client: KubernetesClient, plan: _Plan) -> None:
 
 
 def _users_of_credentials(credentials: t.Sequence[CloudCredential], index: ReferenceIndex) -> dict[str, str]:
-    """Return the users of each credential in use as text; raises RanchhandError (``forbidden``) if some cannot be listed."""
+    """Return the users of each credential in use as text.
+
+    Raises RanchhandError (``forbidden``) if some cannot be listed.
+    """
     if index.unlisted:
         raise RanchhandError(
             "forbidden", "cannot protect the credentials in use: this connection may not list "
@@ -133,5 +136,6 @@ def _require_policies(client: KubernetesClient) -> None:
         served = set()
     if "validatingadmissionpolicies" not in served:
         raise RanchhandError(
-            "unsupported", f"{client.host} has no ValidatingAdmissionPolicy (v1): the guard needs Kubernetes 1.30 or newer"
+            "unsupported", f"{client.host} has no ValidatingAdmissionPolicy (v1): the guard needs Kubernetes 1.30 or "
+                           "newer"
         )

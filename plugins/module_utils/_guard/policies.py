@@ -41,7 +41,10 @@ CONFIG_MAPS = f"/api/v1/namespaces/{CREDENTIAL_NAMESPACE}/configmaps"
 def guard_objects(
     protect_in_use: bool, settle_seconds: int, in_use: Mapping[str, str] | None = None,
 ) -> dict[str, dict[str, t.Any]]:
-    """Return the objects of the guard by path, in the order of their creation; ``in_use`` are credentials and their users."""
+    """Return the objects of the guard by path, in the order of their creation.
+
+    ``in_use`` are credentials and their users.
+    """
     objects = {
         f"{CONFIG_MAPS}/{DELETION_LIST}": _config_map(DELETION_LIST),
         f"{POLICIES}/{DELETION_LIST}": _deletion_policy(),
@@ -65,7 +68,8 @@ def former_guard_paths() -> list[str]:
 
 
 def corrections(
-    desired: Mapping[str, Mapping[str, t.Any]], stored: Mapping[str, Mapping[str, t.Any] | None], listed: t.Collection[str],
+    desired: Mapping[str, Mapping[str, t.Any]], stored: Mapping[str, Mapping[str, t.Any] | None],
+    listed: t.Collection[str],
 ) -> dict[str, dict[str, t.Any]]:
     """Return merge patches, by path, that remove what a server-side apply keeps as the entry of another client.
 
@@ -114,8 +118,8 @@ def _policy(name: str, spec: Mapping[str, t.Any]) -> dict[str, t.Any]:
 
 def _rule(group: str, resource: str, operations: t.Sequence[str], **more: t.Any) -> dict[str, t.Any]:
     return {
-        "apiGroups": [group], "apiVersions": ["*"], "operations": list(operations), "resources": [resource], "scope": "*",
-        **more,
+        "apiGroups": [group], "apiVersions": ["*"], "operations": list(operations), "resources": [resource],
+        "scope": "*", **more,
     }
 
 
@@ -194,7 +198,8 @@ def _in_use_policy() -> dict[str, t.Any]:
             "expression": "!(oldObject.metadata.name in params.?data.orValue({})) || "
                           f"oldObject.metadata.?annotations[?'{ALLOW_DELETE}'].orValue('') == 'true'",
             "messageExpression":
-                "'cloud credential ' + oldObject.metadata.name + ' is in use by ' + params.data[oldObject.metadata.name] + "
+                "'cloud credential ' + oldObject.metadata.name + ' is in use by ' + "
+                "params.data[oldObject.metadata.name] + "
                 f"'. To delete it anyway, first run: kubectl -n {CREDENTIAL_NAMESPACE} annotate secret ' + "
                 f"oldObject.metadata.name + ' {ALLOW_DELETE}=true'",
         }],
@@ -202,7 +207,9 @@ def _in_use_policy() -> dict[str, t.Any]:
 
 
 def deletion_entry(time: str, run: str, credential: CloudCredential) -> str:
-    """Return the entry of a credential on the deletion list: time, run, and the display name by which Turtles refers to it."""
+    """Return the entry of a credential on the deletion list: time, run, and the display name by which Turtles refers to
+    it.
+    """
     provider = TURTLES_PROVIDERS.get(credential.driver or "", credential.driver)
     return f"{time} {run} {provider}/{credential.name}"
 

@@ -2,13 +2,14 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""The annotation and label keys of this collection and of Rancher, and the deletion protocol that is kept in annotations.
+"""The annotation and label keys of this collection and of Rancher, and the deletion protocol that is kept in
+annotations.
 
 Pure. All keys are defined here, so that two parts of the collection cannot use one key with different meanings.
 
-A run that creates an object that refers to a credential first announces this on the credential's Secret. A run that deletes
-a credential first marks the Secret for deletion. Both are compare-and-swap updates, so one of the two runs sees the other,
-and a delete request with the resourceVersion of its own mark fails if anything was announced after the mark.
+A run that creates an object that refers to a credential first announces this on the credential's Secret. A run that
+deletes a credential first marks the Secret for deletion. Both are compare-and-swap updates, so one of the two runs sees
+the other, and a delete request with the resourceVersion of its own mark fails if anything was announced after the mark.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ INTENT = PREFIX + "intent."
 ALLOW_DELETE = PREFIX + "allow-delete"
 GUARD_SETTLE = PREFIX + "settle"
 
-# On a credential whose key is rotated: the token of the rotation in progress, the time of the last rotation, and the rotated fields.
+# On a credential whose key is rotated: the token of the rotation in progress, the time of the last rotation, and the
+# rotated fields.
 ROTATION_TOKEN = PREFIX + "rotation-token"
 ROTATED_AT = PREFIX + "rotated-at"
 ROTATED_FIELDS = PREFIX + "rotated-fields"
@@ -47,7 +49,8 @@ UI_DRIVER = "provisioning.cattle.io/driver"
 CREATOR_LABEL_KEY = "cattle.io/creator"
 CREATOR_LABEL = {CREATOR_LABEL_KEY: "norman"}
 
-# Without this annotation, Rancher recreates the owner's Role and RoleBinding (pkg/controllers/management/nodetemplate/nodetemplate.go).
+# Without this annotation, Rancher recreates the owner's Role and RoleBinding
+# (pkg/controllers/management/nodetemplate/nodetemplate.go).
 BINDINGS_CREATED = "ownerBindingsCreated"
 
 # Cached by the AKS operator, which does not notice a changed subscription (aks-operator pkg/aks/client.go).
@@ -55,15 +58,18 @@ AZURE_TENANT_ANNOTATIONS = (
     "cluster.management.cattle.io/azure-tenant-id", "cluster.management.cattle.io/azure-tenant-id-created-at",
 )
 
-# When the token in a kubeconfig expires, in ms since 1970 (Rancher 2.9.3 to 2.11, pkg/api/norman/customization/cred/store.go).
+# When the token in a kubeconfig expires, in ms since 1970 (Rancher 2.9.3 to 2.11,
+# pkg/api/norman/customization/cred/store.go).
 TOKEN_EXPIRES_AT = "rancher.io/expiration-timestamp"
 
-# The AWSClusterStaticIdentity that Turtles creates for an AWS credential, and deletes (turtles internal/controllers/aws_translator.go).
+# The AWSClusterStaticIdentity that Turtles creates for an AWS credential, and deletes (turtles
+# internal/controllers/aws_translator.go).
 TURTLES_IDENTITY = "cluster-api.cattle.io/capi-static-identity-ref"
 
 # Keys that the options labels and annotations refuse, with the option that sets each of them.
 RESERVED = {
-    CREATOR_ID: "owner", DISPLAY_NAME: "name", DESCRIPTION: "description", UI_DRIVER: "driver", CREATOR_LABEL_KEY: "driver",
+    CREATOR_ID: "owner", DISPLAY_NAME: "name", DESCRIPTION: "description", UI_DRIVER: "driver",
+    CREATOR_LABEL_KEY: "driver",
 }
 
 # How long an annotation of a killed run counts. Deletion does not depend on it: a later announcement changes the
@@ -72,7 +78,10 @@ ANNOTATION_LIFETIME = datetime.timedelta(minutes=15)
 
 
 def entry_time(entry: str) -> Time:
-    """Return the time at the start of an entry; an unreadable one counts as infinitely old, so that it never blocks anything."""
+    """Return the time at the start of an entry.
+
+    An unreadable one counts as infinitely old, so that it never blocks anything.
+    """
     try:
         return parse_time(entry.partition(" ")[0])
     except ValueError:

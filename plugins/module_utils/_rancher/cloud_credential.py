@@ -32,8 +32,8 @@ _SUFFIX = "credentialConfig"
 class CloudCredential:
     """A cloud credential as it is stored.
 
-    ``id`` is the metadata.name. ``data`` maps bare field names to base64 text. ``problem`` is the reason if Rancher cannot use
-    the credential, as the end of a sentence.
+    ``id`` is the metadata.name. ``data`` maps bare field names to base64 text. ``problem`` is the reason if Rancher
+    cannot use the credential, as the end of a sentence.
     """
 
     id: str
@@ -127,7 +127,9 @@ def credential_secret(credential: CloudCredential) -> dict[str, t.Any]:
 
 
 def show_cloud_credential(credential: CloudCredential, schemas: DriverSchemas | None) -> dict[str, t.Any]:
-    """Return what results show: the values of fields that are public in the driver's schema, and the names of all others."""
+    """Return what results show: the values of fields that are public in the driver's schema, and the names of all
+    others.
+    """
     fields = schemas.known_fields(credential.driver) if schemas and credential.driver else None
     public = [name for name in credential.data if fields and name in fields and not fields[name].secret]
     return {

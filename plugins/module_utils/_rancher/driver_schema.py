@@ -2,9 +2,9 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""What fields a driver has, which of them are secret, and whether a config fits them.
+"""The fields of drivers, and the validation of config and secrets against them.
 
-PRIVATE to the collection. Pure: neither Ansible nor a cluster is needed.
+Pure.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _field(name: str, stored: Mapping[str, t.Any]) -> DriverField:
     return DriverField(name, kind, bool(stored.get("required")), values.get(key), tuple(stored.get("options") or ()))
 
 
-# A static Go type without a DynamicSchema and without defaults (Rancher pkg/apis/management.cattle.io/v3/machine_types.go).
+# A static Go type, without DynamicSchema and defaults (Rancher pkg/apis/management.cattle.io/v3/machine_types.go).
 _S3 = {
     field.name: field
     for field in (
@@ -53,7 +53,7 @@ Fields = t.Mapping[str, DriverField]
 
 
 class DriverSchemas:
-    """The DynamicSchemas of a Rancher, and the credential types that it has in code."""
+    """The DynamicSchemas of a Rancher, and the credential types that Rancher has in code."""
 
     def __init__(self, objects: t.Iterable[Mapping[str, t.Any]]) -> None:
         self._stored = {
@@ -66,23 +66,27 @@ class DriverSchemas:
         ) | {"s3"}
 
     def credential_fields(self, driver: str) -> Fields | None:
-        """The fields of a driver's credentials; None where the schema has none, as for custom drivers without annotations.
+        """Return the fields of a driver's credentials.
 
-        A driver is offered if the parent schema has it: its own schema may be a leftover of a deactivated one.
-        Raises RanchhandError (``invalid``) for a driver that this Rancher does not offer.
+        None if its schema has none, as of custom drivers without annotations.
+
+        A driver is active if the parent schema contains it; its own schema may be a leftover of an inactive driver.
+        Raises RanchhandError (``invalid``) for a driver that is not active.
         """
         if driver not in self.drivers:
             raise RanchhandError(
-                "invalid", f"driver {driver:.60} has no credentials in this Rancher; it offers {', '.join(sorted(self.drivers))}"
+                "invalid", f"driver {driver:.60} has no credentials in this Rancher; the active drivers with "
+                           "credentials are "
+                           f"{', '.join(sorted(self.drivers))}"
             )
         return self.known_fields(driver)
 
     def known_fields(self, driver: str) -> Fields | None:
-        """As credential_fields, for an object that is there already, whatever Rancher offers today."""
+        """Return credential_fields of an existing object, whose driver may be inactive."""
         return _S3 if driver == "s3" else self._fields(driver.lower() + "credentialconfig")
 
     def node_fields(self, driver: str) -> Fields | None:
-        """The fields of a driver's node templates; None where there is no schema."""
+        """Return the fields of a driver's node templates; None if there is no schema."""
         return self._fields(driver.lower() + "config")
 
     def _fields(self, name: str) -> Fields | None:
@@ -93,61 +97,70 @@ class DriverSchemas:
 
 
 class CheckedConfig(t.NamedTuple):
-    """A checked config: values to store, None for entries to remove, and what was given as JSON, to be compared as JSON."""
+    """A validated config: values to store, None for fields to remove, and the fields that are compared as JSON."""
 
     values: dict[str, t.Any]
     as_json: frozenset[str]
 
 
-def check_config(
-    fields: Fields | None, public: Mapping[str, t.Any], secret: Mapping[str, t.Any], convert: t.Callable[[t.Any, DriverField | None], t.Any]
-) -> tuple[CheckedConfig, list[str]]:
-    """The values to store for what a playbook gave in ``config`` and ``secrets``, and what is wrong with them.
+# Returns the value to store for a value of a playbook; raises ValueError with the end of a sentence.
+Converter = t.Callable[[t.Any, t.Optional[DriverField]], t.Any]
 
-    ``convert`` makes a stored value of a given one; it raises ValueError. Without ``fields`` only the form is checked.
+
+def check_config(
+    fields: Fields | None, public: Mapping[str, t.Any], secret: Mapping[str, t.Any], convert: Converter,
+) -> tuple[CheckedConfig, list[str]]:
+    """Return the values to store for the options ``config`` and ``secrets``, and the validation errors.
+
+    Without ``fields``, only the field names are validated.
     """
     values: dict[str, t.Any] = {}
     as_json = set()
-    mistakes = []
-    for where, given in (("config", public), ("secrets", secret)):
-        for name, value in given.items():
-            mistake = _misplaced(fields, where, name)
-            if name in values:
-                mistake = f"{where}.{name} is given in config too"
-            if mistake is None:
-                field = fields[name] if fields else None
-                try:
-                    values[name] = None if value is None else convert(value, field)
-                except ValueError as error:
-                    mistake = f"{where}.{name} {error}"
-                else:
-                    if field and field.options and values[name] and values[name] not in field.options:
-                        mistake = f"{where}.{name} must be one of {', '.join(field.options)}"
-                    if isinstance(value, Mapping) and isinstance(values[name], str):
-                        as_json.add(name)
-            if mistake:
-                mistakes.append(mistake)
-    return CheckedConfig(values, frozenset(as_json)), mistakes
+    errors = []
+    for option, entries in (("config", public), ("secrets", secret)):
+        for name, value in entries.items():
+            field = fields.get(name) if fields else None
+            error = f"{option}.{name} is set in config too" if name in values else _misplaced(fields, option, name)
+            if error is None:
+                values[name], error = _converted(value, field, convert)
+                error = error and f"{option}.{name} {error}"
+                if isinstance(value, Mapping) and isinstance(values[name], str):
+                    as_json.add(name)
+            if error:
+                errors.append(error)
+    return CheckedConfig(values, frozenset(as_json)), errors
+
+
+def _converted(value: t.Any, field: DriverField | None, convert: Converter) -> tuple[t.Any, str | None]:
+    """Return the value to store, None to remove the field, and the end of a sentence about an error."""
+    if value is None:
+        return None, None
+    try:
+        converted = convert(value, field)
+    except ValueError as error:
+        return None, str(error)
+    if field and field.options and converted and converted not in field.options:
+        return converted, f"must be one of {', '.join(field.options)}"
+    return converted, None
 
 
 def missing_fields(fields: Fields | None, config: CheckedConfig, creating: bool) -> list[str]:
-    """Required fields that would be empty: on creation after defaults, later only those that are touched."""
-    mistakes = []
+    """Return errors for required fields that would be empty; in an update, only for those that it sets."""
+    errors = []
     for name, field in sorted((fields or {}).items()):
         if field.required and not config.values.get(name):
-            touched = name in config.values
-            if touched or creating and not field.default:
-                mistakes.append(f"{'secrets' if field.secret else 'config'}.{name} is required and must not be empty")
-    return mistakes
+            if name in config.values or (creating and not field.default):
+                errors.append(f"{'secrets' if field.secret else 'config'}.{name} is required and must not be empty")
+    return errors
 
 
 def to_stored_text(value: t.Any, field: DriverField | None) -> str:
-    """A converter for credentials, which store nothing but text."""
+    """Convert a value for a credential, which stores text only."""
     return to_text(value)
 
 
 def to_typed_value(value: t.Any, field: DriverField | None) -> t.Any:
-    """A converter for node templates: whole numbers are stored as text, booleans and lists as such (as Rancher's own)."""
+    """Convert a value for a node template: like Rancher, whole numbers to text, booleans and lists unchanged."""
     kind = field.type if field else {bool: "boolean", list: "array[string]"}.get(type(value), "string")
     if kind == "boolean":
         if isinstance(value, str) and value.strip().lower() in ("true", "false"):
@@ -166,16 +179,16 @@ def to_typed_value(value: t.Any, field: DriverField | None) -> t.Any:
     return to_text(value)
 
 
-def _misplaced(fields: Fields | None, where: str, name: str) -> str | None:
+def _misplaced(fields: Fields | None, option: str, name: str) -> str | None:
     if fields is None:
         # Rancher reads a key only if it splits on "-" into exactly two (pkg/schemas/mapper/credentialmapper.go).
         if name and all(char.isascii() and (char.isalnum() or char in "._") for char in name):
             return None
-        return f"{where}.{name:.60} is no field name: letters, digits, dots and underscores only"
+        return f"{option}.{name:.60} is not a field name: use letters, digits, dots and underscores only"
     if name not in fields:
-        return f"{where}.{name:.60} is unknown; the driver has {', '.join(sorted(fields))}"
-    if fields[name].secret and where == "config":
+        return f"{option}.{name:.60} is unknown; the fields of the driver are {', '.join(sorted(fields))}"
+    if fields[name].secret and option == "config":
         return f"config.{name} is secret and belongs in secrets"
-    if not fields[name].secret and where == "secrets":
+    if not fields[name].secret and option == "secrets":
         return f"secrets.{name} is not secret and belongs in config"
     return None

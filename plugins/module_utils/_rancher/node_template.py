@@ -38,7 +38,8 @@ SPEC_OPTIONS = {
 }
 _SECRET_OPTIONS = ("auth_key",)
 
-# Rancher 2.12 to 2.14 does not start while a node template exists (pkg/rancher/rancher.go); newer ones do not have the kind.
+# Rancher 2.12 to 2.14 does not start while a node template exists (pkg/rancher/rancher.go); newer ones do not have the
+# kind.
 LAST_RANCHER_VERSION = (2, 11)
 
 
@@ -46,8 +47,8 @@ LAST_RANCHER_VERSION = (2, 11)
 class NodeTemplate:
     """A node template as it is stored.
 
-    ``id`` is the metadata.name, ``config`` the top-level <driver>Config. ``problem`` is the reason if Rancher cannot use the
-    template, as the end of a sentence.
+    ``id`` is the metadata.name, ``config`` the top-level <driver>Config. ``problem`` is the reason if Rancher cannot
+    use the template, as the end of a sentence.
     """
 
     id: str
@@ -116,7 +117,9 @@ def node_template_object(template: NodeTemplate) -> dict[str, t.Any]:
 
 
 def show_node_template(template: NodeTemplate, schemas: DriverSchemas | None) -> dict[str, t.Any]:
-    """Return what results show: the values of fields that are public in the driver's schema, and the names of all others."""
+    """Return what results show: the values of fields that are public in the driver's schema, and the names of all
+    others.
+    """
     fields = schemas.node_fields(template.driver) if schemas and template.driver else None
     public = {name for name in template.config if fields and name in fields and not fields[name].secret}
     options = {

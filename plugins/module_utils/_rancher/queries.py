@@ -2,10 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""What is read from a Rancher, in the fewest requests, with as few rights as may be.
-
-PRIVATE to the collection.
-"""
+"""Reads objects from a Rancher, with few requests and permissions."""
 
 from __future__ import annotations
 
@@ -33,14 +30,14 @@ SECRETS_PATH = f"/api/v1/namespaces/{CREDENTIAL_NAMESPACE}/secrets"
 MANAGEMENT_PATH = "/apis/management.cattle.io/v3"
 TEMPLATES_PATH = f"{MANAGEMENT_PATH}/namespaces/{TEMPLATE_NAMESPACE}/nodetemplates"
 
-# Up to this many ids are read one by one rather than with a list of the whole namespace.
+# Up to this many objects are read by name; for more of them, the namespace is listed.
 _SINGLE_READS = 4
 
 
 def list_credential_secrets(client: KubernetesClient, ids: t.Collection[str] | None = None) -> list[dict[str, t.Any]]:
-    """The Secrets of Rancher's namespace for credentials, or at least those with the given ids.
+    """Return the Secrets of Rancher's namespace for credentials, or at least those with these ids.
 
-    Who may not list them, as an ordinary Rancher user, is asked about those that its rules name.
+    A connection that may not list them, such as an ordinary Rancher user, gets those that its rules contain.
     """
     if ids is not None and len(ids) <= _SINGLE_READS:
         names = list(ids)
@@ -60,7 +57,7 @@ def _get_each(client: KubernetesClient, path: str, names: t.Iterable[str]) -> li
 
 
 def get_or_none(client: KubernetesClient, path: str) -> dict[str, t.Any] | None:
-    """The object at a path; None if there is none."""
+    """Return the object at a path; None if there is none."""
     try:
         return client.get(path)
     except ApiError as error:
@@ -70,15 +67,16 @@ def get_or_none(client: KubernetesClient, path: str) -> dict[str, t.Any] | None:
 
 
 def list_readable_secret_names(client: KubernetesClient) -> list[str]:
-    """The names of the Secrets that the connection's rules let it get, from a SelfSubjectRulesReview.
+    """Return the names of the Secrets that the connection may get, from a SelfSubjectRulesReview.
 
-    Raises RanchhandError (``forbidden``) if the rules do not name them.
+    Raises RanchhandError (``forbidden``) if the rules do not contain names.
     """
     review = client.post("/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", {
-        "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview", "spec": {"namespace": CREDENTIAL_NAMESPACE},
+        "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview",
+        "spec": {"namespace": CREDENTIAL_NAMESPACE},
     })
     names: set[str] = set()
-    own_only = False  # creating, but reading only what is named, is what an ordinary Rancher user may
+    own_only = False  # an ordinary Rancher user may create Secrets, and read only those that are named
     status = review.get("status") or {}
     for rule in status.get("resourceRules") or ():
         verbs = set(rule.get("verbs") or ())
@@ -86,14 +84,19 @@ def list_readable_secret_names(client: KubernetesClient) -> list[str]:
             own_only = own_only or bool({"create", "*"} & verbs)
             if {"get", "*"} & verbs:
                 names.update(rule.get("resourceNames") or ("",))
-    if "" in names or not names and (status.get("incomplete") or not own_only):
-        cannot_tell = ", and the API server cannot tell which of them it may read" if status.get("incomplete") else ""
-        raise RanchhandError("forbidden", f"this connection may not list secrets in namespace {CREDENTIAL_NAMESPACE}{cannot_tell}")
+    if "" in names or (not names and (status.get("incomplete") or not own_only)):
+        unknown = ", and the API server does not report which of them it may read" if status.get("incomplete") else ""
+        raise RanchhandError(
+            "forbidden", f"this connection may not list secrets in namespace {CREDENTIAL_NAMESPACE}{unknown}"
+        )
     return sorted(names)
 
 
 def read_schemas(client: KubernetesClient) -> DriverSchemas | None:
-    """The DynamicSchemas; None if they may not be listed. Raises RanchhandError (``unsupported``) where there is no Rancher."""
+    """Return the DynamicSchemas; None if they may not be listed.
+
+    Raises RanchhandError (``unsupported``) if the cluster has no Rancher.
+    """
     try:
         return DriverSchemas(client.list_objects(f"{MANAGEMENT_PATH}/dynamicschemas"))
     except ApiError as error:
@@ -107,9 +110,9 @@ def _no_rancher(client: KubernetesClient, error: ApiError) -> RanchhandError:
 
 
 def read_own_user(client: KubernetesClient) -> User | None:
-    """The connection's own Rancher user; None if it has none, or if the API server is too old to say (SelfSubjectReview).
+    """Return the connection's own Rancher user; None if it has none, or if the API server has no SelfSubjectReview.
 
-    Through Rancher's proxy a user is called by its id, and its extra fields name its principals.
+    Behind Rancher's proxy, the username is the id of the user, and the extra fields contain the principals.
     """
     try:
         review = client.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", {
@@ -134,20 +137,25 @@ def read_own_user(client: KubernetesClient) -> User | None:
     return User(name, "".join(extra.get("username", ())[:1]), tuple(extra["principalid"]))
 
 
-def list_node_template_objects(client: KubernetesClient, ids: t.Collection[str] | None = None) -> list[dict[str, t.Any]]:
-    """The NodeTemplates, or at least those with the given ids; none where Rancher has no such kind any more (2.15 on)."""
+def list_node_template_objects(
+    client: KubernetesClient, ids: t.Collection[str] | None = None,
+) -> list[dict[str, t.Any]]:
+    """Return the NodeTemplates, or at least those with these ids; none if Rancher does not have the kind (since 2.15).
+    """
     try:
         if ids is not None and len(ids) <= _SINGLE_READS:
             return _get_each(client, TEMPLATES_PATH, ids)
         return list(client.list_objects(TEMPLATES_PATH))
     except ApiError as error:
-        if error.status == 404 or error.status == 403 and "nodetemplates" not in _served_kinds(client, "management.cattle.io", "v3"):
+        if error.status == 404:
+            return []
+        if error.status == 403 and "nodetemplates" not in _served_kinds(client, "management.cattle.io", "v3"):
             return []
         raise
 
 
 def read_server_version(client: KubernetesClient) -> str:
-    """The setting server-version, such as v2.10.3; "" if it may not be read."""
+    """Return the setting server-version, such as v2.10.3; "" if it may not be read."""
     try:
         setting = client.get(f"{MANAGEMENT_PATH}/settings/server-version")
     except ApiError as error:
@@ -158,59 +166,65 @@ def read_server_version(client: KubernetesClient) -> str:
 
 
 def parse_version(text: str) -> tuple[int, int] | None:
-    """Major and minor of a version such as v2.10.3; None if it says no number, as in development builds."""
-    found = re.match(r"v?(\d+)\.(\d+)(?:\D|$)", text.strip())
-    return (int(found.group(1)), int(found.group(2))) if found else None
+    """Return major and minor of a version such as v2.10.3; None if it has no numbers, as in development builds."""
+    match = re.match(r"v?(\d+)\.(\d+)(?:\D|$)", text.strip())
+    return (int(match.group(1)), int(match.group(2))) if match else None
 
 
 def read_users(client: KubernetesClient) -> Users:
-    """All users; only the connection's own one if they may not be listed."""
+    """Return all users; only the connection's own user if they may not be listed."""
     try:
         return Users([User.from_object(item) for item in client.list_objects(f"{MANAGEMENT_PATH}/users")])
     except ApiError as error:
         if error.status == 403:
-            me = read_own_user(client)
-            return Users([me] if me else [], only_me=True)
+            own_user = read_own_user(client)
+            return Users([own_user] if own_user else [], only_own=True)
         raise _no_rancher(client, error) if error.status == 404 else error
 
 
-def read_references(client: KubernetesClient, table: t.Sequence[ReferenceField] = CREDENTIAL_REFERENCE_FIELDS) -> ReferenceIndex:
-    """Who refers to what, in all namespaces, with as many requests for one credential as for thousands.
+def read_references(
+    client: KubernetesClient, table: t.Sequence[ReferenceField] = CREDENTIAL_REFERENCE_FIELDS,
+) -> ReferenceIndex:
+    """Return the references to all objects, in all namespaces; the number of requests depends on the table only.
 
-    Authorization runs before routing, so a kind that is not installed may answer 403: each group is asked first which
-    resources it serves.
+    As authorization precedes routing, a request for a kind that is not installed may be answered with 403. Therefore
+    the resources that each group serves are read first.
     """
     groups: dict[tuple[str, str], list[ReferenceField]] = defaultdict(list)
-    for place in table:
-        groups[place.group, place.version].append(place)
+    for field in table:
+        groups[field.group, field.version].append(field)
     served = client.parallel_map(lambda group: _served_kinds(client, *group), list(groups))
-    wanted: list[tuple[str, str, list[ReferenceField]]] = []
-    for ((group, version), places), kinds in zip(groups.items(), served):
+    requests: list[tuple[str, str, list[ReferenceField]]] = []
+    for ((group, version), fields), kinds in zip(groups.items(), served):
         for resource, kind in kinds.items():
-            matching = [place for place in places if place.resource == resource or place.resource is None and kind.endswith(place.kind)]
+            matching = [field for field in fields if _covers(field, resource, kind)]
             if matching:
-                wanted.append((f"/apis/{group}/{version}/{resource}", kind, matching))
+                requests.append((f"/apis/{group}/{version}/{resource}", kind, matching))
 
     unlisted: list[str] = []
 
     def read(request: tuple[str, str, list[ReferenceField]]) -> list[Finding]:
-        path, kind, places = request
-        reader = ReferenceReader(places, kind)
+        path, kind, fields = request
+        reader = ReferenceReader(fields, kind)
         try:
             return [finding for item in client.list_objects(path) for finding in reader.read(item)]
         except ApiError as error:
             if error.status == 403:
-                unlisted.append(f"{path.rpartition('/')[2]}.{places[0].group}")
+                unlisted.append(f"{path.rpartition('/')[2]}.{fields[0].group}")
             elif error.status != 404:
                 raise
             return []
 
-    found = client.parallel_map(read, wanted)
+    found = client.parallel_map(read, requests)
     return ReferenceIndex((finding for findings in found for finding in findings), unlisted)
 
 
+def _covers(field: ReferenceField, resource: str, kind: str) -> bool:
+    return kind.endswith(field.kind) if field.resource is None else field.resource == resource
+
+
 def _served_kinds(client: KubernetesClient, group: str, version: str) -> Mapping[str, str]:
-    """The kinds of the listable resources that a group serves, by resource name."""
+    """Return the kinds of the resources that a group serves and that can be listed, by resource name."""
     try:
         answer = client.get(f"/apis/{group}/{version}")
     except ApiError as error:
@@ -218,12 +232,12 @@ def _served_kinds(client: KubernetesClient, group: str, version: str) -> Mapping
             return {}
         raise
     return {
-        one["name"]: one["kind"] for one in answer.get("resources") or ()
-        if "/" not in one["name"] and "list" in (one.get("verbs") or ())
+        resource["name"]: resource["kind"] for resource in answer.get("resources") or ()
+        if "/" not in resource["name"] and "list" in (resource.get("verbs") or ())
     }
 
 
 def list_cloud_credentials(client: KubernetesClient, ids: t.Collection[str] | None = None) -> list[CloudCredential]:
-    """All credentials, or at least those with the given ids."""
+    """Return all credentials, or at least those with these ids."""
     found = (parse_cloud_credential(secret) for secret in list_credential_secrets(client, ids))
     return [credential for credential in found if credential is not None]

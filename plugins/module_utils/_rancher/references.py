@@ -2,9 +2,9 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""Who refers to which cloud credential: one table of places, one index.
+"""References to cloud credentials and node templates: a table of the fields that contain them, and an index.
 
-PRIVATE to the collection. Pure: knows neither Ansible nor how objects are fetched.
+Pure. Does not know how objects are read.
 """
 
 from __future__ import annotations
@@ -19,17 +19,18 @@ from .annotations import TURTLES_IDENTITY
 CREDENTIAL_NAMESPACE = "cattle-global-data"
 TEMPLATE_NAMESPACE = "cattle-global-nt"
 
-# Turtles' word for a provider, by driver where it is another one (turtles internal/sync/secret_mapper_sync.go).
+# Names of providers in Turtles that differ from the driver (turtles internal/sync/secret_mapper_sync.go).
 TURTLES_PROVIDERS = {"amazonec2": "aws", "google": "gcp", "vmwarevsphere": "vsphere"}
 
 
 @dataclass(frozen=True)
 class ReferenceField:
-    """A field of a kind that may name a cloud credential (or a node template, in TEMPLATE_PLACES).
+    """A field of a kind that can refer to a cloud credential (or to a node template, in TEMPLATE_REFERENCE_FIELDS).
 
-    ``resource`` None stands for every resource of the group whose kind ends in ``kind``. In ``field``, ``[]`` walks a list.
-    ``form`` is how the field names it: by ``id``, by ``display name``, or by ``bare`` metadata.name. ``rancher`` says in which versions.
-    Places that only Rancher's controllers write, from another place of this table, are not ``written_by_users``.
+    ``resource`` None means every resource of the group whose kind ends in ``kind``. In ``field``, ``[]`` means all
+    elements of a list. ``form`` is the form of the reference: ``id``, ``display name``, or ``bare`` for a
+    metadata.name. ``rancher`` are the versions with this field. Fields that only Rancher's controllers write, as copies
+    of other fields of this table, are not ``written_by_users``.
     """
 
     group: str
@@ -46,28 +47,37 @@ class ReferenceField:
         return f"{self.group}/{self.version}"
 
 
-def _credential_places() -> t.Iterator[ReferenceField]:
+def _credential_fields() -> t.Iterator[ReferenceField]:
     management = ("management.cattle.io", "v3")
     yield ReferenceField(*management, "nodetemplates", "NodeTemplate", "spec.cloudCredentialName", "≤2.11")
-    yield ReferenceField(*management, "nodes", "Node", "status.nodeTemplateSpec.cloudCredentialName", "≤2.11", written_by_users=False)
+    yield ReferenceField(
+        *management, "nodes", "Node", "status.nodeTemplateSpec.cloudCredentialName", "≤2.11", written_by_users=False,
+    )
     provisioning = ("provisioning.cattle.io", "v1", "clusters", "Cluster")
     yield ReferenceField(*provisioning, "spec.cloudCredentialSecretName", "2.6+")
     yield ReferenceField(*provisioning, "spec.rkeConfig.machinePools[].cloudCredentialSecretName", "2.6+")
     yield ReferenceField(*provisioning, "spec.rkeConfig.etcd.s3.cloudCredentialName", "2.6+")
     rke = ("rke.cattle.io", "v1")
-    yield ReferenceField(*rke, "rkecontrolplanes", "RKEControlPlane", "spec.etcd.s3.cloudCredentialName", "2.6+", written_by_users=False)
-    yield ReferenceField(*rke, "etcdsnapshots", "ETCDSnapshot", "snapshotFile.s3.cloudCredentialName", "2.6+", written_by_users=False)
+    yield ReferenceField(
+        *rke, "rkecontrolplanes", "RKEControlPlane", "spec.etcd.s3.cloudCredentialName", "2.6+", written_by_users=False,
+    )
+    yield ReferenceField(
+        *rke, "etcdsnapshots", "ETCDSnapshot", "snapshotFile.s3.cloudCredentialName", "2.6+", written_by_users=False,
+    )
     machine = ("rke-machine.cattle.io", "v1", None)
     yield ReferenceField(*machine, "Machine", "spec.common.cloudCredentialSecretName", "2.6+")
     yield ReferenceField(*machine, "Machine", "status.cloudCredentialSecretName", "2.6+", written_by_users=False)
     yield ReferenceField(*machine, "MachineTemplate", "spec.template.spec.common.cloudCredentialSecretName", "2.6+")
-    for cloud, prefix, field, rancher in (
+    for operator, prefix, field, rancher in (
         ("eks", "EKS", "amazonCredentialSecret", "2.5+"), ("gke", "GKE", "googleCredentialSecret", "2.5+"),
         ("aks", "AKS", "azureCredentialSecret", "2.6+"), ("ali", "Ali", "alibabaCredentialSecret", "2.13+"),
     ):
-        for path in (f"spec.{cloud}Config", f"status.{cloud}Status.upstreamSpec", f"status.appliedSpec.{cloud}Config"):
-            yield ReferenceField(*management, "clusters", "Cluster", f"{path}.{field}", rancher, written_by_users=path.startswith("spec."))
-        yield ReferenceField(f"{cloud}.cattle.io", "v1", f"{cloud}clusterconfigs", f"{prefix}ClusterConfig", f"spec.{field}", rancher)
+        cluster = (*management, "clusters", "Cluster")
+        yield ReferenceField(*cluster, f"spec.{operator}Config.{field}", rancher)
+        for path in (f"status.{operator}Status.upstreamSpec", f"status.appliedSpec.{operator}Config"):
+            yield ReferenceField(*cluster, f"{path}.{field}", rancher, written_by_users=False)
+        config = (f"{operator}.cattle.io", "v1", f"{operator}clusterconfigs", f"{prefix}ClusterConfig")
+        yield ReferenceField(*config, f"spec.{field}", rancher)
     turtles = ("turtles-capi.cattle.io", "v1alpha1", "capiproviders", "CAPIProvider")
     yield ReferenceField(*turtles, "spec.credentials.rancherCloudCredential", "2.13+", "display name")
     yield ReferenceField(*turtles, "spec.credentials.rancherCloudCredentialNamespaceName", "2.13+")
@@ -75,10 +85,13 @@ def _credential_places() -> t.Iterator[ReferenceField]:
     yield ReferenceField(*aws, "spec.secretRef", "2.15+", "bare")
 
 
-CREDENTIAL_REFERENCE_FIELDS = tuple(_credential_places())
+CREDENTIAL_REFERENCE_FIELDS = tuple(_credential_fields())
 
-# A bare name may be that of any Secret.
-_USER_WRITTEN = {(place.api_version, place.field) for place in CREDENTIAL_REFERENCE_FIELDS if place.written_by_users and place.form == "id"}
+# Without the fields with bare names, which can be names of any Secret.
+_USER_WRITTEN = {
+    (field.api_version, field.field) for field in CREDENTIAL_REFERENCE_FIELDS
+    if field.written_by_users and field.form == "id"
+}
 TEMPLATE_REFERENCE_FIELDS = (
     ReferenceField("management.cattle.io", "v3", "nodepools", "NodePool", "spec.nodeTemplateName", "≤2.11"),
     ReferenceField("management.cattle.io", "v3", "nodes", "Node", "spec.nodeTemplateName", "≤2.11"),
@@ -87,7 +100,7 @@ TEMPLATE_REFERENCE_FIELDS = (
 
 @dataclass(frozen=True)
 class Reference:
-    """One field of one object that names a credential."""
+    """A field of an object that refers to a credential or node template."""
 
     kind: str
     api_version: str
@@ -96,18 +109,22 @@ class Reference:
     field: str
 
     def show(self) -> dict[str, t.Any]:
-        return {"kind": self.kind, "api_version": self.api_version, "namespace": self.namespace, "name": self.name, "field": self.field}
+        return {
+            "kind": self.kind, "api_version": self.api_version, "namespace": self.namespace, "name": self.name,
+            "field": self.field,
+        }
 
     def __str__(self) -> str:
-        place = f"{self.namespace}/{self.name}" if self.namespace else self.name
-        return f"{self.kind} {place} ({self.field})"
+        name = f"{self.namespace}/{self.name}" if self.namespace else self.name
+        return f"{self.kind} {name} ({self.field})"
 
 
 def referenced_name(value: t.Any, namespace: str | None) -> str | None:
-    """The credential's metadata.name that a reference stands for.
+    """Return the metadata.name of the credential that a reference means; None if it does not mean a credential.
 
-    Rancher reads ``anything:name`` and ``anything/name`` as ``name`` in cattle-global-data and a bare name as a Secret of the
-    referring object's own namespace (pkg/controllers/capr/machineprovision/args.go, pkg/httpproxy/sign_utils.go).
+    Rancher reads ``anything:name`` and ``anything/name`` as ``name`` in cattle-global-data, and a bare name as a Secret
+    in the namespace of the referring object (pkg/controllers/capr/machineprovision/args.go,
+    pkg/httpproxy/sign_utils.go).
     """
     if not isinstance(value, str) or not value:
         return None
@@ -118,7 +135,7 @@ def referenced_name(value: t.Any, namespace: str | None) -> str | None:
 
 
 def values_at(item: t.Any, path: t.Sequence[str]) -> t.Iterator[t.Any]:
-    """All values at a path, whose steps are keys; a key ending in [] walks a list."""
+    """Return all values at a path of keys; a key ending in [] means all elements of a list."""
     for position, step in enumerate(path):
         if step.endswith("[]"):
             elements = item.get(step[:-2]) if isinstance(item, Mapping) else None
@@ -130,66 +147,91 @@ def values_at(item: t.Any, path: t.Sequence[str]) -> t.Iterator[t.Any]:
         yield item
 
 
-def _key(place: ReferenceField, value: t.Any, namespace: str | None, item: Mapping[str, t.Any]) -> t.Any:
+def _key(field: ReferenceField, value: t.Any, namespace: str | None, item: Mapping[str, t.Any]) -> t.Hashable:
+    """Return the key of a reference in the index; None if the value is not a reference."""
     if not isinstance(value, str):
         return None
-    if place in TEMPLATE_REFERENCE_FIELDS:
-        # one of another namespace is another template: Rancher moves it to cattle-global-nt under another name
+    if field in TEMPLATE_REFERENCE_FIELDS:
+        # A template in another namespace is another one: Rancher moves it to cattle-global-nt under another name.
         prefix, _colon, name = value.rpartition(":")
         return name if prefix == TEMPLATE_NAMESPACE and name else None
-    if place.form == "display name":
+    if field.form == "display name":
         provider = ((item.get("spec") or {}).get("name") or item["metadata"]["name"]).lower()
         return ("display name", provider, value)
-    return value if place.form == "bare" else referenced_name(value, namespace)
+    return value if field.form == "bare" else referenced_name(value, namespace)
 
 
-Finding = t.Tuple[t.Any, Reference]
+# The key of what is referred to, and the reference.
+Finding = t.Tuple[t.Hashable, Reference]
 
 
 class ReferenceReader:
-    """Finds the references in objects of one kind, keeping nothing else of them."""
+    """Finds the references in objects of one kind."""
 
-    def __init__(self, places: t.Sequence[ReferenceField], kind: str) -> None:
+    def __init__(self, fields: t.Sequence[ReferenceField], kind: str) -> None:
         self._kind = kind
-        self._places = [(place, place.field.split(".")) for place in places]
+        self._fields = [(field, field.field.split(".")) for field in fields]
 
     def read(self, item: Mapping[str, t.Any]) -> t.Iterator[Finding]:
-        """What the object refers to, each with the field that does."""
+        """Return the references in an object."""
         metadata = item["metadata"]
         namespace = metadata.get("namespace")
-        for place, path in self._places:
+        for field, path in self._fields:
             for value in values_at(item, path):
-                key = _key(place, value, namespace, item)
+                key = _key(field, value, namespace, item)
                 if key:
-                    yield key, Reference(self._kind, place.api_version, namespace, metadata["name"], place.field)
+                    yield key, Reference(self._kind, field.api_version, namespace, metadata["name"], field.field)
+
+
+class Referable(t.Protocol):
+    """An object that others can refer to."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def driver(self) -> str | None: ...
+    @property
+    def annotations(self) -> Mapping[str, str]: ...
 
 
 class ReferenceIndex:
-    """All references of a cluster by what they name.
+    """All references in a cluster, by what they refer to.
 
-    ``unlisted`` are the resources that could not be listed, as ``resource.group``: while there are any, a missing reference
-    proves nothing.
+    ``unlisted`` are the resources that could not be listed, as ``resource.group``; if there are any, references may be
+    missing.
     """
 
     def __init__(self, findings: t.Iterable[Finding] = (), unlisted: t.Iterable[str] = ()) -> None:
         self.unlisted = tuple(sorted(set(unlisted)))
-        self._by_key: dict[t.Any, list[Reference]] = defaultdict(list)
+        self._by_key: dict[t.Hashable, list[Reference]] = defaultdict(list)
         for key, reference in findings:
             self._by_key[key].append(reference)
 
-    def references_to(self, stored: t.Any) -> tuple[Reference, ...]:
-        """The references to a credential or node template, given as what is stored.
+    def references_to(self, stored: Referable) -> tuple[Reference, ...]:
+        """Return the references to a credential or node template.
 
-        The mirror that Turtles makes of a credential is no user of it: it goes with the credential.
+        The identity that Turtles creates for a credential does not count: Turtles deletes it together with the
+        credential.
         """
-        mirror = stored.annotations.get(TURTLES_IDENTITY)
-        provider = TURTLES_PROVIDERS.get(stored.driver, stored.driver)
+        identity = stored.annotations.get(TURTLES_IDENTITY)
+        provider = TURTLES_PROVIDERS.get(stored.driver or "", stored.driver)
         found = self._by_key.get(stored.id, []) + self._by_key.get(("display name", provider, stored.name), [])
-        return tuple(sorted((one for one in found if not (mirror and one.kind == "AWSClusterStaticIdentity" and one.name == mirror)), key=str))
+        return tuple(sorted((
+            reference for reference in found
+            if not (identity and reference.kind == "AWSClusterStaticIdentity" and reference.name == identity)
+        ), key=str))
 
     def dangling(self, present: t.Collection[str]) -> dict[str, tuple[Reference, ...]]:
-        """What names a credential that is not among those present, by its metadata.name; of what users write, as only they can mend it."""
-        return {
-            key: tuple(sorted(mendable, key=str)) for key, references in self._by_key.items() if isinstance(key, str) and key not in present
-            for mendable in [[one for one in references if (one.api_version, one.field) in _USER_WRITTEN]] if mendable
-        }
+        """Return the references to credentials that do not exist, by metadata.name.
+
+        Contains only the fields that users write, as users cannot change the others.
+        """
+        result = {}
+        for key, references in self._by_key.items():
+            if isinstance(key, str) and key not in present:
+                written = [item for item in references if (item.api_version, item.field) in _USER_WRITTEN]
+                if written:
+                    result[key] = tuple(sorted(written, key=str))
+        return result

@@ -2,9 +2,9 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""Names, labels, annotations and owners: what credentials and node templates have in common.
+"""The users of a Rancher, among whom owners of objects are found.
 
-PRIVATE to the collection. Pure.
+Pure.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .._common.errors import RanchhandError
 
 @dataclass(frozen=True)
 class User:
-    """A Rancher user: ``id`` is the metadata.name, which creatorId annotations hold."""
+    """A Rancher user; ``id`` is the metadata.name, which the creatorId annotations contain."""
 
     id: str
     username: str = ""
@@ -30,36 +30,41 @@ class User:
 
 
 class Users:
-    """The users among whom an owner is looked up; ``only_me`` when the connection may not list them."""
+    """The users of a Rancher; with ``only_own``, only the connection's own user, as it may not list the others."""
 
-    def __init__(self, users: t.Iterable[User], only_me: bool = False) -> None:
+    def __init__(self, users: t.Iterable[User], only_own: bool = False) -> None:
         self._users = tuple(users)
         self._by_id = {user.id: user for user in self._users}
-        self._only_me = only_me
+        self._only_own = only_own
 
     @property
     def complete(self) -> bool:
         """Whether these are all users of the Rancher."""
-        return not self._only_me
+        return not self._only_own
 
     def get(self, identifier: str | None) -> User | None:
-        """The user with this id."""
+        """Return the user with this id; None if there is none."""
         return self._by_id.get(identifier or "")
 
     def find(self, owner: str) -> str:
-        """The id of the user whose id, username or principal id is given.
+        """Return the id of the user with this id, username or principal id.
 
-        Raises RanchhandError: ``not_found``, ``ambiguous``, or ``forbidden`` where the users may not be listed.
+        Raises RanchhandError: ``not_found``, ``ambiguous``, or ``forbidden`` if the users could not be listed.
         """
         found = sorted({user.id for user in self._users if owner in (user.id, user.username, *user.principals)})
         if len(found) == 1:
             return found[0]
         if found:
-            raise RanchhandError("ambiguous", f"owner {owner:.80} could be any of the users {', '.join(found)}; give the user id")
-        if self._only_me:
-            mine = self._users[0].id if self._users else "unknown"
             raise RanchhandError(
-                "forbidden", f"owner {owner:.80} cannot be looked up: this connection may not list users.management.cattle.io; "
-                             f"it may write only for its own user ({mine})"
+                "ambiguous", f"owner {owner:.80} matches several users ({', '.join(found)}); set owner to a user id"
             )
-        raise RanchhandError("not_found", f"owner {owner:.80} is no user of this Rancher, neither by id nor by username nor by principal id")
+        if self._only_own:
+            own = self._users[0].id if self._users else "unknown"
+            raise RanchhandError(
+                "forbidden", f"cannot find owner {owner:.80}: this connection may not list users.management.cattle.io "
+                             "and can only "
+                             f"set its own user ({own}). Grant it the verb list, or set owner to this user"
+            )
+        raise RanchhandError(
+            "not_found", f"owner {owner:.80} is not the id, username or principal id of a user of this Rancher"
+        )

@@ -97,7 +97,8 @@ class Catalog(t.Generic[Stored]):
     def named(self, name: str, driver: str | None = None, owner: str | None = None) -> list[Stored]:
         """Return all objects with this name, and with this driver and owner unless they are None."""
         return [
-            item for item in self._by_name.get(name, ()) if driver in (None, item.driver) and owner in (None, item.owner)
+            item for item in self._by_name.get(name, ())
+            if driver in (None, item.driver) and owner in (None, item.owner)
         ]
 
     def single(self, found: t.Sequence[Stored], name: str) -> Stored | None:
@@ -108,7 +109,8 @@ class Catalog(t.Generic[Stored]):
                 for item in sorted(found, key=lambda item: item.id)
             )
             raise RanchhandError(
-                "ambiguous", f'{len(found)} {self.kind}s have the name "{name:.80}": {candidates}. Set id to select one of them'
+                "ambiguous", f'{len(found)} {self.kind}s have the name "{name:.80}": {candidates}. Set id to select '
+                             'one of them'
             )
         return found[0] if found else None
 

@@ -131,8 +131,8 @@ class CloudCredentialReconciler(Reconciler[DesiredCredential, CloudCredential]):
     def _delete_all(self, changes: list[CredentialChange]) -> list[CredentialChange]:
         """Mark the credentials for deletion, check their references again, and delete them.
 
-        So no run of this collection starts to refer to them in between (see _rancher/annotations.py), and if the cluster has a
-        guard, no other client does.
+        So no run of this collection starts to refer to them in between (see _rancher/annotations.py), and if the
+        cluster has a guard, no other client does.
         """
         self.guard = GuardClient.find(self.client, self.warnings)
         marked = self.client.parallel_map(lambda change: self.with_error(self._mark_for_deletion, change), changes)
@@ -145,7 +145,8 @@ class CloudCredentialReconciler(Reconciler[DesiredCredential, CloudCredential]):
         except RanchhandError as error:
             failed = error
             done = [
-                replace(change, action="failed", error=failed) if change.action == "deleted" else change for change in marked
+                replace(change, action="failed", error=failed) if change.action == "deleted" else change
+                for change in marked
             ]
         else:
             def delete(change: CredentialChange) -> CredentialChange:
@@ -164,13 +165,16 @@ class CloudCredentialReconciler(Reconciler[DesiredCredential, CloudCredential]):
             if announced and not change.desired.force:
                 raise RanchhandError(
                     "in_use", f'cannot delete cloud credential "{current.name:.80}" ({current.full_id}): another run '
-                              f"({', '.join(announced)}) is creating node templates that use it. Run again when that run is over"
+                              f"({', '.join(announced)}) is creating node templates that use it. Run again when that "
+                              "run is over"
                 )
             allow: dict[str, str | None] = {ALLOW_DELETE: "true"} if self.guard and self.guard.protects else {}
             return {MARKED_FOR_DELETION: f"{format_time(now())} {self.run_id}", **allow}
 
         marked = self.annotate_credential(change.stored, decide)
-        return replace(change, before=marked) if marked else replace(change, action="unchanged")  # deleted by another client
+        if marked is None:  # deleted by another client
+            return replace(change, action="unchanged")
+        return replace(change, before=marked)
 
     def _delete_marked(self, change: CredentialChange, references: ReferenceIndex) -> CredentialChange:
         """Delete a credential that this run has marked, unless something refers to it now."""
@@ -196,7 +200,8 @@ class CloudCredentialReconciler(Reconciler[DesiredCredential, CloudCredential]):
                 self.wait_for_finalizers(change.desired, fresh)
                 return change
             if deleting_run(fresh.annotations, now()) != self.run_id:
-                raise RanchhandError("conflict", f"cannot delete {current.full_id}: another run is deleting it; run again")
+                raise RanchhandError("conflict", f"cannot delete {current.full_id}: another run is deleting it; run "
+                                                 "again")
             # Another client has changed the credential. While it is marked, no run of this collection refers to it, but
             # other clients may.
             current = fresh
@@ -225,7 +230,8 @@ class CloudCredentialReconciler(Reconciler[DesiredCredential, CloudCredential]):
         while not set(names) <= set(list_readable_secret_names(self.client)):
             if time.monotonic() > deadline:
                 self.warnings.append(
-                    f"this connection may not read {', '.join(names)} yet, as Rancher has not added them to its role; the next run "
+                    f"this connection may not read {', '.join(names)} yet, as Rancher has not added them to its role; "
+                    "the next run "
                     "may not find them"
                 )
                 return

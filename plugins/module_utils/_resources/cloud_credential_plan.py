@@ -99,8 +99,8 @@ def plan_cloud_credentials(
 ) -> list[CredentialChange]:
     """Plan the changes of all desired credentials, in their order.
 
-    Without ``references``, a deletion is planned as if nothing referred to the credential. Raises ValidationErrors for all
-    items together; a credential in use is not a validation error, but makes its own item ``refused``.
+    Without ``references``, a deletion is planned as if nothing referred to the credential. Raises ValidationErrors for
+    all items together; a credential in use is not a validation error, but makes its own item ``refused``.
     """
     def plan_present(item: DesiredCredential, current: CloudCredential | None) -> CredentialChange:
         return _plan_update(item, current, observed) if current else _plan_creation(item, observed)
@@ -119,7 +119,8 @@ def _check_fields(
     """Return the driver's fields, if they were validated, and the values to store."""
     fields = fields_to_validate(
         desired, observed.schemas, lambda schemas: schemas.credential_fields(driver),
-        f"the schema of driver {driver} has no credential fields; set validate_config: false to store the values unchecked",
+        f"the schema of driver {driver} has no credential fields; set validate_config: false to store the values "
+        "unchecked",
     )
     config, errors = check_config(fields, public, secret, to_stored_text)
     errors += missing_fields(fields, config, creating)
@@ -133,7 +134,8 @@ def _plan_creation(desired: DesiredCredential, observed: ObservedCredentials) ->
     owner = new_owner(desired, observed.users, observed.own_user, CREDENTIAL_KIND, missing)
     driver = desired.driver or ""
     fields, config = _check_fields(desired, driver, observed, desired.config, desired.secrets, creating=True)
-    # Norman stores the default of each field that has one, "" included (norman parse/builder/builder.go); static types have none.
+    # Norman stores the default of each field that has one, "" included (norman parse/builder/builder.go); static types
+    # have none.
     defaults = {name: str(item.default) for name, item in (fields or {}).items() if item.default is not None}
     texts = merge_entries(defaults, config.values)
     if not texts:
@@ -150,7 +152,8 @@ def _plan_creation(desired: DesiredCredential, observed: ObservedCredentials) ->
         },
         "data": {data_key(driver, name): base64_encode(text) for name, text in texts.items()},
     }
-    after = parse_cloud_credential({**body, "metadata": {**body["metadata"], "name": "", "uid": "", "resourceVersion": ""}})
+    metadata = {**body["metadata"], "name": "", "uid": "", "resourceVersion": ""}
+    after = parse_cloud_credential({**body, "metadata": metadata})
     assert after is not None
     _check_sizes(after)
     options = [name for name in ("description", "labels", "annotations") if getattr(desired, name)]
@@ -181,7 +184,10 @@ def _plan_update(
 def _field_differences(
     desired: DesiredCredential, current: CloudCredential, driver: str, observed: ObservedCredentials,
 ) -> list[FieldDifference]:
-    """Compare the driver's fields; raises RanchhandError (``conflict``) for fields that cloud_credential_rotation keeps."""
+    """Compare the driver's fields.
+
+    Raises RanchhandError (``conflict``) for fields that cloud_credential_rotation keeps.
+    """
     rotated = {name for name in current.annotations.get(ROTATED_FIELDS, "").split(",") if name}
     secrets, public = desired.secrets, desired.config
     if desired.update_secrets == "on_create":
@@ -195,10 +201,11 @@ def _field_differences(
     overwritten = sorted(rotated & changed_options(differences))
     if overwritten and not desired.overwrite_rotated:
         raise RanchhandError(
-            "conflict", f'cannot change {", ".join(overwritten)} of cloud credential "{current.name:.80}" ({current.full_id}): '
-                        f"cloud_credential_rotation has rotated this key, last at {current.annotations.get(ROTATED_AT)}, and a value "
-                        "from before would bring the old key back. Remove the fields from the task or set update_secrets: "
-                        "on_create, or set overwrite_rotated: true to replace the rotated key"
+            "conflict", f'cannot change {", ".join(overwritten)} of cloud credential "{current.name:.80}" '
+                        f"({current.full_id}): cloud_credential_rotation keeps this key since "
+                        f"{current.annotations.get(ROTATED_AT)}, and a former value would bring the old key back. "
+                        "Remove the fields from the task or set update_secrets: on_create, or set "
+                        "overwrite_rotated: true to replace the rotated key"
         )
     return differences
 
@@ -206,11 +213,13 @@ def _field_differences(
 def _check_sizes(credential: CloudCredential) -> None:
     size = sum(len(credential.text(name).encode()) for name in credential.data)
     if size > SECRET_LIMIT:
-        raise RanchhandError("invalid", f"all fields together have {size} bytes; the limit of a Secret is {SECRET_LIMIT}")
+        raise RanchhandError("invalid", f"all fields together have {size} bytes; the limit of a Secret is "
+                                        f"{SECRET_LIMIT}")
     size = sum(len(key.encode()) + len(value.encode()) for key, value in credential.annotations.items())
     if size > ANNOTATIONS_LIMIT:
         raise RanchhandError(
-            "invalid", f"name, description and annotations together have {size} bytes; the limit of Kubernetes is {ANNOTATIONS_LIMIT}"
+            "invalid", f"name, description and annotations together have {size} bytes; the limit of Kubernetes is "
+                       f"{ANNOTATIONS_LIMIT}"
         )
 
 
@@ -231,7 +240,8 @@ def _shared_harvester_tokens(changes: t.Sequence[CredentialChange], observed: Ob
         token = harvester_token_id(change.after) if change.after else None
         if token and token in users_of_token:
             errors.append((change.desired.where, RanchhandError(
-                "invalid", f"secrets.kubeconfigContent has the same Harvester token as {users_of_token[token]}; Rancher deletes "
+                "invalid", f"secrets.kubeconfigContent has the same Harvester token as {users_of_token[token]}; "
+                           "Rancher deletes "
                            "the token together with the credential, so each credential needs its own"
             )))
         users_of_token[token] = change.desired.where.rstrip(": ")

@@ -24,7 +24,8 @@ CALL_OPTIONS = ("state", "force", "update_secrets", "validate_config", "wait", "
 class DesiredObject:
     """One object as a task describes it.
 
-    ``where`` is the prefix of messages about it, "" for a single object. ``wait_timeout`` and ``wait_sleep`` are seconds.
+    ``where`` is the prefix of messages about it, "" for a single object. ``wait_timeout`` and ``wait_sleep`` are
+    seconds.
     """
 
     where: str
@@ -55,7 +56,8 @@ class DesiredCredential(DesiredObject):
 
 @dataclass(frozen=True)
 class DesiredNodeTemplate(DesiredObject):
-    """A node template as a task describes it; ``spec`` has its options of SPEC_OPTIONS, null entries of maps included."""
+    """A node template as a task describes it; ``spec`` has its options of SPEC_OPTIONS, null entries of maps included.
+    """
 
     cloud_credential: str | None = None
     rancher_version: str | None = None
@@ -65,7 +67,9 @@ class DesiredNodeTemplate(DesiredObject):
 def list_items(
     params: Mapping[str, t.Any], list_name: str, call_options: t.Sequence[str] = CALL_OPTIONS,
 ) -> list[tuple[str, dict[str, t.Any]]]:
-    """Return the single object or the items of the list that parsed options describe, each with its DesiredObject.where."""
+    """Return the single object or the items of the list that parsed options describe, each with its
+    DesiredObject.where.
+    """
     items = params.get(list_name)
     if items is None:
         return [("", dict(params))]

@@ -27,8 +27,8 @@ LABELS: Path = ("metadata", "labels")
 class FieldDifference:
     """A field whose stored value has to change.
 
-    ``option`` is the name that is reported, None for a field that only follows from another one. ``path`` and ``value`` are
-    those of a merge patch: None removes the field.
+    ``option`` is the name that is reported, None for a field that only follows from another one. ``path`` and ``value``
+    are those of a merge patch: None removes the field.
     """
 
     option: str | None
@@ -64,21 +64,27 @@ def compare(option: str | None, path: Path, desired: t.Any, stored: t.Any) -> li
     return [] if desired == stored else [FieldDifference(option, path, desired)]
 
 
-def compare_entries(option: str, path: Path, desired: Mapping[str, t.Any], stored: Mapping[str, t.Any]) -> list[FieldDifference]:
+def compare_entries(
+    option: str, path: Path, desired: Mapping[str, t.Any], stored: Mapping[str, t.Any],
+) -> list[FieldDifference]:
     """Compare the entries of a map that are desired; other entries are preserved."""
     return [
-        difference for key, value in desired.items() for difference in compare(option, (*path, key), value, stored.get(key))
+        difference for key, value in desired.items()
+        for difference in compare(option, (*path, key), value, stored.get(key))
     ]
 
 
-def compare_metadata(desired: DesiredObject, stored: Described, owner: str | None, paths: MetadataPaths) -> list[FieldDifference]:
+def compare_metadata(
+    desired: DesiredObject, stored: Described, owner: str | None, paths: MetadataPaths,
+) -> list[FieldDifference]:
     """Compare labels, annotations, name, description and owner; ``owner`` is the id of the desired one."""
     differences = compare_entries("annotations", ANNOTATIONS, desired.annotations, stored.annotations)
     differences += compare_entries("labels", LABELS, desired.labels, stored.labels)
     if desired.name is not None:
         differences += compare("name", paths.name, desired.name, stored.name)
     if desired.description is not None:
-        differences += compare("description", paths.description, desired.description or None, stored.description or None)
+        description = desired.description or None
+        differences += compare("description", paths.description, description, stored.description or None)
     return differences + compare("owner", paths.owner, owner, stored.owner)
 
 

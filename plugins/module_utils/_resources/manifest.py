@@ -52,7 +52,8 @@ def _check_objects(objects: t.Sequence[t.Any]) -> None:
             errors.append(f"objects[{index}] must be a mapping with apiVersion, kind and metadata.name")
         elif item["kind"] == "Secret":
             errors.append(
-                f"objects[{index}] is a Secret; this module does not apply Secrets, as its results and diffs show objects"
+                f"objects[{index}] is a Secret; this module does not apply Secrets, as its results and diffs show "
+                "objects"
             )
     if errors:
         raise ValidationErrors(errors)

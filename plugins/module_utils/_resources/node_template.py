@@ -104,7 +104,8 @@ class NodeTemplateReconciler(Reconciler[DesiredNodeTemplate, NodeTemplate]):
         found, schemas, users, version = self.client.parallel_reads(
             self._find_templates, self.schemas, self.users, lambda: self._version(present),
         )
-        return ObservedNodeTemplates(found, schemas, users, credentials=self._credentials(present, found), version=version)
+        credentials = self._credentials(present, found)
+        return ObservedNodeTemplates(found, schemas, users, credentials=credentials, version=version)
 
     def _find_templates(self) -> Catalog[NodeTemplate]:
         ids = {item.id for item in self.desired if item.id}
@@ -113,7 +114,10 @@ class NodeTemplateReconciler(Reconciler[DesiredNodeTemplate, NodeTemplate]):
         return self.catalog()
 
     def _version(self, present: t.Sequence[DesiredNodeTemplate]) -> tuple[int, int] | None:
-        """Return the version of Rancher, if a node template has to be present; an option can set one that cannot be read."""
+        """Return the version of Rancher, if a node template has to be present.
+
+        An option can set one that cannot be read.
+        """
         if not present:
             return None
         version: tuple[int, int] | None = self.client.cached(
@@ -149,7 +153,9 @@ class NodeTemplateReconciler(Reconciler[DesiredNodeTemplate, NodeTemplate]):
         return plan_node_templates(desired, replace(self.observed, stored=stored), references)
 
     def write_all(self, changes: list[TemplateChange]) -> list[TemplateChange]:
-        """Announce the new references on each credential, write, and remove the announcements (see _rancher/annotations.py)."""
+        """Announce the new references on each credential, write, and remove the announcements (see
+        _rancher/annotations.py).
+        """
         users: dict[str, list[int]] = defaultdict(list)
         for index, change in enumerate(changes):
             # an unchanged reference is announced too: it may change when the item is planned again after a conflict
@@ -175,7 +181,8 @@ class NodeTemplateReconciler(Reconciler[DesiredNodeTemplate, NodeTemplate]):
             if run or credential.deleting:
                 by = f" by another run ({run})" if run else ""
                 raise RanchhandError(
-                    "conflict", f"cloud credential {credential.full_id} is being deleted{by}; set another cloud_credential, or run "
+                    "conflict", f"cloud credential {credential.full_id} is being deleted{by}; set another "
+                                "cloud_credential, or run "
                                 "again if it is kept"
                 )
             return {INTENT + self.run_id: format_time(now())}
@@ -203,6 +210,7 @@ class NodeTemplateReconciler(Reconciler[DesiredNodeTemplate, NodeTemplate]):
         ]
         if names:
             self.warnings.append(
-                f"the secrets of node template {', '.join(names)} are stored in plain text in the object, where every user who may "
+                f"the secrets of node template {', '.join(names)} are stored in plain text in the object, where every "
+                "user who may "
                 "read node templates can read them; use a cloud credential for the fields that it covers"
             )

@@ -81,7 +81,8 @@ def parse_desired_node_templates(params: Mapping[str, t.Any]) -> list[DesiredNod
             spec_errors.append("cloud_credential must not be empty")
         errors += item_errors + [where + error for error in spec_errors]
         result.append(DesiredNodeTemplate(
-            **arguments, spec=spec, cloud_credential=item.get("cloud_credential"), rancher_version=item.get("rancher_version"),
+            **arguments, spec=spec, cloud_credential=item.get("cloud_credential"),
+            rancher_version=item.get("rancher_version"),
         ))
     if errors:
         raise ValidationErrors(errors)
@@ -142,13 +143,16 @@ def _check_version(version: tuple[int, int] | None) -> None:
     """Raise RanchhandError (``unsupported``) if Rancher may not support node templates."""
     if version is None:
         raise RanchhandError(
-            "unsupported", "cannot write node templates: the version of this Rancher is unknown (setting server-version), and "
-                           "Rancher 2.12 or newer does not start while a node template exists. If this Rancher is older, set "
+            "unsupported", "cannot write node templates: the version of this Rancher is unknown (setting "
+                           "server-version), and "
+                           "Rancher 2.12 or newer does not start while a node template exists. If this Rancher is "
+                           "older, set "
                            "rancher_version"
         )
     if version > LAST_RANCHER_VERSION:
         raise RanchhandError(
-            "unsupported", f"cannot write node templates: Rancher {version[0]}.{version[1]} does not support RKE1 and would not "
+            "unsupported", f"cannot write node templates: Rancher {version[0]}.{version[1]} does not support RKE1 and "
+                           "would not "
                            "start again while a node template exists. Listing and deleting node templates works"
         )
 
@@ -165,15 +169,18 @@ def _find_credential(
         found += [credential for credential in named if credential not in found]
     credential = observed.credentials.single(found, name_or_id)
     if credential is None:
-        raise RanchhandError("not_found", f'cloud_credential "{name_or_id:.80}" does not exist, neither as a name nor as an id')
+        raise RanchhandError("not_found", f'cloud_credential "{name_or_id:.80}" does not exist, neither as a name nor '
+                                          'as an id')
     if credential.driver != driver:
         raise RanchhandError(
-            "invalid", f"cloud_credential {credential.full_id} is of driver {credential.driver}; a node template of driver "
+            "invalid", f"cloud_credential {credential.full_id} is of driver {credential.driver}; a node template of "
+                       "driver "
                        f"{driver} needs a credential of this driver"
         )
     if desired.validate_config and credential.owner != owner:
         raise RanchhandError(
-            "invalid", f"cloud_credential {credential.full_id} belongs to {credential.owner}, the node template to {owner}; set "
+            "invalid", f"cloud_credential {credential.full_id} belongs to {credential.owner}, the node template to "
+                       f"{owner}; set "
                        "validate_config: false to allow different owners"
         )
     check_not_deleting(credential)
@@ -196,7 +203,8 @@ def _check_fields(
     own_fields = {name: item for name, item in (fields or {}).items() if name not in covered}
     errors += missing_fields(own_fields, config, creating)
     errors += [
-        f"{name} comes from the cloud credential; remove it from the node template" for name in config.values if name in covered
+        f"{name} comes from the cloud credential; remove it from the node template"
+        for name in config.values if name in covered
     ]
     if errors:
         raise ValidationErrors(errors)
@@ -216,16 +224,19 @@ def _plan_creation(desired: DesiredNodeTemplate, observed: ObservedNodeTemplates
     defaults = {name: item.default for name, item in fields.items() if item.default is not None}
     config = apply_merge_patch(defaults, checked.values)
     if not config:
-        raise RanchhandError("invalid", "config must not be empty: Rancher would not pass the cloud credential to the machines")
+        raise RanchhandError("invalid", "config must not be empty: Rancher would not pass the cloud credential to the "
+                                        "machines")
     body: dict[str, t.Any] = {
         "apiVersion": "management.cattle.io/v3", "kind": "NodeTemplate",
         "metadata": {
-            "namespace": TEMPLATE_NAMESPACE, "generateName": "nt-", "labels": merge_entries(CREATOR_LABEL, desired.labels),
+            "namespace": TEMPLATE_NAMESPACE, "generateName": "nt-",
+            "labels": merge_entries(CREATOR_LABEL, desired.labels),
             "annotations": merge_entries({CREATOR_ID: owner}, desired.annotations),
         },
         "spec": _new_spec(desired, driver, credential), f"{driver}Config": config,
     }
-    after = parse_node_template({**body, "metadata": {**body["metadata"], "name": "", "uid": "", "resourceVersion": ""}})
+    metadata = {**body["metadata"], "name": "", "uid": "", "resourceVersion": ""}
+    after = parse_node_template({**body, "metadata": metadata})
     options = [name for name in ("description", "labels", "annotations", "cloud_credential") if getattr(desired, name)]
     changed = {"name", "driver", "owner", *options, *desired.spec, *config}
     return Change(desired, "created", after=after, body=body, changed_fields=tuple(sorted(changed)))
@@ -272,7 +283,8 @@ def _plan_update(
         after = parse_node_template(apply_merge_patch(node_template_object(current), patch))
         if not after.config:
             raise RanchhandError(
-                "invalid", f"{config_key} of {current.full_id} would be empty: Rancher would not pass the cloud credential to the "
+                "invalid", f"{config_key} of {current.full_id} would be empty: Rancher would not pass the cloud "
+                           "credential to the "
                            "machines. Keep at least one field"
             )
         return after

@@ -28,8 +28,8 @@ Desired = t.TypeVar("Desired", bound=DesiredObject)
 class Change(t.Generic[Desired, Stored]):
     """What to do with one object, and the reason if it is refused.
 
-    ``action`` is ``created``, ``updated``, ``deleted``, ``unchanged``, ``refused`` or ``failed``. ``body`` is the object to
-    create, or the merge patch of an update. ``after`` is the object as it will be stored.
+    ``action`` is ``created``, ``updated``, ``deleted``, ``unchanged``, ``refused`` or ``failed``. ``body`` is the
+    object to create, or the merge patch of an update. ``after`` is the object as it will be stored.
     """
 
     desired: Desired
@@ -63,7 +63,8 @@ class Change(t.Generic[Desired, Stored]):
 class Observed(t.Generic[Stored]):
     """What planning needs of a cluster, except references.
 
-    ``schemas`` is None if they were not read, ``own_user`` is the id of the connection's own Rancher user if it has one.
+    ``schemas`` is None if they were not read, ``own_user`` is the id of the connection's own Rancher user if it has
+    one.
     """
 
     stored: Catalog[Stored]
@@ -172,8 +173,10 @@ def plan_deletion(
             )
         if unlisted:
             raise RanchhandError(
-                "forbidden", f"cannot delete {kind} {current.full_id}: this connection cannot check whether it is in use, as it "
-                             f"may not list {', '.join(unlisted)} in all namespaces. Grant it the verb list in a ClusterRole, "
+                "forbidden", f"cannot delete {kind} {current.full_id}: this connection cannot check whether it is in "
+                             "use, as it "
+                             f"may not list {', '.join(unlisted)} in all namespaces. Grant it the verb list in a "
+                             "ClusterRole, "
                              "or delete with force: true"
             )
     return Change(desired, "deleted", before=current, references=used_by, unlisted=unlisted)
@@ -198,7 +201,8 @@ def new_owner(
     owner = users.find(desired.owner) if desired.owner else own_user
     if owner is None:
         errors.append(
-            "owner is required (a user id, username or principal id), as this connection is not authenticated as a Rancher user"
+            "owner is required (a user id, username or principal id), as this connection is not authenticated as a "
+            "Rancher user"
         )
     errors += missing
     if errors or owner is None:
@@ -213,12 +217,13 @@ def desired_owner(desired: DesiredObject, current: StoredObject, users: Users) -
 
 
 def fields_to_validate(
-    desired: DesiredObject, schemas: DriverSchemas | None, find: t.Callable[[DriverSchemas], Fields | None], if_missing: str,
+    desired: DesiredObject, schemas: DriverSchemas | None, find: t.Callable[[DriverSchemas], Fields | None],
+    if_missing: str,
 ) -> Fields | None:
     """Return the driver's fields, to validate config and secrets; None with ``validate_config: false``.
 
-    Raises RanchhandError: ``forbidden`` if the schemas could not be read, ``invalid`` with the text ``if_missing`` if the
-    driver has none.
+    Raises RanchhandError: ``forbidden`` if the schemas could not be read, ``invalid`` with the text ``if_missing`` if
+    the driver has none.
     """
     if not desired.validate_config:
         return None
@@ -234,11 +239,15 @@ def fields_to_validate(
 
 
 def check_updatable(desired: DesiredObject, current: StoredObject, kind: str) -> str:
-    """Return the driver of an object that can be updated; raises RanchhandError (``conflict`` or ``invalid``) otherwise."""
+    """Return the driver of an object that can be updated.
+
+    Raises RanchhandError (``conflict`` or ``invalid``) otherwise.
+    """
     check_not_deleting(current)
     if desired.driver and desired.driver != current.driver:
         raise RanchhandError(
-            "invalid", f"the driver of {current.full_id} is {current.driver}; the driver of a {kind} cannot be changed to "
+            "invalid", f"the driver of {current.full_id} is {current.driver}; the driver of a {kind} cannot be changed "
+                       "to "
                        f"{desired.driver:.60}. Create another {kind} instead"
         )
     if current.driver is None:

@@ -143,7 +143,8 @@ class Reconciler(t.Generic[Desired, Stored]):
         return changes
 
     def wait_for_references(self, changes: list[Change[Desired, Stored]]) -> list[Change[Desired, Stored]]:
-        """Plan again until no object that has to be deleted with ``wait`` is in use, or its ``wait_timeout`` is over."""
+        """Plan again until no object that has to be deleted with ``wait`` is in use, or its ``wait_timeout`` is over.
+        """
         start = time.monotonic()
         while True:
             elapsed = time.monotonic() - start
@@ -196,7 +197,7 @@ class Reconciler(t.Generic[Desired, Stored]):
                 if error.status != 409:
                     raise
                 conflict = error
-            if change.action == "created":  # the object does not exist yet: the conflict is about another one, such as a quota
+            if change.action == "created":  # the conflict is about another object, such as a quota
                 continue
             planned = self._plan_again(change)
             if not planned.writes:
@@ -211,12 +212,15 @@ class Reconciler(t.Generic[Desired, Stored]):
         if fresh is None:
             if change.action == "deleted":
                 return replace(change, action="unchanged")
-            raise RanchhandError("conflict", f"{current.full_id} was deleted by another client during this run; run again")
+            raise RanchhandError("conflict", f"{current.full_id} was deleted by another client during this run; run "
+                                             "again")
         references = self.read_references() if change.action == "deleted" else None
         planned, = self.plan([replace(change.desired, id=fresh.id)], self.new_catalog([fresh]), references)
         return replace(planned, desired=change.desired)
 
-    def _already_done(self, change: Change[Desired, Stored], planned: Change[Desired, Stored]) -> Change[Desired, Stored]:
+    def _already_done(
+        self, change: Change[Desired, Stored], planned: Change[Desired, Stored],
+    ) -> Change[Desired, Stored]:
         """Report a change that is not needed any more, or refused, after a conflict.
 
         Either a concurrent run wrote the same, or the request of this run had been processed and its reply was lost.
@@ -228,17 +232,22 @@ class Reconciler(t.Generic[Desired, Stored]):
         return replace(planned, action=change.action, changed_fields=change.changed_fields)
 
     def create(self, change: Change[Desired, Stored]) -> Change[Desired, Stored]:
-        """Create an object under a random name chosen here, so that a repeated request cannot create a second object."""
+        """Create an object under a random name chosen here, so that a repeated request cannot create a second object.
+        """
         for _attempt in range(CONFLICT_ATTEMPTS):
             name = self.prefix + random_name(5)
             body = {**change.body, "metadata": {**change.body["metadata"], "name": name}}
             stored = self._create_or_find(name, body)
             if stored is not None:
                 return replace(change, after=self.parse(stored))
-        raise RanchhandError("conflict", f"cannot create {change.desired.name:.80}: found no unused object name; run again")
+        raise RanchhandError("conflict", f"cannot create {change.desired.name:.80}: found no unused object name; run "
+                                         "again")
 
     def _create_or_find(self, name: str, body: Mapping[str, t.Any]) -> dict[str, t.Any] | None:
-        """Create an object, or find the one of a request whose reply was lost; None if the name is used by another object."""
+        """Create an object, or find the one of a request whose reply was lost.
+
+        None if the name is used by another object.
+        """
         try:
             return self.client.post(self.path, body)
         except ApiError as error:
@@ -285,7 +294,8 @@ class Reconciler(t.Generic[Desired, Stored]):
                 return
             if time.monotonic() >= deadline:
                 raise RanchhandError(
-                    "conflict", f"{stored.full_id} is still being deleted after {format_duration(desired.wait_timeout)}: it waits for "
+                    "conflict", f"{stored.full_id} is still being deleted after "
+                                f"{format_duration(desired.wait_timeout)}: it waits for "
                                 f"its finalizers {finalizers}. Check the controllers that they belong to"
                 )
             time.sleep(max(_SHORTEST_PAUSE, desired.wait_sleep))
@@ -368,7 +378,8 @@ class Reconciler(t.Generic[Desired, Stored]):
         return self.write(planned) if planned.writes else planned
 
     def _existed_at(self, stored: Stored, resource_version: str) -> bool:
-        """Return whether an object existed at a resourceVersion; its creation time has a resolution of a second only."""
+        """Return whether an object existed at a resourceVersion; its creation time has a resolution of a second only.
+        """
         version = {"resourceVersion": resource_version, "resourceVersionMatch": "Exact"}
         return any(self.client.list_objects(self.path, fieldSelector=f"metadata.name={stored.id}", **version))
 
