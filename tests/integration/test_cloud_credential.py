@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""cloud_credential through ansible-playbook: create, update, delete, and all that is refused."""
+"""cloud_credential with ansible-playbook: create, update, delete, and the errors."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ STORED = {
 
 
 def fields(secret):
-    """The fields of a stored credential, which must all be under one driver."""
+    """The fields of a stored credential, which must have a single driver."""
     data = decoded(secret)
     assert len({key.partition("-")[0] for key in data}) == 1, data
     return {key.partition("-")[2]: value for key, value in data.items()}
@@ -42,7 +42,7 @@ def fields(secret):
 
 @contextmanager
 def custom_driver(cluster, name, resource_fields):
-    """A driver of the user's own, as Rancher offers it."""
+    """A custom driver, as Rancher stores it."""
     cluster.api.post(SCHEMAS, {
         "apiVersion": "management.cattle.io/v3", "kind": "DynamicSchema", "metadata": {"name": f"{name}credentialconfig"},
         "spec": {"resourceFields": resource_fields},
@@ -118,11 +118,11 @@ def test_create(cluster, subtests):
             assert stored["metadata"]["labels"] == {"cattle.io/creator": "norman", **labels}
     secret_fields = {what: result["credential"]["secret_fields"] for what, result in zip(CREATIONS, results)}
     assert secret_fields["trimmed"] == ["secretKey"]
-    assert secret_fields["a driver without fields"] == ["some_key.x", "zone"]  # where no schema says what is public, nothing is
+    assert secret_fields["a driver without fields"] == ["some_key.x", "zone"]  # without a schema, all fields are secret
 
 
 def test_owner_is_the_connections_own_user(cluster):
-    """Through Rancher's proxy a connection is a user, named by its id."""
+    """Behind Rancher's proxy, the username of a connection is the id of a user."""
     args = {key: value for key, value in AWS.items() if key != "owner"}
     result = cluster.prove({**args, "impersonate_user": ALICE, "impersonate_groups": ["system:masters"]})
     assert result["credential"]["owner"] == ALICE
@@ -251,22 +251,22 @@ REFUSALS = {
     "a driver without fields": ({**DO, "driver": "nofields"}, "invalid", "validate_config: false"),
     "no driver": ({**DO, "driver": None}, "invalid", "driver is required"),
     "a field name with a dash": ({**DO, "driver": "nofields", "validate_config": False, "secrets": {"a-b": "first-token"}},
-                                 "invalid", "secrets.a-b is no field name"),
+                                 "invalid", "secrets.a-b is not a field name"),
     "another driver, by id": ({"id": "cc-aws", "driver": "s3"}, "invalid", "the driver of a cloud credential cannot be changed to s3"),
     "no owner": ({**DO, "owner": None}, "invalid", "owner is required"),
-    "an unknown owner": ({**DO, "owner": "bob"}, "not_found", "owner bob is no user of this Rancher"),
-    "an unknown owner to hand over to": ({"id": "cc-aws", "owner": "bob"}, "not_found", "owner bob is no user of this Rancher"),
+    "an unknown owner": ({**DO, "owner": "bob"}, "not_found", "owner bob is not the id, username or principal id of a user"),
+    "an unknown owner to hand over to": ({"id": "cc-aws", "owner": "bob"}, "not_found", "owner bob is not the id, username or principal id of a user"),
     "neither name nor id": ({"driver": "s3"}, "invalid", "name or id is required"),
     "an empty name": ({**DO, "name": " \n"}, "invalid", "name must not be empty"),
-    "a name that is too long": ({**DO, "name": "x" * 262144}, "invalid", "name is 262144 bytes long"),
+    "a name that is too long": ({**DO, "name": "x" * 262144}, "invalid", "name has 262144 bytes"),
     "a description that is too long": ({**DO, "description": "ü" * 131072}, "invalid", "the limit of Kubernetes is 262144"),
     "a value that is too long": ({**DO, "secrets": {"accessToken": "x" * (MIB + 1)}}, "invalid", "the limit of a Secret is 1048576"),
     "values that are too long together": ({"id": "cc-aws", "secrets": {"secretKey": "x" * (MIB - 2)}}, "invalid", "the limit of a Secret is 1048576"),
     "a reserved annotation": ({"id": "cc-aws", "annotations": {CREATOR: ADMIN}}, "invalid", "the option for it is owner"),
     "a reserved annotation of the UI": ({"id": "cc-aws", "annotations": {UI_DRIVER: "x"}}, "invalid", "the option for it is driver"),
-    "a reserved label": ({"id": "cc-aws", "labels": {"cattle.io/creator": "me"}}, "invalid", "belongs to Rancher"),
+    "a reserved label": ({"id": "cc-aws", "labels": {"cattle.io/creator": "me"}}, "invalid", "is reserved by Rancher"),
     "an impossible label": ({"id": "cc-aws", "labels": {"team": "a b"}}, "invalid", "the value of team must be"),
-    "an impossible annotation": ({"id": "cc-aws", "annotations": {"a b": "x"}}, "invalid", "a b is no valid key"),
+    "an impossible annotation": ({"id": "cc-aws", "annotations": {"a b": "x"}}, "invalid", "a b is not a valid key"),
     "an unknown id": ({"id": "cc-nosuch", "description": "x"}, "not_found", "cattle-global-data:cc-nosuch"),
     "an id of another namespace": ({"id": "default:cc-aws"}, "invalid", "id must be of namespace cattle-global-data"),
     "an id that is none": ({"id": "../cc-aws"}, "invalid", "id must be cattle-global-data:NAME or NAME"),
@@ -317,7 +317,7 @@ def test_refused(cluster, subtests):
             assert "canary" not in result["msg"] and len(result["msg"]) < 500 and "\n" not in result["msg"]
 
 
-def test_a_harvester_token_of_its_own_is_no_clash(cluster):
+def test_a_credential_with_its_own_harvester_token_is_accepted(cluster):
     cluster.secret("cc-one", "harvester", {"kubeconfigContent": kubeconfig("kubeconfig-u-1:aa")}, "one")
     cluster.secret("cc-two", "harvester", {"kubeconfigContent": kubeconfig("kubeconfig-u-2:bb")}, "two")
 
@@ -332,8 +332,8 @@ def test_a_harvester_token_of_its_own_is_no_clash(cluster):
     assert "kubeconfig-u-2" in fields(cluster.stored("cc-one"))["kubeconfigContent"]
 
 
-def test_as_much_as_kubernetes_takes(cluster):
-    """The limits are those of the API server: one byte less than what is refused is stored."""
+def test_values_of_the_maximum_size(cluster):
+    """A byte less than what is refused is stored: the limits are those of the API server."""
     value = "x" * MIB
     rest = sum(map(len, (CREATOR, ALICE, NAME, "long", UI_DRIVER, "digitalocean", DESCRIPTION)))
     results = cluster.prove_all([
@@ -358,7 +358,7 @@ def test_delete(cluster):
     assert [result["credential"]["action"] for result in results] == ["deleted"] * 3 + ["unchanged"] * 2
     assert results[0]["credential"]["secret_fields"] == ["accessToken"]
     assert not cluster.secrets()
-    assert [one.verb for one in cluster.writes(mark)].count("delete") == 3
+    assert [entry.verb for entry in cluster.writes(mark)].count("delete") == 3
 
 
 def test_deleting_another_driver_is_refused(cluster):
@@ -368,7 +368,7 @@ def test_deleting_another_driver_is_refused(cluster):
     assert cluster.secrets()
 
 
-# Where a credential may be named, and what is there then. NAME stands for the credential's metadata.name.
+# Where a credential may be named, and what is there then. NAME is replaced with the credential's metadata.name.
 PLACES = {
     "spec.cloudCredentialName": ("NodeTemplate", lambda value: {"cloudCredentialName": value}),
     "spec.cloudCredentialSecretName": ("Cluster", lambda value: {"cloudCredentialSecretName": value}),
@@ -377,7 +377,7 @@ PLACES = {
     ),
     "spec.rkeConfig.etcd.s3.cloudCredentialName": ("Cluster", lambda value: {"rkeConfig": {"etcd": {"s3": {"cloudCredentialName": value}}}}),
 }
-SPELLINGS = {  # what Rancher reads as the credential, whatever stands before the separator
+SPELLINGS = {  # what Rancher reads as the credential, whatever precedes the separator
     "cattle-global-data:NAME": True, "other:NAME": True, "cattle-global-data/NAME": True, "NAME": False, "cattle-global-data:NAMEx": False, "": False,
 }
 
@@ -421,20 +421,20 @@ def test_in_use(cluster, subtests):
     assert not cluster.secrets()
 
 
-def test_several_references_to_one_credential(cluster):
+def test_several_references_to_the_same_credential(cluster):
     cluster.secret("cc-one")
     pools = [{"name": "a", "cloudCredentialSecretName": "cattle-global-data:cc-one"}, {"name": "b", "cloudCredentialSecretName": "cattle-global-data:cc-one"}]
     downstream(cluster, "zeta", {"cloudCredentialSecretName": "cattle-global-data:cc-one", "rkeConfig": {"machinePools": pools}})
     downstream(cluster, "alpha", {"cloudCredentialSecretName": "cattle-global-data:cc-one"})
     result = cluster.prove({"name": "test", "state": "absent"})
     assert (result["code"], result["credential"]["action"]) == ("in_use", "refused")
-    assert {(one["name"], one["field"].rpartition(".")[0]) for one in result["references"]} == {
+    assert {(entry["name"], entry["field"].rpartition(".")[0]) for entry in result["references"]} == {
         ("alpha", "spec"), ("zeta", "spec"), ("zeta", "spec.rkeConfig.machinePools[]"),
     }
     assert cluster.secrets()
 
 
-def test_wait_until_it_is_in_use_no_more(cluster):
+def test_wait_until_a_credential_is_not_in_use(cluster):
     cluster.secret("cc-one")
     downstream(cluster, "going", {"cloudCredentialSecretName": "cattle-global-data:cc-one"})
     args = {"name": "test", "state": "absent", "wait": True, "wait_sleep": "1s"}
@@ -447,7 +447,7 @@ def test_wait_until_it_is_in_use_no_more(cluster):
     assert not cluster.secrets()
 
 
-def test_a_finalizer_holds_what_is_deleted(cluster):
+def test_a_finalizer_delays_the_deletion(cluster):
     def release():
         cluster.api.patch(f"{SECRETS}/cc-one", {"metadata": {"finalizers": None}})
 

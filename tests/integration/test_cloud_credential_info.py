@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""cloud_credential_info through ansible-playbook."""
+"""cloud_credential_info with ansible-playbook."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ CLUSTERS = "/apis/provisioning.cattle.io/v1/namespaces/fleet-default/clusters"
 
 
 def ids(result):
-    return [one["id"].partition(":")[2] for one in result["credentials"]]
+    return [entry["id"].partition(":")[2] for entry in result["credentials"]]
 
 
 def raw(cluster, name, data, annotations=None, **more):
-    """Any Secret in Rancher's namespace."""
+    """Create any Secret in Rancher's namespace."""
     cluster.api.post(SECRETS, {"metadata": {"name": name, "annotations": annotations or {}}, "data": data, **more})
 
 
@@ -50,7 +50,7 @@ def test_filters(cluster):
     assert [ids(result) for result in played.results] == [expected for _args, expected in cases]
     assert not cluster.writes(mark)
     assert "canary-s3" not in json.dumps(played.results)
-    everything = {one["id"]: one for one in played.results[0]["credentials"]}
+    everything = {entry["id"]: entry for entry in played.results[0]["credentials"]}
     shown = everything["cattle-global-data:cc-c"]
     assert (shown["name"], shown["driver"], shown["owner"], shown["description"]) == ("beta", "s3", "user-8knjc", "")
     assert (shown["config"], shown["secret_fields"]) == ({"accessKey": "A"}, ["secretKey"])
@@ -65,12 +65,12 @@ def test_references(cluster):
     cluster.api.post(CLUSTERS, {
         "apiVersion": "provisioning.cattle.io/v1", "kind": "Cluster", "metadata": {"name": "prod"}, "spec": {"cloudCredentialSecretName": "x:cc-used"},
     })
-    everything, one = cluster.play({INFO: {"references": True}}, {INFO: {"references": True, "id": "cc-used"}}).results
+    everything, entry = cluster.play({INFO: {"references": True}}, {INFO: {"references": True, "id": "cc-used"}}).results
     used = [{
         "kind": "Cluster", "api_version": "provisioning.cattle.io/v1", "namespace": "fleet-default", "name": "prod", "field": "spec.cloudCredentialSecretName",
     }]
     assert [(item["name"], item["references"]) for item in everything["credentials"]] == [("free", []), ("used", used)]
-    assert [item["references"] for item in one["credentials"]] == [used]
+    assert [item["references"] for item in entry["credentials"]] == [used]
     assert "references_incomplete" not in everything
 
 
@@ -88,10 +88,10 @@ def test_references_that_may_not_be_listed(cluster):
     result = cluster.play({INFO: {"references": True}}, kubeconfig=cluster.control_plane.user("auditor")).result
     assert ids(result) == ["cc-one"]
     assert "clusters.provisioning.cattle.io" in result["references_incomplete"]
-    assert not [one for one in result["references_incomplete"] if one.endswith(".management.cattle.io")]
+    assert not [entry for entry in result["references_incomplete"] if entry.endswith(".management.cattle.io")]
 
 
-def test_what_is_no_credential_and_what_is_a_broken_one(cluster):
+def test_secrets_that_are_not_credentials_and_unreadable_credentials(cluster):
     creator = {"field.cattle.io/creatorId": "u-wt94n"}
     value = base64.b64encode(b"canary-broken").decode()
     raw(cluster, "token", {"token": value, "ca.crt": value})
@@ -108,7 +108,7 @@ def test_what_is_no_credential_and_what_is_a_broken_one(cluster):
     played = cluster.play({INFO: {"references": True}}, {INFO: {"owner": "alice", "name": "cc-mixed"}}, {INFO: {"id": "token"}})
     everything, mixed, token = played.results
     assert ids(everything) == ["cc-binary", "cc-good", "cc-mixed", "cc-nameless", "cc-nobodys", "cc-prefix"]
-    found = {one["name"]: one["problems"] for one in everything["credentials"]}
+    found = {entry["name"]: entry["problems"] for entry in everything["credentials"]}
     assert {(problem["code"], problem["level"]) for problems in found.values() for problem in problems} == {("unreadable", "error")}
     problems = {name: problems[0]["message"] if problems else None for name, problems in found.items()}
     assert "several drivers (digitalocean, s3)" in problems["cc-mixed"]
@@ -117,7 +117,7 @@ def test_what_is_no_credential_and_what_is_a_broken_one(cluster):
     assert {name for name, problem in problems.items() if problem} == {"cc-mixed", "cc-nobodys", "cc-prefix"}
     assert (mixed["credentials"][0]["driver"], mixed["credentials"][0]["config"]) == (None, {})
     assert ids(token) == []
-    assert everything["credentials"][3]["secret_fields"] == ["a"]  # no schema says that it is public
+    assert everything["credentials"][3]["secret_fields"] == ["a"]  # without a schema, all fields are secret
     assert not [form for form in ("canary-broken", value) if form in played.output + json.dumps(played.results)]
 
 
@@ -129,4 +129,4 @@ def test_more_than_a_page(cluster):
     everything, last = cluster.play({INFO: {}}, {INFO: {"name": "name 599"}}).results
     assert ids(everything) == [f"cc-{number:03}" for number in range(600)]
     assert ids(last) == ["cc-599"]
-    assert [(one.verb, one.path) for one in cluster.requests(mark)].count(("list", SECRETS)) == 4  # two pages each
+    assert [(entry.verb, entry.path) for entry in cluster.requests(mark)].count(("list", SECRETS)) == 4  # two pages each

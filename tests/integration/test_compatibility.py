@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is stored equals what a Rancher stored for the same request, as recorded in support/recordings.
+"""Stored objects equal those that a Rancher stored for the same request, as recorded in support/recordings.
 
 Differences are named: provisioning.cattle.io/driver, which Rancher's UI adds and its API does not; requests that are refused here and
 pass there, and the other way round.
@@ -19,7 +19,7 @@ VERSIONS = ("2.10.0", "2.15.0")
 ADDED = "provisioning.cattle.io/driver"
 UI_WORDS = {"amazonec2": "aws", "google": "gcp"}
 
-# Rancher lets these pass; here they are mistakes.
+# Rancher accepts these; here they are validation errors.
 STRICTER = {
     "an unknown field": "config.nosuchfield is unknown",
     "a required field missing": "secrets.secretKey is required",
@@ -35,7 +35,7 @@ REFUSED = {
     "an unknown driver": "driver nope has no credentials in this Rancher",
     "delete a credential in use": "is in use by NodeTemplate cattle-global-nt/nt-w4ktg",
 }
-# Rancher's API wants a config with every update; here what changes may come alone. What it leaves in annotations besides.
+# Rancher's API wants a config with every update; here an update can contain only the changes. The values are the annotations that remain.
 ALLOWED = {
     "update: change the description": {"field.cattle.io/description": "new text"},
     "update: rename": {"field.cattle.io/name": "aws renamed"},
@@ -60,13 +60,13 @@ def recorded_passwords(cluster):
     schemas = cluster.api.get("/apis/management.cattle.io/v3/dynamicschemas")["items"]
     suffix = "credentialconfig"
     return {"s3": {"secretKey"}, **{
-        one["metadata"]["name"][:-len(suffix)]: {name for name, field in (one["spec"].get("resourceFields") or {}).items() if field["type"] == "password"}
-        for one in schemas if one["metadata"]["name"].endswith(suffix)
+        entry["metadata"]["name"][:-len(suffix)]: {name for name, field in (entry["spec"].get("resourceFields") or {}).items() if field["type"] == "password"}
+        for entry in schemas if entry["metadata"]["name"].endswith(suffix)
     }}
 
 
 def essence(secret):
-    """What a Secret is, less what is each one's own."""
+    """A Secret without the fields that differ between any two objects."""
     metadata = secret["metadata"]
     return {
         "data": secret["data"], "type": secret["type"], "generateName": metadata["generateName"], "labels": metadata["labels"],
@@ -85,24 +85,24 @@ def rancher(version, request):
 
 
 def test_created(rancher, version, subtests):
-    creations = [one for one in credential_exchanges(version) if one["request"]["method"] == "POST"]
+    creations = [entry for entry in credential_exchanges(version) if entry["request"]["method"] == "POST"]
     passwords = recorded_passwords(rancher)
     owner = creations[0]["stored"]["metadata"]["annotations"]["field.cattle.io/creatorId"]
-    # the second of a name belongs to somebody else here, as a name, driver and owner mean one credential
+    # the second credential with a name has another owner here, as name, driver and owner select a credential
     tasks = [
-        {"owner": "u-mo773yttt4" if "second" in one["what"] else owner, "driver": "amazonec2", **options(one["request"], passwords)} for one in creations
+        {"owner": "u-mo773yttt4" if "second" in entry["what"] else owner, "driver": "amazonec2", **options(entry["request"], passwords)} for entry in creations
     ]
     *results, listed = rancher.play(*({MODULE: task} for task in tasks), {INFO: {}}).results
     assert len(results) == len(creations) > 20
     # from the list, as results of their own hide the recorded secrets, which are as short as "p", wherever that occurs
-    listed = {(one["name"], one["owner"]): one for one in listed["credentials"]}
+    listed = {(entry["name"], entry["owner"]): entry for entry in listed["credentials"]}
     for exchange, task, result in zip(creations, tasks, results):
         what = exchange["what"]
         with subtests.test(what):
-            mistake = {**STRICTER, **REFUSED}.get(what)
-            if mistake and (what, version) != ("exoscale", "2.10.0"):
+            error = {**STRICTER, **REFUSED}.get(what)
+            if error and (what, version) != ("exoscale", "2.10.0"):
                 assert (what in STRICTER) == (exchange["status"] == 201)
-                assert result["failed"] and mistake in result["msg"]
+                assert result["failed"] and error in result["msg"]
                 continue
             assert result["credential"]["action"] == "created"
             credential = listed[task["name"], task["owner"]]
@@ -117,7 +117,7 @@ def test_created(rancher, version, subtests):
 
 
 def test_changed_and_deleted(rancher, version, subtests):
-    """Each on an object of its own, which is as the recorded one was before."""
+    """Each request has its own object, in the recorded state."""
     recorded = credential_exchanges(version)
     passwords = recorded_passwords(rancher)
     changes, tasks = [], []
@@ -125,7 +125,7 @@ def test_changed_and_deleted(rancher, version, subtests):
         request = exchange["request"]
         if request["method"] in ("PUT", "DELETE"):
             recorded_id = request["path"].rpartition(":")[2]
-            before = next(one["stored"] for one in reversed(recorded[:number]) if ((one.get("stored") or {}).get("metadata") or {}).get("name") == recorded_id)
+            before = next(entry["stored"] for entry in reversed(recorded[:number]) if ((entry.get("stored") or {}).get("metadata") or {}).get("name") == recorded_id)
             metadata = {key: value for key, value in before["metadata"].items() if key not in ("uid", "resourceVersion", "creationTimestamp")}
             rancher.api.post(SECRETS, {**before, "metadata": {**metadata, "name": f"cc-case{number}"}})
             if exchange["what"] == "delete a credential in use":
@@ -141,14 +141,14 @@ def test_changed_and_deleted(rancher, version, subtests):
     for (exchange, before), task, result in zip(changes, tasks, results):
         what = exchange["what"]
         with subtests.test(what):
-            mistake = {**STRICTER, **REFUSED}.get(what)
-            if mistake:
+            error = {**STRICTER, **REFUSED}.get(what)
+            if error:
                 assert (what in STRICTER) == (exchange["status"] == 200)
-                assert result["failed"] and mistake in result["msg"]
+                assert result["failed"] and error in result["msg"]
                 assert essence(rancher.stored(task["id"])) == essence(before)
             elif task["state"] == "absent":
                 assert (result["credential"]["action"], exchange["status"]) == ("deleted", 204)
-                assert task["id"].partition(":")[2] not in [one["metadata"]["name"] for one in rancher.secrets()]
+                assert task["id"].partition(":")[2] not in [entry["metadata"]["name"] for entry in rancher.secrets()]
             else:
                 expected = essence(exchange["stored"])
                 assert (what in ALLOWED) == (exchange["status"] == 422)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The guard: what it denies to every client, what it lets pass, and how it comes and goes."""
+"""The guard: what it denies to all clients, what it allows, and its installation and removal."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def until(condition):
 
 
 def refusal(action, *arguments):
-    """What the API server says to something that it denies; None if it does not."""
+    """Return the API server's message if it denies a request; None if it allows it."""
     try:
         action(*arguments)
     except ApiError as error:
@@ -80,8 +80,8 @@ def refusal(action, *arguments):
     return None
 
 
-def condemn(cluster, name, of="digitalocean/some name", ago=datetime.timedelta()):
-    """Put a name on the list as a run of the collection would, and wait until that counts."""
+def mark_for_deletion(cluster, name, of="digitalocean/some name", ago=datetime.timedelta()):
+    """Add a name to the deletion list like a run of the collection, and wait until the policy sees it."""
     since = (datetime.datetime.now(datetime.timezone.utc) - ago).strftime("%Y-%m-%dT%H:%M:%SZ")
     cluster.api.patch(NAMES, {"data": {name: f"{since} somerun {of}"}})
     probe = {"metadata": {"name": PROBE}, "data": {"credential": f"{DATA}:{name}"}}
@@ -98,11 +98,11 @@ def test_installed_verified_updated_and_removed(guarded, subtests):
     results = guarded.prove_all([args for args, _names, _action in tasks.values()], module=GUARD)
     for (what, (_args, names, action)), result in zip(tasks.items(), results):
         with subtests.test(what):
-            assert [one["name"] for one in result["objects"]] == names
-            assert {one["action"] for one in result["objects"]} <= {action} and result["changed"] == bool(names)
+            assert [entry["name"] for entry in result["objects"]] == names
+            assert {entry["action"] for entry in result["objects"]} <= {action} and result["changed"] == bool(names)
 
 
-def test_what_somebody_changed_is_found_and_repaired(guarded, subtests):
+def test_changes_by_other_clients_are_found_and_repaired(guarded, subtests):
     install(guarded)
     damage = {
         "the policy warns only": lambda: guarded.api.patch(f"{BINDINGS}/{DELETION_LIST}", {"spec": {"validationActions": ["Warn"]}}),
@@ -129,13 +129,13 @@ def test_objects_of_the_former_name_are_removed(guarded, subtests):
             assert removed == [(kind, "deleted") for kind in kinds]
 
 
-def test_new_references_to_what_is_being_deleted_are_denied(rancher, version, subtests):
+def test_new_references_to_a_credential_that_is_being_deleted_are_denied(rancher, version, subtests):
     install(rancher)
     written = [spot for spot in spots(version) if spot.place.written_by_users]
     assert len(written) > 12
     before = [(spot, spot.create(rancher.api, f"before-{number}", _named(spot, f"{DATA}:cc-going"), spec={"name": "digitalocean"}))
               for number, spot in enumerate(written)]
-    condemn(rancher, "cc-going", "digitalocean/name of cc-going")
+    mark_for_deletion(rancher, "cc-going", "digitalocean/name of cc-going")
     passed = []
     for number, spot in enumerate(written):
         with subtests.test(str(spot)):
@@ -147,7 +147,7 @@ def test_new_references_to_what_is_being_deleted_are_denied(rancher, version, su
                 passed.append(spot.create(rancher.api, f"other-{number}-{offset}", value, namespace, provider))
             if spot.place.form == "display name":
                 passed.append(spot.create(rancher.api, f"azure-{number}", "name of cc-going", spec={"name": "azure"}))
-            # whoever refers already may go on, and may let go, but nobody may begin
+            # an object that refers to the credential already can be changed and can drop the reference, but not add one
             path = before[number][1]
             change = {"metadata": {"labels": {"a": "b"}}, "spec": {"other": [1], "nothing": None}}
             assert refusal(rancher.api.patch, path, change) is None
@@ -164,7 +164,7 @@ def _named(spot, value):
 def test_empty_objects_pass(rancher, version, subtests):
     """Rancher's own definitions allow null nearly everywhere."""
     install(rancher)
-    condemn(rancher, "cc-going")
+    mark_for_deletion(rancher, "cc-going")
     for number, spot in enumerate(spot for spot in spots(version) if spot.place.written_by_users):
         steps = spot.place.field.replace("[]", "").split(".")
         for depth in range(len(steps) + 1):
@@ -178,8 +178,8 @@ def test_empty_objects_pass(rancher, version, subtests):
                 rancher.api.delete(path)
 
 
-def test_deleting_what_is_in_use_is_denied_to_everybody(guarded):
-    spot = next(one for one in spots("2.10.0") if one.resource.kind == "Cluster" and one.resource.namespaced)
+def test_all_clients_are_denied_to_delete_a_credential_in_use(guarded):
+    spot = next(entry for entry in spots("2.10.0") if entry.resource.kind == "Cluster" and entry.resource.namespaced)
     for name in ("cc-one", "cc-two", "cc-three", "cc-free"):
         guarded.secret(name, display_name=name)
         if name != "cc-free":
@@ -195,13 +195,13 @@ def test_deleting_what_is_in_use_is_denied_to_everybody(guarded):
     assert "cc-one is in use by Cluster fleet-default/cluster-cc-one (spec.cloudCredentialSecretName)" in message
     command = "kubectl -n cattle-global-data annotate secret cc-one ranchhand.cattle.io/allow-delete=true"
     assert command in message
-    # what is not in use may go, also what Rancher makes for a moment; so may what the message says
+    # credentials that are not in use can be deleted, also temporary ones of Rancher, and so can one with the annotation
     guarded.secret("cc-temporary", "vmwarevsphere", {"password": "p"})
     guarded.api.delete(f"{SECRETS}/cc-temporary")
     guarded.api.delete(f"{SECRETS}/cc-free")
     guarded.api.patch(f"{SECRETS}/cc-one", ESCAPE)
     guarded.api.delete(f"{SECRETS}/cc-one")
-    # the module passes by itself, when nothing refers any more, or with force; what it refuses stays protected
+    # the module sets the annotation if there is no reference any more, or with force; a refused credential is still protected
     guarded.api.delete(f"{spot.path('fleet-default')}/cluster-cc-two")
     two, three, forced = guarded.play(
         {MODULE: {"name": "cc-two", "state": "absent"}}, {MODULE: {"name": "cc-three", "state": "absent"}},
@@ -212,12 +212,12 @@ def test_deleting_what_is_in_use_is_denied_to_everybody(guarded):
     assert guarded.prove({"protect_in_use": True, "settle": "0s"}, module=GUARD)["changed"], "the list of what is in use is out of date"
 
 
-def test_names_of_runs_that_were_killed_are_told_and_cleared(guarded):
+def test_marks_of_killed_runs_are_reported_and_removed(guarded):
     install(guarded)
     for name, hours in (("cc-killed", 1), ("cc-fresh", 0), ("cc-gone", 1), ("cc-long-gone", 25)):
         if "gone" not in name:
             guarded.secret(name, display_name=name)
-        condemn(guarded, name, ago=datetime.timedelta(hours=hours))
+        mark_for_deletion(guarded, name, ago=datetime.timedelta(hours=hours))
     marks = {"ranchhand.cattle.io/marked-for-deletion": "2026-01-01T00:00:00Z run", "ranchhand.cattle.io/allow-delete": "true"}
     guarded.api.patch(f"{SECRETS}/cc-killed", {"metadata": {"annotations": marks}})
     result = guarded.prove({"settle": "0s"}, module=GUARD)
@@ -226,7 +226,7 @@ def test_names_of_runs_that_were_killed_are_told_and_cleared(guarded):
     assert not set(marks) & set(guarded.stored("cc-killed")["metadata"]["annotations"])
 
 
-def test_a_removal_uses_the_guard_without_being_told(guarded):
+def test_a_deletion_uses_the_guard_automatically(guarded):
     spot = spots("2.10.0")[0]
     for name in ("cc-one", "cc-two", "cc-forced"):
         guarded.secret(name, display_name=name)
@@ -236,9 +236,9 @@ def test_a_removal_uses_the_guard_without_being_told(guarded):
     began = time.monotonic()
     removed, forced = guarded.play({MODULE: gone}, {MODULE: {"name": "cc-forced", "state": "absent", "force": True}}).tasks
     assert [item["action"] for item in removed["result"]["credentials"]] == ["deleted", "refused"]
-    assert removed["ended"] - time.time() + time.monotonic() - began > 2, "it waits for what was let in before"
+    assert removed["ended"] - time.time() + time.monotonic() - began > 2, "the deletion waits for requests that were admitted before"
     assert forced["result"]["changed"] and forced["ended"] - removed["ended"] < 2
-    # a form that was opened before cannot use it afterwards; what stays can be used
+    # a form that was opened before cannot use the deleted credential; a credential that is kept can be used
     assert refusal(spot.create, guarded.api, "nt-late", f"{DATA}:cc-one")
     until(lambda: refusal(spot.create, guarded.api, f"nt-{time.monotonic_ns()}", f"{DATA}:cc-two") is None)
     stored = guarded.stored("cc-two")["metadata"]["annotations"]
@@ -265,7 +265,7 @@ def test_a_guard_that_may_not_be_read_is_reported(guarded):
     assert (refused["code"], "validatingadmissionpolic" in refused["msg"]) == ("forbidden", True)
 
 
-def test_an_api_server_that_does_not_see_the_list_is_told(guarded, monkeypatch):
+def test_an_api_server_that_does_not_see_the_deletion_list_is_reported(guarded, monkeypatch):
     monkeypatch.setattr(guard_client, "PROBE_TIMEOUT", 0.5)
     with FaultInjector(guarded.control_plane) as blind:
         blind.rule("POST", reply(201, "created"), path="/configmaps\\?dryRun=All", times=99)
@@ -273,7 +273,7 @@ def test_an_api_server_that_does_not_see_the_list_is_told(guarded, monkeypatch):
             manage_guard({"state": "present", "protect_in_use": False, "settle": 0}, lambda: KubernetesClient(connection_options(blind.options)), RunMode())
 
 
-def test_an_api_server_that_is_too_old_is_told(cluster):
+def test_an_api_server_that_is_too_old_is_reported(cluster):
     with FaultInjector(cluster.control_plane) as old:
         old.rule("GET", reply(404, "the server could not find the requested resource", "NotFound"), path="admissionregistration", times=99)
         environment = {"K8S_AUTH_HOST": old.options["host"], "K8S_AUTH_API_KEY": old.options["api_key"]}

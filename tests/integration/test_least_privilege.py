@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The roles of docs/rbac/cloud-credentials.yaml are enough, and each of their rights is needed."""
+"""The roles in docs/rbac/cloud-credentials.yaml are sufficient, and each of their permissions is required."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from support.rights import MANAGE, VIEW, credential_roles, single_rights, withou
 AWS = {"driver": "amazonec2", "owner": "alice", "config": {"accessKey": "A"}, "secrets": {"secretKey": "S"}}
 
 
-def test_with_the_documented_rights_everything_works(cluster, grant):
+def test_the_documented_permissions_are_sufficient(cluster, grant):
     # a Rancher user by certificate: its name is the user's id
     manager, viewer = grant("user-8knjc", credential_roles(MANAGE)), grant("viewer", credential_roles(VIEW))
     create, update, info, delete, own = cluster.play(
@@ -19,22 +19,22 @@ def test_with_the_documented_rights_everything_works(cluster, grant):
         {INFO: {"owner": "alice", "references": True}}, {MODULE: {"name": "one", "state": "absent"}}, {MODULE: {**AWS, "name": "mine", "owner": None}},
         kubeconfig=manager,
     ).results
-    assert [one["action"] for one in create["credentials"]] == ["created", "created"]
+    assert [entry["action"] for entry in create["credentials"]] == ["created", "created"]
     assert update["credential"]["changed_fields"] == ["secretKey"] and delete["credential"]["action"] == "deleted"
-    assert [one["name"] for one in info["credentials"]] == ["one", "two"] and "references_incomplete" not in info
+    assert [entry["name"] for entry in info["credentials"]] == ["one", "two"] and "references_incomplete" not in info
     assert own["credential"]["owner"] == "user-8knjc"
     by_viewer, with_references, write, remove = cluster.play(
         {INFO: {"owner": "alice"}}, {INFO: {"references": True}}, {MODULE: {**AWS, "name": "new"}}, {MODULE: {"name": "two", "state": "absent"}},
         kubeconfig=viewer).results
-    assert [one["config"]["accessKey"] for one in by_viewer["credentials"]] == ["A"]
+    assert [entry["config"]["accessKey"] for entry in by_viewer["credentials"]] == ["A"]
     assert "clusters.provisioning.cattle.io" in with_references["references_incomplete"]
     assert write["code"] == "forbidden" and "create secrets in namespace cattle-global-data" in write["msg"], write
     assert remove["code"] == "forbidden" and "in all namespaces" in remove["msg"], remove
-    assert sorted(one["metadata"]["annotations"]["field.cattle.io/name"] for one in cluster.secrets()) == ["mine", "two"]
+    assert sorted(entry["metadata"]["annotations"]["field.cattle.io/name"] for entry in cluster.secrets()) == ["mine", "two"]
 
 
-def test_each_right_is_needed_and_missed_by_name(cluster, grant):
-    """Every right is taken away alone; the task that needs it names it. A kind that is not installed is not missed."""
+def test_each_permission_is_required_and_named_if_it_is_missing(cluster, grant):
+    """Remove each permission alone: the task that requires it names it. A kind that is not installed is not required."""
     roles = credential_roles(MANAGE)
     installed = {
         resource["name"] for group in ("management.cattle.io/v3", "provisioning.cattle.io/v1", "rke.cattle.io/v1", "rke-machine.cattle.io/v1",
@@ -64,6 +64,6 @@ def test_each_right_is_needed_and_missed_by_name(cluster, grant):
     played = cluster.play(*tasks)
     assert len(played.tasks) == len(expected) > 15
     for (resource, verb, words, group), result in zip(expected, played.results):
-        code = "invalid" if (resource, verb) == ("users", "get") else "forbidden"  # who cannot find out who it is has to say it
+        code = "invalid" if (resource, verb) == ("users", "get") else "forbidden"  # the owner is required if the own user cannot be read
         assert result.get("code") == code and words in result["msg"] and (group in result["msg"] or code == "invalid"), (resource, verb, result)
-    assert [one["metadata"]["name"] for one in cluster.api.get(SECRETS)["items"]] == ["cc-kept"], "a run without a right it needs wrote something"
+    assert [entry["metadata"]["name"] for entry in cluster.api.get(SECRETS)["items"]] == ["cc-kept"], "a run without a right it needs wrote something"

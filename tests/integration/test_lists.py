@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Many credentials in one call: planned whole, written in parallel, told one by one."""
+"""Lists of credentials: planned together, written in parallel, reported for each item."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def new(name, **more):
 
 
 def actions(result):
-    return {one["name"]: one["action"] for one in result["credentials"]}
+    return {entry["name"]: entry["action"] for entry in result["credentials"]}
 
 
-def test_all_mistakes_are_told_together_and_nothing_is_written(cluster):
+def test_all_validation_errors_are_reported_together_and_nothing_is_written(cluster):
     cluster.secret("cc-twin1", display_name="twin", owner="u-wt94n")
     cluster.secret("cc-twin2", display_name="twin", owner="user-8knjc")
     cluster.secret("cc-stored", display_name="stored")
@@ -63,7 +63,7 @@ def test_all_mistakes_are_told_together_and_nothing_is_written(cluster):
     ([{"id": "cc-nosuch", "description": "x"}, {"name": "x", "owner": "bob", "driver": "s3", "config": {"accessKey": "a"}}], "not_found"),
     ([{"name": "twin", "description": "x"}, {"name": "twin", "state": "absent"}], "ambiguous"),
 ])
-def test_mistakes_that_agree_keep_their_code(cluster, items, code):
+def test_errors_with_the_same_code_keep_it(cluster, items, code):
     cluster.secret("cc-twin1", display_name="twin", owner="u-wt94n")
     cluster.secret("cc-twin2", display_name="twin", owner="user-8knjc")
     assert cluster.play({MODULE: {"credentials": items}}).result["code"] == code
@@ -89,7 +89,7 @@ def test_the_same_credential_twice(cluster, subtests):
             assert f"credentials[{len(items) - 1}]" in result["msg"] and "credentials[0]" in result["msg"]
 
 
-def test_one_in_use_stops_no_other(cluster):
+def test_a_credential_in_use_does_not_stop_the_others(cluster):
     for name in ("used", "free", "stays"):
         cluster.secret(f"cc-{name}", display_name=name)
     cluster.api.post(CLUSTERS, {
@@ -101,12 +101,12 @@ def test_one_in_use_stops_no_other(cluster):
     assert (result["failed"], result["code"], result["changed"]) == (True, "in_use", True)
     assert actions(result) == {"used": "refused", "free": "deleted", "new": "created", "stays": "updated"}
     assert result["msg"].startswith("credentials[0] (used): ") and "Cluster fleet-default/prod" in result["msg"]
-    assert [one["name"] for one in result["references"]] == ["prod"]
-    assert {one["metadata"]["annotations"]["field.cattle.io/name"] for one in cluster.secrets()} == {"used", "new", "stays"}
+    assert [entry["name"] for entry in result["references"]] == ["prod"]
+    assert {entry["metadata"]["annotations"]["field.cattle.io/name"] for entry in cluster.secrets()} == {"used", "new", "stays"}
 
 
-def test_what_goes_wrong_in_writing_stops_its_own_item(cluster):
-    """Here a policy of the cluster's administrator refuses one write."""
+def test_an_error_during_writing_stops_its_own_item_only(cluster):
+    """A policy of the administrator refuses a write."""
     for path, kind, spec in (
         (POLICIES, "ValidatingAdmissionPolicy", {
             "failurePolicy": "Fail",
@@ -164,21 +164,21 @@ def test_an_empty_list(cluster):
 
 
 def requested(cluster, mark):
-    """How often the collection asked for what, less the names of single objects."""
+    """The number of requests for each path, without the names of single objects."""
     return Counter(
-        (one.verb, one.path.rpartition("/")[0] if one.verb in ("get", "patch", "delete") and one.path.startswith(SECRETS) else one.path)
-        for one in cluster.requests(mark)
+        (entry.verb, entry.path.rpartition("/")[0] if entry.verb in ("get", "patch", "delete") and entry.path.startswith(SECRETS) else entry.path)
+        for entry in cluster.requests(mark)
     )
 
 
 @pytest.mark.slow
-def test_hundreds_in_one_call(cluster):
-    """The number of reads does not depend on the number of credentials; each that changes is written once."""
+def test_hundreds_in_a_call(cluster):
+    """The number of reads does not depend on the number of credentials; each change is written once."""
     names = [f"number {number:03}" for number in range(300)]
     order = names[::2] + names[1::2][::-1]
     mark = cluster.control_plane.audit_mark()
     result = cluster.prove({"credentials": [new(name) for name in order]})
-    assert [one["name"] for one in result["credentials"]] == order
+    assert [entry["name"] for entry in result["credentials"]] == order
     assert set(actions(result).values()) == {"created"}
     asked = requested(cluster, mark)
     assert asked["create", SECRETS] == 300
@@ -191,7 +191,7 @@ def test_hundreds_in_one_call(cluster):
         new(name, state="absent" if number % 10 == 0 else "present", description="changed" if number % 3 == 0 else None) for number, name in enumerate(order)
     ]})
     expected = ["deleted" if number % 10 == 0 else "updated" if number % 3 == 0 else "unchanged" for number in range(300)]
-    assert [one["action"] for one in result["credentials"]] == expected
+    assert [entry["action"] for entry in result["credentials"]] == expected
     asked = requested(cluster, mark)
     assert asked["delete", SECRETS] == 30
     assert asked["list", SECRETS] == 3

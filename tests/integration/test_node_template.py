@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""node_template and node_template_info through ansible-playbook."""
+"""node_template and node_template_info with ansible-playbook."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DO = {"driver": "digitalocean", "owner": "alice"}
 
 
 def prepare(cluster):
-    """Credentials to make templates from."""
+    """Credentials for the node templates."""
     cluster.secret("cc-aws", "amazonec2", {"accessKey": "A", "secretKey": "s", "defaultRegion": "eu"}, "aws")
     cluster.secret("cc-aws2", "amazonec2", {"accessKey": "B", "secretKey": "t", "defaultRegion": ""}, "aws two")
     cluster.secret("cc-theirs", "amazonec2", {"accessKey": "C", "secretKey": "u"}, "aws", owner=ADMIN)
@@ -36,11 +36,11 @@ def stored(cluster, identifier):
 
 
 def change(before, changes):
-    """What a merge patch makes of a mapping."""
+    """Return what a merge patch makes of a mapping."""
     return {key: value for key, value in {**before, **changes}.items() if value is not None}
 
 
-# Per case: options, what is in the config besides defaults, what is in spec besides name, driver and useInternalIpAddress.
+# Per case: options, the config without defaults, spec without name, driver and useInternalIpAddress.
 CREATIONS = {
     "by a credential's name": (AWS, {"region": "us-east-1", "rootSize": "16"}, {"cloudCredentialName": "cattle-global-data:cc-aws"}),
     "by its id": ({**AWS, "cloud_credential": "cattle-global-data:cc-aws2"}, {}, {"cloudCredentialName": "cattle-global-data:cc-aws2"}),
@@ -98,7 +98,7 @@ def test_create(cluster, subtests):
     assert results[-1]["node_template"]["node_taints"] == [{"key": "a", "effect": "NoSchedule"}]
 
 
-def test_secrets_without_a_credential_are_warned_of(cluster):
+def test_a_warning_for_secrets_in_the_template(cluster):
     args = {**DO, "name": "own", "secrets": {"accessToken": "canary-token"}, "config": {"region": "fra1"}}
     created, again, later_on = cluster.play(
         {MODULE: args}, {MODULE: args}, {MODULE: {**args, "secrets": {"accessToken": "canary-two"}, "update_secrets": "on_create"}},
@@ -141,7 +141,7 @@ REFUSALS = {
     "two of the name, to delete": ({"name": "same", "state": "absent"}, "ambiguous", "cattle-global-nt:nt-same2"),
     "a taint without an effect": ({**AWS, "node_taints": [{"key": "a"}]}, "invalid", "effect"),
     "a reserved annotation": ({**AWS, "annotations": {CREATOR: ADMIN}}, "invalid", "the option for it is owner"),
-    "a mistake in a list": ({"node_templates": [{"name": "a", **AWS}, {"name": "b", **AWS, "config": {"nosuch": 1}}]},
+    "an invalid item of a list": ({"node_templates": [{"name": "a", **AWS}, {"name": "b", **AWS, "config": {"nosuch": 1}}]},
                             "invalid", "node_templates[1] (b): config.nosuch is unknown"),
     "the same twice": ({"node_templates": [{"name": "a", **AWS}, {"name": "a", **AWS}]}, "invalid", "means the same object as node_templates[0]"),
 }
@@ -165,7 +165,7 @@ def test_refused(cluster, subtests):
 SPEC = {"description": "old", "engineEnv": {"A": "1", "B": "2"}, "engineRegistryMirror": ["m", "n"], "dockerVersion": "20.10",
         "nodeTaints": [{"key": "a", "value": "b", "effect": "NoSchedule"}]}
 CONFIG = {"region": "fra1", "tags": "a", "sshPort": "22", "backups": False, "size": "s"}
-# Per case: options, changed_fields, what changes in the config, in spec, in annotations, in labels (None: goes).
+# Per case: options, changed_fields, what changes in the config, in spec, in annotations, in labels (None: removed).
 UPDATES = {
     "fields": ({"config": {"region": "ams", "backups": True, "tags": None}}, ["backups", "region", "tags"], {"region": "ams", "backups": True, "tags": None}),
     "the same as it is stored": ({"config": {"sshPort": 22, "region": " fra1", "backups": "false"}, "driver": "digitalocean"}, [], {}),
@@ -209,7 +209,7 @@ def test_update(cluster, subtests):
 
 
 def users_of(cluster, name):
-    """A NodePool and a Node that refer to a template, and one of each that do not; their paths."""
+    """Create a NodePool and a Node with a reference, and a NodePool and a Node without; returns their paths."""
     paths = []
     for plural, kind in (("nodepools", "NodePool"), ("nodes", "Node")):
         for offset, value in enumerate((f"cattle-global-nt:{name}", f"cattle-global-nt:{name}x", f"u-1:{name}", "")):
@@ -230,7 +230,7 @@ def in_use(cluster):
         cluster.api.delete(path)
 
 
-def test_removal_is_refused_while_it_is_in_use(cluster, in_use):
+def test_a_template_in_use_is_not_deleted(cluster, in_use):
     template(cluster, "nt-free", display_name="free")
     refused, = cluster.prove_all([{"state": "absent", "node_templates": [{"name": "test"}, {"name": "free"}]}], module=MODULE)
     assert refused["code"] == "in_use" and [item["action"] for item in refused["node_templates"]] == ["refused", "deleted"]
@@ -239,7 +239,7 @@ def test_removal_is_refused_while_it_is_in_use(cluster, in_use):
     assert refused["references"] == refused["node_templates"][0]["references"] == expected
     assert all(word in refused["msg"] for word in ("NodePool fleet-default/nodepools-0", "Node fleet-default/nodes-0", "spec.nodeTemplateName"))
     listed = cluster.play({INFO: {"references": True}}).result["node_templates"]
-    assert [one["references"] for one in listed] == [expected]
+    assert [entry["references"] for entry in listed] == [expected]
 
     began = time.monotonic()
     args = {"name": "test", "state": "absent", "wait": True, "wait_sleep": "1s"}
@@ -256,14 +256,14 @@ def test_removal_is_refused_while_it_is_in_use(cluster, in_use):
     assert waited["node_template"]["action"] == "deleted"
 
 
-def test_force_removes_and_tells_what_it_overrode(cluster, in_use):
+def test_force_deletes_and_reports_the_references(cluster, in_use):
     result, = cluster.prove_all([{"name": "test", "state": "absent", "force": True}], module=MODULE)
     assert (result["node_template"]["action"], len(result["node_template"]["references"])) == ("deleted", 2)
 
 
 @pytest.fixture
 def version(cluster):
-    """Sets what the setting server-version says."""
+    """Set the value of the setting server-version."""
     before = cluster.api.get(VERSION)
     yield lambda value, default="dev": cluster.api.patch(VERSION, {"value": value, "default": default})
     cluster.api.patch(VERSION, {"value": before.get("value"), "default": before.get("default")})
@@ -272,7 +272,7 @@ def version(cluster):
 NEW = {**DO, "name": "new", "config": {"region": "fra1"}}
 
 
-def test_a_rancher_that_would_not_start_again_gets_no_template(cluster, version, subtests):
+def test_nothing_is_written_to_a_rancher_without_rke1(cluster, version, subtests):
     for value, default, works, words in (
         ("v2.11.9", "dev", True, ""), ("", "v2.9.1-rc1", True, ""), ("v2.12.0", "dev", False, "Rancher 2.12 does not support RKE1"),
         ("v2.14.1-alpha2", "dev", False, "Rancher 2.14"), ("v3.0.0", "dev", False, "Rancher 3.0"), ("dev", "", False, "rancher_version"),
@@ -284,20 +284,20 @@ def test_a_rancher_that_would_not_start_again_gets_no_template(cluster, version,
                 {MODULE: NEW}, {MODULE: {"name": "test", "description": "d"}}, {MODULE: {"name": "test", "description": "e", "rancher_version": "2.11"}},
                 {INFO: {}}, {MODULE: {"name": "test", "state": "absent"}}, {MODULE: {"name": "new", "state": "absent"}},
             ).results
-            codes = [one.get("code") for one in (create, update, stated)]
+            codes = [entry.get("code") for entry in (create, update, stated)]
             assert codes == ([None] * 3 if works else ["unsupported"] * 2 + ([None] if value == "dev" else ["unsupported"]))
             assert works or words in create["msg"]
             assert len(listed["node_templates"]) == (2 if works else 1)
             assert removed["changed"] and new["changed"] == works
 
 
-def test_where_there_is_no_such_kind(cluster_215):
+def test_a_rancher_without_the_kind(cluster_215):
     listed, gone, by_id, many, create = cluster_215.play(
         {INFO: {"references": True}}, {MODULE: {"name": "x", "state": "absent"}}, {MODULE: {"id": "nt-x", "state": "absent"}},
         {MODULE: {"state": "absent", "node_templates": [{"name": "x"}, {"id": "nt-x"}]}}, {MODULE: NEW},
     ).results
     assert (listed["node_templates"], "references_incomplete" in listed) == ([], False)
-    assert [one.get("code") or one["changed"] for one in (gone, by_id, many, create)] == [False, False, False, "unsupported"]
+    assert [entry.get("code") or entry["changed"] for entry in (gone, by_id, many, create)] == [False, False, False, "unsupported"]
 
 
 def test_list_and_filter(cluster):
@@ -310,27 +310,27 @@ def test_list_and_filter(cluster):
                "none": {"name": "nosuch"}}
     played = cluster.play(*({INFO: args} for args in filters.values()))
     found = dict(zip(filters, (result["node_templates"] for result in played.results)))
-    assert {what: [one["id"][-4:] for one in listed] for what, listed in found.items()} == {
+    assert {what: [entry["id"][-4:] for entry in listed] for what, listed in found.items()} == {
         "all": ["nt-b", "nt-a", "nt-c", "nt-d"], "name": ["nt-a"], "id": ["nt-b"], "driver": ["nt-c"], "owner": ["nt-b"], "none": [],
     }
     first = found["all"][0]
     assert (first["config"], first["secret_fields"], first["cloud_credential"]) == ({"region": "eu"}, ["secretKey"], "cattle-global-data:cc-aws")
-    assert found["driver"][0]["secret_fields"] == ["zone"], "where no schema says what is public, nothing is"
+    assert found["driver"][0]["secret_fields"] == ["zone"], "without a schema, all fields are secret"
     assert "no azureConfig" in found["all"][3]["problems"][0]["message"] and first["problems"] == [] and first["age_seconds"] >= 0
     assert "canary" not in played.output and "canary" not in str(played.results)
 
 
-def test_many_in_one_call(cluster):
+def test_many_in_a_call(cluster):
     prepare(cluster)
     mark = cluster.control_plane.audit_mark()
     items = [{"name": f"t{number}", "config": {"rootSize": number}} for number in range(20)]
     result, = cluster.prove_all([{"node_templates": [{**AWS, **item} for item in items]}], module=MODULE)
-    assert [one["name"] for one in result["node_templates"]] == [one["name"] for one in items]
-    patches = [one for one in cluster.writes(mark) if one.verb == "patch"]
+    assert [entry["name"] for entry in result["node_templates"]] == [entry["name"] for entry in items]
+    patches = [entry for entry in cluster.writes(mark) if entry.verb == "patch"]
     assert len(patches) == 2, "one announcement for all templates of a credential, and its end"
     assert cluster.play({CREDENTIAL: {"id": "cc-aws", "state": "absent"}}).result["code"] == "in_use"
-    gone, = cluster.prove_all([{"state": "absent", "node_templates": [{"name": one["name"]} for one in items]}], module=MODULE)
-    assert {one["action"] for one in gone["node_templates"]} == {"deleted"}
+    gone, = cluster.prove_all([{"state": "absent", "node_templates": [{"name": entry["name"]} for entry in items]}], module=MODULE)
+    assert {entry["action"] for entry in gone["node_templates"]} == {"deleted"}
 
 
 @pytest.mark.slow

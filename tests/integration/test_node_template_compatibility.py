@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is stored equals what Rancher 2.10 stored for the same request, as recorded in data/exchanges-2.10.0.yaml.
+"""Stored objects equal those that Rancher 2.10 stored for the same request, as recorded in support/recordings/exchanges-2.10.0.yaml.
 
 The one named difference is ownerBindingsCreated, which a controller adds later.
 """
@@ -46,7 +46,7 @@ def options(body, passwords):
 
 
 def essence(item):
-    """What a node template is, less what is each one's own."""
+    """A node template without the fields that differ between any two objects."""
     metadata = item["metadata"]
     annotations = {key: value for key, value in metadata["annotations"].items() if key != "ownerBindingsCreated"}
     return {
@@ -58,30 +58,30 @@ def essence(item):
 def test_stored_as_rancher_stores_them(cluster, subtests):
     recorded = recorded_exchanges("2.10.0")
     latest = {}
-    for one in recorded:
-        if (one.get("stored") or {}).get("kind") == "Secret":
-            latest.setdefault(one["stored"]["metadata"]["name"], one["stored"])
-    exchanges = [one for one in recorded if one["request"]["path"].startswith("/v3/nodetemplates")]
-    named = {(one["request"]["body"] or {}).get("cloudCredentialId", ":").partition(":")[2] for one in exchanges} & set(latest)
+    for entry in recorded:
+        if (entry.get("stored") or {}).get("kind") == "Secret":
+            latest.setdefault(entry["stored"]["metadata"]["name"], entry["stored"])
+    exchanges = [entry for entry in recorded if entry["request"]["path"].startswith("/v3/nodetemplates")]
+    named = {(entry["request"]["body"] or {}).get("cloudCredentialId", ":").partition(":")[2] for entry in exchanges} & set(latest)
     assert len(named) >= 4
     for name in named:
         metadata = {key: value for key, value in latest[name]["metadata"].items() if key not in ("uid", "resourceVersion", "creationTimestamp")}
         cluster.api.post(SECRETS, {**latest[name], "metadata": metadata})
     passwords = {
-        one["metadata"]["name"][:-len("config")]: {name for name, field in (one["spec"].get("resourceFields") or {}).items() if field["type"] == "password"}
-        for one in cluster.api.get(SCHEMAS)["items"] if one["metadata"]["name"].endswith("config")
+        entry["metadata"]["name"][:-len("config")]: {name for name, field in (entry["spec"].get("resourceFields") or {}).items() if field["type"] == "password"}
+        for entry in cluster.api.get(SCHEMAS)["items"] if entry["metadata"]["name"].endswith("config")
     }
     owner = exchanges[0]["stored"]["metadata"]["annotations"][CREATOR]
-    bodies = [one["request"]["body"] for one in exchanges if one["request"]["method"] == "POST"]
+    bodies = [entry["request"]["body"] for entry in exchanges if entry["request"]["method"] == "POST"]
     creations = [{"driver": "amazonec2", **options(body, passwords), "owner": owner} for body in bodies]
     results = cluster.play(*({MODULE: args} for args in creations)).results
-    created = {one["spec"]["displayName"]: one["metadata"]["name"] for one in cluster.api.get(TEMPLATES)["items"]}
+    created = {entry["spec"]["displayName"]: entry["metadata"]["name"] for entry in cluster.api.get(TEMPLATES)["items"]}
     names = [created.get(args["name"]) for args in creations]
     changes, before = [], {}
     for number, exchange in enumerate(exchanges):
         if exchange["request"]["method"] != "POST":  # on an object of its own, which is as the recorded one was before
             identifier = exchange["request"]["path"].rpartition(":")[2]
-            earlier = [one["stored"] for one in exchanges[:number] if one.get("stored") and one["stored"]["metadata"]["name"] == identifier]
+            earlier = [entry["stored"] for entry in exchanges[:number] if entry.get("stored") and entry["stored"]["metadata"]["name"] == identifier]
             before[number] = earlier[-1]
             metadata = {key: value for key, value in before[number]["metadata"].items() if key not in ("uid", "resourceVersion", "creationTimestamp")}
             cluster.api.post(TEMPLATES, {**before[number], "metadata": {**metadata, "name": f"nt-case{number}"}})
@@ -90,14 +90,14 @@ def test_stored_as_rancher_stores_them(cluster, subtests):
     names += [args["id"] for args in changes]
     results += cluster.prove_all(changes, module=MODULE)
     assert len(results) == len(exchanges) == 13
-    there = {one["metadata"]["name"]: one for one in cluster.api.get(TEMPLATES)["items"]}
+    there = {entry["metadata"]["name"]: entry for entry in cluster.api.get(TEMPLATES)["items"]}
     for number, (exchange, name, result) in enumerate(zip(exchanges, names, results)):
         what = exchange["what"]
         with subtests.test(what):
-            mistake = {**STRICTER, **REFUSED}.get(what)
-            if mistake:
+            error = {**STRICTER, **REFUSED}.get(what)
+            if error:
                 assert (what in STRICTER) == (exchange["status"] == 201)
-                assert result["failed"] and mistake in result["msg"], result
+                assert result["failed"] and error in result["msg"], result
                 continue
             assert not result["failed"], result
             if exchange["request"]["method"] == "DELETE":

@@ -1,9 +1,9 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An ordinary Rancher user by way of Rancher's proxy: may create Secrets and read its own by name, nothing else.
+"""An ordinary Rancher user behind Rancher's proxy, who may only create Secrets and read their own ones by name.
 
-As recorded from Rancher 2.10; its proxy and its controller are played by stand-ins.
+As recorded from Rancher 2.10; its proxy and its controller are fakes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def controller(cluster):
 
 @pytest.fixture
 def alice(cluster, controller):
-    """The environment of a playbook that alice runs, with Rancher's own parts around."""
+    """The environment of a playbook that alice runs, with the parts of Rancher that it needs."""
     api = cluster.api
     for path in ("roles", "rolebindings"):
         for item in api.get(f"{RBAC}/{path}")["items"]:
@@ -50,7 +50,7 @@ def _new(name, **more):
     return {"name": name, "driver": "amazonec2", "config": {"accessKey": "A"}, "secrets": {"secretKey": "S"}, "validate_config": False, **more}
 
 
-def test_life_of_an_own_credential(cluster, alice):
+def test_an_own_credential_from_creation_to_deletion(cluster, alice):
     empty, unchecked = cluster.play({INFO: {}}, {MODULE: {**_new("mine"), "validate_config": True}}, environment=alice).results
     assert empty["credentials"] == [] and "code" not in empty
     assert unchecked["code"] == "forbidden" and "validate_config: false" in unchecked["msg"] and "dynamicschemas" in unchecked["msg"], unchecked
@@ -73,11 +73,11 @@ def test_life_of_an_own_credential(cluster, alice):
     assert not cluster.secrets()
 
 
-def test_what_belongs_to_others(cluster, alice):
+def test_credentials_of_other_users(cluster, alice):
     theirs = cluster.secret("cc-theirs", display_name="theirs", owner="user-8knjc")["metadata"]
     items = [_new("one"), _new("two"), _new("three")]
     created = cluster.prove({"credentials": items}, environment=alice)["credentials"]
-    assert [one["action"] for one in created] == ["created"] * 3 and {one["owner"] for one in created} == {ALICE}
+    assert [entry["action"] for entry in created] == ["created"] * 3 and {entry["owner"] for entry in created} == {ALICE}
     played = cluster.play(
         {INFO: {}}, {INFO: {"owner": "alice", "driver": "amazonec2", "references": True}}, {INFO: {"id": "cc-theirs"}}, {INFO: {"id": created[0]["id"]}},
         {MODULE: _new("new", owner="admin")}, {MODULE: _new("new", owner="user-8knjc")}, {MODULE: {"id": created[0]["id"], "owner": "admin"}},
@@ -85,9 +85,9 @@ def test_what_belongs_to_others(cluster, alice):
         {MODULE: {"name": "theirs", "state": "absent"}}, environment=alice,
     )
     everything, own, by_id, mine, *refused, invisible = played.results
-    assert [one["name"] for one in everything["credentials"]] == [one["name"] for one in own["credentials"]] == ["one", "three", "two"]
+    assert [entry["name"] for entry in everything["credentials"]] == [entry["name"] for entry in own["credentials"]] == ["one", "three", "two"]
     assert "clusters.provisioning.cattle.io" in own["references_incomplete"]
-    assert by_id["code"] == "forbidden" and [one["name"] for one in mine["credentials"]] == ["one"]
+    assert by_id["code"] == "forbidden" and [entry["name"] for entry in mine["credentials"]] == ["one"]
     for result in refused:
         assert result["code"] == "forbidden" and "\n" not in result["msg"], result
     assert ALICE in refused[0]["msg"] and "users.management.cattle.io" in refused[0]["msg"]
@@ -96,8 +96,8 @@ def test_what_belongs_to_others(cluster, alice):
     assert len(cluster.secrets()) == 4
 
 
-def test_rancher_takes_its_time(cluster, alice, controller, monkeypatch):
-    """Where its controller gives the creator no right, the wait ends, and a warning says what that means; in this process."""
+def test_a_slow_rancher(cluster, alice, controller, monkeypatch):
+    """If Rancher's controller does not grant the creator access, the module stops waiting and warns; runs in this process."""
     controller.stop()
     monkeypatch.setattr(cloud_credential, "_RULE_TIMEOUT", 1.0)
     options = {"host": alice["K8S_AUTH_HOST"], "api_key": alice["K8S_AUTH_API_KEY"]}

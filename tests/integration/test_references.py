@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every place that can name a credential keeps it from being removed, and lets go when it is gone."""
+"""Each reference field prevents the deletion of the credential that it refers to."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def rancher(version, request):
 
 @pytest.fixture
 def left(rancher):
-    """Paths of objects that go when the test is over."""
+    """Paths of objects that are deleted after the test."""
     paths = []
     yield paths
     for path in paths:
@@ -49,11 +49,11 @@ def reference(spot, name, namespace):
     }
 
 
-def test_the_furniture_has_every_place():
+def test_the_fixtures_contain_all_reference_fields():
     assert {spot.place for version in VERSIONS for spot in spots(version)} == set(CREDENTIAL_REFERENCE_FIELDS)
 
 
-def test_every_place_in_every_spelling(rancher, version, left, subtests):
+def test_all_reference_fields_in_all_spellings(rancher, version, left, subtests):
     used, unused = [], []
     for spot in spots(version):
         number = len(used) + len(unused)
@@ -70,7 +70,7 @@ def test_every_place_in_every_spelling(rancher, version, left, subtests):
                 (used if is_used else unused).append((spot, credential, reference(spot, f"user-{credential}", namespace)))
     everything = [{"id": credential} for _spot, credential, _reference in used + unused]
     mark = rancher.control_plane.audit_mark()
-    listing, one, many, refused = rancher.play(
+    listing, entry, many, refused = rancher.play(
         {INFO: {"references": True}}, {MODULE: {"state": "absent", **everything[0]}, "check_mode": True},
         {MODULE: {"state": "absent", "credentials": everything}, "check_mode": True}, {MODULE: {"state": "absent", "credentials": everything}},
     ).tasks
@@ -79,7 +79,7 @@ def test_every_place_in_every_spelling(rancher, version, left, subtests):
     shown = {item["id"].partition(":")[2]: item for item in listed["credentials"]}
     for item, (spot, credential, expected) in zip(refused["credentials"], used + unused):
         with subtests.test(f"{credential} {spot}"):
-            references = [expected] if expected in [one for _spot, _credential, one in used] else []
+            references = [expected] if expected in [entry for _spot, _credential, entry in used] else []
             assert shown[credential]["references"] == item["references"] == references
             assert (item["action"], item.get("code")) == (("refused", "in_use") if references else ("deleted", None))
             words = ([expected["namespace"] + "/"] if expected["namespace"] else []) + [spot.resource.kind, expected["name"], spot.place.field]
@@ -88,7 +88,7 @@ def test_every_place_in_every_spelling(rancher, version, left, subtests):
 
     asked = [request for request in rancher.requests(mark) if request.verb == "list" and request.path.startswith("/apis/")]
     lists = [[request.path for request in asked if since < request.time < until]
-             for since, until in ((listing["ended"], one["ended"]), (one["ended"], many["ended"]))]
+             for since, until in ((listing["ended"], entry["ended"]), (entry["ended"], many["ended"]))]
     assert sorted(lists[0]) == sorted(lists[1]), "one credential costs as many requests as many"
     assert len(lists[0]) == len(set(lists[0])), "nothing is listed twice"
     kinds = {f"{path.rpartition('/')[2]}.{path.split('/')[2]}" for path in lists[0]} - {"dynamicschemas.management.cattle.io", "users.management.cattle.io"}
@@ -102,7 +102,7 @@ def test_every_place_in_every_spelling(rancher, version, left, subtests):
     assert not rancher.secrets()
 
 
-def test_the_copy_that_goes_with_the_credential_is_no_user_of_it(cluster_215):
+def test_the_identity_that_turtles_deletes_does_not_count_as_a_reference(cluster_215):
     spot, = [spot for spot in spots("2.15.0") if spot.place.form == "bare"]
     paths = [spot.create(cluster_215.api, name, name) for name in ("cc-mirrored", "cc-other")]
     cluster_215.secret("cc-mirrored", display_name="a", annotations={TURTLES_IDENTITY: "cc-mirrored"})
@@ -116,7 +116,7 @@ def test_the_copy_that_goes_with_the_credential_is_no_user_of_it(cluster_215):
 HIDDEN = ("etcdsnapshots.rke.cattle.io", "azuremachines.rke-machine.cattle.io", "nodetemplates.management.cattle.io")
 
 
-def test_what_may_not_be_listed_stops_a_removal(cluster):
+def test_a_resource_that_may_not_be_listed_prevents_the_deletion(cluster):
     cluster.secret("cc-one")
     rbac = "/apis/rbac.authorization.k8s.io/v1"
     groups = {}
@@ -144,7 +144,7 @@ def test_what_may_not_be_listed_stops_a_removal(cluster):
     assert not cluster.secrets()
 
 
-def test_the_document_has_the_table():
+def test_the_table_in_the_documentation_is_current():
     rows = [[re.sub("`", "", cell.strip()) for cell in line.strip("|").split("|")] for line in DOCUMENT.read_text().splitlines() if line.startswith("| ")]
     documented = [tuple(row[:5]) for row in rows if "/" in row[1]]
     forms = {"id": "id", "bare": "bare name", "display name": "display name"}

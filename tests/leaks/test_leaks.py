@@ -1,9 +1,9 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""No secret shows anywhere: canaries from variable files, looked for in all that a run says and leaves behind.
+"""No output or leftover of a run contains a secret: searches for canaries from variable files.
 
-The playbooks' own part is not looked at: the variable files, which stand for a vault, and the playbooks themselves.
+Variable files, which replace a vault, and the playbooks themselves are not searched.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _shown(name):
 
 
 @pytest.mark.parametrize(("as_module", "result_format"), [(False, "json"), (True, "yaml")], ids=["in process, json", "as a module, yaml"])
-def test_what_works(run, as_module, result_format):
+def test_tasks_that_succeed(run, as_module, result_format):
     account = {"type": "service_account", "private_key": "{{ canary.pem }}"}
     google = {"name": "gcp", "driver": "google", "owner": "alice", "secrets": {"authEncodedJson": account}}
     items = [{**_aws(f"list {name}", name)[MODULE], "validate_config": name != "third"} for name in ("new", "third")]
@@ -56,12 +56,12 @@ def test_what_works(run, as_module, result_format):
     assert ("as a module" in played.output) == as_module
     written = run.cluster.secrets()
     assert len(written) == 5
-    assert any(base64.b64encode(run.canaries["third"].encode()).decode() in (one["data"] or {}).values() for one in written), "no canary was used"
+    assert any(base64.b64encode(run.canaries["third"].encode()).decode() in (entry["data"] or {}).values() for entry in written), "no canary was used"
 
 
 @WAYS
-def test_a_server_that_quotes_what_it_was_sent(run, cluster, as_module):
-    """Stands for admission webhooks, quotas and proxies, whose messages may hold anything."""
+def test_a_server_that_quotes_requests(run, cluster, as_module):
+    """Like admission webhooks, quotas and proxies, whose messages may contain anything."""
     cluster.secret("cc-stored", "amazonec2", {"accessKey": "A", "secretKey": run.canaries["old"]}, "stored")
     with FaultInjector(cluster.control_plane) as faults:
         statuses = {"conflict": 409, "invalid": 422, "denied": 403, "malformed": 400, "gone": 404, "odd": 418}
@@ -82,7 +82,7 @@ def test_a_server_that_quotes_what_it_was_sent(run, cluster, as_module):
 
 @WAYS
 def test_connections_that_fail(run, cluster, as_module):
-    """The connection's own secrets are secrets too, in whatever form they come."""
+    """The secrets of the connection, in all their forms."""
     canaries = run.canaries
     kubeconfig = {
         "apiVersion": "v1", "kind": "Config", "current-context": "x", "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
@@ -107,7 +107,7 @@ def test_connections_that_fail(run, cluster, as_module):
         if as_module:  # each takes a second; what differs from the above is how secrets get there and back
             connections, expected = connections[:5] + connections[8:9], expected[:5] + expected[8:9]
         played = run.play(
-            *[{INFO: {**one, "id": "cc-x"}} for one in connections], as_module=as_module, environment={"K8S_AUTH_KUBECONFIG": "/nowhere"},
+            *[{INFO: {**entry, "id": "cc-x"}} for entry in connections], as_module=as_module, environment={"K8S_AUTH_KUBECONFIG": "/nowhere"},
             variables={
                 "kubeconfig": kubeconfig, "broken": broken, "as_yaml": yaml.safe_dump(kubeconfig), "as_json": json.dumps(kubeconfig),
                 "scrambled": f"users:\n- {{token: {canaries['third']}\n",
@@ -117,7 +117,7 @@ def test_connections_that_fail(run, cluster, as_module):
 
 
 @WAYS
-def test_options_that_make_no_sense(run, as_module):
+def test_invalid_options(run, as_module):
     new, number = "{{ canary.new }}", "{{ canary.number }}"
     run.canaries.values["number"] = 918273645.546372
     aws = {"name": "x", "driver": "amazonec2", "owner": "alice"}
@@ -131,12 +131,12 @@ def test_options_that_make_no_sense(run, as_module):
         {"credentials": new}, {"credentials": [new]}, {"credentials": [{**aws, "secrets": new}, {**aws, "secretKey": new}, [new]]},
         {"credentials": {"secrets": {"secretKey": new}}}, {"id": f"{new}/!"}, {"impersonate_groups": {"x": new}}, {"proxy_headers": new},
     ]
-    tasks = [{MODULE: one if "credentials" in one else {**aws, **one}} for one in wrong]
+    tasks = [{MODULE: entry if "credentials" in entry else {**aws, **entry}} for entry in wrong]
     native = {"ANSIBLE_JINJA2_NATIVE": "1"}  # ansible-core up to 2.18 makes text of a number otherwise
     played = run.play(*tasks, as_module=as_module, environment=native)
     assert [task["status"] for task in played.tasks] == ["failed"] * len(wrong)
-    for one, result in zip(wrong, played.results):
-        assert result.get("code") == "invalid", (one, result)
+    for entry, result in zip(wrong, played.results):
+        assert result.get("code") == "invalid", (entry, result)
 
 
 @pytest.mark.parametrize("secret", ["new", "wrong place"])
@@ -153,8 +153,8 @@ def test_async(run, secret):
     assert list((run.folder / "jobs").iterdir()), "no job was kept to look into"
 
 
-def test_what_others_left_on_a_secret(run, cluster):
-    """kubectl apply keeps what it was given in an annotation, earlier secrets included."""
+def test_annotations_of_other_tools(run, cluster):
+    """kubectl apply stores its input in an annotation, with former secrets."""
     older = base64.b64encode(run.canaries["older"].encode()).decode()
     applied = {"data": {"amazonec2credentialConfig-secretKey": older}, "stringData": {"a": run.canaries["old"]}}
     key = "kubectl.kubernetes.io/last-applied-configuration"
@@ -170,20 +170,20 @@ def test_what_others_left_on_a_secret(run, cluster):
         *[{MODULE: {"id": identifier, "state": "absent", "force": True}} for identifier in ("cc-applied", "cc-mixed", "cc-custom")],
     )
     assert [task["status"] for task in played.tasks] == ["ok"] * 8, played.results
-    assert [one["name"] for one in played.results[0]["credentials"]] == ["applied", "custom", "mixed"]
+    assert [entry["name"] for entry in played.results[0]["credentials"]] == ["applied", "custom", "mixed"]
     assert played.results[3]["credential"]["changed_fields"] == ["annotations", "secretKey"]
     assert "mine" in played.output and "last-applied-configuration" in played.output
 
 
 def test_syslog(run):
-    """A module process tells syslog what it was given, unless it says that it must not."""
+    """A module process logs its arguments to syslog unless they are no_log."""
     run.play(_aws("a", "new"), {"ansible.builtin.ping": {"data": "seen in syslog"}}, as_module=True)
-    said = (run.folder / "syslog").read_text()
-    assert "seen in syslog" in said, "the stand-in for syslog heard nothing"
-    assert "AKIA1" not in said and "eu-central-1" not in said
+    logged = (run.folder / "syslog").read_text()
+    assert "seen in syslog" in logged, "the fake syslog received nothing"
+    assert "AKIA1" not in logged and "eu-central-1" not in logged
 
 
-def test_an_interrupted_module_leaves_nothing(run, cluster):
+def test_an_interrupted_module_leaves_no_secret(run, cluster):
     """Ctrl-C while a module waits for the API server."""
     reached = threading.Event()
     with FaultInjector(cluster.control_plane) as faults:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Planning credentials: whatever is planned, once it is done there is nothing left to do."""
+"""Planning of cloud credentials: after a planned change has been written, the next plan is unchanged."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def plan(desired, *secrets, me=None):
 
 
 def merge_patch(target, patch):
-    """RFC 7386."""
+    """What a JSON merge patch (RFC 7386) makes of a mapping."""
     if not isinstance(patch, dict):
         return patch
     result = dict(target) if isinstance(target, dict) else {}
@@ -101,7 +101,7 @@ def merge_patch(target, patch):
 
 
 @given(STORED, WANTED)
-def test_an_update_leaves_nothing_to_do(secret, options):
+def test_a_plan_after_an_update_is_unchanged(secret, options):
     before = copy.deepcopy(secret)
     try:
         desired = wanted(id="cc-a", **options)
@@ -118,7 +118,7 @@ def test_an_update_leaves_nothing_to_do(secret, options):
     again, = plan(desired, patched)
     assert again.action == "unchanged"
     assert show_cloud_credential(change.after, SCHEMAS) == show_cloud_credential(parse_cloud_credential(patched), SCHEMAS)
-    # nothing else has changed
+    # no other field has changed
     given_fields = {*options["config"], *options["secrets"]}
     assert set(change.changed_fields) <= given_fields | {"description", "owner", "labels", "annotations"}
     for key, value in secret["data"].items():
@@ -131,7 +131,7 @@ def test_an_update_leaves_nothing_to_do(secret, options):
 
 
 @given(WANTED, VALUES.filter(lambda value: not isinstance(value, str) or value.strip()))
-def test_a_creation_leaves_nothing_to_do(options, value):
+def test_a_plan_after_a_creation_is_unchanged(options, value):
     desired = wanted(**{
         "name": "test", **options, "driver": "azure", "config": {**options["config"], "clientId": value}, "secrets": {"clientSecret": value},
     })
@@ -183,7 +183,7 @@ def secret(name="cc-a", **more):
 @pytest.mark.parametrize("data", [
     None, {}, {"a": "eA=="}, {"Config": "eA=="}, {"azurecredentialConfig-a-b": "eA=="}, {"azurecredentialConfigs-a": "eA=="}, {"a-b": "eA=="},
 ])
-def test_what_is_no_credential(data):
+def test_secrets_that_are_not_credentials(data):
     assert parse_cloud_credential({**secret(), "data": data}) is None
 
 
@@ -194,13 +194,13 @@ def test_what_is_no_credential(data):
     (["credentialConfig-a"], None, "credentialConfig"),
     (["Config-a"], None, "Config"),
 ])
-def test_which_driver_it_is_of(keys, driver, problem):
+def test_the_keys_of_the_data_decide_on_the_driver(keys, driver, problem):
     credential = parse_cloud_credential({**secret(), "data": dict.fromkeys(keys, "eA==")})
     assert credential.driver == driver
     assert problem in credential.problem if problem else credential.problem is None
 
 
-def test_no_secret_in_what_is_shown_or_logged():
+def test_results_and_reprs_contain_no_secret():
     value = texts(clientSecret="canary-one")["clientSecret"]
     credential = parse_cloud_credential({**secret(), "data": {"azurecredentialConfig-clientSecret": value, "azurecredentialConfig-unknown": value}})
     desired = wanted(id="cc-a", secrets={"clientSecret": "canary-two"})
@@ -213,7 +213,7 @@ def test_no_secret_in_what_is_shown_or_logged():
 
 
 @pytest.mark.parametrize("change", [{"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["x"]}])
-def test_a_deletion_under_way_is_done(change):
+def test_an_object_that_is_being_deleted(change):
     planned, = plan(wanted(id="cc-a", state="absent"), secret(**change))
     assert planned.action == "unchanged"
     with pytest.raises(ValidationErrors) as caught:

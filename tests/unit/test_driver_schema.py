@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a driver's schema says about a config."""
+"""Validation of config and secrets against the schema of a driver."""
 
 from __future__ import annotations
 
@@ -40,25 +40,25 @@ FIELDS = SCHEMAS.credential_fields("cloud")
     ("a", "a"), (" \t\u00a0\u3000a b\x85\n", "a b"), ("\x1c", "\x1c"), (5, "5"), (-5, "-5"), (True, "true"), (False, "false"), ("", ""),
     ({"b": [1, None, "ü"], "a": {}}, '{"b":[1,null,"ü"],"a":{}}'),
 ])
-def test_text_of(value, text):
+def test_text_of_a_value(value, text):
     assert to_text(value) == text
 
 
 @pytest.mark.parametrize("value", [1.10, 1.0, ["canary"], object()])
-def test_what_has_no_text(value):
+def test_values_without_text(value):
     with pytest.raises(ValueError, match="^must be ") as caught:
         to_text(value)
     assert "canary" not in str(caught.value) and "1.1" not in str(caught.value)
 
 
-def test_trim_is_what_go_trims():
+def test_trim_removes_the_same_characters_as_go():
     spaces = "\t\n\v\f\r \x85\xa0\u1680\u2000\u200a\u2028\u2029\u202f\u205f\u3000"
     assert trim(spaces + "x" + spaces) == "x"
     kept = "\u200b\ufeff\x1c\x1d\x1e\x1f"  # what Python's strip() or people take for a space, and Go does not
     assert trim(kept) == kept
 
 
-def test_drivers_that_are_offered():
+def test_active_drivers():
     assert SCHEMAS.drivers == {"cloud", "empty", "s3"}
     assert SCHEMAS.credential_fields("empty") is None
     assert {name for name, field in SCHEMAS.credential_fields("s3").items() if field.secret} == {"secretKey"}
@@ -74,13 +74,13 @@ def test_fields():
 
 
 def check(public, secret, creating=True, fields=FIELDS):
-    config, mistakes = check_config(fields, public, secret, to_stored_text)
-    return config, mistakes + missing_fields(fields, config, creating)
+    config, messages = check_config(fields, public, secret, to_stored_text)
+    return config, messages + missing_fields(fields, config, creating)
 
 
-def test_a_config_that_fits():
-    config, mistakes = check({"user": 7, "zone": "a"}, {"key": {"a": 1}})
-    assert not mistakes
+def test_a_valid_config():
+    config, messages = check({"user": 7, "zone": "a"}, {"key": {"a": 1}})
+    assert not messages
     assert config.values == {"user": "7", "zone": "a", "key": '{"a":1}'}
     assert config.as_json == {"key"}
 
@@ -96,18 +96,18 @@ def test_a_config_that_fits():
      ["config.zone must be one of a, b", "config.nosuch is unknown", "secrets.user is not secret"]),
     ({"user": 1.5}, {"key": ["canary"]}, False, ["config.user must be quoted", "secrets.key must be a string"]),
 ])
-def test_mistakes(public, secret, creating, expected):
-    _config, mistakes = check(public, secret, creating)
-    assert [mistake[:len(words)] for mistake, words in zip(mistakes, expected)] == expected
-    assert len(mistakes) == len(expected)
-    assert "canary" not in " ".join(mistakes)
+def test_validation_errors(public, secret, creating, expected):
+    _config, messages = check(public, secret, creating)
+    assert [error[:len(words)] for error, words in zip(messages, expected)] == expected
+    assert len(messages) == len(expected)
+    assert "canary" not in " ".join(messages)
 
 
-def test_without_schema_only_the_form_counts():
+def test_without_a_schema_only_names_are_validated():
     assert check({"any": 1}, {"other.key_1": None}, fields=None)[0].values == {"any": "1", "other.key_1": None}
     for name in ("a-b", "", "ä", "a/b", "a b"):
-        assert "is no field name" in check({}, {name: "x"}, fields=None)[1][0]
-    assert check({"a": "x"}, {"a": "y"}, fields=None)[1] == ["secrets.a is given in config too"]
+        assert "is not a field name" in check({}, {name: "x"}, fields=None)[1][0]
+    assert check({"a": "x"}, {"a": "y"}, fields=None)[1] == ["secrets.a is set in config too"]
 
 
 @pytest.mark.parametrize(("text", "stored", "same"), [

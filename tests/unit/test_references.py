@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How Rancher reads a reference to a credential."""
+"""The credential that a reference means, as Rancher reads it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.referen
     (5, "cattle-global-data", None),
     (["cc-a"], "cattle-global-data", None),
 ])
-def test_credential_id(value, namespace, expected):
+def test_referenced_name(value, namespace, expected):
     assert referenced_name(value, namespace) == expected
 
 

@@ -30,7 +30,7 @@ FORMER_DELETION_LIST = "ranchhand-condemned"  # up to 0.1; only deleted
 
 PROBE = "ranchhand-probe"
 
-# How long the name of a deleted credential stays on the list: a form of Rancher's UI may have been opened before.
+# How long the name of a deleted credential is kept on the list: a form of Rancher's UI may have been opened before.
 RETAIN = datetime.timedelta(hours=24)
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 POLICIES = f"{ADMISSION}/validatingadmissionpolicies"

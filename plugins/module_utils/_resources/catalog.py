@@ -41,11 +41,11 @@ class StoredObject(Described, t.Protocol):
     def problem(self) -> str | None: ...
 
 
-Stored = t.TypeVar("Stored", bound=StoredObject)
+StoredT = t.TypeVar("StoredT", bound=StoredObject)
 
 
 class Selector(t.Protocol):
-    """What a task says about which object it means."""
+    """The options of a task that select an object."""
 
     @property
     def id(self) -> str | None: ...
@@ -59,17 +59,17 @@ class Selector(t.Protocol):
     def state(self) -> str: ...
 
 
-class Catalog(t.Generic[Stored]):
+class Catalog(t.Generic[StoredT]):
     """The stored objects of a kind, by id and by name.
 
     ``kind`` is the name of the kind in messages. The methods that change something return another catalog.
     """
 
-    def __init__(self, kind: str, namespace: str, stored: t.Iterable[Stored] = ()) -> None:
+    def __init__(self, kind: str, namespace: str, stored: t.Iterable[StoredT] = ()) -> None:
         self.kind = kind
         self.namespace = namespace
         self.by_id = {item.id: item for item in stored}
-        self._by_name: dict[str, list[Stored]] = {}
+        self._by_name: dict[str, list[StoredT]] = {}
         for item in self.by_id.values():
             self._by_name.setdefault(item.name, []).append(item)
 
@@ -77,11 +77,11 @@ class Catalog(t.Generic[Stored]):
     def _owners(self) -> set[str | None]:
         return {item.owner for item in self.by_id.values()}
 
-    def containing(self, stored: t.Iterable[Stored]) -> Catalog[Stored]:
+    def containing(self, stored: t.Iterable[StoredT]) -> Catalog[StoredT]:
         """Return a catalog of the same kind with other objects."""
         return Catalog(self.kind, self.namespace, stored)
 
-    def with_objects(self, objects: Mapping[str, Stored | None]) -> Catalog[Stored]:
+    def with_objects(self, objects: Mapping[str, StoredT | None]) -> Catalog[StoredT]:
         """Return the catalog with other objects under these ids; None removes an id."""
         result = self.containing(())
         result.by_id, result._by_name = dict(self.by_id), dict(self._by_name)
@@ -94,14 +94,14 @@ class Catalog(t.Generic[Stored]):
                 result._by_name[new.name] = result._by_name.get(new.name, []) + [new]
         return result
 
-    def named(self, name: str, driver: str | None = None, owner: str | None = None) -> list[Stored]:
+    def named(self, name: str, driver: str | None = None, owner: str | None = None) -> list[StoredT]:
         """Return all objects with this name, and with this driver and owner unless they are None."""
         return [
             item for item in self._by_name.get(name, ())
             if driver in (None, item.driver) and owner in (None, item.owner)
         ]
 
-    def single(self, found: t.Sequence[Stored], name: str) -> Stored | None:
+    def single(self, found: t.Sequence[StoredT], name: str) -> StoredT | None:
         """Return the only object found; None if there is none. Raises RanchhandError (``ambiguous``)."""
         if len(found) > 1:
             candidates = ", ".join(
@@ -114,7 +114,7 @@ class Catalog(t.Generic[Stored]):
             )
         return found[0] if found else None
 
-    def find(self, selector: Selector, users: Users) -> Stored | None:
+    def find(self, selector: Selector, users: Users) -> StoredT | None:
         """Return the object that a task means; None if there is none.
 
         Raises RanchhandError: ``ambiguous``, or ``not_found`` for an unknown id that should be present.

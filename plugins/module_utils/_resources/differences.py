@@ -4,7 +4,7 @@
 
 """An update as a list of field differences: the same algorithm for every kind of object.
 
-Pure. A kind only says where its fields are stored.
+Pure. A kind only defines where its fields are stored.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class MetadataPaths(t.NamedTuple):
 
 
 def compare(option: str | None, path: Path, desired: t.Any, stored: t.Any) -> list[FieldDifference]:
-    """Compare one field; None stands for a field that is absent."""
+    """Compare one field; None means a field that is absent."""
     return [] if desired == stored else [FieldDifference(option, path, desired)]
 
 
@@ -92,7 +92,7 @@ def compare_config(
     desired: CheckedConfig, stored: Mapping[str, t.Any], path: t.Callable[[str], Path],
     encode: t.Callable[[t.Any], t.Any] = lambda value: value,
 ) -> list[FieldDifference]:
-    """Compare the fields of a driver; ``path`` and ``encode`` say where and how the kind stores a field."""
+    """Compare the fields of a driver; ``path`` and ``encode`` define where and how the kind stores a field."""
     differences = []
     for name, value in desired.values.items():
         old = stored.get(name)

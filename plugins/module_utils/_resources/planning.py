@@ -17,25 +17,25 @@ from .._common.errors import RanchhandError, ValidationErrors
 from .._rancher.driver_schema import DriverSchemas, Fields
 from .._rancher.references import Reference, ReferenceIndex
 from .._rancher.users import Users
-from .catalog import Catalog, Stored, StoredObject
+from .catalog import Catalog, StoredObject, StoredT
 from .desired import DesiredObject
 from .differences import FieldDifference, changed_options, merge_patch
 
-Desired = t.TypeVar("Desired", bound=DesiredObject)
+DesiredT = t.TypeVar("DesiredT", bound=DesiredObject)
 
 
 @dataclass(frozen=True)
-class Change(t.Generic[Desired, Stored]):
+class Change(t.Generic[DesiredT, StoredT]):
     """What to do with one object, and the reason if it is refused.
 
     ``action`` is ``created``, ``updated``, ``deleted``, ``unchanged``, ``refused`` or ``failed``. ``body`` is the
     object to create, or the merge patch of an update. ``after`` is the object as it will be stored.
     """
 
-    desired: Desired
+    desired: DesiredT
     action: str
-    before: Stored | None = None
-    after: Stored | None = None
+    before: StoredT | None = None
+    after: StoredT | None = None
     changed_fields: tuple[str, ...] = ()
     body: Mapping[str, t.Any] = field(default_factory=dict, repr=False)
     references: tuple[Reference, ...] | None = None
@@ -47,27 +47,27 @@ class Change(t.Generic[Desired, Stored]):
         return self.action in ("created", "updated", "deleted")
 
     @property
-    def stored(self) -> Stored:
+    def stored(self) -> StoredT:
         """The stored object that the change is about; there is one unless the object has to be created."""
         assert self.before is not None
         return self.before
 
     @property
-    def created(self) -> Stored:
+    def created(self) -> StoredT:
         """The object that was created."""
         assert self.after is not None
         return self.after
 
 
 @dataclass(frozen=True)
-class Observed(t.Generic[Stored]):
+class Observed(t.Generic[StoredT]):
     """What planning needs of a cluster, except references.
 
     ``schemas`` is None if they were not read, ``own_user`` is the id of the connection's own Rancher user if it has
     one.
     """
 
-    stored: Catalog[Stored]
+    stored: Catalog[StoredT]
     schemas: DriverSchemas | None = None
     users: Users = Users(())
     own_user: str | None = None
@@ -77,14 +77,14 @@ ItemError = t.Tuple[str, RanchhandError]
 
 
 def plan_objects(
-    desired: t.Sequence[Desired], catalog: Catalog[Stored], users: Users, references: ReferenceIndex | None,
-    plan_present: t.Callable[[Desired, Stored | None], Change[Desired, Stored]],
-) -> tuple[list[Change[Desired, Stored]], list[ItemError]]:
+    desired: t.Sequence[DesiredT], catalog: Catalog[StoredT], users: Users, references: ReferenceIndex | None,
+    plan_present: t.Callable[[DesiredT, StoredT | None], Change[DesiredT, StoredT]],
+) -> tuple[list[Change[DesiredT, StoredT]], list[ItemError]]:
     """Plan all objects, in their order; returns the changes and the errors of the other items.
 
     Without ``references``, a deletion is planned as if nothing referred to the object.
     """
-    changes: list[Change[Desired, Stored]] = []
+    changes: list[Change[DesiredT, StoredT]] = []
     errors: list[ItemError] = []
     for item in desired:
         try:
@@ -107,13 +107,13 @@ def combine_errors(errors: t.Sequence[ItemError]) -> ValidationErrors:
     return ValidationErrors([where + error.message for where, error in errors], code)
 
 
-def find_duplicates(changes: t.Sequence[Change[Desired, Stored]]) -> list[ItemError]:
+def find_duplicates(changes: t.Sequence[Change[DesiredT, StoredT]]) -> list[ItemError]:
     """Find items that mean the same object, or whose new object would get the name of another item's.
 
     The next run could not distinguish these objects.
     """
     errors: list[ItemError] = []
-    first: dict[t.Hashable, Change[Desired, Stored]] = {}
+    first: dict[t.Hashable, Change[DesiredT, StoredT]] = {}
     updated = {_identity(change.after): change for change in changes if change.action == "updated" and change.after}
     for change in changes:
         desired = change.desired
@@ -136,9 +136,9 @@ def _identity(stored: StoredObject) -> t.Hashable:
 
 
 def plan_update(
-    desired: Desired, current: Stored, differences: t.Sequence[FieldDifference],
-    patched: t.Callable[[Mapping[str, t.Any]], Stored],
-) -> Change[Desired, Stored]:
+    desired: DesiredT, current: StoredT, differences: t.Sequence[FieldDifference],
+    patched: t.Callable[[Mapping[str, t.Any]], StoredT],
+) -> Change[DesiredT, StoredT]:
     """Plan the update that removes the differences; ``patched`` returns the object after a merge patch."""
     changed = changed_options(differences)
     if not changed:
@@ -150,8 +150,8 @@ def plan_update(
 
 
 def plan_deletion(
-    desired: Desired, current: Stored | None, references: ReferenceIndex | None, kind: str,
-) -> Change[Desired, Stored]:
+    desired: DesiredT, current: StoredT | None, references: ReferenceIndex | None, kind: str,
+) -> Change[DesiredT, StoredT]:
     """Plan to delete an object that nothing refers to; ``references`` is None if they have not been read yet.
 
     Raises RanchhandError (``forbidden``) if the references cannot be checked.

@@ -22,9 +22,9 @@ from .._rancher.queries import SECRETS_PATH, get_or_none, read_own_user, read_sc
 from .._rancher.references import ReferenceIndex
 from .._rancher.users import Users
 from .._runtime.execute import RunMode
-from .catalog import Catalog, Stored
+from .catalog import Catalog, StoredT
 from .desired import DesiredObject
-from .planning import Change, Desired, Observed
+from .planning import Change, DesiredT, Observed
 
 # The characters that Kubernetes appends to a generateName (apimachinery pkg/util/rand).
 _NAME_CHARACTERS = "bcdfghjklmnpqrstvwxz2456789"
@@ -41,14 +41,14 @@ def random_name(length: int) -> str:
     return "".join(random.SystemRandom().choices(_NAME_CHARACTERS, k=length))
 
 
-class Reconciler(t.Generic[Desired, Stored]):
+class Reconciler(t.Generic[DesiredT, StoredT]):
     """Reconciles the objects of one call; a subclass defines how its kind is read and planned."""
 
     path: str            # of the collection in its namespace
     prefix: str          # of names
-    observed: Observed[Stored]
+    observed: Observed[StoredT]
 
-    def __init__(self, client: KubernetesClient, desired: t.Sequence[Desired]) -> None:
+    def __init__(self, client: KubernetesClient, desired: t.Sequence[DesiredT]) -> None:
         self.client = client
         self.desired = desired
         self.warnings: list[str] = []
@@ -56,17 +56,17 @@ class Reconciler(t.Generic[Desired, Stored]):
 
     # What a kind defines
 
-    def new_catalog(self, stored: t.Iterable[Stored]) -> Catalog[Stored]:
+    def new_catalog(self, stored: t.Iterable[StoredT]) -> Catalog[StoredT]:
         raise NotImplementedError
 
-    def parse(self, item: Mapping[str, t.Any]) -> Stored | None:
+    def parse(self, item: Mapping[str, t.Any]) -> StoredT | None:
         raise NotImplementedError
 
-    def list_all(self) -> t.Iterable[Stored]:
+    def list_all(self) -> t.Iterable[StoredT]:
         """List all objects of the kind."""
         raise NotImplementedError
 
-    def observe(self) -> Observed[Stored]:
+    def observe(self) -> Observed[StoredT]:
         """Read all that planning needs, except references and the connection's own user."""
         raise NotImplementedError
 
@@ -74,8 +74,8 @@ class Reconciler(t.Generic[Desired, Stored]):
         raise NotImplementedError
 
     def plan(
-        self, desired: t.Sequence[Desired], stored: Catalog[Stored], references: ReferenceIndex | None = None,
-    ) -> list[Change[Desired, Stored]]:
+        self, desired: t.Sequence[DesiredT], stored: Catalog[StoredT], references: ReferenceIndex | None = None,
+    ) -> list[Change[DesiredT, StoredT]]:
         """Plan objects against this catalog and the rest of ``observed``."""
         raise NotImplementedError
 
@@ -84,20 +84,22 @@ class Reconciler(t.Generic[Desired, Stored]):
 
     # Reading
 
-    def path_of(self, stored: Stored) -> str:
+    def path_of(self, stored: StoredT) -> str:
         return f"{self.path}/{name_in_path(stored.id)}"
 
-    def read_again(self, stored: Stored) -> Stored | None:
+    def read_again(self, stored: StoredT) -> StoredT | None:
         """Read an object again; None if it is gone, or another object has its name now."""
         item = get_or_none(self.client, self.path_of(stored))
         fresh = None if item is None else self.parse(item)
         return fresh if fresh is not None and fresh.uid == stored.uid else None
 
-    def catalog(self, fresh: bool = False) -> Catalog[Stored]:
+    def catalog(self, fresh: bool = False) -> Catalog[StoredT]:
         """Return all objects of the kind; unless ``fresh``, as they were at most five seconds ago."""
         if fresh:
             self.client.invalidate(self.path)
-        found: Catalog[Stored] = self.client.cached(self.path, CACHE_SECONDS, lambda: self.new_catalog(self.list_all()))
+        found: Catalog[StoredT] = self.client.cached(
+            self.path, CACHE_SECONDS, lambda: self.new_catalog(self.list_all()),
+        )
         return found
 
     def schemas(self) -> DriverSchemas | None:
@@ -114,7 +116,7 @@ class Reconciler(t.Generic[Desired, Stored]):
         found: Users = self.client.cached("users", CACHE_SECONDS, lambda: read_users(self.client))
         return found
 
-    def _creates_for_own_user(self, observed: Observed[Stored]) -> bool:
+    def _creates_for_own_user(self, observed: Observed[StoredT]) -> bool:
         """Return whether an object has to be created whose owner is the connection's own user."""
         for item in self.desired:
             if item.state == "present" and item.id is None and item.owner is None:
@@ -127,12 +129,12 @@ class Reconciler(t.Generic[Desired, Stored]):
 
     # Observe, plan, apply
 
-    def run(self, mode: RunMode) -> list[Change[Desired, Stored]]:
+    def run(self, mode: RunMode) -> list[Change[DesiredT, StoredT]]:
         """Observe and plan, and apply the plan unless in check mode."""
         changes = self.observe_and_plan()
         return changes if mode.check else self.apply(self.wait_for_references(changes))
 
-    def observe_and_plan(self) -> list[Change[Desired, Stored]]:
+    def observe_and_plan(self) -> list[Change[DesiredT, StoredT]]:
         self.observed = self.observe()
         if self._creates_for_own_user(self.observed):
             own_user = read_own_user(self.client)
@@ -142,7 +144,7 @@ class Reconciler(t.Generic[Desired, Stored]):
             changes = self.plan(self.desired, self.observed.stored, self.read_references())
         return changes
 
-    def wait_for_references(self, changes: list[Change[Desired, Stored]]) -> list[Change[Desired, Stored]]:
+    def wait_for_references(self, changes: list[Change[DesiredT, StoredT]]) -> list[Change[DesiredT, StoredT]]:
         """Plan again until no object that has to be deleted with ``wait`` is in use, or its ``wait_timeout`` is over.
         """
         start = time.monotonic()
@@ -157,7 +159,7 @@ class Reconciler(t.Generic[Desired, Stored]):
             time.sleep(max(_SHORTEST_PAUSE, min(item.wait_sleep for item in waiting)))
             changes = self.observe_and_plan()
 
-    def apply(self, changes: list[Change[Desired, Stored]]) -> list[Change[Desired, Stored]]:
+    def apply(self, changes: list[Change[DesiredT, StoredT]]) -> list[Change[DesiredT, StoredT]]:
         """Write all changes; an error is reported with its item and does not stop the others."""
         try:
             done = self.write_all(changes)
@@ -171,19 +173,20 @@ class Reconciler(t.Generic[Desired, Stored]):
             self.client.update_cached(self.path, lambda catalog: catalog.with_objects(written))
         return self._remove_duplicates(done)
 
-    def write_all(self, changes: list[Change[Desired, Stored]]) -> list[Change[Desired, Stored]]:
+    def write_all(self, changes: list[Change[DesiredT, StoredT]]) -> list[Change[DesiredT, StoredT]]:
         return self.client.parallel_map(lambda change: self.with_error(self.write, change), changes)
 
     def with_error(
-        self, step: t.Callable[[Change[Desired, Stored]], Change[Desired, Stored]], change: Change[Desired, Stored],
-    ) -> Change[Desired, Stored]:
+        self, step: t.Callable[[Change[DesiredT, StoredT]], Change[DesiredT, StoredT]],
+        change: Change[DesiredT, StoredT],
+    ) -> Change[DesiredT, StoredT]:
         """Run a step for one change; an error becomes the result of this change."""
         try:
             return step(change)
         except RanchhandError as error:
             return replace(change, action="refused" if error.code == "in_use" else "failed", error=error)
 
-    def write(self, change: Change[Desired, Stored]) -> Change[Desired, Stored]:
+    def write(self, change: Change[DesiredT, StoredT]) -> Change[DesiredT, StoredT]:
         """Write one change; after a conflict it is planned and written again, a limited number of times."""
         if not change.writes:
             if change.before and change.before.deleting and change.desired.wait:
@@ -205,7 +208,7 @@ class Reconciler(t.Generic[Desired, Stored]):
             change = planned
         raise conflict
 
-    def _plan_again(self, change: Change[Desired, Stored]) -> Change[Desired, Stored]:
+    def _plan_again(self, change: Change[DesiredT, StoredT]) -> Change[DesiredT, StoredT]:
         """Plan one item again with its object as it is stored now."""
         current = change.stored
         fresh = self.read_again(current)
@@ -219,8 +222,8 @@ class Reconciler(t.Generic[Desired, Stored]):
         return replace(planned, desired=change.desired)
 
     def _already_done(
-        self, change: Change[Desired, Stored], planned: Change[Desired, Stored],
-    ) -> Change[Desired, Stored]:
+        self, change: Change[DesiredT, StoredT], planned: Change[DesiredT, StoredT],
+    ) -> Change[DesiredT, StoredT]:
         """Report a change that is not needed any more, or refused, after a conflict.
 
         Either a concurrent run wrote the same, or the request of this run had been processed and its reply was lost.
@@ -231,7 +234,7 @@ class Reconciler(t.Generic[Desired, Stored]):
             self.wait_for_finalizers(change.desired, change.stored)
         return replace(planned, action=change.action, changed_fields=change.changed_fields)
 
-    def create(self, change: Change[Desired, Stored]) -> Change[Desired, Stored]:
+    def create(self, change: Change[DesiredT, StoredT]) -> Change[DesiredT, StoredT]:
         """Create an object under a random name chosen here, so that a repeated request cannot create a second object.
         """
         for _attempt in range(CONFLICT_ATTEMPTS):
@@ -263,15 +266,15 @@ class Reconciler(t.Generic[Desired, Stored]):
         )
         return stored if ours else None
 
-    def update(self, change: Change[Desired, Stored]) -> Change[Desired, Stored]:
+    def update(self, change: Change[DesiredT, StoredT]) -> Change[DesiredT, StoredT]:
         return replace(change, after=self.parse(self.client.patch(self.path_of(change.stored), change.body)))
 
-    def delete(self, change: Change[Desired, Stored]) -> Change[Desired, Stored]:
+    def delete(self, change: Change[DesiredT, StoredT]) -> Change[DesiredT, StoredT]:
         self.delete_version(change.stored)
         self.wait_for_finalizers(change.desired, change.stored)
         return change
 
-    def delete_version(self, stored: Stored) -> None:
+    def delete_version(self, stored: StoredT) -> None:
         """Delete an object if it still has this version; an object that is gone is not an error."""
         try:
             self.client.delete(self.path_of(stored), stored.uid, stored.resource_version)
@@ -279,7 +282,7 @@ class Reconciler(t.Generic[Desired, Stored]):
             if error.status != 404:
                 raise
 
-    def wait_for_finalizers(self, desired: DesiredObject, stored: Stored) -> None:
+    def wait_for_finalizers(self, desired: DesiredObject, stored: StoredT) -> None:
         """With ``wait``, wait until a deleted object is gone; otherwise warn which finalizers it waits for."""
         if not stored.finalizers:
             return
@@ -323,7 +326,7 @@ class Reconciler(t.Generic[Desired, Stored]):
 
     # Objects with the same name that concurrent runs create
 
-    def _remove_duplicates(self, done: list[Change[Desired, Stored]]) -> list[Change[Desired, Stored]]:
+    def _remove_duplicates(self, done: list[Change[DesiredT, StoredT]]) -> list[Change[DesiredT, StoredT]]:
         """Delete each created object for which a concurrent run created the same one earlier."""
         created = [change.created for change in done if change.action == "created"]
         if not created or self._are_unique(created):
@@ -331,12 +334,12 @@ class Reconciler(t.Generic[Desired, Stored]):
         self.wait_until_readable([stored.id for stored in created])
         catalog = self.catalog(fresh=True)
 
-        def remove_duplicate(change: Change[Desired, Stored]) -> Change[Desired, Stored]:
+        def remove_duplicate(change: Change[DesiredT, StoredT]) -> Change[DesiredT, StoredT]:
             return self._yield_to_earlier(change, catalog)
 
         return [self.with_error(remove_duplicate, change) if change.action == "created" else change for change in done]
 
-    def _are_unique(self, created: t.Sequence[Stored]) -> bool:
+    def _are_unique(self, created: t.Sequence[StoredT]) -> bool:
         """Return whether it is certain that no other client used the names of the created objects since the last list.
 
         Reads the events since that list, up to the creations of this run; the cached list is updated with them too.
@@ -344,7 +347,7 @@ class Reconciler(t.Generic[Desired, Stored]):
         identities = {(stored.name, stored.driver, stored.owner) for stored in created}
         own_ids = {stored.id for stored in created}
         missing = set(own_ids)
-        written: dict[str, Stored | None] = {}
+        written: dict[str, StoredT | None] = {}
         for event, item in self.client.watch_events(self.path):
             name = item["metadata"]["name"]
             if event == "ADDED" and name in missing:
@@ -360,7 +363,9 @@ class Reconciler(t.Generic[Desired, Stored]):
         others = [stored for stored in written.values() if stored and stored.id not in own_ids]
         return not any((stored.name, stored.driver, stored.owner) in identities for stored in others)
 
-    def _yield_to_earlier(self, change: Change[Desired, Stored], catalog: Catalog[Stored]) -> Change[Desired, Stored]:
+    def _yield_to_earlier(
+        self, change: Change[DesiredT, StoredT], catalog: Catalog[StoredT],
+    ) -> Change[DesiredT, StoredT]:
         """Delete the created object if an object with the same name existed before it, and plan again with that one.
 
         Of two runs that see each other's object, only the later one deletes its own.
@@ -377,16 +382,16 @@ class Reconciler(t.Generic[Desired, Stored]):
         planned, = self.plan([change.desired], self.new_catalog(earlier))
         return self.write(planned) if planned.writes else planned
 
-    def _existed_at(self, stored: Stored, resource_version: str) -> bool:
+    def _existed_at(self, stored: StoredT, resource_version: str) -> bool:
         """Return whether an object existed at a resourceVersion; its creation time has a resolution of a second only.
         """
         version = {"resourceVersion": resource_version, "resourceVersionMatch": "Exact"}
         return any(self.client.list_objects(self.path, fieldSelector=f"metadata.name={stored.id}", **version))
 
 
-def _written(changes: t.Iterable[Change[Desired, Stored]]) -> dict[str, Stored | None]:
+def _written(changes: t.Iterable[Change[DesiredT, StoredT]]) -> dict[str, StoredT | None]:
     """Return the objects after the changes, by id; None for those that were deleted."""
-    written: dict[str, Stored | None] = {}
+    written: dict[str, StoredT | None] = {}
     for change in changes:
         if change.action == "deleted":
             written[change.stored.id] = None

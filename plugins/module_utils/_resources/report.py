@@ -13,15 +13,15 @@ from .._common.errors import FailureWithResult
 from .._common.masking import HIDDEN
 from .._rancher.driver_schema import DriverSchemas
 from .._runtime.execute import RunMode
-from .catalog import Stored
-from .planning import Change, Desired
+from .catalog import StoredT
+from .planning import Change, DesiredT
 
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"  # may contain former secrets
-Show = t.Callable[[Stored, t.Optional[DriverSchemas]], t.Dict[str, t.Any]]
+Show = t.Callable[[StoredT, t.Optional[DriverSchemas]], t.Dict[str, t.Any]]
 
 
 def report(
-    changes: list[Change[Desired, Stored]], warnings: list[str], schemas: DriverSchemas | None, show: Show[Stored],
+    changes: list[Change[DesiredT, StoredT]], warnings: list[str], schemas: DriverSchemas | None, show: Show[StoredT],
     mode: RunMode, singular: str, many: bool,
 ) -> dict[str, t.Any]:
     """Return the result of a managing module; raises FailureWithResult if any item was refused or failed."""
@@ -47,7 +47,7 @@ def report(
 
 
 def _show_change(
-    change: Change[Desired, Stored], schemas: DriverSchemas | None, show: Show[Stored],
+    change: Change[DesiredT, StoredT], schemas: DriverSchemas | None, show: Show[StoredT],
 ) -> dict[str, t.Any]:
     stored = change.before if change.action == "deleted" else change.after or change.before
     if stored is None:
@@ -70,7 +70,7 @@ def _show_change(
     return shown
 
 
-def _diff(change: Change[Desired, Stored], schemas: DriverSchemas | None, show: Show[Stored]) -> dict[str, t.Any]:
+def _diff(change: Change[DesiredT, StoredT], schemas: DriverSchemas | None, show: Show[StoredT]) -> dict[str, t.Any]:
     """Return public values before and after, which secrets change, and the labels and annotations that change."""
     before, after = change.before, None if change.action == "deleted" else change.after
     named = before or change.created
@@ -83,8 +83,8 @@ def _diff(change: Change[Desired, Stored], schemas: DriverSchemas | None, show: 
 
 
 def _diff_side(
-    change: Change[Desired, Stored], stored: Stored | None, other: Stored | None, label: str,
-    schemas: DriverSchemas | None, show: Show[Stored],
+    change: Change[DesiredT, StoredT], stored: StoredT | None, other: StoredT | None, label: str,
+    schemas: DriverSchemas | None, show: Show[StoredT],
 ) -> dict[str, t.Any]:
     if stored is None:
         return {}
