@@ -23,8 +23,8 @@ OPTIONS = {
 
 # Rancher lets these pass; the machines of such a template could not be made.
 STRICTER = {
-    "template whose credential is of another driver": "is of driver azure; its machines could not be made with amazonec2",
-    "digitalocean template": "is of driver vmwarevsphere; its machines could not be made with digitalocean",
+    "template whose credential is of another driver": "is of driver azure; a node template of driver amazonec2 needs",
+    "digitalocean template": "is of driver vmwarevsphere; a node template of driver digitalocean needs",
 }
 # Both refuse.
 REFUSED = {
