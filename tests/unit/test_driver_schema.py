@@ -63,7 +63,7 @@ def test_active_drivers():
     assert SCHEMAS.credential_fields("empty") is None
     assert {name for name, field in SCHEMAS.credential_fields("s3").items() if field.secret} == {"secretKey"}
     for driver in ("leftover", "nosuch", ""):
-        with pytest.raises(RanchhandError, match="it offers cloud, empty, s3"):
+        with pytest.raises(RanchhandError, match="the active drivers with credentials are cloud, empty, s3"):
             SCHEMAS.credential_fields(driver)
     assert set(SCHEMAS.known_fields("leftover")) == {"key"}  # what is there already can be read
 

@@ -119,29 +119,21 @@ def check_config(
     errors = []
     for option, entries in (("config", public), ("secrets", secret)):
         for name, value in entries.items():
-            field = fields.get(name) if fields else None
             error = f"{option}.{name} is set in config too" if name in values else _misplaced(fields, option, name)
             if error is None:
-                values[name], error = _converted(value, field, convert)
-                error = error and f"{option}.{name} {error}"
-                if isinstance(value, Mapping) and isinstance(values[name], str):
-                    as_json.add(name)
+                field = fields[name] if fields else None
+                try:
+                    values[name] = None if value is None else convert(value, field)
+                except ValueError as problem:
+                    error = f"{option}.{name} {problem}"
+                else:
+                    if field and field.options and values[name] and values[name] not in field.options:
+                        error = f"{option}.{name} must be one of {', '.join(field.options)}"
+                    if isinstance(value, Mapping) and isinstance(values[name], str):
+                        as_json.add(name)
             if error:
                 errors.append(error)
     return CheckedConfig(values, frozenset(as_json)), errors
-
-
-def _converted(value: t.Any, field: DriverField | None, convert: Converter) -> tuple[t.Any, str | None]:
-    """Return the value to store, None to remove the field, and the end of a sentence about an error."""
-    if value is None:
-        return None, None
-    try:
-        converted = convert(value, field)
-    except ValueError as error:
-        return None, str(error)
-    if field and field.options and converted and converted not in field.options:
-        return converted, f"must be one of {', '.join(field.options)}"
-    return converted, None
 
 
 def missing_fields(fields: Fields | None, config: CheckedConfig, creating: bool) -> list[str]:
