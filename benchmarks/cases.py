@@ -484,7 +484,7 @@ def _child(bench, what, plane, *paths):
 
 
 def references(bench):
-    """The reference graph at three sizes, of at most 1,000 credentials, 5,000 templates, 500 clusters and 5,000 machines."""
+    """The reference graph at three sizes, at most 1,000 credentials, 5,000 templates, 500 clusters, 5,000 machines."""
     served = [
         item
         for item in resources()
