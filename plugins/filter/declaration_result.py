@@ -64,8 +64,8 @@ def _declaration_result(
     waiting: t.Any = (),
     check_mode: bool = False,
 ) -> t.Any:
-    results = [to_builtin(result) for result in (first_result, templates_result, absent_result)]
-    return wrap_var(declaration_result(*results, to_builtin(waiting), check_mode))
+    first, templates, absent = (to_builtin(result) for result in (first_result, templates_result, absent_result))
+    return wrap_var(declaration_result(first, templates, absent, to_builtin(waiting), check_mode))
 
 
 class FilterModule:

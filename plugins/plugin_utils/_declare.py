@@ -190,7 +190,7 @@ def _removal_action(item: Object, deleted: bool) -> str:
 def drift(result: Result, undeclared_objects: Mapping[str, Sequence[Object]]) -> list[Object]:
     """Return what is not as declared, with its ``kind``; ``action`` is what the role would do, or ``undeclared``."""
     objects = [{**item, "kind": kind} for key, kind in KINDS.items() for item in result.get(key) or ()]
-    different = [item for item in objects if item["action"] != "unchanged"]
+    different: list[Object] = [item for item in objects if item["action"] != "unchanged"]
     for key, kind in KINDS.items():
         different += [{**item, "kind": kind, "action": "undeclared"} for item in undeclared_objects.get(key) or ()]
     return different

@@ -1,11 +1,16 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Imports between the packages of module_utils point in one direction, and only _kubernetes uses an HTTP client."""
+"""Imports between the packages of module_utils point in one direction, and only _kubernetes uses an HTTP client.
+
+Unit tests need only pytest, hypothesis and PyYAML.
+"""
 
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,6 +31,8 @@ ORDER = (
     "_health",
 )
 HTTP_CLIENTS = {"kubernetes", "urllib3", "requests", "http"}
+# Not installed where only unit tests run.
+MISSING = ("ansible", "boto3", "botocore", "cryptography", "kubernetes", "moto", "requests", "tqdm", "urllib3")
 # Issuers use the SDK of their provider: this one connects to another cluster than Rancher's.
 OWN_CLIENTS = {("_rotation", "kubernetes"): {"kubernetes", "urllib3"}}
 
@@ -92,3 +99,13 @@ def test_no_test_module_imports_from_another():
         package = file.relative_to(TESTS).parts[:-1]
         found = [name for name in imports(file, package) if name.split(".")[-1].startswith("test_")]
         assert not found, file
+
+
+def test_unit_tests_need_only_pytest_and_hypothesis():
+    program = (
+        "import sys; sys.modules.update(dict.fromkeys(%r)); import pytest; sys.exit(pytest.main(sys.argv[1:]))"
+        % (MISSING,)
+    )
+    arguments = ["-q", "--collect-only", "-p", "no:cacheprovider", "-c", TESTS / "pytest.ini", TESTS / "unit"]
+    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:]
