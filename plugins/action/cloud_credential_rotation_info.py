@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.info import list_rotation_info
-from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.options import CLOUD_CREDENTIAL_ROTATION_INFO, check_info
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.options import (
+    CLOUD_CREDENTIAL_ROTATION_INFO,
+    check_info,
+)
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._action import RanchhandAction
 
 

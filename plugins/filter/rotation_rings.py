@@ -24,7 +24,8 @@ options:
     required: true
   sizes:
     description:
-      - Numbers or percentages, such as V(1) or V(10%). Each is the number of units that are rotated by the end of its ring.
+      - Numbers or percentages, such as V(1) or V(10%). Each is the number of units that are rotated by the end
+        of its ring.
     type: list
     elements: raw
     required: true

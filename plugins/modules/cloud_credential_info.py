@@ -197,7 +197,7 @@ credentials:
     key_age_source:
       description: >-
         Source of RV(credentials[].key_age_seconds): the V(record) of the key's rotation, an V(annotation) if the record
-        is stored elsewhere, the cloud V(provider), or the creation time of the V(secret).
+        is stored elsewhere, the creation time that the cloud provider returns (V(provider)), or that of the V(secret).
       returned: with O(problems=true)
       type: str
       sample: record

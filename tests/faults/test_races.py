@@ -330,7 +330,8 @@ def test_two_runs_of_this_collection_need_no_guard(slow, capsys):
             )
             for item in deletion["credentials"]:
                 counts[
-                    f"delete {item['action']}" + (", announced" if "is creating node templates" in item.get("msg", "") else "")
+                    f"delete {item['action']}"
+                    + (", announced" if "is creating node templates" in item.get("msg", "") else "")
                 ] += 1
                 assert item["action"] in ("deleted", "refused", "failed") and (item["action"] == "deleted") == (
                     item["id"].partition(":")[2] not in stored

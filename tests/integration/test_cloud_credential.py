@@ -17,12 +17,18 @@ from support.cluster import MODULE, SECRETS, decoded
 from support.objects import ADMIN, ALICE, CREATOR, SCHEMAS, TEMPLATES, downstream, later, namespaced
 
 NAME, DESCRIPTION, UI_DRIVER = "field.cattle.io/name", "field.cattle.io/description", "provisioning.cattle.io/driver"
-TENANT, TENANT_SINCE = "cluster.management.cattle.io/azure-tenant-id", "cluster.management.cattle.io/azure-tenant-id-created-at"
+TENANT, TENANT_SINCE = (
+    "cluster.management.cattle.io/azure-tenant-id",
+    "cluster.management.cattle.io/azure-tenant-id-created-at",
+)
 MIB = 1024 * 1024
 
 AWS = {
-    "name": "aws prod", "driver": "amazonec2", "owner": "alice",
-    "config": {"accessKey": "AKIA1", "defaultRegion": "eu-central-1"}, "secrets": {"secretKey": "  canary-one \n"},
+    "name": "aws prod",
+    "driver": "amazonec2",
+    "owner": "alice",
+    "config": {"accessKey": "AKIA1", "defaultRegion": "eu-central-1"},
+    "secrets": {"secretKey": "  canary-one \n"},
 }
 STORED = {
     "amazonec2": {"accessKey": "A", "secretKey": "old", "defaultRegion": "eu"},
@@ -43,55 +49,89 @@ def fields(secret):
 @contextmanager
 def custom_driver(cluster, name, resource_fields):
     """A custom driver, as Rancher stores it."""
-    cluster.api.post(SCHEMAS, {
-        "apiVersion": "management.cattle.io/v3", "kind": "DynamicSchema", "metadata": {"name": f"{name}credentialconfig"},
-        "spec": {"resourceFields": resource_fields},
-    })
+    cluster.api.post(
+        SCHEMAS,
+        {
+            "apiVersion": "management.cattle.io/v3",
+            "kind": "DynamicSchema",
+            "metadata": {"name": f"{name}credentialconfig"},
+            "spec": {"resourceFields": resource_fields},
+        },
+    )
     parent = {"type": f"{name}credentialconfig", "create": True, "update": True}
     cluster.api.patch(f"{SCHEMAS}/credentialconfig", {"spec": {"resourceFields": {f"{name}credentialConfig": parent}}})
     try:
         yield
     finally:
-        cluster.api.patch(f"{SCHEMAS}/credentialconfig", {"spec": {"resourceFields": {f"{name}credentialConfig": None}}})
+        cluster.api.patch(
+            f"{SCHEMAS}/credentialconfig", {"spec": {"resourceFields": {f"{name}credentialConfig": None}}}
+        )
         cluster.api.delete(f"{SCHEMAS}/{name}credentialconfig")
 
 
-# What is stored, where it is not just what is given. Per case: options, fields, and annotations or labels that differ from what AWS has.
+# Stored objects that differ from the options. Per case: options, fields, and annotations or labels that differ
+# from those of AWS.
 CREATIONS = {
     "trimmed": (AWS, {"accessKey": "AKIA1", "defaultRegion": "eu-central-1", "secretKey": "canary-one"}, {}),
     "defaults of the schema, where nothing is given; null keeps one out": (
-        {"driver": "azure", "config": {"clientId": "c", "subscriptionId": "s", "tenantId": None}, "secrets": {"clientSecret": "xyz"}},
-        {"clientId": "c", "subscriptionId": "s", "clientSecret": "xyz", "environment": "AzurePublicCloud"}, {UI_DRIVER: "azure"},
+        {
+            "driver": "azure",
+            "config": {"clientId": "c", "subscriptionId": "s", "tenantId": None},
+            "secrets": {"clientSecret": "xyz"},
+        },
+        {"clientId": "c", "subscriptionId": "s", "clientSecret": "xyz", "environment": "AzurePublicCloud"},
+        {UI_DRIVER: "azure"},
     ),
     "no defaults for s3": (
         {"driver": "s3", "config": {"accessKey": "a", "defaultSkipSSLVerify": True}, "secrets": {"secretKey": "xyz"}},
-        {"accessKey": "a", "defaultSkipSSLVerify": "true", "secretKey": "xyz"}, {UI_DRIVER: "s3"},
+        {"accessKey": "a", "defaultSkipSSLVerify": "true", "secretKey": "xyz"},
+        {UI_DRIVER: "s3"},
     ),
     "whole numbers as text": (
-        {"driver": "vmwarevsphere", "config": {"vcenterPort": 8443, "vcenter": "v", "username": 7}, "secrets": {"password": 123456}},
-        {"vcenterPort": "8443", "vcenter": "v", "username": "7", "password": "123456"}, {UI_DRIVER: "vmwarevsphere"},
+        {
+            "driver": "vmwarevsphere",
+            "config": {"vcenterPort": 8443, "vcenter": "v", "username": 7},
+            "secrets": {"password": 123456},
+        },
+        {"vcenterPort": "8443", "vcenter": "v", "username": "7", "password": "123456"},
+        {UI_DRIVER: "vmwarevsphere"},
     ),
     "a mapping as compact JSON": (
         {"driver": "google", "secrets": {"authEncodedJson": {"type": "service_account", "n": [1, True, None, "ü"]}}},
-        {"authEncodedJson": '{"type":"service_account","n":[1,true,null,"ü"]}'}, {UI_DRIVER: "gcp"},
+        {"authEncodedJson": '{"type":"service_account","n":[1,true,null,"ü"]}'},
+        {UI_DRIVER: "gcp"},
     ),
     "owner by user id": ({**AWS, "owner": ADMIN}, None, {CREATOR: ADMIN}),
     "owner by principal id": ({**AWS, "owner": f"local://{ADMIN}"}, None, {CREATOR: ADMIN}),
     "labels and annotations": (
-        {**AWS, "labels": {"team": "a", "tier": 1, "gone": None}, "annotations": {"example.com/x": True, "gone": None}, "description": " two\nlines "},
-        None, {"example.com/x": "true", DESCRIPTION: "two\nlines"},
+        {
+            **AWS,
+            "labels": {"team": "a", "tier": 1, "gone": None},
+            "annotations": {"example.com/x": True, "gone": None},
+            "description": " two\nlines ",
+        },
+        None,
+        {"example.com/x": "true", DESCRIPTION: "two\nlines"},
     ),
-    "name in any script, trimmed": ({**AWS, "name": "\u3000Überwachung ☁ {{ '{{' }} "}, None, {NAME: "Überwachung ☁ {{"}),
+    "name in any script, trimmed": (
+        {**AWS, "name": "\u3000Überwachung ☁ {{ '{{' }} "},
+        None,
+        {NAME: "Überwachung ☁ {{"},
+    ),
     "a driver of one's own": (
-        {"driver": "mycloud", "config": {"zone": "b"}, "secrets": {"key": "own-key"}}, {"zone": "b", "key": "own-key", "port": "22"}, {UI_DRIVER: "mycloud"},
+        {"driver": "mycloud", "config": {"zone": "b"}, "secrets": {"key": "own-key"}},
+        {"zone": "b", "key": "own-key", "port": "22"},
+        {UI_DRIVER: "mycloud"},
     ),
     "a driver without fields": (
         {"driver": "nofields", "validate_config": False, "config": {"zone": "b"}, "secrets": {"some_key.x": "own-key"}},
-        {"zone": "b", "some_key.x": "own-key"}, {UI_DRIVER: "nofields"},
+        {"zone": "b", "some_key.x": "own-key"},
+        {UI_DRIVER: "nofields"},
     ),
 }
 MYCLOUD = {
-    "zone": {"type": "string", "required": True, "options": ["a", "b"]}, "key": {"type": "password", "required": True},
+    "zone": {"type": "string", "required": True, "options": ["a", "b"]},
+    "key": {"type": "password", "required": True},
     "port": {"type": "int", "default": {"intValue": 22, "stringValue": ""}},
 }
 
@@ -129,42 +169,81 @@ def test_owner_is_the_connections_own_user(cluster):
     assert cluster.stored(result["credential"]["id"])["metadata"]["annotations"][CREATOR] == ALICE
 
 
-# What an update changes. Per case: the stored driver, options, changed_fields, what differs in fields, in annotations, in labels (None: gone).
+# Changes of an update. Per case: the stored driver, options, changed_fields, and the differences in fields, annotations
+# and labels (None: removed).
 UPDATES = {
     "one public field": ("amazonec2", {"config": {"defaultRegion": "us"}}, ["defaultRegion"], {"defaultRegion": "us"}),
     "one secret field": ("amazonec2", {"secrets": {"secretKey": " new\n"}}, ["secretKey"], {"secretKey": "new"}),
     "several at once": (
-        "amazonec2", {"secrets": {"secretKey": "new"}, "config": {"accessKey": "B", "defaultRegion": "eu"}, "description": "d"},
-        ["accessKey", "description", "secretKey"], {"secretKey": "new", "accessKey": "B"}, {DESCRIPTION: "d"},
+        "amazonec2",
+        {"secrets": {"secretKey": "new"}, "config": {"accessKey": "B", "defaultRegion": "eu"}, "description": "d"},
+        ["accessKey", "description", "secretKey"],
+        {"secretKey": "new", "accessKey": "B"},
+        {DESCRIPTION: "d"},
     ),
     "no secret with on_create": (
-        "amazonec2", {"secrets": {"secretKey": "new"}, "config": {"accessKey": "B"}, "update_secrets": "on_create"}, ["accessKey"], {"accessKey": "B"},
+        "amazonec2",
+        {"secrets": {"secretKey": "new"}, "config": {"accessKey": "B"}, "update_secrets": "on_create"},
+        ["accessKey"],
+        {"accessKey": "B"},
     ),
     "nothing with on_create": ("amazonec2", {"secrets": {"secretKey": "new"}, "update_secrets": "on_create"}, [], {}),
-    "what is the same when trimmed": ("amazonec2", {"config": {"defaultRegion": " eu\n"}, "secrets": {"secretKey": "old "}, "driver": "amazonec2"}, [], {}),
+    "what is the same when trimmed": (
+        "amazonec2",
+        {"config": {"defaultRegion": " eu\n"}, "secrets": {"secretKey": "old "}, "driver": "amazonec2"},
+        [],
+        {},
+    ),
     "a field to empty": ("amazonec2", {"config": {"defaultRegion": ""}}, ["defaultRegion"], {"defaultRegion": ""}),
     "a field removed": ("amazonec2", {"config": {"defaultRegion": None}}, ["defaultRegion"], {"defaultRegion": None}),
     "a field removed that is not there": ("azure", {"config": {"tenantId": None}}, [], {}),
     "no default filled in": ("azure", {"config": {"clientId": "d"}}, ["clientId"], {"clientId": "d"}),
-    "azure, another secret": ("azure", {"secrets": {"clientSecret": "other"}}, ["clientSecret"], {"clientSecret": "other"}),
+    "azure, another secret": (
+        "azure",
+        {"secrets": {"clientSecret": "other"}},
+        ["clientSecret"],
+        {"clientSecret": "other"},
+    ),
     "azure, another subscription": (
-        "azure", {"config": {"subscriptionId": "other"}}, ["subscriptionId"], {"subscriptionId": "other"}, {TENANT: None, TENANT_SINCE: None},
+        "azure",
+        {"config": {"subscriptionId": "other"}},
+        ["subscriptionId"],
+        {"subscriptionId": "other"},
+        {TENANT: None, TENANT_SINCE: None},
     ),
     "azure, the same subscription": ("azure", {"config": {"subscriptionId": "sub"}}, [], {}),
     "JSON that means the same": ("google", {"secrets": {"authEncodedJson": {"a": "x", "b": [1, 2]}}}, [], {}),
     "JSON that means something else": (
-        "google", {"secrets": {"authEncodedJson": {"a": "x", "b": [2, 1]}}}, ["authEncodedJson"], {"authEncodedJson": '{"a":"x","b":[2,1]}'},
+        "google",
+        {"secrets": {"authEncodedJson": {"a": "x", "b": [2, 1]}}},
+        ["authEncodedJson"],
+        {"authEncodedJson": '{"a":"x","b":[2,1]}'},
     ),
     "JSON given as other text": (
-        "google", {"secrets": {"authEncodedJson": '{{ \'{"a":"x","b":[1,2]}\' | string }}'}}, ["authEncodedJson"], {"authEncodedJson": '{"a":"x","b":[1,2]}'},
+        "google",
+        {"secrets": {"authEncodedJson": '{{ \'{"a":"x","b":[1,2]}\' | string }}'}},
+        ["authEncodedJson"],
+        {"authEncodedJson": '{"a":"x","b":[1,2]}'},
     ),
     "a number that is the stored text": ("vmwarevsphere", {"config": {"vcenterPort": 443}}, [], {}),
-    "a boolean": ("s3", {"config": {"defaultSkipSSLVerify": False}}, ["defaultSkipSSLVerify"], {"defaultSkipSSLVerify": "false"}),
+    "a boolean": (
+        "s3",
+        {"config": {"defaultSkipSSLVerify": False}},
+        ["defaultSkipSSLVerify"],
+        {"defaultSkipSSLVerify": "false"},
+    ),
     "description": ("s3", {"description": " new "}, ["description"], {}, {DESCRIPTION: "new"}),
     "description emptied": ("s3", {"description": ""}, ["description"], {}, {DESCRIPTION: None}),
     "labels and annotations": (
-        "s3", {"labels": {"team": "b", "mine": 1, "gone": None}, "annotations": {"example.com/a": None, "example.com/b": "2", "gone": None}},
-        ["annotations", "labels"], {}, {"example.com/a": None, "example.com/b": "2"}, {"team": "b", "mine": "1"},
+        "s3",
+        {
+            "labels": {"team": "b", "mine": 1, "gone": None},
+            "annotations": {"example.com/a": None, "example.com/b": "2", "gone": None},
+        },
+        ["annotations", "labels"],
+        {},
+        {"example.com/a": None, "example.com/b": "2"},
+        {"team": "b", "mine": "1"},
     ),
     "renamed": ("s3", {"name": "a new name"}, ["name"], {}, {NAME: "a new name"}),
     "handed over": ("s3", {"owner": "admin"}, ["owner"], {}, {CREATOR: ADMIN}),
@@ -177,21 +256,37 @@ UPDATES = {
 def test_update(cluster, subtests):
     before, tasks = [], []
     for number, (driver, args, *_expected) in enumerate(UPDATES.values()):
-        before.append(cluster.secret(
-            f"cc-case{number}", driver, STORED.get(driver, {"a": "b"}), f"case {number}", finalizers=["example.com/hold"],
-            labels={"cattle.io/creator": "norman", "team": "a", "theirs": "x"},
-            annotations={
-                DESCRIPTION: "old", "example.com/a": "1", "rancher.io/expiration-timestamp": "0", TENANT: "t", TENANT_SINCE: "2026", UI_DRIVER: "kept",
-            },
-        ))
+        before.append(
+            cluster.secret(
+                f"cc-case{number}",
+                driver,
+                STORED.get(driver, {"a": "b"}),
+                f"case {number}",
+                finalizers=["example.com/hold"],
+                labels={"cattle.io/creator": "norman", "team": "a", "theirs": "x"},
+                annotations={
+                    DESCRIPTION: "old",
+                    "example.com/a": "1",
+                    "rancher.io/expiration-timestamp": "0",
+                    TENANT: "t",
+                    TENANT_SINCE: "2026",
+                    UI_DRIVER: "kept",
+                },
+            )
+        )
         by_id = number % 2 or {"name", "owner"} & set(args)
-        tasks.append({**({"id": f"cattle-global-data:cc-case{number}"} if by_id else {"name": f"case {number}"}), **args})
+        tasks.append(
+            {**({"id": f"cattle-global-data:cc-case{number}"} if by_id else {"name": f"case {number}"}), **args}
+        )
     results = cluster.prove_all(tasks)
     for number, (what, case) in enumerate(UPDATES.items()):
         driver, args, changed, data, marks, labels = (*case, {}, {})[:6]
         with subtests.test(what):
             credential = results[number]["credential"]
-            assert (credential["action"], credential["changed_fields"]) == ("updated" if changed else "unchanged", changed)
+            assert (credential["action"], credential["changed_fields"]) == (
+                "updated" if changed else "unchanged",
+                changed,
+            )
             stored = cluster.stored(f"cc-case{number}")
             assert fields(stored) == _changed(STORED.get(driver, {"a": "b"}), data)
             old, new = before[number]["metadata"], stored["metadata"]
@@ -210,15 +305,28 @@ def test_a_name_is_narrowed_by_driver_and_owner(cluster):
     cluster.secret("cc-two", "digitalocean", owner=ADMIN)
     cluster.secret("cc-three", "s3", STORED["s3"], owner=ALICE)
     cluster.secret("cc-four", "digitalocean", owner="u-gone")  # a user who was deleted
-    results = cluster.prove_all([
-        {"name": "test", "driver": "digitalocean", "owner": "alice", "description": "d"},
-        {"name": "test", "owner": "admin", "description": "d"},
-        {"name": "test", "driver": "s3", "description": "d"},
-        {"name": "test", "owner": "u-gone", "description": "d"},
-        {"name": "test", "driver": "s3", "owner": "admin", "config": {"accessKey": "n"}, "secrets": {"secretKey": "n-secret"}},
-    ])
+    results = cluster.prove_all(
+        [
+            {"name": "test", "driver": "digitalocean", "owner": "alice", "description": "d"},
+            {"name": "test", "owner": "admin", "description": "d"},
+            {"name": "test", "driver": "s3", "description": "d"},
+            {"name": "test", "owner": "u-gone", "description": "d"},
+            {
+                "name": "test",
+                "driver": "s3",
+                "owner": "admin",
+                "config": {"accessKey": "n"},
+                "secrets": {"secretKey": "n-secret"},
+            },
+        ]
+    )
     assert [result["credential"]["action"] for result in results] == ["updated"] * 4 + ["created"]
-    assert [result["credential"]["id"].partition(":")[2] for result in results[:4]] == ["cc-one", "cc-two", "cc-three", "cc-four"]
+    assert [result["credential"]["id"].partition(":")[2] for result in results[:4]] == [
+        "cc-one",
+        "cc-two",
+        "cc-three",
+        "cc-four",
+    ]
 
 
 DO = {"name": "new", "driver": "digitalocean", "owner": "alice", "secrets": {"accessToken": "first-token"}}
@@ -226,44 +334,124 @@ HARVESTER = {"driver": "harvester", "owner": "alice", "validate_config": False}
 
 
 def kubeconfig(token):
-    return yaml.safe_dump({"apiVersion": "v1", "kind": "Config", "users": [{"name": "h", "user": {"token": token}}]}).strip()
+    return yaml.safe_dump(
+        {"apiVersion": "v1", "kind": "Config", "users": [{"name": "h", "user": {"token": token}}]}
+    ).strip()
 
 
 # One sentence each, before any write. Per case: options, code, words of the message.
 REFUSALS = {
     "a required field": ({**AWS, "secrets": {}}, "invalid", "secrets.secretKey is required"),
-    "a required field that is empty": ({**AWS, "config": {"accessKey": "  "}}, "invalid", "config.accessKey is required"),
-    "a required field that is null": ({**AWS, "config": {"accessKey": None}}, "invalid", "config.accessKey is required"),
-    "s3 without a required field": ({**AWS, "driver": "s3", "secrets": {}, "config": {"accessKey": "A"}}, "invalid", "secrets.secretKey is required"),
+    "a required field that is empty": (
+        {**AWS, "config": {"accessKey": "  "}},
+        "invalid",
+        "config.accessKey is required",
+    ),
+    "a required field that is null": (
+        {**AWS, "config": {"accessKey": None}},
+        "invalid",
+        "config.accessKey is required",
+    ),
+    "s3 without a required field": (
+        {**AWS, "driver": "s3", "secrets": {}, "config": {"accessKey": "A"}},
+        "invalid",
+        "secrets.secretKey is required",
+    ),
     "no config at all": ({**DO, "secrets": None}, "invalid", "config and secrets are required"),
-    "a required field emptied": ({"id": "cc-aws", "config": {"accessKey": ""}}, "invalid", "config.accessKey is required"),
-    "a required field removed": ({"id": "cc-aws", "secrets": {"secretKey": None}}, "invalid", "secrets.secretKey is required"),
-    "a secret in config": ({**AWS, "config": {"accessKey": "A", "secretKey": "canary"}}, "invalid", "config.secretKey is secret and belongs in secrets"),
-    "a public field in secrets": ({"id": "cc-aws", "secrets": {"defaultRegion": "x"}}, "invalid", "secrets.defaultRegion is not secret and belongs in config"),
-    "an unknown field": ({**AWS, "config": {"nosuch": "1"}}, "invalid", "config.nosuch is unknown; the driver has accessKey, defaultRegion, secretKey"),
-    "an unknown field with on_create": ({"id": "cc-aws", "config": {"nosuch": "1"}, "update_secrets": "on_create"}, "invalid", "config.nosuch is unknown"),
+    "a required field emptied": (
+        {"id": "cc-aws", "config": {"accessKey": ""}},
+        "invalid",
+        "config.accessKey is required",
+    ),
+    "a required field removed": (
+        {"id": "cc-aws", "secrets": {"secretKey": None}},
+        "invalid",
+        "secrets.secretKey is required",
+    ),
+    "a secret in config": (
+        {**AWS, "config": {"accessKey": "A", "secretKey": "canary"}},
+        "invalid",
+        "config.secretKey is secret and belongs in secrets",
+    ),
+    "a public field in secrets": (
+        {"id": "cc-aws", "secrets": {"defaultRegion": "x"}},
+        "invalid",
+        "secrets.defaultRegion is not secret and belongs in config",
+    ),
+    "an unknown field": (
+        {**AWS, "config": {"nosuch": "1"}},
+        "invalid",
+        "config.nosuch is unknown; the driver has accessKey, defaultRegion, secretKey",
+    ),
+    "an unknown field with on_create": (
+        {"id": "cc-aws", "config": {"nosuch": "1"}, "update_secrets": "on_create"},
+        "invalid",
+        "config.nosuch is unknown",
+    ),
     "a floating point number": ({**AWS, "config": {"accessKey": 1.10}}, "invalid", "config.accessKey must be quoted"),
     "a list": ({**AWS, "secrets": {"secretKey": ["canary"]}}, "invalid", "secrets.secretKey must be a string"),
-    "a value that is no option": ({"driver": "mycloud", "name": "n", "owner": "alice", "config": {"zone": "c"}, "secrets": {"key": "own-key"}},
-                                  "invalid", "config.zone must be one of a, b"),
-    "an inactive driver": ({**DO, "driver": "linode", "secrets": {"token": "first-token"}}, "invalid", "driver linode has no credentials in this Rancher"),
+    "a value that is no option": (
+        {"driver": "mycloud", "name": "n", "owner": "alice", "config": {"zone": "c"}, "secrets": {"key": "own-key"}},
+        "invalid",
+        "config.zone must be one of a, b",
+    ),
+    "an inactive driver": (
+        {**DO, "driver": "linode", "secrets": {"token": "first-token"}},
+        "invalid",
+        "driver linode has no credentials in this Rancher",
+    ),
     "an unknown driver": ({**DO, "driver": "nope"}, "invalid", "driver nope has no credentials in this Rancher"),
     "a driver without fields": ({**DO, "driver": "nofields"}, "invalid", "validate_config: false"),
     "no driver": ({**DO, "driver": None}, "invalid", "driver is required"),
-    "a field name with a dash": ({**DO, "driver": "nofields", "validate_config": False, "secrets": {"a-b": "first-token"}},
-                                 "invalid", "secrets.a-b is not a field name"),
-    "another driver, by id": ({"id": "cc-aws", "driver": "s3"}, "invalid", "the driver of a cloud credential cannot be changed to s3"),
+    "a field name with a dash": (
+        {**DO, "driver": "nofields", "validate_config": False, "secrets": {"a-b": "first-token"}},
+        "invalid",
+        "secrets.a-b is not a field name",
+    ),
+    "another driver, by id": (
+        {"id": "cc-aws", "driver": "s3"},
+        "invalid",
+        "the driver of a cloud credential cannot be changed to s3",
+    ),
     "no owner": ({**DO, "owner": None}, "invalid", "owner is required"),
-    "an unknown owner": ({**DO, "owner": "bob"}, "not_found", "owner bob is not the id, username or principal id of a user"),
-    "an unknown owner to hand over to": ({"id": "cc-aws", "owner": "bob"}, "not_found", "owner bob is not the id, username or principal id of a user"),
+    "an unknown owner": (
+        {**DO, "owner": "bob"},
+        "not_found",
+        "owner bob is not the id, username or principal id of a user",
+    ),
+    "an unknown owner to hand over to": (
+        {"id": "cc-aws", "owner": "bob"},
+        "not_found",
+        "owner bob is not the id, username or principal id of a user",
+    ),
     "neither name nor id": ({"driver": "s3"}, "invalid", "name or id is required"),
     "an empty name": ({**DO, "name": " \n"}, "invalid", "name must not be empty"),
     "a name that is too long": ({**DO, "name": "x" * 262144}, "invalid", "name has 262144 bytes"),
-    "a description that is too long": ({**DO, "description": "ü" * 131072}, "invalid", "the limit of Kubernetes is 262144"),
-    "a value that is too long": ({**DO, "secrets": {"accessToken": "x" * (MIB + 1)}}, "invalid", "the limit of a Secret is 1048576"),
-    "values that are too long together": ({"id": "cc-aws", "secrets": {"secretKey": "x" * (MIB - 2)}}, "invalid", "the limit of a Secret is 1048576"),
-    "a reserved annotation": ({"id": "cc-aws", "annotations": {CREATOR: ADMIN}}, "invalid", "the option for it is owner"),
-    "a reserved annotation of the UI": ({"id": "cc-aws", "annotations": {UI_DRIVER: "x"}}, "invalid", "the option for it is driver"),
+    "a description that is too long": (
+        {**DO, "description": "ü" * 131072},
+        "invalid",
+        "the limit of Kubernetes is 262144",
+    ),
+    "a value that is too long": (
+        {**DO, "secrets": {"accessToken": "x" * (MIB + 1)}},
+        "invalid",
+        "the limit of a Secret is 1048576",
+    ),
+    "values that are too long together": (
+        {"id": "cc-aws", "secrets": {"secretKey": "x" * (MIB - 2)}},
+        "invalid",
+        "the limit of a Secret is 1048576",
+    ),
+    "a reserved annotation": (
+        {"id": "cc-aws", "annotations": {CREATOR: ADMIN}},
+        "invalid",
+        "the option for it is owner",
+    ),
+    "a reserved annotation of the UI": (
+        {"id": "cc-aws", "annotations": {UI_DRIVER: "x"}},
+        "invalid",
+        "the option for it is driver",
+    ),
     "a reserved label": ({"id": "cc-aws", "labels": {"cattle.io/creator": "me"}}, "invalid", "is reserved by Rancher"),
     "an impossible label": ({"id": "cc-aws", "labels": {"team": "a b"}}, "invalid", "the value of team must be"),
     "an impossible annotation": ({"id": "cc-aws", "annotations": {"a b": "x"}}, "invalid", "a b is not a valid key"),
@@ -272,20 +460,46 @@ REFUSALS = {
     "an id that is none": ({"id": "../cc-aws"}, "invalid", "id must be cattle-global-data:NAME or NAME"),
     "two of the name": ({"name": "twin", "description": "x"}, "ambiguous", "cc-twin1"),
     "two of the name, to delete": ({"name": "twin", "state": "absent"}, "ambiguous", "cc-twin2"),
-    "fields of two drivers": ({"id": "cc-mixed", "description": "x"}, "invalid", "has fields of several drivers (amazonec2, s3)"),
-    "one that is being deleted": ({"id": "cc-going", "description": "x"}, "conflict", "is being deleted and waits for example.com/hold"),
-    "a Harvester token of another": ({**HARVESTER, "name": "h2", "secrets": {"kubeconfigContent": kubeconfig("kubeconfig-u-1:aa")}},
-                                     "invalid", "the same Harvester token as cattle-global-data:cc-harvester"),
+    "fields of two drivers": (
+        {"id": "cc-mixed", "description": "x"},
+        "invalid",
+        "has fields of several drivers (amazonec2, s3)",
+    ),
+    "one that is being deleted": (
+        {"id": "cc-going", "description": "x"},
+        "conflict",
+        "is being deleted and waits for example.com/hold",
+    ),
+    "a Harvester token of another": (
+        {**HARVESTER, "name": "h2", "secrets": {"kubeconfigContent": kubeconfig("kubeconfig-u-1:aa")}},
+        "invalid",
+        "the same Harvester token as cattle-global-data:cc-harvester",
+    ),
     "a Harvester token of another, as an update": (
         {"id": "cc-other", "validate_config": False, "secrets": {"kubeconfigContent": kubeconfig("kubeconfig-u-1:bb")}},
-        "invalid", "the same Harvester token as cattle-global-data:cc-harvester"),
-    "a Harvester token twice": ({"credentials": [
-        {**HARVESTER, "name": name, "secrets": {"kubeconfigContent": kubeconfig("kubeconfig-u-7:cc")}} for name in ("h3", "h4")
-    ]}, "invalid", "credentials[1] (h4): secrets.kubeconfigContent has the same Harvester token as credentials[0] (h3)"),
-    "a Harvester token that is deleted with its credential": ({"credentials": [
-        {"id": "cc-harvester", "state": "absent"},
-        {**HARVESTER, "name": "h5", "secrets": {"kubeconfigContent": kubeconfig("kubeconfig-u-1:aa")}},
-    ]}, "invalid", "the same Harvester token as cattle-global-data:cc-harvester"),
+        "invalid",
+        "the same Harvester token as cattle-global-data:cc-harvester",
+    ),
+    "a Harvester token twice": (
+        {
+            "credentials": [
+                {**HARVESTER, "name": name, "secrets": {"kubeconfigContent": kubeconfig("kubeconfig-u-7:cc")}}
+                for name in ("h3", "h4")
+            ]
+        },
+        "invalid",
+        "credentials[1] (h4): secrets.kubeconfigContent has the same Harvester token as credentials[0] (h3)",
+    ),
+    "a Harvester token that is deleted with its credential": (
+        {
+            "credentials": [
+                {"id": "cc-harvester", "state": "absent"},
+                {**HARVESTER, "name": "h5", "secrets": {"kubeconfigContent": kubeconfig("kubeconfig-u-1:aa")}},
+            ]
+        },
+        "invalid",
+        "the same Harvester token as cattle-global-data:cc-harvester",
+    ),
     "an unknown option": ({**DO, "drivre": "x"}, "invalid", "unknown option drivre"),
     "a wrong choice": ({**DO, "state": "gone"}, "invalid", "state must be one of present, absent"),
     "a wrong type": ({**DO, "secrets": "canary"}, "invalid", "secrets must be a mapping, not this string"),
@@ -312,7 +526,9 @@ def test_refused(cluster, subtests):
     assert len(played.results) == len(tasks), played.output
     for (what, (_args, code, words)), result in zip(REFUSALS.items(), played.results):
         with subtests.test(what):
-            assert (result.get("failed"), result.get("code"), result.get("changed", False)) == (True, code, False), result
+            assert (result.get("failed"), result.get("code"), result.get("changed", False)) == (True, code, False), (
+                result
+            )
             assert words in result["msg"]
             assert "canary" not in result["msg"] and len(result["msg"]) < 500 and "\n" not in result["msg"]
 
@@ -324,10 +540,13 @@ def test_a_credential_with_its_own_harvester_token_is_accepted(cluster):
     def give(identifier, token):
         return {"id": identifier, "validate_config": False, "secrets": {"kubeconfigContent": kubeconfig(token)}}
 
-    results = cluster.prove_all([
-        give("cc-one", "kubeconfig-u-1:aa"), give("cc-one", "kubeconfig-u-1:renewed"),
-        {"credentials": [give("cc-one", "kubeconfig-u-2:bb"), give("cc-two", "kubeconfig-u-1:aa")]},
-    ])
+    results = cluster.prove_all(
+        [
+            give("cc-one", "kubeconfig-u-1:aa"),
+            give("cc-one", "kubeconfig-u-1:renewed"),
+            {"credentials": [give("cc-one", "kubeconfig-u-2:bb"), give("cc-two", "kubeconfig-u-1:aa")]},
+        ]
+    )
     assert [result["changed"] for result in results] == [False, True, True]
     assert "kubeconfig-u-2" in fields(cluster.stored("cc-one"))["kubeconfigContent"]
 
@@ -336,12 +555,17 @@ def test_values_of_the_maximum_size(cluster):
     """A byte less than what is refused is stored: the limits are those of the API server."""
     value = "x" * MIB
     rest = sum(map(len, (CREATOR, ALICE, NAME, "long", UI_DRIVER, "digitalocean", DESCRIPTION)))
-    results = cluster.prove_all([
-        {**DO, "secrets": {"accessToken": value}}, {**DO, "name": "long", "description": "x" * (262144 - rest)},
-    ])
+    results = cluster.prove_all(
+        [
+            {**DO, "secrets": {"accessToken": value}},
+            {**DO, "name": "long", "description": "x" * (262144 - rest)},
+        ]
+    )
     assert [result["credential"]["action"] for result in results] == ["created", "created"]
     assert fields(cluster.stored(results[0]["credential"]["id"])) == {"accessToken": value}
-    assert cluster.play({MODULE: {**DO, "name": "long", "description": "x" * (262145 - rest)}}).result["code"] == "invalid"
+    assert (
+        cluster.play({MODULE: {**DO, "name": "long", "description": "x" * (262145 - rest)}}).result["code"] == "invalid"
+    )
 
 
 def test_delete(cluster):
@@ -350,11 +574,18 @@ def test_delete(cluster):
     cluster.secret("cc-mixed", "s3", STORED["s3"], "mixed")
     cluster.api.patch(f"{SECRETS}/cc-mixed", {"stringData": {"amazonec2credentialConfig-accessKey": "x"}})
     mark = cluster.control_plane.audit_mark()
-    results = cluster.prove_all([
-        {"state": "absent", **args} for args in (
-            {"name": "test"}, {"id": "cattle-global-data:cc-by-id"}, {"id": "cc-mixed"}, {"id": "cc-nosuch"}, {"name": "nosuch", "driver": "nosuch"},
-        )
-    ])
+    results = cluster.prove_all(
+        [
+            {"state": "absent", **args}
+            for args in (
+                {"name": "test"},
+                {"id": "cattle-global-data:cc-by-id"},
+                {"id": "cc-mixed"},
+                {"id": "cc-nosuch"},
+                {"name": "nosuch", "driver": "nosuch"},
+            )
+        ]
+    )
     assert [result["credential"]["action"] for result in results] == ["deleted"] * 3 + ["unchanged"] * 2
     assert results[0]["credential"]["secret_fields"] == ["accessToken"]
     assert not cluster.secrets()
@@ -373,12 +604,23 @@ PLACES = {
     "spec.cloudCredentialName": ("NodeTemplate", lambda value: {"cloudCredentialName": value}),
     "spec.cloudCredentialSecretName": ("Cluster", lambda value: {"cloudCredentialSecretName": value}),
     "spec.rkeConfig.machinePools[].cloudCredentialSecretName": (
-        "Cluster", lambda value: {"rkeConfig": {"machinePools": [{"name": "a"}, {"name": "b", "cloudCredentialSecretName": value}]}},
+        "Cluster",
+        lambda value: {
+            "rkeConfig": {"machinePools": [{"name": "a"}, {"name": "b", "cloudCredentialSecretName": value}]}
+        },
     ),
-    "spec.rkeConfig.etcd.s3.cloudCredentialName": ("Cluster", lambda value: {"rkeConfig": {"etcd": {"s3": {"cloudCredentialName": value}}}}),
+    "spec.rkeConfig.etcd.s3.cloudCredentialName": (
+        "Cluster",
+        lambda value: {"rkeConfig": {"etcd": {"s3": {"cloudCredentialName": value}}}},
+    ),
 }
 SPELLINGS = {  # what Rancher reads as the credential, whatever precedes the separator
-    "cattle-global-data:NAME": True, "other:NAME": True, "cattle-global-data/NAME": True, "NAME": False, "cattle-global-data:NAMEx": False, "": False,
+    "cattle-global-data:NAME": True,
+    "other:NAME": True,
+    "cattle-global-data/NAME": True,
+    "NAME": False,
+    "cattle-global-data:NAMEx": False,
+    "": False,
 }
 
 
@@ -390,11 +632,22 @@ def test_in_use(cluster, subtests):
         kind, spec = PLACES[field]
         content = spec(spelling.replace("NAME", f"cc-case{number:02}"))
         if kind == "Cluster":
-            downstream(cluster, f"cluster{number}", content, "cattle-global-data" if number == len(cases) - 1 else "fleet-default")
+            downstream(
+                cluster,
+                f"cluster{number}",
+                content,
+                "cattle-global-data" if number == len(cases) - 1 else "fleet-default",
+            )
         else:
-            cluster.api.post(TEMPLATES, {
-                "apiVersion": "management.cattle.io/v3", "kind": kind, "metadata": {"name": f"nt-{number}", "namespace": "cattle-global-nt"}, "spec": content,
-            })
+            cluster.api.post(
+                TEMPLATES,
+                {
+                    "apiVersion": "management.cattle.io/v3",
+                    "kind": kind,
+                    "metadata": {"name": f"nt-{number}", "namespace": "cattle-global-nt"},
+                    "spec": content,
+                },
+            )
     names = [f"case {number}" for number in range(len(cases))]
     try:
         result = cluster.prove({"state": "absent", "credentials": [{"name": name} for name in names]})
@@ -411,9 +664,15 @@ def test_in_use(cluster, subtests):
                 continue
             kind = PLACES[field][0]
             reference = {
-                "kind": kind, "field": field, "name": f"cluster{number}" if kind == "Cluster" else f"nt-{number}",
+                "kind": kind,
+                "field": field,
+                "name": f"cluster{number}" if kind == "Cluster" else f"nt-{number}",
                 "api_version": "provisioning.cattle.io/v1" if kind == "Cluster" else "management.cattle.io/v3",
-                "namespace": "cattle-global-nt" if kind != "Cluster" else "cattle-global-data" if number == len(cases) - 1 else "fleet-default",
+                "namespace": "cattle-global-nt"
+                if kind != "Cluster"
+                else "cattle-global-data"
+                if number == len(cases) - 1
+                else "fleet-default",
             }
             assert (item["action"], item["code"], item["references"]) == ("refused", "in_use", [reference])
             assert reference["name"] in item["msg"] and reference in result["references"]
@@ -423,13 +682,22 @@ def test_in_use(cluster, subtests):
 
 def test_several_references_to_the_same_credential(cluster):
     cluster.secret("cc-one")
-    pools = [{"name": "a", "cloudCredentialSecretName": "cattle-global-data:cc-one"}, {"name": "b", "cloudCredentialSecretName": "cattle-global-data:cc-one"}]
-    downstream(cluster, "zeta", {"cloudCredentialSecretName": "cattle-global-data:cc-one", "rkeConfig": {"machinePools": pools}})
+    pools = [
+        {"name": "a", "cloudCredentialSecretName": "cattle-global-data:cc-one"},
+        {"name": "b", "cloudCredentialSecretName": "cattle-global-data:cc-one"},
+    ]
+    downstream(
+        cluster,
+        "zeta",
+        {"cloudCredentialSecretName": "cattle-global-data:cc-one", "rkeConfig": {"machinePools": pools}},
+    )
     downstream(cluster, "alpha", {"cloudCredentialSecretName": "cattle-global-data:cc-one"})
     result = cluster.prove({"name": "test", "state": "absent"})
     assert (result["code"], result["credential"]["action"]) == ("in_use", "refused")
     assert {(entry["name"], entry["field"].rpartition(".")[0]) for entry in result["references"]} == {
-        ("alpha", "spec"), ("zeta", "spec"), ("zeta", "spec.rkeConfig.machinePools[]"),
+        ("alpha", "spec"),
+        ("zeta", "spec"),
+        ("zeta", "spec.rkeConfig.machinePools[]"),
     }
     assert cluster.secrets()
 
@@ -476,12 +744,21 @@ def test_a_finalizer_delays_the_deletion(cluster):
 
 def test_diff_shows_public_values_and_which_secrets_change(cluster):
     cluster.secret("cc-one", "amazonec2", STORED["amazonec2"], annotations={"example.com/theirs": "x"})
-    result = cluster.prove({
-        "id": "cc-one", "name": "new", "config": {"defaultRegion": "us"}, "secrets": {"secretKey": "new-value"}, "annotations": {"example.com/mine": "1"},
-    })
+    result = cluster.prove(
+        {
+            "id": "cc-one",
+            "name": "new",
+            "config": {"defaultRegion": "us"},
+            "secrets": {"secretKey": "new-value"},
+            "annotations": {"example.com/mine": "1"},
+        }
+    )
     before, after = result["diff"]["before"], result["diff"]["after"]
     assert (before["name"], after["name"]) == ("test", "new")
-    assert before["config"] == {"accessKey": "A", "defaultRegion": "eu"} and after["config"] == {"accessKey": "A", "defaultRegion": "us"}
+    assert before["config"] == {"accessKey": "A", "defaultRegion": "eu"} and after["config"] == {
+        "accessKey": "A",
+        "defaultRegion": "us",
+    }
     assert set(before["secrets"]) == {"secretKey"} and before["secrets"] != after["secrets"]
     assert after["annotations"] == {"example.com/mine": "1"}
     encoded = base64.b64encode(b"new-value").decode()

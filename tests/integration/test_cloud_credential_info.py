@@ -46,7 +46,9 @@ def test_filters(cluster):
         ({"owner": "nobody"}, []),
     ]
     mark = cluster.control_plane.audit_mark()
-    played = cluster.play(*({INFO: args, "check_mode": bool(number % 2)} for number, (args, _expected) in enumerate(cases)))
+    played = cluster.play(
+        *({INFO: args, "check_mode": bool(number % 2)} for number, (args, _expected) in enumerate(cases))
+    )
     assert [ids(result) for result in played.results] == [expected for _args, expected in cases]
     assert not cluster.writes(mark)
     assert "canary-s3" not in json.dumps(played.results)
@@ -62,13 +64,27 @@ def test_filters(cluster):
 def test_references(cluster):
     cluster.secret("cc-used", display_name="used")
     cluster.secret("cc-free", display_name="free")
-    cluster.api.post(CLUSTERS, {
-        "apiVersion": "provisioning.cattle.io/v1", "kind": "Cluster", "metadata": {"name": "prod"}, "spec": {"cloudCredentialSecretName": "x:cc-used"},
-    })
-    everything, entry = cluster.play({INFO: {"references": True}}, {INFO: {"references": True, "id": "cc-used"}}).results
-    used = [{
-        "kind": "Cluster", "api_version": "provisioning.cattle.io/v1", "namespace": "fleet-default", "name": "prod", "field": "spec.cloudCredentialSecretName",
-    }]
+    cluster.api.post(
+        CLUSTERS,
+        {
+            "apiVersion": "provisioning.cattle.io/v1",
+            "kind": "Cluster",
+            "metadata": {"name": "prod"},
+            "spec": {"cloudCredentialSecretName": "x:cc-used"},
+        },
+    )
+    everything, entry = cluster.play(
+        {INFO: {"references": True}}, {INFO: {"references": True, "id": "cc-used"}}
+    ).results
+    used = [
+        {
+            "kind": "Cluster",
+            "api_version": "provisioning.cattle.io/v1",
+            "namespace": "fleet-default",
+            "name": "prod",
+            "field": "spec.cloudCredentialSecretName",
+        }
+    ]
     assert [(item["name"], item["references"]) for item in everything["credentials"]] == [("free", []), ("used", used)]
     assert [item["references"] for item in entry["credentials"]] == [used]
     assert "references_incomplete" not in everything
@@ -77,14 +93,24 @@ def test_references(cluster):
 def test_references_that_may_not_be_listed(cluster):
     cluster.secret("cc-one")
     roles = "/apis/rbac.authorization.k8s.io/v1/clusterroles"
-    cluster.api.post(roles, {"metadata": {"name": "lists-no-clusters"}, "rules": [
-        {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list"]},
-        {"apiGroups": ["management.cattle.io"], "resources": ["*"], "verbs": ["list"]},
-    ]})
-    cluster.api.post(f"{roles[:-5]}rolebindings", {
-        "metadata": {"name": "lists-no-clusters"}, "subjects": [{"kind": "User", "name": "auditor", "apiGroup": "rbac.authorization.k8s.io"}],
-        "roleRef": {"kind": "ClusterRole", "name": "lists-no-clusters", "apiGroup": "rbac.authorization.k8s.io"},
-    })
+    cluster.api.post(
+        roles,
+        {
+            "metadata": {"name": "lists-no-clusters"},
+            "rules": [
+                {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list"]},
+                {"apiGroups": ["management.cattle.io"], "resources": ["*"], "verbs": ["list"]},
+            ],
+        },
+    )
+    cluster.api.post(
+        f"{roles[:-5]}rolebindings",
+        {
+            "metadata": {"name": "lists-no-clusters"},
+            "subjects": [{"kind": "User", "name": "auditor", "apiGroup": "rbac.authorization.k8s.io"}],
+            "roleRef": {"kind": "ClusterRole", "name": "lists-no-clusters", "apiGroup": "rbac.authorization.k8s.io"},
+        },
+    )
     result = cluster.play({INFO: {"references": True}}, kubeconfig=cluster.control_plane.user("auditor")).result
     assert ids(result) == ["cc-one"]
     assert "clusters.provisioning.cattle.io" in result["references_incomplete"]
@@ -96,20 +122,40 @@ def test_secrets_that_are_not_credentials_and_unreadable_credentials(cluster):
     value = base64.b64encode(b"canary-broken").decode()
     raw(cluster, "token", {"token": value, "ca.crt": value})
     raw(cluster, "three-parts", {"amazonec2credentialConfig-access-key": value}, creator)
-    raw(cluster, "no-config", {"amazonec2credential-accessKey": value}, creator, type="provisioning.cattle.io/cloud-credential")
+    raw(
+        cluster,
+        "no-config",
+        {"amazonec2credential-accessKey": value},
+        creator,
+        type="provisioning.cattle.io/cloud-credential",
+    )
     raw(cluster, "cc-labelled-only", {"accessKey": value}, creator)
     raw(cluster, "empty", None, creator)
-    raw(cluster, "cc-good", {"s3credentialConfig-accessKey": "", "s3credentialConfig-secretKey": value, "other": value}, creator)
-    raw(cluster, "cc-mixed", {"s3credentialConfig-accessKey": value, "digitaloceancredentialConfig-accessToken": value}, creator)
+    raw(
+        cluster,
+        "cc-good",
+        {"s3credentialConfig-accessKey": "", "s3credentialConfig-secretKey": value, "other": value},
+        creator,
+    )
+    raw(
+        cluster,
+        "cc-mixed",
+        {"s3credentialConfig-accessKey": value, "digitaloceancredentialConfig-accessToken": value},
+        creator,
+    )
     raw(cluster, "cc-nobodys", {"digitaloceancredentialConfig-accessToken": value})
     raw(cluster, "cc-prefix", {"amazonec2Config-accessKey": value}, creator)
     raw(cluster, "cc-binary", {"s3credentialConfig-accessKey": base64.b64encode(b"\xff\xfe").decode()}, creator)
     raw(cluster, "cc-nameless", {"nosuchcredentialConfig-a": value}, {**creator, "field.cattle.io/name": ""})
-    played = cluster.play({INFO: {"references": True}}, {INFO: {"owner": "alice", "name": "cc-mixed"}}, {INFO: {"id": "token"}})
+    played = cluster.play(
+        {INFO: {"references": True}}, {INFO: {"owner": "alice", "name": "cc-mixed"}}, {INFO: {"id": "token"}}
+    )
     everything, mixed, token = played.results
     assert ids(everything) == ["cc-binary", "cc-good", "cc-mixed", "cc-nameless", "cc-nobodys", "cc-prefix"]
     found = {entry["name"]: entry["problems"] for entry in everything["credentials"]}
-    assert {(problem["code"], problem["level"]) for problems in found.values() for problem in problems} == {("unreadable", "error")}
+    assert {(problem["code"], problem["level"]) for problems in found.values() for problem in problems} == {
+        ("unreadable", "error")
+    }
     problems = {name: problems[0]["message"] if problems else None for name, problems in found.items()}
     assert "several drivers (digitalocean, s3)" in problems["cc-mixed"]
     assert "field.cattle.io/creatorId" in problems["cc-nobodys"]
@@ -124,9 +170,13 @@ def test_secrets_that_are_not_credentials_and_unreadable_credentials(cluster):
 @pytest.mark.slow
 def test_more_than_a_page(cluster):
     with ThreadPoolExecutor(8) as executor:
-        list(executor.map(lambda number: cluster.secret(f"cc-{number:03}", display_name=f"name {number:03}"), range(600)))
+        list(
+            executor.map(lambda number: cluster.secret(f"cc-{number:03}", display_name=f"name {number:03}"), range(600))
+        )
     mark = cluster.control_plane.audit_mark()
     everything, last = cluster.play({INFO: {}}, {INFO: {"name": "name 599"}}).results
     assert ids(everything) == [f"cc-{number:03}" for number in range(600)]
     assert ids(last) == ["cc-599"]
-    assert [(entry.verb, entry.path) for entry in cluster.requests(mark)].count(("list", SECRETS)) == 4  # two pages each
+    assert [(entry.verb, entry.path) for entry in cluster.requests(mark)].count(
+        ("list", SECRETS)
+    ) == 4  # two pages each

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Stored objects equal those that a Rancher stored for the same request, as recorded in support/recordings.
 
-Differences are named: provisioning.cattle.io/driver, which Rancher's UI adds and its API does not; requests that are refused here and
-pass there, and the other way round.
+Differences are named: provisioning.cattle.io/driver, which Rancher's UI adds and its API does not; requests that only
+the collection refuses, and requests that only Rancher refuses.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ REFUSED = {
     "an unknown driver": "driver nope has no credentials in this Rancher",
     "delete a credential in use": "is in use by NodeTemplate cattle-global-nt/nt-w4ktg",
 }
-# Rancher's API wants a config with every update; here an update can contain only the changes. The values are the annotations that remain.
+# Rancher's API requires a config with every update; here an update can contain only the changes. The values are the
+# annotations that remain.
 ALLOWED = {
     "update: change the description": {"field.cattle.io/description": "new text"},
     "update: rename": {"field.cattle.io/name": "aws renamed"},
@@ -49,7 +50,7 @@ def options(request, passwords):
     result = {key: body[key] for key in ("name", "description", "labels", "annotations") if key in body}
     for key, values in body.items():
         if key.endswith("credentialConfig"):
-            driver = result["driver"] = key[:-len("credentialConfig")]
+            driver = result["driver"] = key[: -len("credentialConfig")]
             secret = {name for name in values if name in passwords.get(driver, ())}
             result["config"] = {name: value for name, value in values.items() if name not in secret}
             result["secrets"] = {name: value for name, value in values.items() if name in secret}
@@ -59,17 +60,28 @@ def options(request, passwords):
 def recorded_passwords(cluster):
     schemas = cluster.api.get("/apis/management.cattle.io/v3/dynamicschemas")["items"]
     suffix = "credentialconfig"
-    return {"s3": {"secretKey"}, **{
-        entry["metadata"]["name"][:-len(suffix)]: {name for name, field in (entry["spec"].get("resourceFields") or {}).items() if field["type"] == "password"}
-        for entry in schemas if entry["metadata"]["name"].endswith(suffix)
-    }}
+    return {
+        "s3": {"secretKey"},
+        **{
+            entry["metadata"]["name"][: -len(suffix)]: {
+                name
+                for name, field in (entry["spec"].get("resourceFields") or {}).items()
+                if field["type"] == "password"
+            }
+            for entry in schemas
+            if entry["metadata"]["name"].endswith(suffix)
+        },
+    }
 
 
 def essence(secret):
     """A Secret without the fields that differ between any two objects."""
     metadata = secret["metadata"]
     return {
-        "data": secret["data"], "type": secret["type"], "generateName": metadata["generateName"], "labels": metadata["labels"],
+        "data": secret["data"],
+        "type": secret["type"],
+        "generateName": metadata["generateName"],
+        "labels": metadata["labels"],
         "annotations": {key: value for key, value in metadata["annotations"].items() if key != ADDED},
     }
 
@@ -90,7 +102,12 @@ def test_created(rancher, version, subtests):
     owner = creations[0]["stored"]["metadata"]["annotations"]["field.cattle.io/creatorId"]
     # the second credential with a name has another owner here, as name, driver and owner select a credential
     tasks = [
-        {"owner": "u-mo773yttt4" if "second" in entry["what"] else owner, "driver": "amazonec2", **options(entry["request"], passwords)} for entry in creations
+        {
+            "owner": "u-mo773yttt4" if "second" in entry["what"] else owner,
+            "driver": "amazonec2",
+            **options(entry["request"], passwords),
+        }
+        for entry in creations
     ]
     *results, listed = rancher.play(*({MODULE: task} for task in tasks), {INFO: {}}).results
     assert len(results) == len(creations) > 20
@@ -112,7 +129,11 @@ def test_created(rancher, version, subtests):
             assert essence(ours) == theirs
             driver = task["driver"]
             assert ours["metadata"]["annotations"][ADDED] == UI_WORDS.get(driver, driver)
-            assert credential["config"] == {name: value for name, value in exchange["answer"][f"{driver}credentialConfig"].items() if value is not None}
+            assert credential["config"] == {
+                name: value
+                for name, value in exchange["answer"][f"{driver}credentialConfig"].items()
+                if value is not None
+            }
             assert set(credential["secret_fields"]) == passwords[driver]
 
 
@@ -125,14 +146,27 @@ def test_changed_and_deleted(rancher, version, subtests):
         request = exchange["request"]
         if request["method"] in ("PUT", "DELETE"):
             recorded_id = request["path"].rpartition(":")[2]
-            before = next(entry["stored"] for entry in reversed(recorded[:number]) if ((entry.get("stored") or {}).get("metadata") or {}).get("name") == recorded_id)
-            metadata = {key: value for key, value in before["metadata"].items() if key not in ("uid", "resourceVersion", "creationTimestamp")}
+            before = next(
+                entry["stored"]
+                for entry in reversed(recorded[:number])
+                if ((entry.get("stored") or {}).get("metadata") or {}).get("name") == recorded_id
+            )
+            metadata = {
+                key: value
+                for key, value in before["metadata"].items()
+                if key not in ("uid", "resourceVersion", "creationTimestamp")
+            }
             rancher.api.post(SECRETS, {**before, "metadata": {**metadata, "name": f"cc-case{number}"}})
             if exchange["what"] == "delete a credential in use":
-                rancher.api.post(TEMPLATES, {
-                    "apiVersion": "management.cattle.io/v3", "kind": "NodeTemplate", "metadata": {"name": "nt-w4ktg"},
-                    "spec": {"cloudCredentialName": f"cattle-global-data:cc-case{number}"},
-                })
+                rancher.api.post(
+                    TEMPLATES,
+                    {
+                        "apiVersion": "management.cattle.io/v3",
+                        "kind": "NodeTemplate",
+                        "metadata": {"name": "nt-w4ktg"},
+                        "spec": {"cloudCredentialName": f"cattle-global-data:cc-case{number}"},
+                    },
+                )
             state = "absent" if request["method"] == "DELETE" else "present"
             tasks.append({"id": f"cattle-global-data:cc-case{number}", "state": state, **options(request, passwords)})
             changes.append((exchange, before))

@@ -91,9 +91,12 @@ def mark_for_deletion(cluster, name, of="digitalocean/some name", ago=datetime.t
 def test_installed_verified_updated_and_removed(guarded, subtests):
     everything = [path.rpartition("/")[2] for path in reversed(guard_paths())]
     tasks = {
-        "install": ({"settle": "1s"}, everything[:3], "created"), "update": ({"settle": "2s"}, everything[2:3], "updated"),
-        "protect": ({"settle": "2s", "protect_in_use": True}, everything[3:], "created"), "protect no more": ({"settle": "2s"}, everything[:2:-1], "deleted"),
-        "remove": ({"state": "absent"}, everything[2::-1], "deleted"), "remove what is gone": ({"state": "absent"}, [], None),
+        "install": ({"settle": "1s"}, everything[:3], "created"),
+        "update": ({"settle": "2s"}, everything[2:3], "updated"),
+        "protect": ({"settle": "2s", "protect_in_use": True}, everything[3:], "created"),
+        "protect no more": ({"settle": "2s"}, everything[:2:-1], "deleted"),
+        "remove": ({"state": "absent"}, everything[2::-1], "deleted"),
+        "remove what is gone": ({"state": "absent"}, [], None),
     }
     results = guarded.prove_all([args for args, _names, _action in tasks.values()], module=GUARD)
     for (what, (_args, names, action)), result in zip(tasks.items(), results):
@@ -105,10 +108,24 @@ def test_installed_verified_updated_and_removed(guarded, subtests):
 def test_changes_by_other_clients_are_found_and_repaired(guarded, subtests):
     install(guarded)
     damage = {
-        "the policy warns only": lambda: guarded.api.patch(f"{BINDINGS}/{DELETION_LIST}", {"spec": {"validationActions": ["Warn"]}}),
-        "the policy is empty": lambda: guarded.api.patch(f"{POLICIES}/{DELETION_LIST}", {"spec": {"validations": [{"expression": "true"}]}}),
-        "a kind is missing": lambda: guarded.api.patch(f"{POLICIES}/{DELETION_LIST}", {"spec": {"matchConstraints": {"resourceRules": [
-            {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}]}}}),
+        "the policy warns only": lambda: guarded.api.patch(
+            f"{BINDINGS}/{DELETION_LIST}", {"spec": {"validationActions": ["Warn"]}}
+        ),
+        "the policy is empty": lambda: guarded.api.patch(
+            f"{POLICIES}/{DELETION_LIST}", {"spec": {"validations": [{"expression": "true"}]}}
+        ),
+        "a kind is missing": lambda: guarded.api.patch(
+            f"{POLICIES}/{DELETION_LIST}",
+            {
+                "spec": {
+                    "matchConstraints": {
+                        "resourceRules": [
+                            {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+                        ]
+                    }
+                }
+            },
+        ),
         "the list of names is gone": lambda: guarded.api.delete(NAMES),
     }
     for what, do in damage.items():
@@ -124,7 +141,9 @@ def test_objects_of_the_former_name_are_removed(guarded, subtests):
             for path, item in former.items():
                 guarded.api.post(path.rpartition("/")[0], item)
             result = guarded.prove(options, module=GUARD)
-            removed = [(item["kind"], item["action"]) for item in result["objects"] if item["name"] == FORMER_DELETION_LIST]
+            removed = [
+                (item["kind"], item["action"]) for item in result["objects"] if item["name"] == FORMER_DELETION_LIST
+            ]
             kinds = ("validatingadmissionpolicybindings", "validatingadmissionpolicies", "configmaps")
             assert removed == [(kind, "deleted") for kind in kinds]
 
@@ -133,8 +152,15 @@ def test_new_references_to_a_credential_that_is_being_deleted_are_denied(rancher
     install(rancher)
     written = [spot for spot in spots(version) if spot.place.written_by_users]
     assert len(written) > 12
-    before = [(spot, spot.create(rancher.api, f"before-{number}", _named(spot, f"{DATA}:cc-going"), spec={"name": "digitalocean"}))
-              for number, spot in enumerate(written)]
+    before = [
+        (
+            spot,
+            spot.create(
+                rancher.api, f"before-{number}", _named(spot, f"{DATA}:cc-going"), spec={"name": "digitalocean"}
+            ),
+        )
+        for number, spot in enumerate(written)
+    ]
     mark_for_deletion(rancher, "cc-going", "digitalocean/name of cc-going")
     passed = []
     for number, spot in enumerate(written):
@@ -152,13 +178,28 @@ def test_new_references_to_a_credential_that_is_being_deleted_are_denied(rancher
             change = {"metadata": {"labels": {"a": "b"}}, "spec": {"other": [1], "nothing": None}}
             assert refusal(rancher.api.patch, path, change) is None
             assert refusal(rancher.api.patch, path, nested(spot.place.field, "cattle-global-data:cc-else")) is None
-            assert refusal(rancher.api.patch, path, {"spec": {"name": "digitalocean", **nested(spot.place.field, _named(spot, f"{DATA}:cc-going"))["spec"]}})
+            assert refusal(
+                rancher.api.patch,
+                path,
+                {
+                    "spec": {
+                        "name": "digitalocean",
+                        **nested(spot.place.field, _named(spot, f"{DATA}:cc-going"))["spec"],
+                    }
+                },
+            )
     for path in [path for _spot, path in before] + passed:
         rancher.api.delete(path)
 
 
 def _named(spot, value):
-    return "name of cc-going" if spot.place.form == "display name" else value.rpartition(":")[2] if spot.place.form == "bare" else value
+    return (
+        "name of cc-going"
+        if spot.place.form == "display name"
+        else value.rpartition(":")[2]
+        if spot.place.form == "bare"
+        else value
+    )
 
 
 def test_empty_objects_pass(rancher, version, subtests):
@@ -168,7 +209,11 @@ def test_empty_objects_pass(rancher, version, subtests):
     for number, spot in enumerate(spot for spot in spots(version) if spot.place.written_by_users):
         steps = spot.place.field.replace("[]", "").split(".")
         for depth in range(len(steps) + 1):
-            body = {**spot.body(f"empty-{number}-{depth}", None), "spec": {}, **(nested(".".join(steps[:depth]), None) if depth else {})}
+            body = {
+                **spot.body(f"empty-{number}-{depth}", None),
+                "spec": {},
+                **(nested(".".join(steps[:depth]), None) if depth else {}),
+            }
             with subtests.test(f"{spot} {depth}"):
                 rancher.api.post(spot.path(spot.home), body)
                 path = f"{spot.path(spot.home)}/{body['metadata']['name']}"
@@ -201,15 +246,22 @@ def test_all_clients_are_denied_to_delete_a_credential_in_use(guarded):
     guarded.api.delete(f"{SECRETS}/cc-free")
     guarded.api.patch(f"{SECRETS}/cc-one", ESCAPE)
     guarded.api.delete(f"{SECRETS}/cc-one")
-    # the module sets the annotation if there is no reference any more, or with force; a refused credential is still protected
+    # The module sets the annotation if no reference is left, or with force; a refused credential is still protected.
     guarded.api.delete(f"{spot.path('fleet-default')}/cluster-cc-two")
     two, three, forced = guarded.play(
-        {MODULE: {"name": "cc-two", "state": "absent"}}, {MODULE: {"name": "cc-three", "state": "absent"}},
+        {MODULE: {"name": "cc-two", "state": "absent"}},
+        {MODULE: {"name": "cc-three", "state": "absent"}},
         {MODULE: {"name": "cc-three", "state": "absent", "force": True}},
     ).results
-    assert (two["credential"]["action"], three["credential"]["action"], forced["credential"]["action"]) == ("deleted", "refused", "deleted")
+    assert (two["credential"]["action"], three["credential"]["action"], forced["credential"]["action"]) == (
+        "deleted",
+        "refused",
+        "deleted",
+    )
     assert not guarded.secrets()
-    assert guarded.prove({"protect_in_use": True, "settle": "0s"}, module=GUARD)["changed"], "the list of what is in use is out of date"
+    assert guarded.prove({"protect_in_use": True, "settle": "0s"}, module=GUARD)["changed"], (
+        "the list of what is in use is out of date"
+    )
 
 
 def test_marks_of_killed_runs_are_reported_and_removed(guarded):
@@ -218,7 +270,10 @@ def test_marks_of_killed_runs_are_reported_and_removed(guarded):
         if "gone" not in name:
             guarded.secret(name, display_name=name)
         mark_for_deletion(guarded, name, ago=datetime.timedelta(hours=hours))
-    marks = {"ranchhand.cattle.io/marked-for-deletion": "2026-01-01T00:00:00Z run", "ranchhand.cattle.io/allow-delete": "true"}
+    marks = {
+        "ranchhand.cattle.io/marked-for-deletion": "2026-01-01T00:00:00Z run",
+        "ranchhand.cattle.io/allow-delete": "true",
+    }
     guarded.api.patch(f"{SECRETS}/cc-killed", {"metadata": {"annotations": marks}})
     result = guarded.prove({"settle": "0s"}, module=GUARD)
     assert (result["stale"], result["marked_for_deletion"]) == (["cc-killed"], ["cc-fresh", "cc-gone"])
@@ -234,9 +289,13 @@ def test_a_deletion_uses_the_guard_automatically(guarded):
     install(guarded, settle=2)
     gone = {"state": "absent", "credentials": [{"name": "cc-one"}, {"name": "cc-two"}]}
     began = time.monotonic()
-    removed, forced = guarded.play({MODULE: gone}, {MODULE: {"name": "cc-forced", "state": "absent", "force": True}}).tasks
+    removed, forced = guarded.play(
+        {MODULE: gone}, {MODULE: {"name": "cc-forced", "state": "absent", "force": True}}
+    ).tasks
     assert [item["action"] for item in removed["result"]["credentials"]] == ["deleted", "refused"]
-    assert removed["ended"] - time.time() + time.monotonic() - began > 2, "the deletion waits for requests that were admitted before"
+    assert removed["ended"] - time.time() + time.monotonic() - began > 2, (
+        "the deletion waits for requests that were admitted before"
+    )
     assert forced["result"]["changed"] and forced["ended"] - removed["ended"] < 2
     # a form that was opened before cannot use the deleted credential; a credential that is kept can be used
     assert refusal(spot.create, guarded.api, "nt-late", f"{DATA}:cc-one")
@@ -251,12 +310,20 @@ def test_a_guard_that_may_not_be_read_is_reported(guarded):
     rules = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list", "patch", "delete"], "resourceNames": []}]
     rules[0]["apiGroups"] = ["", *sorted({spot.resource.group for spot in spots("2.10.0")})]
     guarded.api.post(f"{rbac}/clusterroles", {"metadata": {"name": "no-guard"}, "rules": rules})
-    guarded.api.post(f"{rbac}/clusterrolebindings", {
-        "metadata": {"name": "no-guard"}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "no-guard"},
-        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "no-guard"}],
-    })
+    guarded.api.post(
+        f"{rbac}/clusterrolebindings",
+        {
+            "metadata": {"name": "no-guard"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "no-guard"},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "no-guard"}],
+        },
+    )
     try:
-        played = guarded.play({MODULE: {"name": "test", "state": "absent"}}, {GUARD: {}}, kubeconfig=guarded.control_plane.user("no-guard"))
+        played = guarded.play(
+            {MODULE: {"name": "test", "state": "absent"}},
+            {GUARD: {}},
+            kubeconfig=guarded.control_plane.user("no-guard"),
+        )
     finally:
         for kind in ("clusterroles", "clusterrolebindings"):
             guarded.api.delete(f"{rbac}/{kind}/no-guard")
@@ -270,14 +337,25 @@ def test_an_api_server_that_does_not_see_the_deletion_list_is_reported(guarded, 
     with FaultInjector(guarded.control_plane) as blind:
         blind.rule("POST", reply(201, "created"), path="/configmaps\\?dryRun=All", times=99)
         with pytest.raises(RanchhandError, match="until kube-apiserver is restarted"):
-            manage_guard({"state": "present", "protect_in_use": False, "settle": 0}, lambda: KubernetesClient(connection_options(blind.options)), RunMode())
+            manage_guard(
+                {"state": "present", "protect_in_use": False, "settle": 0},
+                lambda: KubernetesClient(connection_options(blind.options)),
+                RunMode(),
+            )
 
 
 def test_an_api_server_that_is_too_old_is_reported(cluster):
     with FaultInjector(cluster.control_plane) as old:
-        old.rule("GET", reply(404, "the server could not find the requested resource", "NotFound"), path="admissionregistration", times=99)
+        old.rule(
+            "GET",
+            reply(404, "the server could not find the requested resource", "NotFound"),
+            path="admissionregistration",
+            times=99,
+        )
         environment = {"K8S_AUTH_HOST": old.options["host"], "K8S_AUTH_API_KEY": old.options["api_key"]}
         cluster.secret("cc-one")
-        refused, removed = cluster.play({GUARD: {}}, {MODULE: {"name": "test", "state": "absent"}}, environment=environment).results
+        refused, removed = cluster.play(
+            {GUARD: {}}, {MODULE: {"name": "test", "state": "absent"}}, environment=environment
+        ).results
     assert (refused["code"], "needs Kubernetes 1.30 or newer" in refused["msg"]) == ("unsupported", True)
     assert removed["changed"] and "warnings" not in removed

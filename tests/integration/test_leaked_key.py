@@ -65,6 +65,8 @@ def test_a_key_that_cannot_be_taken_out_of_service(leak):
     leak.run("rotate")
     leak.spoil(member)
     output = leak.leaked(member.key["accessKey"], code=2)
-    assert "Fail if a rotation is stuck" in output and "was changed by another client" in output and len(member.keys) == 2, output
+    assert (
+        "Fail if a rotation is stuck" in output and "was changed by another client" in output and len(member.keys) == 2
+    ), output
     assert "16 to 128 letters" in leak.leaked("{{ 'short' }}", code=2)
     assert "no credential uses it" in leak.leaked("AKIANOBODYHASTHIS1")

@@ -15,8 +15,11 @@ def test_the_documented_permissions_are_sufficient(cluster, grant):
     # a Rancher user by certificate: its name is the user's id
     manager, viewer = grant("user-8knjc", credential_roles(MANAGE)), grant("viewer", credential_roles(VIEW))
     create, update, info, delete, own = cluster.play(
-        {MODULE: {"credentials": [{**AWS, "name": "one"}, {**AWS, "name": "two"}]}}, {MODULE: {"name": "one", "secrets": {"secretKey": "T"}}},
-        {INFO: {"owner": "alice", "references": True}}, {MODULE: {"name": "one", "state": "absent"}}, {MODULE: {**AWS, "name": "mine", "owner": None}},
+        {MODULE: {"credentials": [{**AWS, "name": "one"}, {**AWS, "name": "two"}]}},
+        {MODULE: {"name": "one", "secrets": {"secretKey": "T"}}},
+        {INFO: {"owner": "alice", "references": True}},
+        {MODULE: {"name": "one", "state": "absent"}},
+        {MODULE: {**AWS, "name": "mine", "owner": None}},
         kubeconfig=manager,
     ).results
     assert [entry["action"] for entry in create["credentials"]] == ["created", "created"]
@@ -24,29 +27,50 @@ def test_the_documented_permissions_are_sufficient(cluster, grant):
     assert [entry["name"] for entry in info["credentials"]] == ["one", "two"] and "references_incomplete" not in info
     assert own["credential"]["owner"] == "user-8knjc"
     by_viewer, with_references, write, remove = cluster.play(
-        {INFO: {"owner": "alice"}}, {INFO: {"references": True}}, {MODULE: {**AWS, "name": "new"}}, {MODULE: {"name": "two", "state": "absent"}},
-        kubeconfig=viewer).results
+        {INFO: {"owner": "alice"}},
+        {INFO: {"references": True}},
+        {MODULE: {**AWS, "name": "new"}},
+        {MODULE: {"name": "two", "state": "absent"}},
+        kubeconfig=viewer,
+    ).results
     assert [entry["config"]["accessKey"] for entry in by_viewer["credentials"]] == ["A"]
     assert "clusters.provisioning.cattle.io" in with_references["references_incomplete"]
     assert write["code"] == "forbidden" and "create secrets in namespace cattle-global-data" in write["msg"], write
     assert remove["code"] == "forbidden" and "in all namespaces" in remove["msg"], remove
-    assert sorted(entry["metadata"]["annotations"]["field.cattle.io/name"] for entry in cluster.secrets()) == ["mine", "two"]
+    assert sorted(entry["metadata"]["annotations"]["field.cattle.io/name"] for entry in cluster.secrets()) == [
+        "mine",
+        "two",
+    ]
 
 
 def test_each_permission_is_required_and_named_if_it_is_missing(cluster, grant):
-    """Remove each permission alone: the task that requires it names it. A kind that is not installed is not required."""
+    """Remove each permission alone: the task that requires it names it. A missing kind requires no permission."""
     roles = credential_roles(MANAGE)
     installed = {
-        resource["name"] for group in ("management.cattle.io/v3", "provisioning.cattle.io/v1", "rke.cattle.io/v1", "rke-machine.cattle.io/v1",
-                                       "aks.cattle.io/v1", "eks.cattle.io/v1", "gke.cattle.io/v1")
+        resource["name"]
+        for group in (
+            "management.cattle.io/v3",
+            "provisioning.cattle.io/v1",
+            "rke.cattle.io/v1",
+            "rke-machine.cattle.io/v1",
+            "aks.cattle.io/v1",
+            "eks.cattle.io/v1",
+            "gke.cattle.io/v1",
+        )
         for resource in cluster.api.get(f"/apis/{group}")["resources"]
     }
     needs = {
         ("secrets", "list"): ({INFO: {}}, "secrets in namespace cattle-global-data"),
         ("secrets", "get"): ({INFO: {"id": "cc-kept"}}, "read secrets cc-kept in namespace cattle-global-data"),
         ("secrets", "create"): ({MODULE: {**AWS, "name": "new"}}, "create secrets in namespace cattle-global-data"),
-        ("secrets", "patch"): ({MODULE: {"name": "kept", "description": "x"}}, "update secrets cc-kept in namespace cattle-global-data"),
-        ("secrets", "delete"): ({MODULE: {"name": "kept", "state": "absent"}}, "delete secrets cc-kept in namespace cattle-global-data"),
+        ("secrets", "patch"): (
+            {MODULE: {"name": "kept", "description": "x"}},
+            "update secrets cc-kept in namespace cattle-global-data",
+        ),
+        ("secrets", "delete"): (
+            {MODULE: {"name": "kept", "state": "absent"}},
+            "delete secrets cc-kept in namespace cattle-global-data",
+        ),
         ("dynamicschemas", "list"): ({MODULE: {**AWS, "name": "new"}}, "dynamicschemas.management.cattle.io"),
         ("users", "list"): ({MODULE: {**AWS, "name": "new"}}, "users.management.cattle.io"),
         ("users", "get"): ({MODULE: {**AWS, "name": "new", "owner": None}}, "owner is required"),
@@ -54,16 +78,27 @@ def test_each_permission_is_required_and_named_if_it_is_missing(cluster, grant):
     cluster.secret("cc-kept", "amazonec2", {"accessKey": "A", "secretKey": "S"}, "kept")
     tasks, expected = [], []
     for count, (number, position, group, resource, verb) in enumerate(single_rights(roles)):
-        if verb == "watch" or resource not in ("*", "secrets") and resource not in installed:  # to watch saves requests, and no more
+        if (
+            verb == "watch" or resource not in ("*", "secrets") and resource not in installed
+        ):  # to watch saves requests, and no more
             continue
-        task, words = needs.get((resource, verb), ({MODULE: {"name": "kept", "state": "absent"}}, f"{'machine' if resource == '*' else resource}"))
+        task, words = needs.get(
+            (resource, verb),
+            ({MODULE: {"name": "kept", "state": "absent"}}, f"{'machine' if resource == '*' else resource}"),
+        )
         kubeconfig = grant(f"lacking-{count}", without(roles, number, position, resource, verb))
-        (module, options), = task.items()
+        ((module, options),) = task.items()
         tasks.append({module: {**options, "kubeconfig": kubeconfig}})
         expected.append((resource, verb, words, group))
     played = cluster.play(*tasks)
     assert len(played.tasks) == len(expected) > 15
     for (resource, verb, words, group), result in zip(expected, played.results):
-        code = "invalid" if (resource, verb) == ("users", "get") else "forbidden"  # the owner is required if the own user cannot be read
-        assert result.get("code") == code and words in result["msg"] and (group in result["msg"] or code == "invalid"), (resource, verb, result)
-    assert [entry["metadata"]["name"] for entry in cluster.api.get(SECRETS)["items"]] == ["cc-kept"], "a run without a right it needs wrote something"
+        code = (
+            "invalid" if (resource, verb) == ("users", "get") else "forbidden"
+        )  # the owner is required if the own user cannot be read
+        assert (
+            result.get("code") == code and words in result["msg"] and (group in result["msg"] or code == "invalid")
+        ), (resource, verb, result)
+    assert [entry["metadata"]["name"] for entry in cluster.api.get(SECRETS)["items"]] == ["cc-kept"], (
+        "a run without a right it needs wrote something"
+    )

@@ -42,30 +42,90 @@ def change(before, changes):
 
 # Per case: options, the config without defaults, spec without name, driver and useInternalIpAddress.
 CREATIONS = {
-    "by a credential's name": (AWS, {"region": "us-east-1", "rootSize": "16"}, {"cloudCredentialName": "cattle-global-data:cc-aws"}),
-    "by its id": ({**AWS, "cloud_credential": "cattle-global-data:cc-aws2"}, {}, {"cloudCredentialName": "cattle-global-data:cc-aws2"}),
-    "by its bare id": ({**AWS, "cloud_credential": "cc-aws2"}, {}, {"cloudCredentialName": "cattle-global-data:cc-aws2"}),
+    "by a credential's name": (
+        AWS,
+        {"region": "us-east-1", "rootSize": "16"},
+        {"cloudCredentialName": "cattle-global-data:cc-aws"},
+    ),
+    "by its id": (
+        {**AWS, "cloud_credential": "cattle-global-data:cc-aws2"},
+        {},
+        {"cloudCredentialName": "cattle-global-data:cc-aws2"},
+    ),
+    "by its bare id": (
+        {**AWS, "cloud_credential": "cc-aws2"},
+        {},
+        {"cloudCredentialName": "cattle-global-data:cc-aws2"},
+    ),
     "whole numbers as text, booleans and lists as such": (
-        {**AWS, "config": {"rootSize": 30, "monitoring": "yes" and True, "privateAddressOnly": "true", "securityGroup": ["a", 5], "zone": " b "}},
+        {
+            **AWS,
+            "config": {
+                "rootSize": 30,
+                "monitoring": "yes" and True,
+                "privateAddressOnly": "true",
+                "securityGroup": ["a", 5],
+                "zone": " b ",
+            },
+        },
         {"rootSize": "30", "monitoring": True, "privateAddressOnly": True, "securityGroup": ["a", "5"], "zone": "b"},
         {"cloudCredentialName": "cattle-global-data:cc-aws"},
     ),
-    "null keeps a default out": ({**AWS, "config": {"sshUser": None}}, {"sshUser": None}, {"cloudCredentialName": "cattle-global-data:cc-aws"}),
+    "null keeps a default out": (
+        {**AWS, "config": {"sshUser": None}},
+        {"sshUser": None},
+        {"cloudCredentialName": "cattle-global-data:cc-aws"},
+    ),
     "without the owner's credential, unchecked": (
-        {**AWS, "cloud_credential": "cc-theirs", "validate_config": False, "config": {"anything": "x", "flag": True, "list": ["1"]}},
-        {"anything": "x", "flag": True, "list": ["1"]}, {"cloudCredentialName": "cattle-global-data:cc-theirs"},
+        {
+            **AWS,
+            "cloud_credential": "cc-theirs",
+            "validate_config": False,
+            "config": {"anything": "x", "flag": True, "list": ["1"]},
+        },
+        {"anything": "x", "flag": True, "list": ["1"]},
+        {"cloudCredentialName": "cattle-global-data:cc-theirs"},
     ),
     "everything else": (
-        {**AWS, "description": " d ", "engine_install_url": "https://example.com/i.sh", "docker_version": "20.10", "engine_env": {"A": 1, "gone": None},
-         "engine_insecure_registry": ["r:5000"], "engine_label": {"a": "b"}, "engine_opt": {"c": True}, "engine_registry_mirror": ["m"],
-         "engine_storage_driver": "overlay2", "storage_opt": {"g": "h"}, "log_opt": {"i": "j"}, "use_internal_ip_address": False,
-         "auth_certificate_authority": "ca", "auth_key": "canary-key", "node_taints": [{"key": "a", "effect": "NoSchedule"}],
-         "labels": {"team": "a"}, "annotations": {"example.com/x": "1"}},
-        {}, {"cloudCredentialName": "cattle-global-data:cc-aws", "description": "d", "engineInstallURL": "https://example.com/i.sh",
-             "dockerVersion": "20.10", "engineEnv": {"A": "1"}, "engineInsecureRegistry": ["r:5000"], "engineLabel": {"a": "b"},
-             "engineOpt": {"c": "true"}, "engineRegistryMirror": ["m"], "engineStorageDriver": "overlay2", "storageOpt": {"g": "h"},
-             "logOpt": {"i": "j"}, "useInternalIpAddress": False, "authCertificateAuthority": "ca", "authKey": "canary-key",
-             "nodeTaints": [{"key": "a", "effect": "NoSchedule"}]},
+        {
+            **AWS,
+            "description": " d ",
+            "engine_install_url": "https://example.com/i.sh",
+            "docker_version": "20.10",
+            "engine_env": {"A": 1, "gone": None},
+            "engine_insecure_registry": ["r:5000"],
+            "engine_label": {"a": "b"},
+            "engine_opt": {"c": True},
+            "engine_registry_mirror": ["m"],
+            "engine_storage_driver": "overlay2",
+            "storage_opt": {"g": "h"},
+            "log_opt": {"i": "j"},
+            "use_internal_ip_address": False,
+            "auth_certificate_authority": "ca",
+            "auth_key": "canary-key",
+            "node_taints": [{"key": "a", "effect": "NoSchedule"}],
+            "labels": {"team": "a"},
+            "annotations": {"example.com/x": "1"},
+        },
+        {},
+        {
+            "cloudCredentialName": "cattle-global-data:cc-aws",
+            "description": "d",
+            "engineInstallURL": "https://example.com/i.sh",
+            "dockerVersion": "20.10",
+            "engineEnv": {"A": "1"},
+            "engineInsecureRegistry": ["r:5000"],
+            "engineLabel": {"a": "b"},
+            "engineOpt": {"c": "true"},
+            "engineRegistryMirror": ["m"],
+            "engineStorageDriver": "overlay2",
+            "storageOpt": {"g": "h"},
+            "logOpt": {"i": "j"},
+            "useInternalIpAddress": False,
+            "authCertificateAuthority": "ca",
+            "authKey": "canary-key",
+            "nodeTaints": [{"key": "a", "effect": "NoSchedule"}],
+        },
     ),
 }
 
@@ -84,12 +144,17 @@ def test_create(cluster, subtests):
             assert item["metadata"]["labels"] == {"cattle.io/creator": "norman", **args.get("labels", {})}
             assert item["metadata"]["annotations"] == {CREATOR: ALICE, **args.get("annotations", {})}
             assert item["spec"] == {"displayName": what, "driver": "amazonec2", "useInternalIpAddress": True, **spec}
-            assert not {"accessKey", "secretKey", "defaultRegion"} & set(item["amazonec2Config"]), "the credential has them"
+            assert not {"accessKey", "secretKey", "defaultRegion"} & set(item["amazonec2Config"]), (
+                "the credential has them"
+            )
             if args.get("validate_config", True):
                 defaults = {
-                    name: {"boolean": field["default"]["boolValue"], "array[string]": field["default"]["stringSliceValue"]}.get(
-                        field["type"], field["default"]["stringValue"])
-                    for name, field in schema.items() if name not in ("accessKey", "secretKey")
+                    name: {
+                        "boolean": field["default"]["boolValue"],
+                        "array[string]": field["default"]["stringSliceValue"],
+                    }.get(field["type"], field["default"]["stringValue"])
+                    for name, field in schema.items()
+                    if name not in ("accessKey", "secretKey")
                 }
                 assert item["amazonec2Config"] == change(defaults, config)
             else:
@@ -101,7 +166,9 @@ def test_create(cluster, subtests):
 def test_a_warning_for_secrets_in_the_template(cluster):
     args = {**DO, "name": "own", "secrets": {"accessToken": "canary-token"}, "config": {"region": "fra1"}}
     created, again, later_on = cluster.play(
-        {MODULE: args}, {MODULE: args}, {MODULE: {**args, "secrets": {"accessToken": "canary-two"}, "update_secrets": "on_create"}},
+        {MODULE: args},
+        {MODULE: args},
+        {MODULE: {**args, "secrets": {"accessToken": "canary-two"}, "update_secrets": "on_create"}},
     ).results
     assert (created["changed"], again["changed"], later_on["changed"]) == (True, False, False)
     assert "plain text" in created["warnings"][0] and "cloud credential" in created["warnings"][0]
@@ -117,33 +184,92 @@ REFUSALS = {
     "no list": ({**AWS, "config": {"securityGroup": "a"}}, "invalid", "config.securityGroup must be a list of strings"),
     "a list for a string": ({**AWS, "config": {"zone": ["a"]}}, "invalid", "config.zone must be a string"),
     "a floating point number": ({**AWS, "config": {"rootSize": 1.5}}, "invalid", "config.rootSize must be quoted"),
-    "a secret in config": ({**DO, "config": {"accessToken": "canary"}}, "invalid", "config.accessToken is secret and belongs in secrets"),
-    "a field that the credential covers": ({**AWS, "config": {"accessKey": "x"}}, "invalid", "accessKey comes from the cloud credential"),
-    "the same on update": ({"id": "nt-aws", "config": {"accessKey": "x"}}, "invalid", "accessKey comes from the cloud credential"),
-    "an inactive driver": ({**DO, "driver": "nosuch", "config": {"a": "b"}}, "invalid", "driver nosuch has no schema for node templates"),
+    "a secret in config": (
+        {**DO, "config": {"accessToken": "canary"}},
+        "invalid",
+        "config.accessToken is secret and belongs in secrets",
+    ),
+    "a field that the credential covers": (
+        {**AWS, "config": {"accessKey": "x"}},
+        "invalid",
+        "accessKey comes from the cloud credential",
+    ),
+    "the same on update": (
+        {"id": "nt-aws", "config": {"accessKey": "x"}},
+        "invalid",
+        "accessKey comes from the cloud credential",
+    ),
+    "an inactive driver": (
+        {**DO, "driver": "nosuch", "config": {"a": "b"}},
+        "invalid",
+        "driver nosuch has no schema for node templates",
+    ),
     "neither config nor credential": (DO, "invalid", "config or cloud_credential is required"),
-    "an empty config": ({**AWS, "cloud_credential": "cc-aws", "validate_config": False}, "invalid", "config must not be empty"),
+    "an empty config": (
+        {**AWS, "cloud_credential": "cc-aws", "validate_config": False},
+        "invalid",
+        "config must not be empty",
+    ),
     "a config that would be empty": ({"id": "nt-small", "config": {"zone": None}}, "invalid", "would be empty"),
     "no driver": ({**AWS, "driver": None}, "invalid", "driver is required"),
     "no owner": ({**AWS, "owner": None}, "invalid", "owner is required"),
     "an ambiguous credential": ({**AWS, "cloud_credential": "twin"}, "ambiguous", "cattle-global-data:cc-twin1"),
-    "a credential of another driver": ({**AWS, "cloud_credential": "do"}, "invalid", "cattle-global-data:cc-do is of driver digitalocean"),
-    "the same unchecked": ({**AWS, "cloud_credential": "do", "validate_config": False, "config": {"a": "b"}}, "invalid", "is of driver digitalocean"),
-    "a credential of another owner": ({**AWS, "cloud_credential": "cc-theirs"}, "invalid", f"belongs to {ADMIN}, the node template to {ALICE}"),
-    "a credential that is not there": ({**AWS, "cloud_credential": "nosuch"}, "not_found", "neither as a name nor as an id"),
-    "an id that is not there": ({**AWS, "cloud_credential": "cattle-global-data:cc-nosuch"}, "not_found", "neither as a name nor as an id"),
-    "a credential of another driver, on update": ({"id": "nt-aws", "cloud_credential": "do"}, "invalid", "is of driver digitalocean"),
-    "handed over without its credential": ({"id": "nt-aws", "owner": "admin"}, "invalid", f"belongs to {ALICE}, the node template to {ADMIN}"),
-    "another driver": ({"id": "nt-aws", "driver": "digitalocean"}, "invalid", "the driver of a node template cannot be changed to digitalocean"),
+    "a credential of another driver": (
+        {**AWS, "cloud_credential": "do"},
+        "invalid",
+        "cattle-global-data:cc-do is of driver digitalocean",
+    ),
+    "the same unchecked": (
+        {**AWS, "cloud_credential": "do", "validate_config": False, "config": {"a": "b"}},
+        "invalid",
+        "is of driver digitalocean",
+    ),
+    "a credential of another owner": (
+        {**AWS, "cloud_credential": "cc-theirs"},
+        "invalid",
+        f"belongs to {ADMIN}, the node template to {ALICE}",
+    ),
+    "a credential that is not there": (
+        {**AWS, "cloud_credential": "nosuch"},
+        "not_found",
+        "neither as a name nor as an id",
+    ),
+    "an id that is not there": (
+        {**AWS, "cloud_credential": "cattle-global-data:cc-nosuch"},
+        "not_found",
+        "neither as a name nor as an id",
+    ),
+    "a credential of another driver, on update": (
+        {"id": "nt-aws", "cloud_credential": "do"},
+        "invalid",
+        "is of driver digitalocean",
+    ),
+    "handed over without its credential": (
+        {"id": "nt-aws", "owner": "admin"},
+        "invalid",
+        f"belongs to {ALICE}, the node template to {ADMIN}",
+    ),
+    "another driver": (
+        {"id": "nt-aws", "driver": "digitalocean"},
+        "invalid",
+        "the driver of a node template cannot be changed to digitalocean",
+    ),
     "an unknown id": ({"id": "nt-nosuch", "description": "x"}, "not_found", "cattle-global-nt:nt-nosuch"),
     "an id of another namespace": ({"id": "default:nt-aws"}, "invalid", "id must be of namespace cattle-global-nt"),
     "two of the name": ({"name": "same", "description": "x"}, "ambiguous", "cattle-global-nt:nt-same1"),
     "two of the name, to delete": ({"name": "same", "state": "absent"}, "ambiguous", "cattle-global-nt:nt-same2"),
     "a taint without an effect": ({**AWS, "node_taints": [{"key": "a"}]}, "invalid", "effect"),
     "a reserved annotation": ({**AWS, "annotations": {CREATOR: ADMIN}}, "invalid", "the option for it is owner"),
-    "an invalid item of a list": ({"node_templates": [{"name": "a", **AWS}, {"name": "b", **AWS, "config": {"nosuch": 1}}]},
-                            "invalid", "node_templates[1] (b): config.nosuch is unknown"),
-    "the same twice": ({"node_templates": [{"name": "a", **AWS}, {"name": "a", **AWS}]}, "invalid", "means the same object as node_templates[0]"),
+    "an invalid item of a list": (
+        {"node_templates": [{"name": "a", **AWS}, {"name": "b", **AWS, "config": {"nosuch": 1}}]},
+        "invalid",
+        "node_templates[1] (b): config.nosuch is unknown",
+    ),
+    "the same twice": (
+        {"node_templates": [{"name": "a", **AWS}, {"name": "a", **AWS}]},
+        "invalid",
+        "means the same object as node_templates[0]",
+    ),
 }
 
 
@@ -154,7 +280,12 @@ def test_refused(cluster, subtests):
     for name in ("nt-same1", "nt-same2"):
         template(cluster, name, display_name="same")
     mark = cluster.control_plane.audit_mark()
-    played = cluster.play(*({MODULE: args if {"id", "name", "node_templates"} & set(args) else {"name": "new", **args}} for args, *_rest in REFUSALS.values()))
+    played = cluster.play(
+        *(
+            {MODULE: args if {"id", "name", "node_templates"} & set(args) else {"name": "new", **args}}
+            for args, *_rest in REFUSALS.values()
+        )
+    )
     assert not cluster.writes(mark)
     for (what, (_args, code, words)), result in zip(REFUSALS.items(), played.results):
         with subtests.test(what):
@@ -162,27 +293,70 @@ def test_refused(cluster, subtests):
             assert words in result["msg"] and "canary" not in result["msg"] and "\n" not in result["msg"]
 
 
-SPEC = {"description": "old", "engineEnv": {"A": "1", "B": "2"}, "engineRegistryMirror": ["m", "n"], "dockerVersion": "20.10",
-        "nodeTaints": [{"key": "a", "value": "b", "effect": "NoSchedule"}]}
+SPEC = {
+    "description": "old",
+    "engineEnv": {"A": "1", "B": "2"},
+    "engineRegistryMirror": ["m", "n"],
+    "dockerVersion": "20.10",
+    "nodeTaints": [{"key": "a", "value": "b", "effect": "NoSchedule"}],
+}
 CONFIG = {"region": "fra1", "tags": "a", "sshPort": "22", "backups": False, "size": "s"}
 # Per case: options, changed_fields, what changes in the config, in spec, in annotations, in labels (None: removed).
 UPDATES = {
-    "fields": ({"config": {"region": "ams", "backups": True, "tags": None}}, ["backups", "region", "tags"], {"region": "ams", "backups": True, "tags": None}),
-    "the same as it is stored": ({"config": {"sshPort": 22, "region": " fra1", "backups": "false"}, "driver": "digitalocean"}, [], {}),
+    "fields": (
+        {"config": {"region": "ams", "backups": True, "tags": None}},
+        ["backups", "region", "tags"],
+        {"region": "ams", "backups": True, "tags": None},
+    ),
+    "the same as it is stored": (
+        {"config": {"sshPort": 22, "region": " fra1", "backups": "false"}, "driver": "digitalocean"},
+        [],
+        {},
+    ),
     "maps are merged": ({"engine_env": {"A": None, "C": 3}}, ["engine_env"], {}, {"engineEnv": {"B": "2", "C": "3"}}),
     "nothing to merge": ({"engine_env": {"A": "1", "Z": None}}, [], {}),
-    "lists are replaced": ({"engine_registry_mirror": ["x"]}, ["engine_registry_mirror"], {}, {"engineRegistryMirror": ["x"]}),
+    "lists are replaced": (
+        {"engine_registry_mirror": ["x"]},
+        ["engine_registry_mirror"],
+        {},
+        {"engineRegistryMirror": ["x"]},
+    ),
     "lists are emptied": ({"engine_registry_mirror": []}, ["engine_registry_mirror"], {}, {"engineRegistryMirror": []}),
-    "taints are replaced": ({"node_taints": [{"key": "c", "effect": "NoExecute"}]}, ["node_taints"], {}, {"nodeTaints": [{"key": "c", "effect": "NoExecute"}]}),
+    "taints are replaced": (
+        {"node_taints": [{"key": "c", "effect": "NoExecute"}]},
+        ["node_taints"],
+        {},
+        {"nodeTaints": [{"key": "c", "effect": "NoExecute"}]},
+    ),
     "the same taints": ({"node_taints": [{"effect": "NoSchedule", "key": "a", "value": "b"}]}, [], {}),
-    "texts go": ({"docker_version": "", "description": ""}, ["description", "docker_version"], {}, {"dockerVersion": None, "description": None}),
-    "texts": ({"docker_version": "27", "name": "renamed"}, ["docker_version", "name"], {}, {"dockerVersion": "27", "displayName": "renamed"}),
+    "texts go": (
+        {"docker_version": "", "description": ""},
+        ["description", "docker_version"],
+        {},
+        {"dockerVersion": None, "description": None},
+    ),
+    "texts": (
+        {"docker_version": "27", "name": "renamed"},
+        ["docker_version", "name"],
+        {},
+        {"dockerVersion": "27", "displayName": "renamed"},
+    ),
     "a flag": ({"use_internal_ip_address": False}, ["use_internal_ip_address"], {}, {"useInternalIpAddress": False}),
-    "labels and annotations": ({"labels": {"team": "b"}, "annotations": {"example.com/mine": None, "example.com/new": "2"}}, ["annotations", "labels"],
-                               {}, {}, {"example.com/mine": None, "example.com/new": "2"}, {"team": "b"}),
+    "labels and annotations": (
+        {"labels": {"team": "b"}, "annotations": {"example.com/mine": None, "example.com/new": "2"}},
+        ["annotations", "labels"],
+        {},
+        {},
+        {"example.com/mine": None, "example.com/new": "2"},
+        {"team": "b"},
+    ),
     "handed over": ({"owner": "admin"}, ["owner"], {}, {}, {CREATOR: ADMIN, BINDINGS: None}),
-    "a credential takes its fields over": ({"cloud_credential": "do"}, ["accessToken", "cloud_credential"], {"accessToken": None},
-                                           {"cloudCredentialName": "cattle-global-data:cc-do"}),
+    "a credential takes its fields over": (
+        {"cloud_credential": "do"},
+        ["accessToken", "cloud_credential"],
+        {"accessToken": None},
+        {"cloudCredentialName": "cattle-global-data:cc-do"},
+    ),
     "nothing given": ({}, [], {}),
 }
 
@@ -191,8 +365,15 @@ def test_update(cluster, subtests):
     prepare(cluster)
     before, tasks = [], []
     for number, (args, *_expected) in enumerate(UPDATES.values()):
-        before.append(template(cluster, f"nt-{number}", config={**CONFIG, **({"accessToken": "x"} if "cloud_credential" in args else {})},
-                               display_name=f"case {number}", **SPEC))
+        before.append(
+            template(
+                cluster,
+                f"nt-{number}",
+                config={**CONFIG, **({"accessToken": "x"} if "cloud_credential" in args else {})},
+                display_name=f"case {number}",
+                **SPEC,
+            )
+        )
         tasks.append({"id": f"cattle-global-nt:nt-{number}", **args})
     results = cluster.prove_all(tasks, module=MODULE)
     for number, (what, case) in enumerate(UPDATES.items()):
@@ -205,7 +386,9 @@ def test_update(cluster, subtests):
             assert new["metadata"]["annotations"] == change(old["metadata"]["annotations"], annotations)
             assert new["metadata"]["labels"] == change(old["metadata"]["labels"], labels)
             assert (new["metadata"]["resourceVersion"] != old["metadata"]["resourceVersion"]) == bool(changed)
-    assert not [key for key in cluster.stored("cc-do")["metadata"]["annotations"] if "ranchhand" in key], "announcements are taken back"
+    assert not [key for key in cluster.stored("cc-do")["metadata"]["annotations"] if "ranchhand" in key], (
+        "announcements are taken back"
+    )
 
 
 def users_of(cluster, name):
@@ -214,9 +397,15 @@ def users_of(cluster, name):
     for plural, kind in (("nodepools", "NodePool"), ("nodes", "Node")):
         for offset, value in enumerate((f"cattle-global-nt:{name}", f"cattle-global-nt:{name}x", f"u-1:{name}", "")):
             path = f"{MANAGEMENT}/namespaces/fleet-default/{plural}"
-            cluster.api.post(path, {
-                "apiVersion": "management.cattle.io/v3", "kind": kind, "metadata": {"name": f"{plural}-{offset}"}, "spec": {"nodeTemplateName": value},
-            })
+            cluster.api.post(
+                path,
+                {
+                    "apiVersion": "management.cattle.io/v3",
+                    "kind": kind,
+                    "metadata": {"name": f"{plural}-{offset}"},
+                    "spec": {"nodeTemplateName": value},
+                },
+            )
             paths.append(f"{path}/{plural}-{offset}")
     return paths
 
@@ -232,12 +421,28 @@ def in_use(cluster):
 
 def test_a_template_in_use_is_not_deleted(cluster, in_use):
     template(cluster, "nt-free", display_name="free")
-    refused, = cluster.prove_all([{"state": "absent", "node_templates": [{"name": "test"}, {"name": "free"}]}], module=MODULE)
-    assert refused["code"] == "in_use" and [item["action"] for item in refused["node_templates"]] == ["refused", "deleted"]
-    expected = [{"kind": kind, "api_version": "management.cattle.io/v3", "namespace": "fleet-default", "name": name, "field": "spec.nodeTemplateName"}
-                for kind, name in (("Node", "nodes-0"), ("NodePool", "nodepools-0"))]
+    (refused,) = cluster.prove_all(
+        [{"state": "absent", "node_templates": [{"name": "test"}, {"name": "free"}]}], module=MODULE
+    )
+    assert refused["code"] == "in_use" and [item["action"] for item in refused["node_templates"]] == [
+        "refused",
+        "deleted",
+    ]
+    expected = [
+        {
+            "kind": kind,
+            "api_version": "management.cattle.io/v3",
+            "namespace": "fleet-default",
+            "name": name,
+            "field": "spec.nodeTemplateName",
+        }
+        for kind, name in (("Node", "nodes-0"), ("NodePool", "nodepools-0"))
+    ]
     assert refused["references"] == refused["node_templates"][0]["references"] == expected
-    assert all(word in refused["msg"] for word in ("NodePool fleet-default/nodepools-0", "Node fleet-default/nodes-0", "spec.nodeTemplateName"))
+    assert all(
+        word in refused["msg"]
+        for word in ("NodePool fleet-default/nodepools-0", "Node fleet-default/nodes-0", "spec.nodeTemplateName")
+    )
     listed = cluster.play({INFO: {"references": True}}).result["node_templates"]
     assert [entry["references"] for entry in listed] == [expected]
 
@@ -257,7 +462,7 @@ def test_a_template_in_use_is_not_deleted(cluster, in_use):
 
 
 def test_force_deletes_and_reports_the_references(cluster, in_use):
-    result, = cluster.prove_all([{"name": "test", "state": "absent", "force": True}], module=MODULE)
+    (result,) = cluster.prove_all([{"name": "test", "state": "absent", "force": True}], module=MODULE)
     assert (result["node_template"]["action"], len(result["node_template"]["references"])) == ("deleted", 2)
 
 
@@ -274,18 +479,28 @@ NEW = {**DO, "name": "new", "config": {"region": "fra1"}}
 
 def test_nothing_is_written_to_a_rancher_without_rke1(cluster, version, subtests):
     for value, default, works, words in (
-        ("v2.11.9", "dev", True, ""), ("", "v2.9.1-rc1", True, ""), ("v2.12.0", "dev", False, "Rancher 2.12 does not support RKE1"),
-        ("v2.14.1-alpha2", "dev", False, "Rancher 2.14"), ("v3.0.0", "dev", False, "Rancher 3.0"), ("dev", "", False, "rancher_version"),
+        ("v2.11.9", "dev", True, ""),
+        ("", "v2.9.1-rc1", True, ""),
+        ("v2.12.0", "dev", False, "Rancher 2.12 does not support RKE1"),
+        ("v2.14.1-alpha2", "dev", False, "Rancher 2.14"),
+        ("v3.0.0", "dev", False, "Rancher 3.0"),
+        ("dev", "", False, "rancher_version"),
     ):
         with subtests.test(value or default):
             version(value, default)
             template(cluster)
             create, update, stated, listed, removed, new = cluster.play(
-                {MODULE: NEW}, {MODULE: {"name": "test", "description": "d"}}, {MODULE: {"name": "test", "description": "e", "rancher_version": "2.11"}},
-                {INFO: {}}, {MODULE: {"name": "test", "state": "absent"}}, {MODULE: {"name": "new", "state": "absent"}},
+                {MODULE: NEW},
+                {MODULE: {"name": "test", "description": "d"}},
+                {MODULE: {"name": "test", "description": "e", "rancher_version": "2.11"}},
+                {INFO: {}},
+                {MODULE: {"name": "test", "state": "absent"}},
+                {MODULE: {"name": "new", "state": "absent"}},
             ).results
             codes = [entry.get("code") for entry in (create, update, stated)]
-            assert codes == ([None] * 3 if works else ["unsupported"] * 2 + ([None] if value == "dev" else ["unsupported"]))
+            assert codes == (
+                [None] * 3 if works else ["unsupported"] * 2 + ([None] if value == "dev" else ["unsupported"])
+            )
             assert works or words in create["msg"]
             assert len(listed["node_templates"]) == (2 if works else 1)
             assert removed["changed"] and new["changed"] == works
@@ -293,30 +508,73 @@ def test_nothing_is_written_to_a_rancher_without_rke1(cluster, version, subtests
 
 def test_a_rancher_without_the_kind(cluster_215):
     listed, gone, by_id, many, create = cluster_215.play(
-        {INFO: {"references": True}}, {MODULE: {"name": "x", "state": "absent"}}, {MODULE: {"id": "nt-x", "state": "absent"}},
-        {MODULE: {"state": "absent", "node_templates": [{"name": "x"}, {"id": "nt-x"}]}}, {MODULE: NEW},
+        {INFO: {"references": True}},
+        {MODULE: {"name": "x", "state": "absent"}},
+        {MODULE: {"id": "nt-x", "state": "absent"}},
+        {MODULE: {"state": "absent", "node_templates": [{"name": "x"}, {"id": "nt-x"}]}},
+        {MODULE: NEW},
     ).results
     assert (listed["node_templates"], "references_incomplete" in listed) == ([], False)
-    assert [entry.get("code") or entry["changed"] for entry in (gone, by_id, many, create)] == [False, False, False, "unsupported"]
+    assert [entry.get("code") or entry["changed"] for entry in (gone, by_id, many, create)] == [
+        False,
+        False,
+        False,
+        "unsupported",
+    ]
 
 
 def test_list_and_filter(cluster):
     prepare(cluster)
     template(cluster, "nt-a", display_name="b", authKey="canary-key", description="d")
-    template(cluster, "nt-b", "amazonec2", {"region": "eu", "secretKey": "canary"}, "a", owner=ADMIN, cloudCredentialName="cattle-global-data:cc-aws")
+    template(
+        cluster,
+        "nt-b",
+        "amazonec2",
+        {"region": "eu", "secretKey": "canary"},
+        "a",
+        owner=ADMIN,
+        cloudCredentialName="cattle-global-data:cc-aws",
+    )
     template(cluster, "nt-c", "own", {"zone": "canary-zone"}, "c")
-    cluster.api.post(TEMPLATES, {"apiVersion": "management.cattle.io/v3", "kind": "NodeTemplate", "metadata": {"name": "nt-d"}, "spec": {"driver": "azure"}})
-    filters = {"all": {}, "name": {"name": "b"}, "id": {"id": "cattle-global-nt:nt-b"}, "driver": {"driver": "own"}, "owner": {"owner": "admin"},
-               "none": {"name": "nosuch"}}
+    cluster.api.post(
+        TEMPLATES,
+        {
+            "apiVersion": "management.cattle.io/v3",
+            "kind": "NodeTemplate",
+            "metadata": {"name": "nt-d"},
+            "spec": {"driver": "azure"},
+        },
+    )
+    filters = {
+        "all": {},
+        "name": {"name": "b"},
+        "id": {"id": "cattle-global-nt:nt-b"},
+        "driver": {"driver": "own"},
+        "owner": {"owner": "admin"},
+        "none": {"name": "nosuch"},
+    }
     played = cluster.play(*({INFO: args} for args in filters.values()))
     found = dict(zip(filters, (result["node_templates"] for result in played.results)))
     assert {what: [entry["id"][-4:] for entry in listed] for what, listed in found.items()} == {
-        "all": ["nt-b", "nt-a", "nt-c", "nt-d"], "name": ["nt-a"], "id": ["nt-b"], "driver": ["nt-c"], "owner": ["nt-b"], "none": [],
+        "all": ["nt-b", "nt-a", "nt-c", "nt-d"],
+        "name": ["nt-a"],
+        "id": ["nt-b"],
+        "driver": ["nt-c"],
+        "owner": ["nt-b"],
+        "none": [],
     }
     first = found["all"][0]
-    assert (first["config"], first["secret_fields"], first["cloud_credential"]) == ({"region": "eu"}, ["secretKey"], "cattle-global-data:cc-aws")
+    assert (first["config"], first["secret_fields"], first["cloud_credential"]) == (
+        {"region": "eu"},
+        ["secretKey"],
+        "cattle-global-data:cc-aws",
+    )
     assert found["driver"][0]["secret_fields"] == ["zone"], "without a schema, all fields are secret"
-    assert "no azureConfig" in found["all"][3]["problems"][0]["message"] and first["problems"] == [] and first["age_seconds"] >= 0
+    assert (
+        "no azureConfig" in found["all"][3]["problems"][0]["message"]
+        and first["problems"] == []
+        and first["age_seconds"] >= 0
+    )
     assert "canary" not in played.output and "canary" not in str(played.results)
 
 
@@ -324,17 +582,19 @@ def test_many_in_a_call(cluster):
     prepare(cluster)
     mark = cluster.control_plane.audit_mark()
     items = [{"name": f"t{number}", "config": {"rootSize": number}} for number in range(20)]
-    result, = cluster.prove_all([{"node_templates": [{**AWS, **item} for item in items]}], module=MODULE)
+    (result,) = cluster.prove_all([{"node_templates": [{**AWS, **item} for item in items]}], module=MODULE)
     assert [entry["name"] for entry in result["node_templates"]] == [entry["name"] for entry in items]
     patches = [entry for entry in cluster.writes(mark) if entry.verb == "patch"]
     assert len(patches) == 2, "one announcement for all templates of a credential, and its end"
     assert cluster.play({CREDENTIAL: {"id": "cc-aws", "state": "absent"}}).result["code"] == "in_use"
-    gone, = cluster.prove_all([{"state": "absent", "node_templates": [{"name": entry["name"]} for entry in items]}], module=MODULE)
+    (gone,) = cluster.prove_all(
+        [{"state": "absent", "node_templates": [{"name": entry["name"]} for entry in items]}], module=MODULE
+    )
     assert {entry["action"] for entry in gone["node_templates"]} == {"deleted"}
 
 
 @pytest.mark.slow
 def test_as_module(cluster):
     prepare(cluster)
-    created, = cluster.prove_all([{"name": "new", **AWS}], module=MODULE, as_module=True)
+    (created,) = cluster.prove_all([{"name": "new", **AWS}], module=MODULE, as_module=True)
     assert created["node_template"]["action"] == "created"

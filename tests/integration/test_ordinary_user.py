@@ -37,38 +37,76 @@ def alice(cluster, controller):
     for path in ("roles", "rolebindings"):
         for item in api.get(f"{RBAC}/{path}")["items"]:
             api.delete(f"{RBAC}/{path}/{item['metadata']['name']}")
-    api.post(f"{RBAC}/roles", {"metadata": {"name": "creator"}, "rules": [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]}]})
-    api.post(f"{RBAC}/rolebindings", {
-        "metadata": {"name": "creator"}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "creator"},
-        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": ALICE}],
-    })
+    api.post(
+        f"{RBAC}/roles",
+        {
+            "metadata": {"name": "creator"},
+            "rules": [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]}],
+        },
+    )
+    api.post(
+        f"{RBAC}/rolebindings",
+        {
+            "metadata": {"name": "creator"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "creator"},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": ALICE}],
+        },
+    )
     with RancherProxy(cluster.control_plane, {TOKEN: (ALICE, "alice")}) as proxy:
         yield {"K8S_AUTH_HOST": proxy.url, "K8S_AUTH_API_KEY": TOKEN}
 
 
 def _new(name, **more):
-    return {"name": name, "driver": "amazonec2", "config": {"accessKey": "A"}, "secrets": {"secretKey": "S"}, "validate_config": False, **more}
+    return {
+        "name": name,
+        "driver": "amazonec2",
+        "config": {"accessKey": "A"},
+        "secrets": {"secretKey": "S"},
+        "validate_config": False,
+        **more,
+    }
 
 
 def test_an_own_credential_from_creation_to_deletion(cluster, alice):
-    empty, unchecked = cluster.play({INFO: {}}, {MODULE: {**_new("mine"), "validate_config": True}}, environment=alice).results
+    empty, unchecked = cluster.play(
+        {INFO: {}}, {MODULE: {**_new("mine"), "validate_config": True}}, environment=alice
+    ).results
     assert empty["credentials"] == [] and "code" not in empty
-    assert unchecked["code"] == "forbidden" and "validate_config: false" in unchecked["msg"] and "dynamicschemas" in unchecked["msg"], unchecked
+    assert (
+        unchecked["code"] == "forbidden"
+        and "validate_config: false" in unchecked["msg"]
+        and "dynamicschemas" in unchecked["msg"]
+    ), unchecked
     assert not cluster.secrets()
     # created without an owner: it is the connection's own user; found by the very next task
     created = cluster.prove(_new("mine", owner=None), environment=alice)["credential"]
-    assert (created["action"], created["owner"], created["secret_fields"]) == ("created", ALICE, ["accessKey", "secretKey"])
+    assert (created["action"], created["owner"], created["secret_fields"]) == (
+        "created",
+        ALICE,
+        ["accessKey", "secretKey"],
+    )
     for owner in ("alice", ALICE, f"local://{ALICE}"):
         assert cluster.play({MODULE: _new("mine", owner=owner)}, environment=alice).result["changed"] is False
-    updated = cluster.prove({"name": "mine", "secrets": {"secretKey": "T"}, "description": "d", "validate_config": False}, environment=alice)["credential"]
-    assert (updated["action"], updated["id"], updated["changed_fields"]) == ("updated", created["id"], ["description", "secretKey"])
-    assert decoded(cluster.stored(created["id"])) == {"amazonec2credentialConfig-accessKey": "A", "amazonec2credentialConfig-secretKey": "T"}
+    updated = cluster.prove(
+        {"name": "mine", "secrets": {"secretKey": "T"}, "description": "d", "validate_config": False}, environment=alice
+    )["credential"]
+    assert (updated["action"], updated["id"], updated["changed_fields"]) == (
+        "updated",
+        created["id"],
+        ["description", "secretKey"],
+    )
+    assert decoded(cluster.stored(created["id"])) == {
+        "amazonec2credentialConfig-accessKey": "A",
+        "amazonec2credentialConfig-secretKey": "T",
+    }
     refused = cluster.prove({"name": "mine", "state": "absent"}, environment=alice)
     assert refused["code"] == "forbidden" and "force: true" in refused["msg"], refused
     for kind in ("nodetemplates.management.cattle.io", "clusters.provisioning.cattle.io"):
         assert kind in refused["msg"]
     assert cluster.stored(created["id"])
-    forced = cluster.play({MODULE: {"name": "mine", "state": "absent", "force": True}}, environment=alice).result["credential"]
+    forced = cluster.play({MODULE: {"name": "mine", "state": "absent", "force": True}}, environment=alice).result[
+        "credential"
+    ]
     assert forced["action"] == "deleted" and "clusters.provisioning.cattle.io" in forced["references_incomplete"]
     assert not cluster.secrets()
 
@@ -77,15 +115,28 @@ def test_credentials_of_other_users(cluster, alice):
     theirs = cluster.secret("cc-theirs", display_name="theirs", owner="user-8knjc")["metadata"]
     items = [_new("one"), _new("two"), _new("three")]
     created = cluster.prove({"credentials": items}, environment=alice)["credentials"]
-    assert [entry["action"] for entry in created] == ["created"] * 3 and {entry["owner"] for entry in created} == {ALICE}
+    assert [entry["action"] for entry in created] == ["created"] * 3 and {entry["owner"] for entry in created} == {
+        ALICE
+    }
     played = cluster.play(
-        {INFO: {}}, {INFO: {"owner": "alice", "driver": "amazonec2", "references": True}}, {INFO: {"id": "cc-theirs"}}, {INFO: {"id": created[0]["id"]}},
-        {MODULE: _new("new", owner="admin")}, {MODULE: _new("new", owner="user-8knjc")}, {MODULE: {"id": created[0]["id"], "owner": "admin"}},
-        {MODULE: {"id": "cc-theirs", "state": "absent", "force": True}}, {MODULE: {"id": "cc-theirs", "description": "x"}},
-        {MODULE: {"name": "theirs", "state": "absent"}}, environment=alice,
+        {INFO: {}},
+        {INFO: {"owner": "alice", "driver": "amazonec2", "references": True}},
+        {INFO: {"id": "cc-theirs"}},
+        {INFO: {"id": created[0]["id"]}},
+        {MODULE: _new("new", owner="admin")},
+        {MODULE: _new("new", owner="user-8knjc")},
+        {MODULE: {"id": created[0]["id"], "owner": "admin"}},
+        {MODULE: {"id": "cc-theirs", "state": "absent", "force": True}},
+        {MODULE: {"id": "cc-theirs", "description": "x"}},
+        {MODULE: {"name": "theirs", "state": "absent"}},
+        environment=alice,
     )
     everything, own, by_id, mine, *refused, invisible = played.results
-    assert [entry["name"] for entry in everything["credentials"]] == [entry["name"] for entry in own["credentials"]] == ["one", "three", "two"]
+    assert (
+        [entry["name"] for entry in everything["credentials"]]
+        == [entry["name"] for entry in own["credentials"]]
+        == ["one", "three", "two"]
+    )
     assert "clusters.provisioning.cattle.io" in own["references_incomplete"]
     assert by_id["code"] == "forbidden" and [entry["name"] for entry in mine["credentials"]] == ["one"]
     for result in refused:
@@ -97,10 +148,13 @@ def test_credentials_of_other_users(cluster, alice):
 
 
 def test_a_slow_rancher(cluster, alice, controller, monkeypatch):
-    """If Rancher's controller does not grant the creator access, the module stops waiting and warns; runs in this process."""
+    """If the controller does not grant the creator access, the module stops waiting and warns; runs in this process."""
     controller.stop()
     monkeypatch.setattr(cloud_credential, "_RULE_TIMEOUT", 1.0)
     options = {"host": alice["K8S_AUTH_HOST"], "api_key": alice["K8S_AUTH_API_KEY"]}
     result = execute(manage_cloud_credentials, parse_options(CLOUD_CREDENTIAL, {**_new("slow"), **options}), RunMode())
     assert result["changed"] and result["credential"]["action"] == "created", result
-    assert result["credential"]["id"].partition(":")[2] in result["warnings"][0] and "may not read" in result["warnings"][0]
+    assert (
+        result["credential"]["id"].partition(":")[2] in result["warnings"][0]
+        and "may not read" in result["warnings"][0]
+    )

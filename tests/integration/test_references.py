@@ -44,7 +44,10 @@ def left(rancher):
 
 def reference(spot, name, namespace):
     return {
-        "kind": spot.resource.kind, "api_version": f"{spot.resource.group}/{spot.resource.version}", "namespace": namespace, "name": name,
+        "kind": spot.resource.kind,
+        "api_version": f"{spot.resource.group}/{spot.resource.version}",
+        "namespace": namespace,
+        "name": name,
         "field": spot.place.field,
     }
 
@@ -67,12 +70,16 @@ def test_all_reference_fields_in_all_spellings(rancher, version, left, subtests)
                 else:
                     value, more = value and value.replace("NAME", credential), None
                 left.append(spot.create(rancher.api, f"user-{credential}", value, namespace, more))
-                (used if is_used else unused).append((spot, credential, reference(spot, f"user-{credential}", namespace)))
+                (used if is_used else unused).append(
+                    (spot, credential, reference(spot, f"user-{credential}", namespace))
+                )
     everything = [{"id": credential} for _spot, credential, _reference in used + unused]
     mark = rancher.control_plane.audit_mark()
     listing, entry, many, refused = rancher.play(
-        {INFO: {"references": True}}, {MODULE: {"state": "absent", **everything[0]}, "check_mode": True},
-        {MODULE: {"state": "absent", "credentials": everything}, "check_mode": True}, {MODULE: {"state": "absent", "credentials": everything}},
+        {INFO: {"references": True}},
+        {MODULE: {"state": "absent", **everything[0]}, "check_mode": True},
+        {MODULE: {"state": "absent", "credentials": everything}, "check_mode": True},
+        {MODULE: {"state": "absent", "credentials": everything}},
     ).tasks
     listed, refused = listing["result"], refused["result"]
     assert refused["code"] == "in_use" and "references_incomplete" not in listed
@@ -82,17 +89,30 @@ def test_all_reference_fields_in_all_spellings(rancher, version, left, subtests)
             references = [expected] if expected in [entry for _spot, _credential, entry in used] else []
             assert shown[credential]["references"] == item["references"] == references
             assert (item["action"], item.get("code")) == (("refused", "in_use") if references else ("deleted", None))
-            words = ([expected["namespace"] + "/"] if expected["namespace"] else []) + [spot.resource.kind, expected["name"], spot.place.field]
+            words = ([expected["namespace"] + "/"] if expected["namespace"] else []) + [
+                spot.resource.kind,
+                expected["name"],
+                spot.place.field,
+            ]
             assert not references or all(word in item["msg"] for word in words)
     assert len(rancher.secrets()) == len(used) > 50
 
-    asked = [request for request in rancher.requests(mark) if request.verb == "list" and request.path.startswith("/apis/")]
-    lists = [[request.path for request in asked if since < request.time < until]
-             for since, until in ((listing["ended"], entry["ended"]), (entry["ended"], many["ended"]))]
+    asked = [
+        request for request in rancher.requests(mark) if request.verb == "list" and request.path.startswith("/apis/")
+    ]
+    lists = [
+        [request.path for request in asked if since < request.time < until]
+        for since, until in ((listing["ended"], entry["ended"]), (entry["ended"], many["ended"]))
+    ]
     assert sorted(lists[0]) == sorted(lists[1]), "one credential costs as many requests as many"
     assert len(lists[0]) == len(set(lists[0])), "nothing is listed twice"
-    kinds = {f"{path.rpartition('/')[2]}.{path.split('/')[2]}" for path in lists[0]} - {"dynamicschemas.management.cattle.io", "users.management.cattle.io"}
-    assert kinds == {f"{spot.resource.plural}.{spot.resource.group}" for spot in spots(version)}, "what is not there is not asked for"
+    kinds = {f"{path.rpartition('/')[2]}.{path.split('/')[2]}" for path in lists[0]} - {
+        "dynamicschemas.management.cattle.io",
+        "users.management.cattle.io",
+    }
+    assert kinds == {f"{spot.resource.plural}.{spot.resource.group}" for spot in spots(version)}, (
+        "what is not there is not asked for"
+    )
 
     for path in left:
         rancher.api.delete(path)
@@ -103,7 +123,7 @@ def test_all_reference_fields_in_all_spellings(rancher, version, left, subtests)
 
 
 def test_the_identity_that_turtles_deletes_does_not_count_as_a_reference(cluster_215):
-    spot, = [spot for spot in spots("2.15.0") if spot.place.form == "bare"]
+    (spot,) = [spot for spot in spots("2.15.0") if spot.place.form == "bare"]
     paths = [spot.create(cluster_215.api, name, name) for name in ("cc-mirrored", "cc-other")]
     cluster_215.secret("cc-mirrored", display_name="a", annotations={TURTLES_IDENTITY: "cc-mirrored"})
     cluster_215.secret("cc-other", display_name="b", annotations={TURTLES_IDENTITY: "cc-another"})
@@ -123,16 +143,27 @@ def test_a_resource_that_may_not_be_listed_prevents_the_deletion(cluster):
     for item in RESOURCES:
         if f"{item.plural}.{item.group}" not in HIDDEN:
             groups.setdefault(item.group, []).append(item.plural)
-    rules = [{"apiGroups": [group], "resources": plurals, "verbs": ["get", "list"]} for group, plurals in groups.items()]
+    rules = [
+        {"apiGroups": [group], "resources": plurals, "verbs": ["get", "list"]} for group, plurals in groups.items()
+    ]
     rules.append({"apiGroups": [""], "resources": ["secrets"], "verbs": ["*"]})
     cluster.api.post(f"{rbac}/clusterroles", {"metadata": {"name": "limited"}, "rules": rules})
-    cluster.api.post(f"{rbac}/clusterrolebindings", {
-        "metadata": {"name": "limited"}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "limited"},
-        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "limited"}],
-    })
+    cluster.api.post(
+        f"{rbac}/clusterrolebindings",
+        {
+            "metadata": {"name": "limited"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "limited"},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "limited"}],
+        },
+    )
     gone = {"name": "test", "state": "absent"}
     try:
-        played = cluster.play({INFO: {"references": True}}, {MODULE: gone}, {MODULE: {**gone, "force": True}}, kubeconfig=cluster.control_plane.user("limited"))
+        played = cluster.play(
+            {INFO: {"references": True}},
+            {MODULE: gone},
+            {MODULE: {**gone, "force": True}},
+            kubeconfig=cluster.control_plane.user("limited"),
+        )
     finally:
         for kind in ("clusterroles", "clusterrolebindings"):
             cluster.api.delete(f"{rbac}/{kind}/limited")
@@ -140,16 +171,28 @@ def test_a_resource_that_may_not_be_listed_prevents_the_deletion(cluster):
     assert (listed["references_incomplete"], listed["credentials"][0]["references"]) == (sorted(HIDDEN), [])
     assert (refused["code"], refused["changed"]) == ("forbidden", False)
     assert "list" in refused["msg"] and all(kind in refused["msg"] for kind in HIDDEN)
-    assert forced["credential"]["action"] == "deleted" and forced["credential"]["references_incomplete"] == sorted(HIDDEN)
+    assert forced["credential"]["action"] == "deleted" and forced["credential"]["references_incomplete"] == sorted(
+        HIDDEN
+    )
     assert not cluster.secrets()
 
 
 def test_the_table_in_the_documentation_is_current():
-    rows = [[re.sub("`", "", cell.strip()) for cell in line.strip("|").split("|")] for line in DOCUMENT.read_text().splitlines() if line.startswith("| ")]
+    rows = [
+        [re.sub("`", "", cell.strip()) for cell in line.strip("|").split("|")]
+        for line in DOCUMENT.read_text().splitlines()
+        if line.startswith("| ")
+    ]
     documented = [tuple(row[:5]) for row in rows if "/" in row[1]]
     forms = {"id": "id", "bare": "bare name", "display name": "display name"}
     table = [
-        (("…" if place.resource is None else "") + place.kind, place.api_version, place.field, forms[place.form], place.rancher)
+        (
+            ("…" if place.resource is None else "") + place.kind,
+            place.api_version,
+            place.field,
+            forms[place.form],
+            place.rancher,
+        )
         for place in CREDENTIAL_REFERENCE_FIELDS + TEMPLATE_REFERENCE_FIELDS
     ]
     assert documented == table

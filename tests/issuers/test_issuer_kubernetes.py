@@ -13,7 +13,8 @@ import time
 
 import pytest
 import yaml
-from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.issuers.kubernetes import LABEL, Kubernetes
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.annotations import ROTATION_KEY_LABEL
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.issuers.kubernetes import Kubernetes
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import CALL_TIMEOUT, IssuerError
 
 from support.fakes import FaultInjector, reply
@@ -71,7 +72,7 @@ def test_tokens_are_issued_and_deleted_in_turn(harvester):
         issuer.verify(values, first)
     name = issuer.key_id(second)
     secret = harvester.api.get(f"{SECRETS}/{name}")
-    assert secret["type"] == "Opaque" and "data" not in secret and secret["metadata"]["labels"] == {LABEL: "rancher"}
+    assert secret["type"] == "Opaque" and "data" not in secret and secret["metadata"]["labels"] == {ROTATION_KEY_LABEL: "rancher"}
     assert name.startswith("rancher-ranchhand-") and {item.id for item in issuer.keys(first)} == {
         name,
         issuer.key_id(first),

@@ -27,18 +27,37 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 DEFAULT = {"stringValue": ""}
-SCHEMAS = DriverSchemas([
-    {"metadata": {"name": "credentialconfig"}, "spec": {"resourceFields": {"azurecredentialConfig": {}}}},
-    {"metadata": {"name": "azurecredentialconfig"}, "spec": {"resourceFields": {
-        "clientId": {"required": True, "default": DEFAULT}, "clientSecret": {"type": "password", "required": True, "default": DEFAULT},
-        "subscriptionId": {"default": DEFAULT}, "tenantId": {"default": DEFAULT}, "environment": {"default": {"stringValue": "AzurePublicCloud"}},
-    }}},
-])
+SCHEMAS = DriverSchemas(
+    [
+        {"metadata": {"name": "credentialconfig"}, "spec": {"resourceFields": {"azurecredentialConfig": {}}}},
+        {
+            "metadata": {"name": "azurecredentialconfig"},
+            "spec": {
+                "resourceFields": {
+                    "clientId": {"required": True, "default": DEFAULT},
+                    "clientSecret": {"type": "password", "required": True, "default": DEFAULT},
+                    "subscriptionId": {"default": DEFAULT},
+                    "tenantId": {"default": DEFAULT},
+                    "environment": {"default": {"stringValue": "AzurePublicCloud"}},
+                }
+            },
+        },
+    ]
+)
 USERS = Users([User("u-a", "alice"), User("u-b", "bob", ("local://b",))])
 TENANT = "cluster.management.cattle.io/azure-tenant-id"
 
-VALUES = st.text(max_size=5) | st.integers() | st.booleans() | st.dictionaries(st.text(max_size=3), st.integers() | st.lists(st.text(max_size=2)), max_size=3)
-ENTRIES = st.dictionaries(st.sampled_from(["example.com/a", "b", "foo.cattle.io/c"]), st.none() | st.sampled_from(["", "x", "y", 5, True]), max_size=3)
+VALUES = (
+    st.text(max_size=5)
+    | st.integers()
+    | st.booleans()
+    | st.dictionaries(st.text(max_size=3), st.integers() | st.lists(st.text(max_size=2)), max_size=3)
+)
+ENTRIES = st.dictionaries(
+    st.sampled_from(["example.com/a", "b", "foo.cattle.io/c"]),
+    st.none() | st.sampled_from(["", "x", "y", 5, True]),
+    max_size=3,
+)
 
 
 def texts(**fields):
@@ -48,16 +67,28 @@ def texts(**fields):
 STORED = st.builds(
     lambda fields, description, labels, annotations: {
         "metadata": {
-            "name": "cc-a", "uid": "1", "resourceVersion": "5", "finalizers": ["example.com/hold"], "labels": labels,
+            "name": "cc-a",
+            "uid": "1",
+            "resourceVersion": "5",
+            "finalizers": ["example.com/hold"],
+            "labels": labels,
             "annotations": {
-                **annotations, "field.cattle.io/name": "test", "field.cattle.io/creatorId": "u-a", TENANT: "cached",
+                **annotations,
+                "field.cattle.io/name": "test",
+                "field.cattle.io/creatorId": "u-a",
+                TENANT: "cached",
                 **({"field.cattle.io/description": description} if description else {}),
             },
         },
         "data": {f"azurecredentialConfig-{key}": value for key, value in texts(**fields).items()},
     },
-    st.dictionaries(st.sampled_from(["clientId", "clientSecret", "subscriptionId", "tenantId"]), st.text(max_size=5) | st.just('{"a": 1}'), min_size=1),
-    st.text(max_size=5), st.dictionaries(st.sampled_from(["b", "theirs"]), st.just("x")),
+    st.dictionaries(
+        st.sampled_from(["clientId", "clientSecret", "subscriptionId", "tenantId"]),
+        st.text(max_size=5) | st.just('{"a": 1}'),
+        min_size=1,
+    ),
+    st.text(max_size=5),
+    st.dictionaries(st.sampled_from(["b", "theirs"]), st.just("x")),
     st.dictionaries(st.sampled_from(["example.com/a", "theirs"]), st.just("x")),
 )
 WANTED = st.fixed_dictionaries(
@@ -67,8 +98,12 @@ WANTED = st.fixed_dictionaries(
         "secrets": st.dictionaries(st.just("clientSecret"), VALUES),
     },
     optional={
-        "description": st.text(max_size=5), "owner": st.sampled_from(["alice", "u-b", "local://b"]), "labels": ENTRIES, "annotations": ENTRIES,
-        "update_secrets": st.sampled_from(["always", "on_create"]), "driver": st.just("azure"),
+        "description": st.text(max_size=5),
+        "owner": st.sampled_from(["alice", "u-b", "local://b"]),
+        "labels": ENTRIES,
+        "annotations": ENTRIES,
+        "update_secrets": st.sampled_from(["always", "on_create"]),
+        "driver": st.just("azure"),
     },
 )
 
@@ -77,7 +112,16 @@ OPTIONS = ("name", "id", "driver", "owner", "description", "labels", "annotation
 
 
 def wanted(**options):
-    defaults = {"state": "present", "force": False, "update_secrets": "always", "validate_config": True, "wait": False, "wait_timeout": 1, "wait_sleep": 1, "overwrite_rotated": False}
+    defaults = {
+        "state": "present",
+        "force": False,
+        "update_secrets": "always",
+        "validate_config": True,
+        "wait": False,
+        "wait_timeout": 1,
+        "wait_sleep": 1,
+        "overwrite_rotated": False,
+    }
     assert set(defaults) == set(CREDENTIAL_CALL_OPTIONS)
     return parse_desired_credentials({**dict.fromkeys(OPTIONS), **defaults, **options})
 
@@ -105,7 +149,7 @@ def test_a_plan_after_an_update_is_unchanged(secret, options):
     before = copy.deepcopy(secret)
     try:
         desired = wanted(id="cc-a", **options)
-        change, = plan(desired, secret)
+        (change,) = plan(desired, secret)
     except ValidationErrors:
         assume(False)
     assert secret == before
@@ -115,9 +159,11 @@ def test_a_plan_after_an_update_is_unchanged(secret, options):
     assert change.action == "updated" and change.changed_fields
     assert (change.body["metadata"]["uid"], change.body["metadata"]["resourceVersion"]) == ("1", "5")
     patched = merge_patch(secret, change.body)
-    again, = plan(desired, patched)
+    (again,) = plan(desired, patched)
     assert again.action == "unchanged"
-    assert show_cloud_credential(change.after, SCHEMAS) == show_cloud_credential(parse_cloud_credential(patched), SCHEMAS)
+    assert show_cloud_credential(change.after, SCHEMAS) == show_cloud_credential(
+        parse_cloud_credential(patched), SCHEMAS
+    )
     # no other field has changed
     given_fields = {*options["config"], *options["secrets"]}
     assert set(change.changed_fields) <= given_fields | {"description", "owner", "labels", "annotations"}
@@ -132,20 +178,34 @@ def test_a_plan_after_an_update_is_unchanged(secret, options):
 
 @given(WANTED, VALUES.filter(lambda value: not isinstance(value, str) or value.strip()))
 def test_a_plan_after_a_creation_is_unchanged(options, value):
-    desired = wanted(**{
-        "name": "test", **options, "driver": "azure", "config": {**options["config"], "clientId": value}, "secrets": {"clientSecret": value},
-    })
-    change, = plan(desired, me="u-a")
+    desired = wanted(
+        **{
+            "name": "test",
+            **options,
+            "driver": "azure",
+            "config": {**options["config"], "clientId": value},
+            "secrets": {"clientSecret": value},
+        }
+    )
+    (change,) = plan(desired, me="u-a")
     assert change.action == "created"
-    stored = {**change.body, "metadata": {**change.body["metadata"], "name": "cc-x", "uid": "1", "resourceVersion": "1"}}
-    again, = plan(desired, stored, me="u-a")
+    stored = {
+        **change.body,
+        "metadata": {**change.body["metadata"], "name": "cc-x", "uid": "1", "resourceVersion": "1"},
+    }
+    (again,) = plan(desired, stored, me="u-a")
     assert again.action == "unchanged"
     created = parse_cloud_credential(stored)
     assert created.problem is None
-    assert {**show_cloud_credential(change.after, SCHEMAS), "id": created.full_id} == show_cloud_credential(created, SCHEMAS)
+    assert {**show_cloud_credential(change.after, SCHEMAS), "id": created.full_id} == show_cloud_credential(
+        created, SCHEMAS
+    )
 
 
-ROTATED = {"ranchhand.cattle.io/rotated-fields": "clientSecret", "ranchhand.cattle.io/rotated-at": "2026-01-31T12:00:00Z"}
+ROTATED = {
+    "ranchhand.cattle.io/rotated-fields": "clientSecret",
+    "ranchhand.cattle.io/rotated-at": "2026-01-31T12:00:00Z",
+}
 
 
 def test_a_rotated_field_is_overwritten_only_if_that_is_asked_for():
@@ -157,11 +217,17 @@ def test_a_rotated_field_is_overwritten_only_if_that_is_asked_for():
             plan(wanted(**refused), rotated)
         assert caught.value.code == "conflict"
         message = str(caught.value)
-        for part in ("clientSecret", '"test" (cattle-global-data:cc-a)', "2026-01-31T12:00:00Z", "on_create", "overwrite_rotated"):
+        for part in (
+            "clientSecret",
+            '"test" (cattle-global-data:cc-a)',
+            "2026-01-31T12:00:00Z",
+            "on_create",
+            "overwrite_rotated",
+        ):
             assert part in message, part
-    kept, = plan(wanted(**declared, update_secrets="on_create"), rotated)
+    (kept,) = plan(wanted(**declared, update_secrets="on_create"), rotated)
     assert kept.changed_fields == ("tenantId",)
-    overwritten, = plan(wanted(**declared, overwrite_rotated=True), rotated)
+    (overwritten,) = plan(wanted(**declared, overwrite_rotated=True), rotated)
     assert overwritten.changed_fields == ("clientSecret", "tenantId")
 
 
@@ -174,26 +240,42 @@ def test_the_item_of_a_list_decides_on_rotated_fields_before_the_call():
 def secret(name="cc-a", **more):
     return {
         "metadata": {
-            "name": name, "uid": name, "resourceVersion": "1", "annotations": {"field.cattle.io/name": "test", "field.cattle.io/creatorId": "u-a"}, **more,
+            "name": name,
+            "uid": name,
+            "resourceVersion": "1",
+            "annotations": {"field.cattle.io/name": "test", "field.cattle.io/creatorId": "u-a"},
+            **more,
         },
         "data": {f"azurecredentialConfig-{key}": value for key, value in texts(clientId="c", clientSecret="s").items()},
     }
 
 
-@pytest.mark.parametrize("data", [
-    None, {}, {"a": "eA=="}, {"Config": "eA=="}, {"azurecredentialConfig-a-b": "eA=="}, {"azurecredentialConfigs-a": "eA=="}, {"a-b": "eA=="},
-])
+@pytest.mark.parametrize(
+    "data",
+    [
+        None,
+        {},
+        {"a": "eA=="},
+        {"Config": "eA=="},
+        {"azurecredentialConfig-a-b": "eA=="},
+        {"azurecredentialConfigs-a": "eA=="},
+        {"a-b": "eA=="},
+    ],
+)
 def test_secrets_that_are_not_credentials(data):
     assert parse_cloud_credential({**secret(), "data": data}) is None
 
 
-@pytest.mark.parametrize(("keys", "driver", "problem"), [
-    (["azurecredentialConfig-a", "azurecredentialConfig-b", "foo-bar"], "azure", None),
-    (["azurecredentialConfig-a", "s3credentialConfig-a"], None, "several drivers (azure, s3)"),
-    (["azureConfig-a"], None, "azureConfig"),
-    (["credentialConfig-a"], None, "credentialConfig"),
-    (["Config-a"], None, "Config"),
-])
+@pytest.mark.parametrize(
+    ("keys", "driver", "problem"),
+    [
+        (["azurecredentialConfig-a", "azurecredentialConfig-b", "foo-bar"], "azure", None),
+        (["azurecredentialConfig-a", "s3credentialConfig-a"], None, "several drivers (azure, s3)"),
+        (["azureConfig-a"], None, "azureConfig"),
+        (["credentialConfig-a"], None, "credentialConfig"),
+        (["Config-a"], None, "Config"),
+    ],
+)
 def test_the_keys_of_the_data_decide_on_the_driver(keys, driver, problem):
     credential = parse_cloud_credential({**secret(), "data": dict.fromkeys(keys, "eA==")})
     assert credential.driver == driver
@@ -202,9 +284,11 @@ def test_the_keys_of_the_data_decide_on_the_driver(keys, driver, problem):
 
 def test_results_and_reprs_contain_no_secret():
     value = texts(clientSecret="canary-one")["clientSecret"]
-    credential = parse_cloud_credential({**secret(), "data": {"azurecredentialConfig-clientSecret": value, "azurecredentialConfig-unknown": value}})
+    credential = parse_cloud_credential(
+        {**secret(), "data": {"azurecredentialConfig-clientSecret": value, "azurecredentialConfig-unknown": value}}
+    )
     desired = wanted(id="cc-a", secrets={"clientSecret": "canary-two"})
-    change, = plan(desired, secret())
+    (change,) = plan(desired, secret())
     shown = show_cloud_credential(credential, SCHEMAS)
     assert (shown["config"], shown["secret_fields"]) == ({}, ["clientSecret", "unknown"])
     assert show_cloud_credential(credential, None)["secret_fields"] == ["clientSecret", "unknown"]
@@ -214,7 +298,7 @@ def test_results_and_reprs_contain_no_secret():
 
 @pytest.mark.parametrize("change", [{"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["x"]}])
 def test_an_object_that_is_being_deleted(change):
-    planned, = plan(wanted(id="cc-a", state="absent"), secret(**change))
+    (planned,) = plan(wanted(id="cc-a", state="absent"), secret(**change))
     assert planned.action == "unchanged"
     with pytest.raises(ValidationErrors) as caught:
         plan(wanted(id="cc-a", description="x"), secret(**change))

@@ -34,13 +34,16 @@ def test_a_patch_removes_all_differences_and_nothing_else(desired, stored):
     assert changed_options(differences) == ({"labels"} if differences else set())
 
 
-@pytest.mark.parametrize(("desired", "stored", "difference"), [
-    pytest.param("a", "a", None, id="equal"),
-    pytest.param(None, None, None, id="absent on both sides"),
-    pytest.param("a", None, "a", id="new"),
-    pytest.param("a", "b", "a", id="changed"),
-    pytest.param(None, "b", None, id="removed"),
-])
+@pytest.mark.parametrize(
+    ("desired", "stored", "difference"),
+    [
+        pytest.param("a", "a", None, id="equal"),
+        pytest.param(None, None, None, id="absent on both sides"),
+        pytest.param("a", None, "a", id="new"),
+        pytest.param("a", "b", "a", id="changed"),
+        pytest.param(None, "b", None, id="removed"),
+    ],
+)
 def test_a_single_field(desired, stored, difference):
     found = compare("name", ("spec", "displayName"), desired, stored)
     assert found == ([] if desired == stored else [FieldDifference("name", ("spec", "displayName"), difference)])
@@ -60,6 +63,8 @@ def test_values_are_encoded_and_removals_are_not():
 
 
 def test_a_field_that_only_follows_from_another_is_not_reported():
-    differences = compare(None, ("metadata", "annotations", "cached"), None, "x") + compare("owner", ("owner",), "u", "v")
+    differences = compare(None, ("metadata", "annotations", "cached"), None, "x") + compare(
+        "owner", ("owner",), "u", "v"
+    )
     assert changed_options(differences) == {"owner"}
     assert merge_patch(differences) == {"metadata": {"annotations": {"cached": None}}, "owner": "u"}

@@ -24,22 +24,39 @@ def default(**value):
     return {"stringValue": "", "intValue": 0, "boolValue": False, "stringSliceValue": None, **value}
 
 
-SCHEMAS = DriverSchemas([
-    schema("credentialconfig", {"cloudcredentialConfig": {}, "emptycredentialConfig": {}, "other": {}}),
-    schema("cloudcredentialconfig", {
-        "key": {"type": "password", "required": True, "default": default()}, "user": {"required": True, "default": default()},
-        "port": {"type": "string", "required": True, "default": default(stringValue="443")}, "zone": {"default": default(), "options": ["a", "b"]},
-    }),
-    schema("emptycredentialconfig", None),
-    schema("leftovercredentialconfig", {"key": {"type": "password"}}),
-])
+SCHEMAS = DriverSchemas(
+    [
+        schema("credentialconfig", {"cloudcredentialConfig": {}, "emptycredentialConfig": {}, "other": {}}),
+        schema(
+            "cloudcredentialconfig",
+            {
+                "key": {"type": "password", "required": True, "default": default()},
+                "user": {"required": True, "default": default()},
+                "port": {"type": "string", "required": True, "default": default(stringValue="443")},
+                "zone": {"default": default(), "options": ["a", "b"]},
+            },
+        ),
+        schema("emptycredentialconfig", None),
+        schema("leftovercredentialconfig", {"key": {"type": "password"}}),
+    ]
+)
 FIELDS = SCHEMAS.credential_fields("cloud")
 
 
-@pytest.mark.parametrize(("value", "text"), [
-    ("a", "a"), (" \t\u00a0\u3000a b\x85\n", "a b"), ("\x1c", "\x1c"), (5, "5"), (-5, "-5"), (True, "true"), (False, "false"), ("", ""),
-    ({"b": [1, None, "ü"], "a": {}}, '{"b":[1,null,"ü"],"a":{}}'),
-])
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("a", "a"),
+        (" \t\u00a0\u3000a b\x85\n", "a b"),
+        ("\x1c", "\x1c"),
+        (5, "5"),
+        (-5, "-5"),
+        (True, "true"),
+        (False, "false"),
+        ("", ""),
+        ({"b": [1, None, "ü"], "a": {}}, '{"b":[1,null,"ü"],"a":{}}'),
+    ],
+)
 def test_text_of_a_value(value, text):
     assert to_text(value) == text
 
@@ -85,20 +102,27 @@ def test_a_valid_config():
     assert config.as_json == {"key"}
 
 
-@pytest.mark.parametrize(("public", "secret", "creating", "expected"), [
-    ({}, {}, True, ["secrets.key is required", "config.user is required"]),
-    ({}, {}, False, []),
-    ({"user": " "}, {"key": None}, False, ["secrets.key is required", "config.user is required"]),
-    ({"user": "u", "port": ""}, {"key": "k"}, True, ["config.port is required"]),
-    ({"user": "u", "port": None}, {"key": "k"}, True, ["config.port is required"]),
-    ({"user": "u", "key": "canary"}, {"key": "k"}, True, ["config.key is secret"]),
-    ({"zone": "canary", "nosuch": "canary"}, {"user": "canary"}, False,
-     ["config.zone must be one of a, b", "config.nosuch is unknown", "secrets.user is not secret"]),
-    ({"user": 1.5}, {"key": ["canary"]}, False, ["config.user must be quoted", "secrets.key must be a string"]),
-])
+@pytest.mark.parametrize(
+    ("public", "secret", "creating", "expected"),
+    [
+        ({}, {}, True, ["secrets.key is required", "config.user is required"]),
+        ({}, {}, False, []),
+        ({"user": " "}, {"key": None}, False, ["secrets.key is required", "config.user is required"]),
+        ({"user": "u", "port": ""}, {"key": "k"}, True, ["config.port is required"]),
+        ({"user": "u", "port": None}, {"key": "k"}, True, ["config.port is required"]),
+        ({"user": "u", "key": "canary"}, {"key": "k"}, True, ["config.key is secret"]),
+        (
+            {"zone": "canary", "nosuch": "canary"},
+            {"user": "canary"},
+            False,
+            ["config.zone must be one of a, b", "config.nosuch is unknown", "secrets.user is not secret"],
+        ),
+        ({"user": 1.5}, {"key": ["canary"]}, False, ["config.user must be quoted", "secrets.key must be a string"]),
+    ],
+)
 def test_validation_errors(public, secret, creating, expected):
     _config, messages = check(public, secret, creating)
-    assert [error[:len(words)] for error, words in zip(messages, expected)] == expected
+    assert [error[: len(words)] for error, words in zip(messages, expected)] == expected
     assert len(messages) == len(expected)
     assert "canary" not in " ".join(messages)
 
@@ -110,8 +134,14 @@ def test_without_a_schema_only_names_are_validated():
     assert check({"a": "x"}, {"a": "y"}, fields=None)[1] == ["secrets.a is set in config too"]
 
 
-@pytest.mark.parametrize(("text", "stored", "same"), [
-    ('{"a":1,"b":[1,2]}', ' { "b": [1,2],\n"a": 1 }', True), ('{"a":[1,2]}', '{"a":[2,1]}', False), ('{"a":1}', "no JSON", False), ('{"a":1}', "", False),
-])
+@pytest.mark.parametrize(
+    ("text", "stored", "same"),
+    [
+        ('{"a":1,"b":[1,2]}', ' { "b": [1,2],\n"a": 1 }', True),
+        ('{"a":[1,2]}', '{"a":[2,1]}', False),
+        ('{"a":1}', "no JSON", False),
+        ('{"a":1}', "", False),
+    ],
+)
 def test_same_json(text, stored, same):
     assert same_json(text, stored) == same

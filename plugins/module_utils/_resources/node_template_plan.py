@@ -283,9 +283,8 @@ def _plan_update(
         after = parse_node_template(apply_merge_patch(node_template_object(current), patch))
         if not after.config:
             raise RanchhandError(
-                "invalid", f"{config_key} of {current.full_id} would be empty: Rancher would not pass the cloud "
-                           "credential to the "
-                           "machines. Keep at least one field"
+                "invalid", f"{config_key} of {current.full_id} would be empty: Rancher would not pass the "
+                           "cloud credential to the machines. Keep at least one field"
             )
         return after
 
