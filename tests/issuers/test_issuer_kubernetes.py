@@ -72,7 +72,11 @@ def test_tokens_are_issued_and_deleted_in_turn(harvester):
         issuer.verify(values, first)
     name = issuer.key_id(second)
     secret = harvester.api.get(f"{SECRETS}/{name}")
-    assert secret["type"] == "Opaque" and "data" not in secret and secret["metadata"]["labels"] == {ROTATION_KEY_LABEL: "rancher"}
+    assert (
+        secret["type"] == "Opaque"
+        and "data" not in secret
+        and secret["metadata"]["labels"] == {ROTATION_KEY_LABEL: "rancher"}
+    )
     assert name.startswith("rancher-ranchhand-") and {item.id for item in issuer.keys(first)} == {
         name,
         issuer.key_id(first),
@@ -138,9 +142,15 @@ def test_a_token_that_kubernetes_made_in_a_secret(harvester):
         },
     )
     issuer = Kubernetes({"sign_in": "given", "kubeconfig": harvester.kubeconfig.read_text()})
-    legacy = stored(harvester, unsigned({
-        "sub": "system:serviceaccount:machines:rancher", "kubernetes.io/serviceaccount/secret.name": "rancher-token-x",
-    }))
+    legacy = stored(
+        harvester,
+        unsigned(
+            {
+                "sub": "system:serviceaccount:machines:rancher",
+                "kubernetes.io/serviceaccount/secret.name": "rancher-token-x",
+            }
+        ),
+    )
     assert issuer.key_id(legacy) == "rancher-token-x" and issuer.expires_at(legacy) is None
     new = issuer.issue(legacy)
     issuer.delete("rancher-token-x", new)
@@ -213,23 +223,36 @@ def test_a_kubeconfig_that_cannot_be_used(harvester, case):
     assert error.code == code and "secret-x" not in error.message
 
 
-@pytest.mark.parametrize("text", [
-    "", "secret-x", "{secret-x: [", "- secret-x", "users: secret-x\ncontexts: secret-x", "a: 2026-99-99 # secret-x",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "secret-x",
+        "{secret-x: [",
+        "- secret-x",
+        "users: secret-x\ncontexts: secret-x",
+        "a: 2026-99-99 # secret-x",
+    ],
+)
 def test_text_that_is_no_kubeconfig(text):
     error = refused(Kubernetes({}).key_id, {"kubeconfigContent": text} if text else {})
     assert error.code == "invalid" and "secret-x" not in error.message
 
 
-@pytest.mark.parametrize("options, words", [
-    (
-        {"service_acount": "x"},
-        "unknown option service_acount; allowed are namespace, service_account, expiration, sign_in, kubeconfig",
-    ),
-    ({"sign_in": "twice"}, "rotating or given"), ({"sign_in": "given"}, "require each other"),
-    ({"kubeconfig": {}}, "require each other"),
-    ({"expiration": "soon"}, "at least 600"), ({"expiration": 60}, "at least 600"),
-])
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (
+            {"service_acount": "x"},
+            "unknown option service_acount; allowed are namespace, service_account, expiration, sign_in, kubeconfig",
+        ),
+        ({"sign_in": "twice"}, "rotating or given"),
+        ({"sign_in": "given"}, "require each other"),
+        ({"kubeconfig": {}}, "require each other"),
+        ({"expiration": "soon"}, "at least 600"),
+        ({"expiration": 60}, "at least 600"),
+    ],
+)
 def test_options_that_make_no_sense(options, words):
     error = refused(Kubernetes, options)
     assert error.code == "invalid" and words in error.message
