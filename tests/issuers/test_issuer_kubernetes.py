@@ -170,12 +170,12 @@ def test_what_does_not_work(harvester):
     nameless = stored(harvester, unsigned({"sub": f"system:serviceaccount:machines:{'a' * 64}"}))
     expired = stored(harvester, unsigned({"sub": "system:serviceaccount:machines:rancher", "exp": 1000000000}))
     results = [
-        ("invalid", "is of system:serviceaccount:machines:other, not of", refused(issuer.verify, other, mine)),
+        ("invalid", "belongs to system:serviceaccount:machines:other, not to", refused(issuer.verify, other, mine)),
         ("refused", "does not accept the connection's credentials", refused(issuer.verify, expired, mine)),
         ("refused", "", refused(issuer.issue, stored(harvester, token_of(harvester, "powerless")))),
-        ("unsupported", "bound to no Secret", refused(issuer.delete, issuer.key_id(mine), mine)),
+        ("unsupported", "not bound to a Secret", refused(issuer.delete, issuer.key_id(mine), mine)),
         ("unsupported", "longer than the 63 characters", refused(issuer.issue, nameless)),
-        ("invalid", "not of the service_account", refused(Kubernetes({"service_account": "x"}).keys, mine)),
+        ("invalid", "not to the service_account", refused(Kubernetes({"service_account": "x"}).keys, mine)),
     ]
     harvester.api.post(SECRETS, {"metadata": {"name": "in-use"}, "stringData": {"password": "of something else"}})
     results.append(("unsupported", "contains data", refused(issuer.delete, "in-use", mine)))

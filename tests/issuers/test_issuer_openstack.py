@@ -87,7 +87,7 @@ def test_an_administrator_sets_passwords(keystone):
     rotate(OpenStack({"auth_url": keystone.url, "user_id": keystone.user_id("bob"), **given}), unknown)
     rotate(issuer_of(keystone, "bob", **{**given, "admin_project_name": None}), unknown)
     error = refused(issuer_of(keystone, "bobby", **given).activate, new, unknown)
-    assert error.code == "invalid" and "there is no user bobby" in error.message
+    assert error.code == "invalid" and "user bobby does not exist" in error.message
 
 
 def test_a_password_for_a_project(keystone):
