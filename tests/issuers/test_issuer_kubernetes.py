@@ -171,7 +171,7 @@ def test_what_does_not_work(harvester):
     expired = stored(harvester, unsigned({"sub": "system:serviceaccount:machines:rancher", "exp": 1000000000}))
     results = [
         ("invalid", "belongs to system:serviceaccount:machines:other, not to", refused(issuer.verify, other, mine)),
-        ("refused", "does not accept the connection's credentials", refused(issuer.verify, expired, mine)),
+        ("refused", "rejected the credentials of the connection", refused(issuer.verify, expired, mine)),
         ("refused", "", refused(issuer.issue, stored(harvester, token_of(harvester, "powerless")))),
         ("unsupported", "not bound to a Secret", refused(issuer.delete, issuer.key_id(mine), mine)),
         ("unsupported", "longer than the 63 characters", refused(issuer.issue, nameless)),
