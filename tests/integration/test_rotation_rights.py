@@ -157,6 +157,6 @@ def test_who_stores_snapshots_has_to_let_plans_be_read(rotating, grant):
         *({module: {**options, "kubeconfig": grant(f"plans-{count}", roles[:count])}} for count in (3, 4))
     ).results
     assert without["rotation"]["waiting_for"] == [
-        "etcd_s3: unknown, as this connection may not list secrets in all namespaces"
+        "etcd_s3: unknown, because this connection may not list secrets in all namespaces"
     ], without
     assert with_it["rotation"]["phase"] == "disabled", with_it
