@@ -44,7 +44,7 @@ class Rulebook:
                                 "rancher_kubeconfig": str(leak.cluster.control_plane.kubeconfig),
                                 "rotate_namespace": leak.namespace,
                                 "retire_namespace": leak.namespace,
-                                "rotate_issuer_options": {"endpoint_url": leak.aws.url, "propagation": 0},
+                                "rotate_issuer_options": {"endpoint_url": leak.aws.url, "propagation": "0s"},
                             }
                         }
                     }

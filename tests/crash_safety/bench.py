@@ -120,7 +120,7 @@ class Subject:
             "namespace": self.namespace,
             "drain": "1s",
             "verify_timeout": "20s",
-            "issuer_options": {"endpoint_url": self.bench.url, "propagation": 0},
+            "issuer_options": {"endpoint_url": self.bench.url, "propagation": "0s"},
             "kubeconfig": str(self.bench.control_plane.kubeconfig),
         }
         if state == "rotated":

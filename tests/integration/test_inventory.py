@@ -303,7 +303,7 @@ def test_rotation_host_by_host(inventory, cluster, aws, tmp_path):
         (tmp_path / name).write_text(_documented_file(name))
     extra = {
         "rotate_max_age": "0s", "rotate_namespace": fleet.namespace,
-        "rotate_issuer_options": {"endpoint_url": aws.url, "propagation": 0},
+        "rotate_issuer_options": {"endpoint_url": aws.url, "propagation": "0s"},
     }
 
     def rotate(limit, code=0):

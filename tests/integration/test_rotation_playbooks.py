@@ -224,7 +224,7 @@ def test_a_rollback_of_two_ranchers_asks_once(cluster, cluster_215, aws, tmp_pat
     common = {
         "ansible_connection": "local",
         "ansible_python_interpreter": sys.executable,
-        "rollback_issuer_options": {"endpoint_url": aws.url, "propagation": 0},
+        "rollback_issuer_options": {"endpoint_url": aws.url, "propagation": "0s"},
     }
     inventory = tmp_path / "ranchers.json"
     inventory.write_text(json.dumps({"ranchers": {"hosts": hosts, "vars": common}}))

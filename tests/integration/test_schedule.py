@@ -176,7 +176,7 @@ def _rights(roles):
 def test_kubernetes_runs_the_jobs_with_just_their_rights(cluster, aws, machine, tmp_path):
     rotating = RotatingCredential(cluster, aws)
     rotating.namespace = RECORDS
-    issuer = {"issuer_options": {"endpoint_url": aws.url, "propagation": 0}}
+    issuer = {"issuer_options": {"endpoint_url": aws.url, "propagation": "0s"}}
     # The variables of these tests come from YAML without tags, and the result of a lookup is not templated again.
     later = tmp_path / "later"
     later.write_text("{{ lookup('ansible.builtin.env', 'ROTATION_ID') }}")

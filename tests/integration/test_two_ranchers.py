@@ -71,7 +71,7 @@ def ranchers(cluster, cluster_215, aws, tmp_path):
 
 
 def rotation_variables(ranchers):
-    options = {"endpoint_url": ranchers.aws.url, "propagation": 0}
+    options = {"endpoint_url": ranchers.aws.url, "propagation": "0s"}
     return {
         "rotate_credentials": [{"name": "key-{{ inventory_hostname }}"}],
         "rotate_rotation_id": "first",

@@ -262,14 +262,18 @@ def test_every_call_ends_in_time(aws, key, monkeypatch):
 
 
 @pytest.mark.parametrize("options, text", [
-    ({"acces_key": "a"}, "acces_key"),
-    ({"sign_in": "root"}, "sign_in"),
-    ({"sign_in": "given", "access_key": "a"}, "secret_key"),
-    ({"profile": "a"}, "sign_in: default"),
-    ({"sign_in": "default", "secret_key": "hidden-value"}, "sign_in: given"),
-    ({"propagation": "soon"}, "propagation"),
-    ({"propagation": -1}, "propagation"),
-    ({"ca_bundle": "/nowhere/ca.pem"}, "/nowhere/ca.pem"),
+    pytest.param({"acces_key": "a"}, "acces_key", id="unknown option"),
+    pytest.param({"sign_in": "root"}, "sign_in", id="unknown sign_in"),
+    pytest.param({"sign_in": "given", "access_key": "a"}, "secret_key", id="no secret_key"),
+    pytest.param({"profile": "a"}, "sign_in: default", id="profile without sign_in"),
+    pytest.param(
+        {"sign_in": "default", "secret_key": "hidden-value"}, "sign_in: given", id="option of another sign_in"
+    ),
+    pytest.param({"propagation": "soon"}, "propagation must be a number with a unit, such as 30s", id="no duration"),
+    pytest.param({"propagation": -1}, "propagation must be a number with a unit, such as 30s", id="negative number"),
+    pytest.param({"propagation": 15}, "propagation must be a number with a unit, such as 30s", id="no unit"),
+    pytest.param({"propagation": "4000d"}, "propagation must not be longer than 3650d", id="long duration"),
+    pytest.param({"ca_bundle": "/nowhere/ca.pem"}, "/nowhere/ca.pem", id="missing file"),
 ])
 def test_invalid_options_are_rejected(options, text):
     message = _refused("invalid", lambda: AwsIssuer(options), "hidden-value")
@@ -293,8 +297,8 @@ def test_an_incomplete_or_swapped_key_is_reported(aws, key):
 def test_propagation_is_an_option():
     assert (
         AwsIssuer({}).propagation,
-        AwsIssuer({"propagation": 0}).propagation,
-        AwsIssuer({"propagation": "40"}).propagation,
+        AwsIssuer({"propagation": "0s"}).propagation,
+        AwsIssuer({"propagation": "40s"}).propagation,
     ) == (15, 0, 40)
 
 

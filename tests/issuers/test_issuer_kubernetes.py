@@ -60,7 +60,7 @@ def refused(call, *arguments):
 
 
 def test_tokens_are_issued_and_deleted_in_turn(harvester):
-    issuer = Kubernetes({"expiration": 3600})
+    issuer = Kubernetes({"expiration": "1h"})
     first = stored(harvester, token_of(harvester))
     assert issuer.key_id(first).startswith("serviceaccount machines/rancher, token ")
     assert [item.id for item in issuer.keys(first)] == [issuer.key_id(first)]
@@ -242,15 +242,17 @@ def test_text_that_is_no_kubeconfig(text):
 @pytest.mark.parametrize(
     "options, words",
     [
-        (
+        pytest.param(
             {"service_acount": "x"},
             "unknown option service_acount; allowed are namespace, service_account, expiration, sign_in, kubeconfig",
+            id="unknown option",
         ),
-        ({"sign_in": "twice"}, "rotating or given"),
-        ({"sign_in": "given"}, "require each other"),
-        ({"kubeconfig": {}}, "require each other"),
-        ({"expiration": "soon"}, "at least 600"),
-        ({"expiration": 60}, "at least 600"),
+        pytest.param({"sign_in": "twice"}, "rotating or given", id="unknown sign_in"),
+        pytest.param({"sign_in": "given"}, "require each other", id="sign_in given without kubeconfig"),
+        pytest.param({"kubeconfig": {}}, "require each other", id="kubeconfig without sign_in given"),
+        pytest.param({"expiration": "soon"}, "expiration must be a number with a unit, such as 30s", id="no duration"),
+        pytest.param({"expiration": 3600}, "expiration must be a number with a unit, such as 30s", id="no unit"),
+        pytest.param({"expiration": "60s"}, "expiration must be at least 10m", id="short expiration"),
     ],
 )
 def test_options_that_make_no_sense(options, words):

@@ -46,7 +46,7 @@ class RotatingCredential(Run):
                 "drain": "1s",
                 "verify_timeout": "2s",
                 "rotation_id": "first",
-                "issuer_options": {"endpoint_url": self.cloud.address(), "propagation": 0},
+                "issuer_options": {"endpoint_url": self.cloud.address(), "propagation": "0s"},
                 "audit_file": str(self.folder / "audit"),
                 **options,
             }
@@ -152,7 +152,7 @@ def test_an_admin_signs_in(rotating):
     rotating.canaries.values["admin"] = admin["secretKey"]
     options = {
         "endpoint_url": rotating.cloud.address(),
-        "propagation": 0,
+        "propagation": "0s",
         "sign_in": "given",
         "access_key": admin["accessKey"],
     }
@@ -176,7 +176,7 @@ class Quoting(FaultInjector):
 @pytest.mark.parametrize("status", [400, 403, 500])
 def test_a_cloud_that_quotes_what_it_was_sent(rotating, status):
     with Quoting(status) as cloud:
-        played = rotating.play(rotating.task(issuer_options={"endpoint_url": cloud.url, "propagation": 0}))
+        played = rotating.play(rotating.task(issuer_options={"endpoint_url": cloud.url, "propagation": "0s"}))
         assert cloud.seen
     assert "code" in played.result, played.output
 

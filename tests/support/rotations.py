@@ -42,7 +42,7 @@ class RotatingCredential:
             "namespace": self.namespace,
             "drain": "1s",
             "verify_timeout": "5s",
-            "issuer_options": {"endpoint_url": self.aws.url, "propagation": 0},
+            "issuer_options": {"endpoint_url": self.aws.url, "propagation": "0s"},
         }
         if state == "rotated" and "max_age" not in options:
             common["rotation_id"] = "first"
@@ -98,7 +98,7 @@ class RotationFleet:
     def run(self, playbook, *arguments, code=0, **variables):
         """Run a playbook and return its output."""
         common = {f"{playbook}_namespace": self.namespace, "ansible_python_interpreter": sys.executable}
-        options = {"endpoint_url": self.aws.url, "propagation": 0}
+        options = {"endpoint_url": self.aws.url, "propagation": "0s"}
         if playbook == "rotate":
             common.update(
                 rotate_credentials=[{"name": member.name} for member in self.members], rotate_rotation_id="first"
@@ -167,7 +167,7 @@ class LeakedKeyFleet(RotationFleet):
     """Credentials of which keys leak, and the playbook leaked_key."""
 
     def leaked(self, key, *arguments, **options):
-        issuer_options = {"endpoint_url": self.aws.url, "propagation": 0}
+        issuer_options = {"endpoint_url": self.aws.url, "propagation": "0s"}
         return self.run(
             "leaked_key",
             *arguments,

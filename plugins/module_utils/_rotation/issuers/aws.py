@@ -17,6 +17,7 @@ import time
 import typing as t
 
 from ...issuer import CALL_TIMEOUT, Issuer, IssuerError, Key, Values
+from .options import parse_duration_option
 from .registry import ISSUERS
 
 CONNECT_TIMEOUT = (
@@ -140,12 +141,7 @@ class Aws(Issuer):
                 raise IssuerError("invalid", f"{', '.join(names)} require sign_in: {way}")
         if self._sign_in == "given" and not (given.get("access_key") and given.get("secret_key")):
             raise IssuerError("invalid", "sign_in: given requires access_key and secret_key")
-        try:
-            self.propagation = float(int(str(given.get("propagation", 15))))
-        except ValueError:
-            self.propagation = -1.0
-        if self.propagation < 0:
-            raise IssuerError("invalid", "propagation must be a number of seconds")
+        self.propagation = float(parse_duration_option(given, "propagation", "15s"))
         if given.get("ca_bundle") and not os.path.exists(given["ca_bundle"]):
             raise IssuerError("invalid", f"ca_bundle {given['ca_bundle']} does not exist on the controller")
         self._given = given

@@ -29,11 +29,11 @@ from ..._kubernetes.connection import CONNECTION
 from ..._kubernetes.kubeconfig import parse_yaml
 from ..._rancher.annotations import ROTATION_KEY_LABEL
 from ...issuer import CALL_TIMEOUT, Issuer, IssuerError, Key, Values
+from .options import parse_duration_option
 from .registry import ISSUERS
 
 FIELD, = ISSUERS["kubernetes"].fields
 OPTIONS = ("namespace", "service_account", "expiration", "sign_in", "kubeconfig")
-EXPIRATION = 90 * 24 * 3600
 SHORTEST = 600  # seconds; Kubernetes' minimum
 _PREFIX = "system:serviceaccount:"
 _LEGACY = "kubernetes.io/serviceaccount/secret.name"
@@ -126,10 +126,10 @@ def _named(content: Mapping[str, t.Any], section: str, name: str) -> dict[str, t
 
 
 class Kubernetes(Issuer):
-    """The tokens of item ServiceAccount.
+    """The tokens of a ServiceAccount.
 
     Options: ``namespace`` and ``service_account`` are the expected ones of the token. ``expiration`` is the lifetime
-    of a token in seconds; the API server may shorten it. ``sign_in`` is ``rotating``, with the token in the
+    of a token, such as ``90d``; the API server may shorten it. ``sign_in`` is ``rotating``, with the token in the
     credential, or ``given``, with ``kubeconfig`` (as content or path) of another account.
     """
 
@@ -148,13 +148,7 @@ class Kubernetes(Issuer):
             raise IssuerError("invalid", "sign_in must be rotating or given")
         if (self._sign_in == "given") != ("kubeconfig" in given):
             raise IssuerError("invalid", "kubeconfig and sign_in: given require each other")
-        expiration = options.get("expiration")
-        try:
-            self._expiration = EXPIRATION if expiration is None else int(expiration)
-        except (TypeError, ValueError):
-            self._expiration = 0
-        if self._expiration < SHORTEST:
-            raise IssuerError("invalid", f"expiration must be a number of seconds, at least {SHORTEST}")
+        self._expiration = parse_duration_option(options, "expiration", "90d", SHORTEST)
 
     def key_id(self, values: Values) -> str:
         return Kubeconfig(values).token.key_id
