@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime
 
 import pytest
-from ansible_collections.ranchhand.rancher.plugins.module_utils._common.times import format_time, now
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils import _rotation_tables
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._rotation_tables import rotation_details, rotation_rows
 
 A, B = "cattle-global-data:cc-a", "cattle-global-data:cc-b"
@@ -101,10 +101,7 @@ def state(**values):
     )
 
 
-def at(**delta):
-    return format_time(now() + datetime.timedelta(seconds=30, **delta))
-
-
+NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
 DRIFT = {"code": "drift", "level": "error", "message": "the credential contains another value"}
 
 
@@ -117,7 +114,7 @@ DRIFT = {"code": "drift", "level": "error", "message": "the credential contains 
         ("key_age", {"key_age_seconds": 86400 * 90 + 1}, "90d"),
         ("due", {}, "-"),
         ("due", {"due_at": "2026-01-01T00:00:00Z", "due": True}, "now"),
-        ("due", {"due_at": at(days=3)}, "3d"),
+        ("due", {"due_at": "2026-01-04T00:00:00Z"}, "3d"),
         ("next_step", {"next_step": "disable the old key"}, "disable old key"),
         ("next_step", {"next_step": "issue"}, "issue"),
         ("blocked_by", {}, "-"),
@@ -129,7 +126,8 @@ DRIFT = {"code": "drift", "level": "error", "message": "the credential contains 
         ("driver", {"driver": None}, ""),
     ],
 )
-def test_state(column, values, cell):
+def test_state(monkeypatch, column, values, cell):
+    monkeypatch.setattr(_rotation_tables, "now", lambda: NOW)
     (row,) = rotation_rows([state(**values)], "status")
     assert row[column] == cell
 
