@@ -34,14 +34,17 @@ Result = namedtuple("Result", "name verdict reason seconds")
 
 
 def main():
-    arguments = _parser().parse_args()
+    parser = _parser()
+    arguments, rest = parser.parse_known_args()
+    if rest and arguments.command != "pytest":
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     signal.signal(signal.SIGTERM, _exit_on_signal)
     actions = {
         "build": _ensure_control_plane,
         "demo": lambda: demo(arguments.keep),
         "shell": shell,
         "test": lambda: test(arguments.fast),
-        "pytest": lambda: pytest(arguments.arguments),
+        "pytest": lambda: pytest(rest),
         "lint": lint,
         "soak": soak,
         "bench": lambda: bench(arguments.cases),
@@ -80,8 +83,13 @@ def _parser():
         default=_is_set("FAST"),
         help="run only the most important tests, in one environment (or FAST=1)",
     )
-    pytest_parser = commands.add_parser("pytest", help="run single tests in the newest environment")
-    pytest_parser.add_argument("arguments", nargs=argparse.REMAINDER, help="paths of tests and options of pytest")
+    # It declares no arguments, so that all are unknown and pytest gets them in their order.
+    commands.add_parser(
+        "pytest",
+        usage="run.py pytest TESTS... [pytest's options]",
+        help="run single tests in the newest environment, with pytest's options",
+        add_help=False,
+    )
     commands.add_parser("lint", help="run ruff, mypy and the check of words")
     commands.add_parser("soak", help="interrupt rotations in all ways, and write docs/rotation-proof.md")
     bench_parser = commands.add_parser("bench", help="run the benchmarks, and write docs/performance.md")
