@@ -160,7 +160,11 @@ _MAX_PARALLEL = 8
 _PUBLIC = ("context", "host", "ca_cert", "validate_certs", "proxy")
 
 _FILTERS = {name: FILTERS.options[name] for name in ("name", "driver", "owner")}
-_RANCHER = {"name": {"type": "str", "required": True}, **CONNECTION.options}
+# Without defaults: what a Rancher does not set is taken from the file.
+_RANCHER = {"name": {"type": "str", "required": True}, **{
+    name: {key: value for key, value in option.items() if key != "default"}
+    for name, option in CONNECTION.options.items()
+}}
 _FILE = CONNECTION.merge(HEALTH, OptionSpec({
     "ranchers": {"type": "list", "elements": "dict", "options": _RANCHER, "default": [{"name": "local"}]},
     "filters": {"type": "dict", "options": _FILTERS, "default": {}},
@@ -204,17 +208,21 @@ def _calls(given: Mapping[str, t.Any]) -> dict[str, Call]:
     return calls
 
 
-def _connection_variables(call: Call) -> dict[str, t.Any]:
-    """Return the connection variables of the hosts of a Rancher, without secrets."""
+def _connection_variables(rancher: str, call: Call) -> dict[str, t.Any]:
+    """Return the connection variables of the hosts of a Rancher, without secrets. Raises RanchhandError."""
     if all(call[name] is None for name in ("kubeconfig", "context", "host")):
         options = call
     else:  # then the variables select a Rancher, and modules do not read the environment
-        options = connection_options(call)
+        try:
+            options = connection_options(call)
+        except RanchhandError as error:
+            raise RanchhandError(error.code, f"Rancher {rancher}: {error.message}") from None
     variables = {f"rancher_{name}": options[name] for name in _PUBLIC if options[name] is not None}
     if is_path(options["kubeconfig"]):
         variables["rancher_kubeconfig"] = options["kubeconfig"]
-    elif options["kubeconfig"] is not None and options["host"] is None:
-        server = _server(options["kubeconfig"], options["context"])
+    elif options["kubeconfig"] is not None:
+        variables.pop("rancher_context", None)  # it would select a context of another kubeconfig
+        server = options["host"] or _server(options["kubeconfig"], options["context"])
         if server:
             variables["rancher_host"] = server
     return variables
@@ -282,7 +290,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         given = self.templar.template({name: value for name, value in config.items() if name not in inherited})
         try:
             calls = _calls(to_builtin(given))
-            variables = {rancher: _connection_variables(call) for rancher, call in calls.items()}
+            variables = {rancher: _connection_variables(rancher, call) for rancher, call in calls.items()}
         except RanchhandError as error:
             raise AnsibleParserError(error.message) from None
         results = self._results(path, calls, variables, cache)

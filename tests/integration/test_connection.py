@@ -402,6 +402,16 @@ def test_messages_of_failed_connections(cluster, tmp_path):
     assert cluster.stored(secret)
 
 
+def test_a_host_without_credentials_does_not_get_those_of_another_server(monkeypatch, cluster):
+    """Neither those of the environment nor those of the default kubeconfig."""
+    monkeypatch.setenv("K8S_AUTH_API_KEY", "of another server")
+    monkeypatch.setenv("KUBECONFIG", str(cluster.control_plane.kubeconfig))
+    options = {"host": "http://127.0.0.1:1", "use_environment": False}
+    with pytest.raises(RanchhandError, match="host has no credentials: set api_key"):
+        connection_options(options)
+    assert connection_options({**options, "api_key": "own"})["api_key"] == "own"
+
+
 def test_a_server_that_never_answers(cluster, monkeypatch):
     """With a shorter timeout and fewer attempts; in this process."""
     monkeypatch.setattr(transport, "READ_TIMEOUT", 0.2)

@@ -11,6 +11,7 @@ import time
 
 import pytest
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.errors import RanchhandError
+from ansible_collections.ranchhand.rancher.plugins.module_utils._common.times import now
 from ansible_collections.ranchhand.rancher.plugins.module_utils._guard import client as guard_client
 from ansible_collections.ranchhand.rancher.plugins.module_utils._guard.module import manage_guard
 from ansible_collections.ranchhand.rancher.plugins.module_utils._guard.policies import (
@@ -23,8 +24,10 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._guard.policies 
     guard_objects,
     guard_paths,
 )
+from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.apply import plan_apply, read_objects
 from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.client import KubernetesClient
 from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.connection import connection_options
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.annotations import deleting_run
 from ansible_collections.ranchhand.rancher.plugins.module_utils._runtime.execute import RunMode
 
 from control_plane import ApiError
@@ -279,6 +282,40 @@ def test_marks_of_killed_runs_are_reported_and_removed(guarded):
     assert (result["stale"], result["marked_for_deletion"]) == (["cc-killed"], ["cc-fresh", "cc-gone"])
     assert sorted(guarded.api.get(NAMES)["data"]) == ["cc-fresh", "cc-gone"]
     assert not set(marks) & set(guarded.stored("cc-killed")["metadata"]["annotations"])
+
+
+def test_a_deletion_does_not_bypass_a_guard_of_the_former_version(guarded):
+    former = json.loads(json.dumps(guard_objects(False, 0)).replace(DELETION_LIST, FORMER_DELETION_LIST))
+    guarded.secret("cc-one", display_name="cc-one")
+    for path, item in former.items():
+        guarded.api.post(path.rpartition("/")[0], item)
+    result = guarded.play({MODULE: {"name": "cc-one", "state": "absent"}}).result
+    assert result["code"] == "conflict" and "Run the role ranchhand.rancher.guard" in result["msg"]
+    assert guarded.stored("cc-one")
+    guarded.play({GUARD: {"settle": "0s"}})
+    assert guarded.play({MODULE: {"name": "cc-one", "state": "absent"}}).result["changed"]
+
+
+def test_a_run_of_the_former_version_is_deleting(guarded):
+    at = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert deleting_run({"ranchhand.cattle.io/condemned": f"{at} former"}, now()) == "former"
+
+
+def test_the_list_changes_while_the_guard_plans(guarded, monkeypatch):
+    """An entry that a deletion adds meanwhile is no difference, and no conflict."""
+    guarded.play({GUARD: {"settle": "0s"}})
+    client = KubernetesClient(connection_options({"kubeconfig": str(guarded.control_plane.kubeconfig)}))
+    apply = client.apply
+
+    def add_an_entry_first(path, body, **query):
+        if path == NAMES:
+            monkeypatch.setattr(client, "apply", apply)
+            guarded.api.patch(NAMES, {"data": {"cc-new": "2026-01-01T00:00:00Z run aws/new"}})
+        return apply(path, body, **query)
+
+    monkeypatch.setattr(client, "apply", add_an_entry_first)
+    stored = read_objects(client, [NAMES])
+    assert plan_apply(client, {NAMES: guard_objects(False, 0)[NAMES]}, stored) == []
 
 
 def test_a_deletion_uses_the_guard_automatically(guarded):

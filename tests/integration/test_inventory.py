@@ -240,7 +240,7 @@ def test_connection_variables(inventory, cluster):
         "path": ({"kubeconfig": path, "validate_certs": True},
                  {"rancher_kubeconfig": path, "rancher_validate_certs": True}),
         "text": ({"kubeconfig": Path(path).read_text()}, {"rancher_host": server}),
-        "mapping": ({"kubeconfig": config, "context": context}, {"rancher_context": context, "rancher_host": server}),
+        "mapping": ({"kubeconfig": config, "context": context}, {"rancher_host": server}),
         "proxy": ({"kubeconfig": path, "proxy": nowhere, "no_proxy": "127.0.0.1"},
                   {"rancher_kubeconfig": path, "rancher_proxy": nowhere}),
     }
@@ -249,6 +249,13 @@ def test_connection_variables(inventory, cluster):
         variables, _groups = inventory.listed()
         found = {key: plain(value) for key, value in variables["local_cc-one"].items() if key.startswith("rancher_")}
         assert found == expected, name
+
+
+def test_a_rancher_keeps_the_isolation_of_the_file(inventory):
+    """A token in the environment belongs to another Rancher."""
+    inventory.write(use_environment=False, ranchers=[{"name": "lab", "host": "http://127.0.0.1:1"}])
+    _out, err = inventory.run("ansible-inventory", "--list", code=1, K8S_AUTH_API_KEY=inventory.canary)
+    assert "Rancher lab: host has no credentials" in err and inventory.canary not in err
 
 
 def test_a_vaulted_option(inventory, cluster):

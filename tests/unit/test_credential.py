@@ -303,3 +303,9 @@ def test_an_object_that_is_being_deleted(change):
     with pytest.raises(ValidationErrors) as caught:
         plan(wanted(id="cc-a", description="x"), secret(**change))
     assert caught.value.code == "conflict"
+
+
+def test_a_driver_that_rancher_cannot_read_is_rejected():
+    desired = wanted(driver="my-driver", owner="u-a", name="x", secrets={"token": "x"}, validate_config=False)
+    with pytest.raises(ValidationErrors, match="driver my-driver cannot have credentials"):
+        plan(desired)

@@ -18,7 +18,16 @@ from .._kubernetes.client import CONFLICT_ATTEMPTS, KubernetesClient
 from .._rancher.annotations import GUARD_SETTLE
 from .._rancher.cloud_credential import CloudCredential
 from .._rancher.queries import get_or_none
-from .policies import BINDINGS, CONFIG_MAPS, DELETION_LIST, IN_USE, PROBE, deletion_entry, expired_entries
+from .policies import (
+    BINDINGS,
+    CONFIG_MAPS,
+    DELETION_LIST,
+    FORMER_DELETION_LIST,
+    IN_USE,
+    PROBE,
+    deletion_entry,
+    expired_entries,
+)
 
 PROBE_TIMEOUT = 30.0  # seconds until the API server sees a change of the deletion list
 _DEFAULT_SETTLE = "60"
@@ -36,7 +45,10 @@ class GuardClient:
 
     @classmethod
     def find(cls, client: KubernetesClient, warnings: list[str]) -> GuardClient | None:
-        """Return the guard; None if there is none, or if it may not be read, which adds a warning."""
+        """Return the guard; None if there is none, or if it may not be read, which adds a warning.
+
+        Raises RanchhandError (``conflict``) for a guard of version 0.1, which a deletion cannot use.
+        """
         paths = [f"{BINDINGS}/{DELETION_LIST}", f"{BINDINGS}/{IN_USE}"]
         try:
             binding, protecting = client.parallel_map(lambda path: get_or_none(client, path), paths)
@@ -50,6 +62,7 @@ class GuardClient:
             )
             return None
         if binding is None:
+            _reject_former_guard(client)
             return None
         settle = (binding["metadata"].get("annotations") or {}).get(GUARD_SETTLE, _DEFAULT_SETTLE)
         return cls(client, float(settle), protecting is not None)
@@ -125,3 +138,11 @@ class GuardClient:
                 return True
             raise
         return False
+
+
+def _reject_former_guard(client: KubernetesClient) -> None:
+    if get_or_none(client, f"{BINDINGS}/{FORMER_DELETION_LIST}") is not None:
+        raise RanchhandError(
+            "conflict", "cannot delete safely: version 0.1 of the collection installed the guard in this cluster. Run "
+                        "the role ranchhand.rancher.guard, which replaces it, then run the task again"
+        )

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from .._common.errors import ApiError
-from .client import KubernetesClient
+from .client import CONFLICT_ATTEMPTS, KubernetesClient
 from .connection import FIELD_MANAGER
 
 Object = t.Mapping[str, t.Any]
@@ -59,12 +59,25 @@ def plan_apply(
         correction = (corrections or {}).get(path) or {}
         if before is None:
             return ObjectChange(path, "created", None, wanted, wanted, correction)
-        after = before if correction else client.apply(path, wanted, dryRun="All")
+        before, after = (before, before) if correction else _outcome(client, path, wanted, before)
         if correction or applied_fields(before) != applied_fields(after):
             return ObjectChange(path, "updated", before, after, wanted, correction)
         return None
 
     return [change for change in client.parallel_map(plan, list(desired)) if change]
+
+
+def _outcome(client: KubernetesClient, path: str, wanted: Object, before: Object) -> tuple[Object, Object]:
+    """Return an object before and after an apply; before is read again if another client has changed it."""
+    for _attempt in range(CONFLICT_ATTEMPTS):
+        try:
+            return before, client.apply(path, _with_version(wanted, before), dryRun="All")
+        except ApiError as error:
+            if error.status != 409:
+                raise
+            conflict = error
+        before = client.get(path)
+    raise conflict
 
 
 def plan_delete(stored: Mapping[str, Object | None]) -> list[ObjectChange]:
@@ -79,10 +92,14 @@ def write_changes(client: KubernetesClient, changes: t.Iterable[ObjectChange]) -
         if change.action == "deleted":
             client.delete(change.path, version["uid"], version["resourceVersion"])
             continue
-        if change.correction and change.before:
-            corrected = client.patch(change.path, {**change.correction, "metadata": version})
-            version = _version(corrected)
-        client.apply(change.path, {**change.desired, "metadata": {**change.desired["metadata"], **version}})
+        stored = change.before
+        if change.correction and stored:
+            stored = client.patch(change.path, {**change.correction, "metadata": version})
+        client.apply(change.path, _with_version(change.desired, stored))
+
+
+def _with_version(wanted: Object, stored: Object | None) -> Object:
+    return {**wanted, "metadata": {**wanted["metadata"], **_version(stored)}}
 
 
 def _version(stored: Object | None) -> dict[str, str]:

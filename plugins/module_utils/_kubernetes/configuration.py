@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 from .._common.errors import RanchhandError
 from .concurrency import CONNECTIONS
-from .connection import FIELD_MANAGER
+from .connection import FIELD_MANAGER, is_complete
 from .kubeconfig import load_kubeconfig
 from .libraries import Configuration, RESTClientObject, urllib3
 from .tls import CertificateData, tls_context
@@ -36,7 +36,7 @@ class ConnectionConfiguration:
         self._client.connection_pool_maxsize = CONNECTIONS
         self._client.retries = False
         self._certificates = CertificateData()
-        if not _is_complete(options):
+        if not is_complete(options):
             self._certificates = load_kubeconfig(self._client, options["kubeconfig"], options["context"])
         self._override()
         self.host: str = self._client.host
@@ -93,11 +93,3 @@ class ConnectionConfiguration:
                 settings["cert_reqs"] = ssl.CERT_NONE
         manager.connection_pool_kw["block"] = True
         return manager
-
-
-def _is_complete(options: Mapping[str, t.Any]) -> bool:
-    """Whether the options name a server and credentials, so that no kubeconfig is needed."""
-    if not options["host"]:
-        return False
-    pairs = (("username", "password"), ("client_cert", "client_key"))
-    return bool(options["api_key"]) or any(all(options[name] for name in pair) for pair in pairs)

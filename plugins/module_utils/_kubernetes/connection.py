@@ -49,13 +49,30 @@ _FALSE = ("0", "false", "f", "no", "n", "off", "")
 def connection_options(params: Mapping[str, t.Any]) -> dict[str, t.Any]:
     """Return the connection options of a module, completed from K8S_AUTH_* variables as kubernetes.core does.
 
-    If ``use_environment`` is false, no K8S_AUTH_* variable is read. Raises RanchhandError (``invalid``).
+    If ``use_environment`` is false, no K8S_AUTH_* variable is read, and a host needs its own credentials: those of the
+    default kubeconfig belong to another server. Raises RanchhandError (``invalid``).
     """
-    environment: Mapping[str, str] = {} if params.get("use_environment") is False else os.environ
-    return {
+    isolated = params.get("use_environment") is False
+    environment: Mapping[str, str] = {} if isolated else os.environ
+    options = {
         name: _from_environment(name, option, environment) if params.get(name) is None else params[name]
         for name, option in CONNECTION.options.items() if name != "use_environment"
     }
+    if isolated and options["host"] and not (options["kubeconfig"] or options["context"] or is_complete(options)):
+        raise RanchhandError(
+            "invalid", "host has no credentials: set api_key (variable rancher_api_key), username and password, "
+                       "client_cert and client_key, or kubeconfig. Without use_environment, they are not read from "
+                       "K8S_AUTH_* variables or the default kubeconfig"
+        )
+    return options
+
+
+def is_complete(options: Mapping[str, t.Any]) -> bool:
+    """Whether the options contain a server and credentials, so that no kubeconfig is needed."""
+    if not options["host"]:
+        return False
+    pairs = (("username", "password"), ("client_cert", "client_key"))
+    return bool(options["api_key"]) or any(all(options[name] for name in pair) for pair in pairs)
 
 
 def _from_environment(name: str, option: Option, environment: Mapping[str, str]) -> t.Any:

@@ -24,7 +24,7 @@ from .._common.times import UTC, Time, parse_time
 PREFIX = "ranchhand.cattle.io/"
 
 MARKED_FOR_DELETION = PREFIX + "marked-for-deletion"
-FORMERLY_MARKED_FOR_DELETION = PREFIX + "condemned"  # up to 0.1; only removed, never written
+FORMERLY_MARKED_FOR_DELETION = PREFIX + "condemned"  # up to 0.1; read and removed, never written
 INTENT = PREFIX + "intent."
 ALLOW_DELETE = PREFIX + "allow-delete"
 GUARD_SETTLE = PREFIX + "settle"
@@ -90,7 +90,7 @@ def entry_time(entry: str) -> Time:
 
 def deleting_run(annotations: Mapping[str, str], at: Time) -> str | None:
     """Return the run that is deleting a credential; None if there is none."""
-    mark = annotations.get(MARKED_FOR_DELETION)
+    mark = annotations.get(MARKED_FOR_DELETION) or annotations.get(FORMERLY_MARKED_FOR_DELETION)
     return mark.partition(" ")[2] if mark and at - entry_time(mark) < ANNOTATION_LIFETIME else None
 
 

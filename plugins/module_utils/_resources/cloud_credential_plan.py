@@ -154,7 +154,11 @@ def _plan_creation(desired: DesiredCredential, observed: ObservedCredentials) ->
     }
     metadata = {**body["metadata"], "name": "", "uid": "", "resourceVersion": ""}
     after = parse_cloud_credential({**body, "metadata": metadata})
-    assert after is not None
+    if after is None:
+        raise RanchhandError(
+            "invalid", f"driver {driver:.60} cannot have credentials: Rancher does not read a Secret whose driver "
+                       "contains a dash"
+        )
     _check_sizes(after)
     options = [name for name in ("description", "labels", "annotations") if getattr(desired, name)]
     changed = {"name", "driver", "owner", *options, *texts}
