@@ -348,10 +348,17 @@ def test_print_contains_all_rows(chromium, page):
     assert len(ids(chromium)) == 121
 
 
-@pytest.mark.parametrize("ranchers, message", [
-    ({"prod": {"credentials": []}}, "There are no cloud credentials."),
-    ({"prod": {"msg": "connection refused"}}, "No Rancher could be read."),
-])
+@pytest.mark.parametrize(
+    "ranchers, message",
+    [
+        pytest.param(
+            {"prod": {"credentials": []}},
+            "There are no cloud credentials.",
+            id="a Rancher without credentials",
+        ),
+        pytest.param({"prod": {"msg": "connection refused"}}, "No Rancher could be read.", id="an unreachable Rancher"),
+    ],
+)
 def test_without_any_credential(chromium, page, ranchers, message):
     page(ranchers)
     assert message in chromium.element("#rows").text

@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 import time
+import typing as t
 from contextlib import contextmanager
 
 import pytest
@@ -69,64 +71,70 @@ def custom_driver(cluster, name, resource_fields):
         cluster.api.delete(f"{SCHEMAS}/{name}credentialconfig")
 
 
-# Stored objects that differ from the options. Per case: options, fields, and annotations or labels that differ
-# from those of AWS.
+@dataclasses.dataclass(frozen=True)
+class Creation:
+    """Options, and what is stored; without fields, those of AWS. The annotations are those that differ from AWS's."""
+
+    options: dict
+    fields: dict | None = None
+    annotations: dict = dataclasses.field(default_factory=dict)
+
+
+# Stored objects that differ from the options.
 CREATIONS = {
-    "trimmed": (AWS, {"accessKey": "AKIA1", "defaultRegion": "eu-central-1", "secretKey": "canary-one"}, {}),
-    "defaults of the schema, where nothing is given; null keeps one out": (
+    "trimmed": Creation(AWS, fields={"accessKey": "AKIA1", "defaultRegion": "eu-central-1", "secretKey": "canary-one"}),
+    "defaults of the schema, where nothing is given; null keeps one out": Creation(
         {
             "driver": "azure",
             "config": {"clientId": "c", "subscriptionId": "s", "tenantId": None},
             "secrets": {"clientSecret": "xyz"},
         },
-        {"clientId": "c", "subscriptionId": "s", "clientSecret": "xyz", "environment": "AzurePublicCloud"},
-        {UI_DRIVER: "azure"},
+        fields={"clientId": "c", "subscriptionId": "s", "clientSecret": "xyz", "environment": "AzurePublicCloud"},
+        annotations={UI_DRIVER: "azure"},
     ),
-    "no defaults for s3": (
+    "no defaults for s3": Creation(
         {"driver": "s3", "config": {"accessKey": "a", "defaultSkipSSLVerify": True}, "secrets": {"secretKey": "xyz"}},
-        {"accessKey": "a", "defaultSkipSSLVerify": "true", "secretKey": "xyz"},
-        {UI_DRIVER: "s3"},
+        fields={"accessKey": "a", "defaultSkipSSLVerify": "true", "secretKey": "xyz"},
+        annotations={UI_DRIVER: "s3"},
     ),
-    "whole numbers as text": (
+    "whole numbers as text": Creation(
         {
             "driver": "vmwarevsphere",
             "config": {"vcenterPort": 8443, "vcenter": "v", "username": 7},
             "secrets": {"password": 123456},
         },
-        {"vcenterPort": "8443", "vcenter": "v", "username": "7", "password": "123456"},
-        {UI_DRIVER: "vmwarevsphere"},
+        fields={"vcenterPort": "8443", "vcenter": "v", "username": "7", "password": "123456"},
+        annotations={UI_DRIVER: "vmwarevsphere"},
     ),
-    "a mapping as compact JSON": (
+    "a mapping as compact JSON": Creation(
         {"driver": "google", "secrets": {"authEncodedJson": {"type": "service_account", "n": [1, True, None, "ü"]}}},
-        {"authEncodedJson": '{"type":"service_account","n":[1,true,null,"ü"]}'},
-        {UI_DRIVER: "gcp"},
+        fields={"authEncodedJson": '{"type":"service_account","n":[1,true,null,"ü"]}'},
+        annotations={UI_DRIVER: "gcp"},
     ),
-    "owner by user id": ({**AWS, "owner": ADMIN}, None, {CREATOR: ADMIN}),
-    "owner by principal id": ({**AWS, "owner": f"local://{ADMIN}"}, None, {CREATOR: ADMIN}),
-    "labels and annotations": (
+    "owner by user id": Creation({**AWS, "owner": ADMIN}, annotations={CREATOR: ADMIN}),
+    "owner by principal id": Creation({**AWS, "owner": f"local://{ADMIN}"}, annotations={CREATOR: ADMIN}),
+    "labels and annotations": Creation(
         {
             **AWS,
             "labels": {"team": "a", "tier": 1, "gone": None},
             "annotations": {"example.com/x": True, "gone": None},
             "description": " two\nlines ",
         },
-        None,
-        {"example.com/x": "true", DESCRIPTION: "two\nlines"},
+        annotations={"example.com/x": "true", DESCRIPTION: "two\nlines"},
     ),
-    "name in any script, trimmed": (
+    "name in any script, trimmed": Creation(
         {**AWS, "name": "\u3000Überwachung ☁ {{ '{{' }} "},
-        None,
-        {NAME: "Überwachung ☁ {{"},
+        annotations={NAME: "Überwachung ☁ {{"},
     ),
-    "a driver of one's own": (
+    "a driver of one's own": Creation(
         {"driver": "mycloud", "config": {"zone": "b"}, "secrets": {"key": "own-key"}},
-        {"zone": "b", "key": "own-key", "port": "22"},
-        {UI_DRIVER: "mycloud"},
+        fields={"zone": "b", "key": "own-key", "port": "22"},
+        annotations={UI_DRIVER: "mycloud"},
     ),
-    "a driver without fields": (
+    "a driver without fields": Creation(
         {"driver": "nofields", "validate_config": False, "config": {"zone": "b"}, "secrets": {"some_key.x": "own-key"}},
-        {"zone": "b", "some_key.x": "own-key"},
-        {UI_DRIVER: "nofields"},
+        fields={"zone": "b", "some_key.x": "own-key"},
+        annotations={UI_DRIVER: "nofields"},
     ),
 }
 MYCLOUD = {
@@ -137,23 +145,28 @@ MYCLOUD = {
 
 
 def test_create(cluster, subtests):
-    tasks = [{"name": what, "owner": "alice", **case[0]} for what, case in CREATIONS.items()]
+    tasks = [{"name": what, "owner": "alice", **case.options} for what, case in CREATIONS.items()]
     for number, task in enumerate(tasks):
         if task["name"] == AWS["name"]:
             task["name"] = f"case {number}"
     with custom_driver(cluster, "mycloud", MYCLOUD), custom_driver(cluster, "nofields", {}):
         results = cluster.prove_all(tasks)
-    for (what, (_args, expected, marks)), task, result in zip(CREATIONS.items(), tasks, results):
+    for (what, case), task, result in zip(CREATIONS.items(), tasks, results):
         with subtests.test(what):
             credential = result["credential"]
             assert (credential["action"], result["changed"]) == ("created", True), result
             assert {"name", "driver", "owner"} <= set(credential["changed_fields"])
             stored = cluster.stored(credential["id"])
-            assert fields(stored) == (expected or CREATIONS["trimmed"][1])
+            assert fields(stored) == (case.fields or CREATIONS["trimmed"].fields)
             assert stored["type"] == "Opaque"
             assert stored["metadata"]["generateName"] == "cc-"
             assert stored["metadata"]["name"].startswith("cc-")
-            assert stored["metadata"]["annotations"] == {CREATOR: ALICE, NAME: task["name"], UI_DRIVER: "aws", **marks}
+            assert stored["metadata"]["annotations"] == {
+                CREATOR: ALICE,
+                NAME: task["name"],
+                UI_DRIVER: "aws",
+                **case.annotations,
+            }
             labels = {"team": "a", "tier": "1"} if "labels" in task else {}
             assert stored["metadata"]["labels"] == {"cattle.io/creator": "norman", **labels}
     secret_fields = {what: result["credential"]["secret_fields"] for what, result in zip(CREATIONS, results)}
@@ -169,98 +182,140 @@ def test_owner_is_the_connections_own_user(cluster):
     assert cluster.stored(result["credential"]["id"])["metadata"]["annotations"][CREATOR] == ALICE
 
 
-# Changes of an update. Per case: the stored driver, options, changed_fields, and the differences in fields, annotations
-# and labels (None: removed).
+@dataclasses.dataclass(frozen=True)
+class Update:
+    """The stored driver, options, changed_fields, and the differences in what is stored (None: removed)."""
+
+    driver: str
+    options: dict
+    changed: list
+    fields: dict = dataclasses.field(default_factory=dict)
+    annotations: dict = dataclasses.field(default_factory=dict)
+    labels: dict = dataclasses.field(default_factory=dict)
+
+
 UPDATES = {
-    "one public field": ("amazonec2", {"config": {"defaultRegion": "us"}}, ["defaultRegion"], {"defaultRegion": "us"}),
-    "one secret field": ("amazonec2", {"secrets": {"secretKey": " new\n"}}, ["secretKey"], {"secretKey": "new"}),
-    "several at once": (
+    "one public field": Update(
+        "amazonec2",
+        {"config": {"defaultRegion": "us"}},
+        changed=["defaultRegion"],
+        fields={"defaultRegion": "us"},
+    ),
+    "one secret field": Update(
+        "amazonec2",
+        {"secrets": {"secretKey": " new\n"}},
+        changed=["secretKey"],
+        fields={"secretKey": "new"},
+    ),
+    "several at once": Update(
         "amazonec2",
         {"secrets": {"secretKey": "new"}, "config": {"accessKey": "B", "defaultRegion": "eu"}, "description": "d"},
-        ["accessKey", "description", "secretKey"],
-        {"secretKey": "new", "accessKey": "B"},
-        {DESCRIPTION: "d"},
+        changed=["accessKey", "description", "secretKey"],
+        fields={"secretKey": "new", "accessKey": "B"},
+        annotations={DESCRIPTION: "d"},
     ),
-    "no secret with on_create": (
+    "no secret with on_create": Update(
         "amazonec2",
         {"secrets": {"secretKey": "new"}, "config": {"accessKey": "B"}, "update_secrets": "on_create"},
-        ["accessKey"],
-        {"accessKey": "B"},
+        changed=["accessKey"],
+        fields={"accessKey": "B"},
     ),
-    "nothing with on_create": ("amazonec2", {"secrets": {"secretKey": "new"}, "update_secrets": "on_create"}, [], {}),
-    "what is the same when trimmed": (
+    "nothing with on_create": Update(
+        "amazonec2",
+        {"secrets": {"secretKey": "new"}, "update_secrets": "on_create"},
+        changed=[],
+    ),
+    "what is the same when trimmed": Update(
         "amazonec2",
         {"config": {"defaultRegion": " eu\n"}, "secrets": {"secretKey": "old "}, "driver": "amazonec2"},
-        [],
-        {},
+        changed=[],
     ),
-    "a field to empty": ("amazonec2", {"config": {"defaultRegion": ""}}, ["defaultRegion"], {"defaultRegion": ""}),
-    "a field removed": ("amazonec2", {"config": {"defaultRegion": None}}, ["defaultRegion"], {"defaultRegion": None}),
-    "a field removed that is not there": ("azure", {"config": {"tenantId": None}}, [], {}),
-    "no default filled in": ("azure", {"config": {"clientId": "d"}}, ["clientId"], {"clientId": "d"}),
-    "azure, another secret": (
+    "a field to empty": Update(
+        "amazonec2",
+        {"config": {"defaultRegion": ""}},
+        changed=["defaultRegion"],
+        fields={"defaultRegion": ""},
+    ),
+    "a field removed": Update(
+        "amazonec2",
+        {"config": {"defaultRegion": None}},
+        changed=["defaultRegion"],
+        fields={"defaultRegion": None},
+    ),
+    "a field removed that is not there": Update("azure", {"config": {"tenantId": None}}, changed=[]),
+    "no default filled in": Update(
+        "azure",
+        {"config": {"clientId": "d"}},
+        changed=["clientId"],
+        fields={"clientId": "d"},
+    ),
+    "azure, another secret": Update(
         "azure",
         {"secrets": {"clientSecret": "other"}},
-        ["clientSecret"],
-        {"clientSecret": "other"},
+        changed=["clientSecret"],
+        fields={"clientSecret": "other"},
     ),
-    "azure, another subscription": (
+    "azure, another subscription": Update(
         "azure",
         {"config": {"subscriptionId": "other"}},
-        ["subscriptionId"],
-        {"subscriptionId": "other"},
-        {TENANT: None, TENANT_SINCE: None},
+        changed=["subscriptionId"],
+        fields={"subscriptionId": "other"},
+        annotations={TENANT: None, TENANT_SINCE: None},
     ),
-    "azure, the same subscription": ("azure", {"config": {"subscriptionId": "sub"}}, [], {}),
-    "JSON that means the same": ("google", {"secrets": {"authEncodedJson": {"a": "x", "b": [1, 2]}}}, [], {}),
-    "JSON that means something else": (
+    "azure, the same subscription": Update("azure", {"config": {"subscriptionId": "sub"}}, changed=[]),
+    "JSON that means the same": Update("google", {"secrets": {"authEncodedJson": {"a": "x", "b": [1, 2]}}}, changed=[]),
+    "JSON that means something else": Update(
         "google",
         {"secrets": {"authEncodedJson": {"a": "x", "b": [2, 1]}}},
-        ["authEncodedJson"],
-        {"authEncodedJson": '{"a":"x","b":[2,1]}'},
+        changed=["authEncodedJson"],
+        fields={"authEncodedJson": '{"a":"x","b":[2,1]}'},
     ),
-    "JSON given as other text": (
+    "JSON given as other text": Update(
         "google",
         {"secrets": {"authEncodedJson": '{{ \'{"a":"x","b":[1,2]}\' | string }}'}},
-        ["authEncodedJson"],
-        {"authEncodedJson": '{"a":"x","b":[1,2]}'},
+        changed=["authEncodedJson"],
+        fields={"authEncodedJson": '{"a":"x","b":[1,2]}'},
     ),
-    "a number that is the stored text": ("vmwarevsphere", {"config": {"vcenterPort": 443}}, [], {}),
-    "a boolean": (
+    "a number that is the stored text": Update("vmwarevsphere", {"config": {"vcenterPort": 443}}, changed=[]),
+    "a boolean": Update(
         "s3",
         {"config": {"defaultSkipSSLVerify": False}},
-        ["defaultSkipSSLVerify"],
-        {"defaultSkipSSLVerify": "false"},
+        changed=["defaultSkipSSLVerify"],
+        fields={"defaultSkipSSLVerify": "false"},
     ),
-    "description": ("s3", {"description": " new "}, ["description"], {}, {DESCRIPTION: "new"}),
-    "description emptied": ("s3", {"description": ""}, ["description"], {}, {DESCRIPTION: None}),
-    "labels and annotations": (
+    "description": Update("s3", {"description": " new "}, changed=["description"], annotations={DESCRIPTION: "new"}),
+    "description emptied": Update("s3", {"description": ""}, changed=["description"], annotations={DESCRIPTION: None}),
+    "labels and annotations": Update(
         "s3",
         {
             "labels": {"team": "b", "mine": 1, "gone": None},
             "annotations": {"example.com/a": None, "example.com/b": "2", "gone": None},
         },
-        ["annotations", "labels"],
-        {},
-        {"example.com/a": None, "example.com/b": "2"},
-        {"team": "b", "mine": "1"},
+        changed=["annotations", "labels"],
+        annotations={"example.com/a": None, "example.com/b": "2"},
+        labels={"team": "b", "mine": "1"},
     ),
-    "renamed": ("s3", {"name": "a new name"}, ["name"], {}, {NAME: "a new name"}),
-    "handed over": ("s3", {"owner": "admin"}, ["owner"], {}, {CREATOR: ADMIN}),
-    "handed over to its owner": ("s3", {"owner": f"local://{ALICE}"}, [], {}),
-    "without any schema": ("mystery", {"validate_config": False, "secrets": {"b": "c"}}, ["b"], {"b": "c"}),
-    "nothing given": ("s3", {}, [], {}),
+    "renamed": Update("s3", {"name": "a new name"}, changed=["name"], annotations={NAME: "a new name"}),
+    "handed over": Update("s3", {"owner": "admin"}, changed=["owner"], annotations={CREATOR: ADMIN}),
+    "handed over to its owner": Update("s3", {"owner": f"local://{ALICE}"}, changed=[]),
+    "without any schema": Update(
+        "mystery",
+        {"validate_config": False, "secrets": {"b": "c"}},
+        changed=["b"],
+        fields={"b": "c"},
+    ),
+    "nothing given": Update("s3", {}, changed=[]),
 }
 
 
 def test_update(cluster, subtests):
     before, tasks = [], []
-    for number, (driver, args, *_expected) in enumerate(UPDATES.values()):
+    for number, case in enumerate(UPDATES.values()):
         before.append(
             cluster.secret(
                 f"cc-case{number}",
-                driver,
-                STORED.get(driver, {"a": "b"}),
+                case.driver,
+                STORED.get(case.driver, {"a": "b"}),
                 f"case {number}",
                 finalizers=["example.com/hold"],
                 labels={"cattle.io/creator": "norman", "team": "a", "theirs": "x"},
@@ -274,26 +329,25 @@ def test_update(cluster, subtests):
                 },
             )
         )
-        by_id = number % 2 or {"name", "owner"} & set(args)
+        by_id = number % 2 or {"name", "owner"} & set(case.options)
         tasks.append(
-            {**({"id": f"cattle-global-data:cc-case{number}"} if by_id else {"name": f"case {number}"}), **args}
+            {**({"id": f"cattle-global-data:cc-case{number}"} if by_id else {"name": f"case {number}"}), **case.options}
         )
     results = cluster.prove_all(tasks)
     for number, (what, case) in enumerate(UPDATES.items()):
-        driver, args, changed, data, marks, labels = (*case, {}, {})[:6]
         with subtests.test(what):
             credential = results[number]["credential"]
             assert (credential["action"], credential["changed_fields"]) == (
-                "updated" if changed else "unchanged",
-                changed,
+                "updated" if case.changed else "unchanged",
+                case.changed,
             )
             stored = cluster.stored(f"cc-case{number}")
-            assert fields(stored) == _changed(STORED.get(driver, {"a": "b"}), data)
+            assert fields(stored) == _changed(STORED.get(case.driver, {"a": "b"}), case.fields)
             old, new = before[number]["metadata"], stored["metadata"]
-            assert new["annotations"] == _changed(old["annotations"], marks)
-            assert new["labels"] == _changed(old["labels"], labels)
+            assert new["annotations"] == _changed(old["annotations"], case.annotations)
+            assert new["labels"] == _changed(old["labels"], case.labels)
             assert new["finalizers"] == ["example.com/hold"]
-            assert (new["resourceVersion"] != old["resourceVersion"]) == bool(changed)
+            assert (new["resourceVersion"] != old["resourceVersion"]) == bool(case.changed)
 
 
 def _changed(stored, changes):
@@ -339,172 +393,229 @@ def kubeconfig(token):
     ).strip()
 
 
-# One sentence each, before any write. Per case: options, code, words of the message.
+@dataclasses.dataclass(frozen=True)
+class Refusal:
+    """Options, and the code of the error and words of its message. Nothing is written."""
+
+    options: dict
+    code: str
+    message: str
+
+
+# One sentence each, before any write.
 REFUSALS = {
-    "a required field": ({**AWS, "secrets": {}}, "invalid", "secrets.secretKey is required"),
-    "a required field that is empty": (
+    "a required field": Refusal({**AWS, "secrets": {}}, code="invalid", message="secrets.secretKey is required"),
+    "a required field that is empty": Refusal(
         {**AWS, "config": {"accessKey": "  "}},
-        "invalid",
-        "config.accessKey is required",
+        code="invalid",
+        message="config.accessKey is required",
     ),
-    "a required field that is null": (
+    "a required field that is null": Refusal(
         {**AWS, "config": {"accessKey": None}},
-        "invalid",
-        "config.accessKey is required",
+        code="invalid",
+        message="config.accessKey is required",
     ),
-    "s3 without a required field": (
+    "s3 without a required field": Refusal(
         {**AWS, "driver": "s3", "secrets": {}, "config": {"accessKey": "A"}},
-        "invalid",
-        "secrets.secretKey is required",
+        code="invalid",
+        message="secrets.secretKey is required",
     ),
-    "no config at all": ({**DO, "secrets": None}, "invalid", "config and secrets are required"),
-    "a required field emptied": (
+    "no config at all": Refusal({**DO, "secrets": None}, code="invalid", message="config and secrets are required"),
+    "a required field emptied": Refusal(
         {"id": "cc-aws", "config": {"accessKey": ""}},
-        "invalid",
-        "config.accessKey is required",
+        code="invalid",
+        message="config.accessKey is required",
     ),
-    "a required field removed": (
+    "a required field removed": Refusal(
         {"id": "cc-aws", "secrets": {"secretKey": None}},
-        "invalid",
-        "secrets.secretKey is required",
+        code="invalid",
+        message="secrets.secretKey is required",
     ),
-    "a secret in config": (
+    "a secret in config": Refusal(
         {**AWS, "config": {"accessKey": "A", "secretKey": "canary"}},
-        "invalid",
-        "config.secretKey is secret and belongs in secrets",
+        code="invalid",
+        message="config.secretKey is secret and belongs in secrets",
     ),
-    "a public field in secrets": (
+    "a public field in secrets": Refusal(
         {"id": "cc-aws", "secrets": {"defaultRegion": "x"}},
-        "invalid",
-        "secrets.defaultRegion is not secret and belongs in config",
+        code="invalid",
+        message="secrets.defaultRegion is not secret and belongs in config",
     ),
-    "an unknown field": (
+    "an unknown field": Refusal(
         {**AWS, "config": {"nosuch": "1"}},
-        "invalid",
-        "config.nosuch is unknown; the driver has accessKey, defaultRegion, secretKey",
+        code="invalid",
+        message="config.nosuch is unknown; the driver has accessKey, defaultRegion, secretKey",
     ),
-    "an unknown field with on_create": (
+    "an unknown field with on_create": Refusal(
         {"id": "cc-aws", "config": {"nosuch": "1"}, "update_secrets": "on_create"},
-        "invalid",
-        "config.nosuch is unknown",
+        code="invalid",
+        message="config.nosuch is unknown",
     ),
-    "a floating point number": ({**AWS, "config": {"accessKey": 1.10}}, "invalid", "config.accessKey must be quoted"),
-    "a list": ({**AWS, "secrets": {"secretKey": ["canary"]}}, "invalid", "secrets.secretKey must be a string"),
-    "a value that is no option": (
+    "a floating point number": Refusal(
+        {**AWS, "config": {"accessKey": 1.10}},
+        code="invalid",
+        message="config.accessKey must be quoted",
+    ),
+    "a list": Refusal(
+        {**AWS, "secrets": {"secretKey": ["canary"]}},
+        code="invalid",
+        message="secrets.secretKey must be a string",
+    ),
+    "a value that is no option": Refusal(
         {"driver": "mycloud", "name": "n", "owner": "alice", "config": {"zone": "c"}, "secrets": {"key": "own-key"}},
-        "invalid",
-        "config.zone must be one of a, b",
+        code="invalid",
+        message="config.zone must be one of a, b",
     ),
-    "an inactive driver": (
+    "an inactive driver": Refusal(
         {**DO, "driver": "linode", "secrets": {"token": "first-token"}},
-        "invalid",
-        "driver linode has no credentials in this Rancher",
+        code="invalid",
+        message="driver linode has no credentials in this Rancher",
     ),
-    "an unknown driver": ({**DO, "driver": "nope"}, "invalid", "driver nope has no credentials in this Rancher"),
-    "a driver without fields": ({**DO, "driver": "nofields"}, "invalid", "validate_config: false"),
-    "no driver": ({**DO, "driver": None}, "invalid", "driver is required"),
-    "a field name with a dash": (
+    "an unknown driver": Refusal(
+        {**DO, "driver": "nope"},
+        code="invalid",
+        message="driver nope has no credentials in this Rancher",
+    ),
+    "a driver without fields": Refusal({**DO, "driver": "nofields"}, code="invalid", message="validate_config: false"),
+    "no driver": Refusal({**DO, "driver": None}, code="invalid", message="driver is required"),
+    "a field name with a dash": Refusal(
         {**DO, "driver": "nofields", "validate_config": False, "secrets": {"a-b": "first-token"}},
-        "invalid",
-        "secrets.a-b is not a field name",
+        code="invalid",
+        message="secrets.a-b is not a field name",
     ),
-    "another driver, by id": (
+    "another driver, by id": Refusal(
         {"id": "cc-aws", "driver": "s3"},
-        "invalid",
-        "the driver of a cloud credential cannot be changed to s3",
+        code="invalid",
+        message="the driver of a cloud credential cannot be changed to s3",
     ),
-    "no owner": ({**DO, "owner": None}, "invalid", "owner is required"),
-    "an unknown owner": (
+    "no owner": Refusal({**DO, "owner": None}, code="invalid", message="owner is required"),
+    "an unknown owner": Refusal(
         {**DO, "owner": "bob"},
-        "not_found",
-        "owner bob is not the id, username or principal id of a user",
+        code="not_found",
+        message="owner bob is not the id, username or principal id of a user",
     ),
-    "an unknown owner to hand over to": (
+    "an unknown owner to hand over to": Refusal(
         {"id": "cc-aws", "owner": "bob"},
-        "not_found",
-        "owner bob is not the id, username or principal id of a user",
+        code="not_found",
+        message="owner bob is not the id, username or principal id of a user",
     ),
-    "neither name nor id": ({"driver": "s3"}, "invalid", "name or id is required"),
-    "an empty name": ({**DO, "name": " \n"}, "invalid", "name must not be empty"),
-    "a name that is too long": ({**DO, "name": "x" * 262144}, "invalid", "name has 262144 bytes"),
-    "a description that is too long": (
+    "neither name nor id": Refusal({"driver": "s3"}, code="invalid", message="name or id is required"),
+    "an empty name": Refusal({**DO, "name": " \n"}, code="invalid", message="name must not be empty"),
+    "a name that is too long": Refusal({**DO, "name": "x" * 262144}, code="invalid", message="name has 262144 bytes"),
+    "a description that is too long": Refusal(
         {**DO, "description": "ü" * 131072},
-        "invalid",
-        "the limit of Kubernetes is 262144",
+        code="invalid",
+        message="the limit of Kubernetes is 262144",
     ),
-    "a value that is too long": (
+    "a value that is too long": Refusal(
         {**DO, "secrets": {"accessToken": "x" * (MIB + 1)}},
-        "invalid",
-        "the limit of a Secret is 1048576",
+        code="invalid",
+        message="the limit of a Secret is 1048576",
     ),
-    "values that are too long together": (
+    "values that are too long together": Refusal(
         {"id": "cc-aws", "secrets": {"secretKey": "x" * (MIB - 2)}},
-        "invalid",
-        "the limit of a Secret is 1048576",
+        code="invalid",
+        message="the limit of a Secret is 1048576",
     ),
-    "a reserved annotation": (
+    "a reserved annotation": Refusal(
         {"id": "cc-aws", "annotations": {CREATOR: ADMIN}},
-        "invalid",
-        "the option for it is owner",
+        code="invalid",
+        message="the option for it is owner",
     ),
-    "a reserved annotation of the UI": (
+    "a reserved annotation of the UI": Refusal(
         {"id": "cc-aws", "annotations": {UI_DRIVER: "x"}},
-        "invalid",
-        "the option for it is driver",
+        code="invalid",
+        message="the option for it is driver",
     ),
-    "a reserved label": ({"id": "cc-aws", "labels": {"cattle.io/creator": "me"}}, "invalid", "is reserved by Rancher"),
-    "an impossible label": ({"id": "cc-aws", "labels": {"team": "a b"}}, "invalid", "the value of team must be"),
-    "an impossible annotation": ({"id": "cc-aws", "annotations": {"a b": "x"}}, "invalid", "a b is not a valid key"),
-    "an unknown id": ({"id": "cc-nosuch", "description": "x"}, "not_found", "cattle-global-data:cc-nosuch"),
-    "an id of another namespace": ({"id": "default:cc-aws"}, "invalid", "id must be of namespace cattle-global-data"),
-    "an id that is none": ({"id": "../cc-aws"}, "invalid", "id must be cattle-global-data:NAME or NAME"),
-    "two of the name": ({"name": "twin", "description": "x"}, "ambiguous", "cc-twin1"),
-    "two of the name, to delete": ({"name": "twin", "state": "absent"}, "ambiguous", "cc-twin2"),
-    "fields of two drivers": (
+    "a reserved label": Refusal(
+        {"id": "cc-aws", "labels": {"cattle.io/creator": "me"}},
+        code="invalid",
+        message="is reserved by Rancher",
+    ),
+    "an impossible label": Refusal(
+        {"id": "cc-aws", "labels": {"team": "a b"}},
+        code="invalid",
+        message="the value of team must be",
+    ),
+    "an impossible annotation": Refusal(
+        {"id": "cc-aws", "annotations": {"a b": "x"}},
+        code="invalid",
+        message="a b is not a valid key",
+    ),
+    "an unknown id": Refusal(
+        {"id": "cc-nosuch", "description": "x"},
+        code="not_found",
+        message="cattle-global-data:cc-nosuch",
+    ),
+    "an id of another namespace": Refusal(
+        {"id": "default:cc-aws"},
+        code="invalid",
+        message="id must be of namespace cattle-global-data",
+    ),
+    "an id that is none": Refusal(
+        {"id": "../cc-aws"},
+        code="invalid",
+        message="id must be cattle-global-data:NAME or NAME",
+    ),
+    "two of the name": Refusal({"name": "twin", "description": "x"}, code="ambiguous", message="cc-twin1"),
+    "two of the name, to delete": Refusal({"name": "twin", "state": "absent"}, code="ambiguous", message="cc-twin2"),
+    "fields of two drivers": Refusal(
         {"id": "cc-mixed", "description": "x"},
-        "invalid",
-        "has fields of several drivers (amazonec2, s3)",
+        code="invalid",
+        message="has fields of several drivers (amazonec2, s3)",
     ),
-    "one that is being deleted": (
+    "one that is being deleted": Refusal(
         {"id": "cc-going", "description": "x"},
-        "conflict",
-        "is being deleted and waits for example.com/hold",
+        code="conflict",
+        message="is being deleted and waits for example.com/hold",
     ),
-    "a Harvester token of another": (
+    "a Harvester token of another": Refusal(
         {**HARVESTER, "name": "h2", "secrets": {"kubeconfigContent": kubeconfig("kubeconfig-u-1:aa")}},
-        "invalid",
-        "the same Harvester token as cattle-global-data:cc-harvester",
+        code="invalid",
+        message="the same Harvester token as cattle-global-data:cc-harvester",
     ),
-    "a Harvester token of another, as an update": (
+    "a Harvester token of another, as an update": Refusal(
         {"id": "cc-other", "validate_config": False, "secrets": {"kubeconfigContent": kubeconfig("kubeconfig-u-1:bb")}},
-        "invalid",
-        "the same Harvester token as cattle-global-data:cc-harvester",
+        code="invalid",
+        message="the same Harvester token as cattle-global-data:cc-harvester",
     ),
-    "a Harvester token twice": (
+    "a Harvester token twice": Refusal(
         {
             "credentials": [
                 {**HARVESTER, "name": name, "secrets": {"kubeconfigContent": kubeconfig("kubeconfig-u-7:cc")}}
                 for name in ("h3", "h4")
             ]
         },
-        "invalid",
-        "credentials[1] (h4): secrets.kubeconfigContent has the same Harvester token as credentials[0] (h3)",
+        code="invalid",
+        message="credentials[1] (h4): secrets.kubeconfigContent has the same Harvester token as credentials[0] (h3)",
     ),
-    "a Harvester token that is deleted with its credential": (
+    "a Harvester token that is deleted with its credential": Refusal(
         {
             "credentials": [
                 {"id": "cc-harvester", "state": "absent"},
                 {**HARVESTER, "name": "h5", "secrets": {"kubeconfigContent": kubeconfig("kubeconfig-u-1:aa")}},
             ]
         },
-        "invalid",
-        "the same Harvester token as cattle-global-data:cc-harvester",
+        code="invalid",
+        message="the same Harvester token as cattle-global-data:cc-harvester",
     ),
-    "an unknown option": ({**DO, "drivre": "x"}, "invalid", "unknown option drivre"),
-    "a wrong choice": ({**DO, "state": "gone"}, "invalid", "state must be one of present, absent"),
-    "a wrong type": ({**DO, "secrets": "canary"}, "invalid", "secrets must be a mapping, not this string"),
-    "no valid boolean": ({**DO, "force": "canary"}, "invalid", "force must be true or false, not this string"),
-    "one and many": ({"name": "a", "credentials": [DO]}, "invalid", "credentials and name are mutually exclusive"),
+    "an unknown option": Refusal({**DO, "drivre": "x"}, code="invalid", message="unknown option drivre"),
+    "a wrong choice": Refusal({**DO, "state": "gone"}, code="invalid", message="state must be one of present, absent"),
+    "a wrong type": Refusal(
+        {**DO, "secrets": "canary"},
+        code="invalid",
+        message="secrets must be a mapping, not this string",
+    ),
+    "no valid boolean": Refusal(
+        {**DO, "force": "canary"},
+        code="invalid",
+        message="force must be true or false, not this string",
+    ),
+    "one and many": Refusal(
+        {"name": "a", "credentials": [DO]},
+        code="invalid",
+        message="credentials and name are mutually exclusive",
+    ),
 }
 
 
@@ -518,18 +629,17 @@ def test_refused(cluster, subtests):
     cluster.secret("cc-other", "harvester", {"kubeconfigContent": kubeconfig("kubeconfig-u-2:aa")}, "other")
     cluster.secret("cc-mixed", "s3", STORED["s3"], "mixed")
     cluster.api.patch(f"{SECRETS}/cc-mixed", {"stringData": {"amazonec2credentialConfig-accessKey": "x"}})
-    tasks = [{MODULE: args} for args, _code, _words in REFUSALS.values()]
+    tasks = [{MODULE: case.options} for case in REFUSALS.values()]
     mark = cluster.control_plane.audit_mark()
     with custom_driver(cluster, "mycloud", MYCLOUD), custom_driver(cluster, "nofields", {}):
         played = cluster.play(*tasks)
     assert not cluster.writes(mark)
     assert len(played.results) == len(tasks), played.output
-    for (what, (_args, code, words)), result in zip(REFUSALS.items(), played.results):
+    for (what, case), result in zip(REFUSALS.items(), played.results):
         with subtests.test(what):
-            assert (result.get("failed"), result.get("code"), result.get("changed", False)) == (True, code, False), (
-                result
-            )
-            assert words in result["msg"]
+            outcome = (result.get("failed"), result.get("code"), result.get("changed", False))
+            assert outcome == (True, case.code, False), result
+            assert case.message in result["msg"]
             assert "canary" not in result["msg"] and len(result["msg"]) < 500 and "\n" not in result["msg"]
 
 
@@ -599,22 +709,30 @@ def test_deleting_another_driver_is_refused(cluster):
     assert cluster.secrets()
 
 
-# Where a credential may be named, and what is there then. NAME is replaced with the credential's metadata.name.
-PLACES = {
-    "spec.cloudCredentialName": ("NodeTemplate", lambda value: {"cloudCredentialName": value}),
-    "spec.cloudCredentialSecretName": ("Cluster", lambda value: {"cloudCredentialSecretName": value}),
-    "spec.rkeConfig.machinePools[].cloudCredentialSecretName": (
+class ReferenceField(t.NamedTuple):
+    """The kind of an object that refers to a credential, and its spec with a reference."""
+
+    kind: str
+    spec: t.Callable[[str], dict]
+
+
+# Where a credential may be named.
+REFERENCE_FIELDS = {
+    "spec.cloudCredentialName": ReferenceField("NodeTemplate", lambda value: {"cloudCredentialName": value}),
+    "spec.cloudCredentialSecretName": ReferenceField("Cluster", lambda value: {"cloudCredentialSecretName": value}),
+    "spec.rkeConfig.machinePools[].cloudCredentialSecretName": ReferenceField(
         "Cluster",
         lambda value: {
             "rkeConfig": {"machinePools": [{"name": "a"}, {"name": "b", "cloudCredentialSecretName": value}]}
         },
     ),
-    "spec.rkeConfig.etcd.s3.cloudCredentialName": (
+    "spec.rkeConfig.etcd.s3.cloudCredentialName": ReferenceField(
         "Cluster",
         lambda value: {"rkeConfig": {"etcd": {"s3": {"cloudCredentialName": value}}}},
     ),
 }
-SPELLINGS = {  # what Rancher reads as the credential, whatever precedes the separator
+# What Rancher reads as the credential, whatever precedes the separator. NAME is replaced with its metadata.name.
+SPELLINGS = {
     "cattle-global-data:NAME": True,
     "other:NAME": True,
     "cattle-global-data/NAME": True,
@@ -625,11 +743,11 @@ SPELLINGS = {  # what Rancher reads as the credential, whatever precedes the sep
 
 
 def test_in_use(cluster, subtests):
-    cases = [(field, spelling, used) for field in PLACES for spelling, used in SPELLINGS.items()]
+    cases = [(field, spelling, used) for field in REFERENCE_FIELDS for spelling, used in SPELLINGS.items()]
     cases.append(("spec.cloudCredentialSecretName", "NAME", True))  # a bare name is one of the object's own namespace
     for number, (field, spelling, _used) in enumerate(cases):
         cluster.secret(f"cc-case{number:02}", display_name=f"case {number}")
-        kind, spec = PLACES[field]
+        kind, spec = REFERENCE_FIELDS[field]
         content = spec(spelling.replace("NAME", f"cc-case{number:02}"))
         if kind == "Cluster":
             downstream(
@@ -662,7 +780,7 @@ def test_in_use(cluster, subtests):
             if not used:
                 assert (item["action"], item["references"]) == ("deleted", [])
                 continue
-            kind = PLACES[field][0]
+            kind = REFERENCE_FIELDS[field].kind
             reference = {
                 "kind": kind,
                 "field": field,

@@ -92,15 +92,23 @@ def test_the_environment_is_used_where_a_host_names_no_server(cluster, tmp_path)
 @pytest.mark.parametrize(
     ("variables", "message"),
     [
-        ({"rancher_host": ["canary"]}, "rancher_host must be a string, not a list"),
-        ({"rancher_kubeconfig": 1}, "rancher_kubeconfig must be a path, a mapping or YAML text"),
-        ({"rancher_validate_certs": "canary"}, "rancher_validate_certs must be true or false, not this string"),
-        (
+        pytest.param({"rancher_host": ["canary"]}, "rancher_host must be a string, not a list", id="host"),
+        pytest.param(
+            {"rancher_kubeconfig": 1},
+            "rancher_kubeconfig must be a path, a mapping or YAML text",
+            id="kubeconfig",
+        ),
+        pytest.param(
+            {"rancher_validate_certs": "canary"},
+            "rancher_validate_certs must be true or false, not this string",
+            id="validate_certs",
+        ),
+        pytest.param(
             {"rancher_host": "https://x", "rancher_api_key": {"canary": 1}},
             "rancher_api_key must be a string, not a mapping",
+            id="api_key",
         ),
     ],
-    ids=["host", "kubeconfig", "validate_certs", "api_key"],
 )
 def test_types(cluster, tmp_path, third, variables, message):
     played = cluster.play(

@@ -98,14 +98,19 @@ def test_all_validation_errors_are_reported_together_and_nothing_is_written(clus
 @pytest.mark.parametrize(
     ("items", "code"),
     [
-        (
+        pytest.param(
             [
                 {"id": "cc-nosuch", "description": "x"},
                 {"name": "x", "owner": "bob", "driver": "s3", "config": {"accessKey": "a"}},
             ],
             "not_found",
+            id="not found",
         ),
-        ([{"name": "twin", "description": "x"}, {"name": "twin", "state": "absent"}], "ambiguous"),
+        pytest.param(
+            [{"name": "twin", "description": "x"}, {"name": "twin", "state": "absent"}],
+            "ambiguous",
+            id="ambiguous",
+        ),
     ],
 )
 def test_errors_with_the_same_code_keep_it(cluster, items, code):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 
 import pytest
@@ -40,24 +41,30 @@ def change(before, changes):
     return {key: value for key, value in {**before, **changes}.items() if value is not None}
 
 
-# Per case: options, the config without defaults, spec without name, driver and useInternalIpAddress.
+@dataclasses.dataclass(frozen=True)
+class Creation:
+    """Options, the config without defaults, and the spec without name, driver and useInternalIpAddress."""
+
+    options: dict
+    spec: dict
+    config: dict = dataclasses.field(default_factory=dict)
+
+
 CREATIONS = {
-    "by a credential's name": (
+    "by a credential's name": Creation(
         AWS,
-        {"region": "us-east-1", "rootSize": "16"},
-        {"cloudCredentialName": "cattle-global-data:cc-aws"},
+        config={"region": "us-east-1", "rootSize": "16"},
+        spec={"cloudCredentialName": "cattle-global-data:cc-aws"},
     ),
-    "by its id": (
+    "by its id": Creation(
         {**AWS, "cloud_credential": "cattle-global-data:cc-aws2"},
-        {},
-        {"cloudCredentialName": "cattle-global-data:cc-aws2"},
+        spec={"cloudCredentialName": "cattle-global-data:cc-aws2"},
     ),
-    "by its bare id": (
+    "by its bare id": Creation(
         {**AWS, "cloud_credential": "cc-aws2"},
-        {},
-        {"cloudCredentialName": "cattle-global-data:cc-aws2"},
+        spec={"cloudCredentialName": "cattle-global-data:cc-aws2"},
     ),
-    "whole numbers as text, booleans and lists as such": (
+    "whole numbers as text, booleans and lists as such": Creation(
         {
             **AWS,
             "config": {
@@ -68,25 +75,31 @@ CREATIONS = {
                 "zone": " b ",
             },
         },
-        {"rootSize": "30", "monitoring": True, "privateAddressOnly": True, "securityGroup": ["a", "5"], "zone": "b"},
-        {"cloudCredentialName": "cattle-global-data:cc-aws"},
+        config={
+            "rootSize": "30",
+            "monitoring": True,
+            "privateAddressOnly": True,
+            "securityGroup": ["a", "5"],
+            "zone": "b",
+        },
+        spec={"cloudCredentialName": "cattle-global-data:cc-aws"},
     ),
-    "null keeps a default out": (
+    "null keeps a default out": Creation(
         {**AWS, "config": {"sshUser": None}},
-        {"sshUser": None},
-        {"cloudCredentialName": "cattle-global-data:cc-aws"},
+        config={"sshUser": None},
+        spec={"cloudCredentialName": "cattle-global-data:cc-aws"},
     ),
-    "without the owner's credential, unchecked": (
+    "without the owner's credential, unchecked": Creation(
         {
             **AWS,
             "cloud_credential": "cc-theirs",
             "validate_config": False,
             "config": {"anything": "x", "flag": True, "list": ["1"]},
         },
-        {"anything": "x", "flag": True, "list": ["1"]},
-        {"cloudCredentialName": "cattle-global-data:cc-theirs"},
+        config={"anything": "x", "flag": True, "list": ["1"]},
+        spec={"cloudCredentialName": "cattle-global-data:cc-theirs"},
     ),
-    "everything else": (
+    "everything else": Creation(
         {
             **AWS,
             "description": " d ",
@@ -107,8 +120,7 @@ CREATIONS = {
             "labels": {"team": "a"},
             "annotations": {"example.com/x": "1"},
         },
-        {},
-        {
+        spec={
             "cloudCredentialName": "cattle-global-data:cc-aws",
             "description": "d",
             "engineInstallURL": "https://example.com/i.sh",
@@ -132,22 +144,27 @@ CREATIONS = {
 
 def test_create(cluster, subtests):
     prepare(cluster)
-    tasks = [{"name": what, **args} for what, (args, _config, _spec) in CREATIONS.items()]
+    tasks = [{"name": what, **case.options} for what, case in CREATIONS.items()]
     schema = cluster.api.get(f"{SCHEMAS}/amazonec2config")["spec"]["resourceFields"]
     results = cluster.prove_all(tasks, module=MODULE)
-    for (what, (args, config, spec)), result in zip(CREATIONS.items(), results):
+    for (what, case), result in zip(CREATIONS.items(), results):
         with subtests.test(what):
             shown = result["node_template"]
             item = stored(cluster, shown["id"])
             assert (shown["action"], shown["owner"], shown["driver"]) == ("created", ALICE, "amazonec2")
             assert item["metadata"]["generateName"] == "nt-" and item["metadata"]["name"].startswith("nt-")
-            assert item["metadata"]["labels"] == {"cattle.io/creator": "norman", **args.get("labels", {})}
-            assert item["metadata"]["annotations"] == {CREATOR: ALICE, **args.get("annotations", {})}
-            assert item["spec"] == {"displayName": what, "driver": "amazonec2", "useInternalIpAddress": True, **spec}
+            assert item["metadata"]["labels"] == {"cattle.io/creator": "norman", **case.options.get("labels", {})}
+            assert item["metadata"]["annotations"] == {CREATOR: ALICE, **case.options.get("annotations", {})}
+            assert item["spec"] == {
+                "displayName": what,
+                "driver": "amazonec2",
+                "useInternalIpAddress": True,
+                **case.spec,
+            }
             assert not {"accessKey", "secretKey", "defaultRegion"} & set(item["amazonec2Config"]), (
                 "the credential has them"
             )
-            if args.get("validate_config", True):
+            if case.options.get("validate_config", True):
                 defaults = {
                     name: {
                         "boolean": field["default"]["boolValue"],
@@ -156,9 +173,9 @@ def test_create(cluster, subtests):
                     for name, field in schema.items()
                     if name not in ("accessKey", "secretKey")
                 }
-                assert item["amazonec2Config"] == change(defaults, config)
+                assert item["amazonec2Config"] == change(defaults, case.config)
             else:
-                assert item["amazonec2Config"] == config
+                assert item["amazonec2Config"] == case.config
     assert "canary" not in str(results)
     assert results[-1]["node_template"]["node_taints"] == [{"key": "a", "effect": "NoSchedule"}]
 
@@ -177,98 +194,150 @@ def test_a_warning_for_secrets_in_the_template(cluster):
     assert stored(cluster, created["node_template"]["id"])["digitaloceanConfig"]["accessToken"] == "canary-token"
 
 
-# Per case: options, code, words of the message. Nothing is written.
+@dataclasses.dataclass(frozen=True)
+class Refusal:
+    """Options, and the code of the error and words of its message. Nothing is written."""
+
+    options: dict
+    code: str
+    message: str
+
+
 REFUSALS = {
-    "an unknown field": ({**AWS, "config": {"nosuch": "1"}}, "invalid", "config.nosuch is unknown"),
-    "no boolean": ({**AWS, "config": {"monitoring": "perhaps"}}, "invalid", "config.monitoring must be true or false"),
-    "no list": ({**AWS, "config": {"securityGroup": "a"}}, "invalid", "config.securityGroup must be a list of strings"),
-    "a list for a string": ({**AWS, "config": {"zone": ["a"]}}, "invalid", "config.zone must be a string"),
-    "a floating point number": ({**AWS, "config": {"rootSize": 1.5}}, "invalid", "config.rootSize must be quoted"),
-    "a secret in config": (
+    "an unknown field": Refusal({**AWS, "config": {"nosuch": "1"}}, code="invalid", message="config.nosuch is unknown"),
+    "no boolean": Refusal(
+        {**AWS, "config": {"monitoring": "perhaps"}},
+        code="invalid",
+        message="config.monitoring must be true or false",
+    ),
+    "no list": Refusal(
+        {**AWS, "config": {"securityGroup": "a"}},
+        code="invalid",
+        message="config.securityGroup must be a list of strings",
+    ),
+    "a list for a string": Refusal(
+        {**AWS, "config": {"zone": ["a"]}},
+        code="invalid",
+        message="config.zone must be a string",
+    ),
+    "a floating point number": Refusal(
+        {**AWS, "config": {"rootSize": 1.5}},
+        code="invalid",
+        message="config.rootSize must be quoted",
+    ),
+    "a secret in config": Refusal(
         {**DO, "config": {"accessToken": "canary"}},
-        "invalid",
-        "config.accessToken is secret and belongs in secrets",
+        code="invalid",
+        message="config.accessToken is secret and belongs in secrets",
     ),
-    "a field that the credential covers": (
+    "a field that the credential covers": Refusal(
         {**AWS, "config": {"accessKey": "x"}},
-        "invalid",
-        "accessKey comes from the cloud credential",
+        code="invalid",
+        message="accessKey comes from the cloud credential",
     ),
-    "the same on update": (
+    "the same on update": Refusal(
         {"id": "nt-aws", "config": {"accessKey": "x"}},
-        "invalid",
-        "accessKey comes from the cloud credential",
+        code="invalid",
+        message="accessKey comes from the cloud credential",
     ),
-    "an inactive driver": (
+    "an inactive driver": Refusal(
         {**DO, "driver": "nosuch", "config": {"a": "b"}},
-        "invalid",
-        "driver nosuch has no schema for node templates",
+        code="invalid",
+        message="driver nosuch has no schema for node templates",
     ),
-    "neither config nor credential": (DO, "invalid", "config or cloud_credential is required"),
-    "an empty config": (
+    "neither config nor credential": Refusal(DO, code="invalid", message="config or cloud_credential is required"),
+    "an empty config": Refusal(
         {**AWS, "cloud_credential": "cc-aws", "validate_config": False},
-        "invalid",
-        "config must not be empty",
+        code="invalid",
+        message="config must not be empty",
     ),
-    "a config that would be empty": ({"id": "nt-small", "config": {"zone": None}}, "invalid", "would be empty"),
-    "no driver": ({**AWS, "driver": None}, "invalid", "driver is required"),
-    "no owner": ({**AWS, "owner": None}, "invalid", "owner is required"),
-    "an ambiguous credential": ({**AWS, "cloud_credential": "twin"}, "ambiguous", "cattle-global-data:cc-twin1"),
-    "a credential of another driver": (
+    "a config that would be empty": Refusal(
+        {"id": "nt-small", "config": {"zone": None}},
+        code="invalid",
+        message="would be empty",
+    ),
+    "no driver": Refusal({**AWS, "driver": None}, code="invalid", message="driver is required"),
+    "no owner": Refusal({**AWS, "owner": None}, code="invalid", message="owner is required"),
+    "an ambiguous credential": Refusal(
+        {**AWS, "cloud_credential": "twin"},
+        code="ambiguous",
+        message="cattle-global-data:cc-twin1",
+    ),
+    "a credential of another driver": Refusal(
         {**AWS, "cloud_credential": "do"},
-        "invalid",
-        "cattle-global-data:cc-do is of driver digitalocean",
+        code="invalid",
+        message="cattle-global-data:cc-do is of driver digitalocean",
     ),
-    "the same unchecked": (
+    "the same unchecked": Refusal(
         {**AWS, "cloud_credential": "do", "validate_config": False, "config": {"a": "b"}},
-        "invalid",
-        "is of driver digitalocean",
+        code="invalid",
+        message="is of driver digitalocean",
     ),
-    "a credential of another owner": (
+    "a credential of another owner": Refusal(
         {**AWS, "cloud_credential": "cc-theirs"},
-        "invalid",
-        f"belongs to {ADMIN}, the node template to {ALICE}",
+        code="invalid",
+        message=f"belongs to {ADMIN}, the node template to {ALICE}",
     ),
-    "a credential that is not there": (
+    "a credential that is not there": Refusal(
         {**AWS, "cloud_credential": "nosuch"},
-        "not_found",
-        "neither as a name nor as an id",
+        code="not_found",
+        message="neither as a name nor as an id",
     ),
-    "an id that is not there": (
+    "an id that is not there": Refusal(
         {**AWS, "cloud_credential": "cattle-global-data:cc-nosuch"},
-        "not_found",
-        "neither as a name nor as an id",
+        code="not_found",
+        message="neither as a name nor as an id",
     ),
-    "a credential of another driver, on update": (
+    "a credential of another driver, on update": Refusal(
         {"id": "nt-aws", "cloud_credential": "do"},
-        "invalid",
-        "is of driver digitalocean",
+        code="invalid",
+        message="is of driver digitalocean",
     ),
-    "handed over without its credential": (
+    "handed over without its credential": Refusal(
         {"id": "nt-aws", "owner": "admin"},
-        "invalid",
-        f"belongs to {ALICE}, the node template to {ADMIN}",
+        code="invalid",
+        message=f"belongs to {ALICE}, the node template to {ADMIN}",
     ),
-    "another driver": (
+    "another driver": Refusal(
         {"id": "nt-aws", "driver": "digitalocean"},
-        "invalid",
-        "the driver of a node template cannot be changed to digitalocean",
+        code="invalid",
+        message="the driver of a node template cannot be changed to digitalocean",
     ),
-    "an unknown id": ({"id": "nt-nosuch", "description": "x"}, "not_found", "cattle-global-nt:nt-nosuch"),
-    "an id of another namespace": ({"id": "default:nt-aws"}, "invalid", "id must be of namespace cattle-global-nt"),
-    "two of the name": ({"name": "same", "description": "x"}, "ambiguous", "cattle-global-nt:nt-same1"),
-    "two of the name, to delete": ({"name": "same", "state": "absent"}, "ambiguous", "cattle-global-nt:nt-same2"),
-    "a taint without an effect": ({**AWS, "node_taints": [{"key": "a"}]}, "invalid", "effect"),
-    "a reserved annotation": ({**AWS, "annotations": {CREATOR: ADMIN}}, "invalid", "the option for it is owner"),
-    "an invalid item of a list": (
+    "an unknown id": Refusal(
+        {"id": "nt-nosuch", "description": "x"},
+        code="not_found",
+        message="cattle-global-nt:nt-nosuch",
+    ),
+    "an id of another namespace": Refusal(
+        {"id": "default:nt-aws"},
+        code="invalid",
+        message="id must be of namespace cattle-global-nt",
+    ),
+    "two of the name": Refusal(
+        {"name": "same", "description": "x"},
+        code="ambiguous",
+        message="cattle-global-nt:nt-same1",
+    ),
+    "two of the name, to delete": Refusal(
+        {"name": "same", "state": "absent"},
+        code="ambiguous",
+        message="cattle-global-nt:nt-same2",
+    ),
+    "a taint without an effect": Refusal({**AWS, "node_taints": [{"key": "a"}]}, code="invalid", message="effect"),
+    "a reserved annotation": Refusal(
+        {**AWS, "annotations": {CREATOR: ADMIN}},
+        code="invalid",
+        message="the option for it is owner",
+    ),
+    "an invalid item of a list": Refusal(
         {"node_templates": [{"name": "a", **AWS}, {"name": "b", **AWS, "config": {"nosuch": 1}}]},
-        "invalid",
-        "node_templates[1] (b): config.nosuch is unknown",
+        code="invalid",
+        message="node_templates[1] (b): config.nosuch is unknown",
     ),
-    "the same twice": (
+    "the same twice": Refusal(
         {"node_templates": [{"name": "a", **AWS}, {"name": "a", **AWS}]},
-        "invalid",
-        "means the same object as node_templates[0]",
+        code="invalid",
+        message="means the same object as node_templates[0]",
     ),
 }
 
@@ -282,15 +351,15 @@ def test_refused(cluster, subtests):
     mark = cluster.control_plane.audit_mark()
     played = cluster.play(
         *(
-            {MODULE: args if {"id", "name", "node_templates"} & set(args) else {"name": "new", **args}}
-            for args, *_rest in REFUSALS.values()
+            {MODULE: options if {"id", "name", "node_templates"} & set(options) else {"name": "new", **options}}
+            for options in (case.options for case in REFUSALS.values())
         )
     )
     assert not cluster.writes(mark)
-    for (what, (_args, code, words)), result in zip(REFUSALS.items(), played.results):
+    for (what, case), result in zip(REFUSALS.items(), played.results):
         with subtests.test(what):
-            assert (result.get("failed"), result.get("code")) == (True, code), result
-            assert words in result["msg"] and "canary" not in result["msg"] and "\n" not in result["msg"]
+            assert (result.get("failed"), result.get("code")) == (True, case.code), result
+            assert case.message in result["msg"] and "canary" not in result["msg"] and "\n" not in result["msg"]
 
 
 SPEC = {
@@ -301,91 +370,111 @@ SPEC = {
     "nodeTaints": [{"key": "a", "value": "b", "effect": "NoSchedule"}],
 }
 CONFIG = {"region": "fra1", "tags": "a", "sshPort": "22", "backups": False, "size": "s"}
-# Per case: options, changed_fields, what changes in the config, in spec, in annotations, in labels (None: removed).
+
+
+@dataclasses.dataclass(frozen=True)
+class Update:
+    """Options, changed_fields, and the differences in what is stored (None: removed)."""
+
+    options: dict
+    changed: list
+    config: dict = dataclasses.field(default_factory=dict)
+    spec: dict = dataclasses.field(default_factory=dict)
+    annotations: dict = dataclasses.field(default_factory=dict)
+    labels: dict = dataclasses.field(default_factory=dict)
+
+
 UPDATES = {
-    "fields": (
+    "fields": Update(
         {"config": {"region": "ams", "backups": True, "tags": None}},
-        ["backups", "region", "tags"],
-        {"region": "ams", "backups": True, "tags": None},
+        changed=["backups", "region", "tags"],
+        config={"region": "ams", "backups": True, "tags": None},
     ),
-    "the same as it is stored": (
+    "the same as it is stored": Update(
         {"config": {"sshPort": 22, "region": " fra1", "backups": "false"}, "driver": "digitalocean"},
-        [],
-        {},
+        changed=[],
     ),
-    "maps are merged": ({"engine_env": {"A": None, "C": 3}}, ["engine_env"], {}, {"engineEnv": {"B": "2", "C": "3"}}),
-    "nothing to merge": ({"engine_env": {"A": "1", "Z": None}}, [], {}),
-    "lists are replaced": (
+    "maps are merged": Update(
+        {"engine_env": {"A": None, "C": 3}},
+        changed=["engine_env"],
+        spec={"engineEnv": {"B": "2", "C": "3"}},
+    ),
+    "nothing to merge": Update({"engine_env": {"A": "1", "Z": None}}, changed=[]),
+    "lists are replaced": Update(
         {"engine_registry_mirror": ["x"]},
-        ["engine_registry_mirror"],
-        {},
-        {"engineRegistryMirror": ["x"]},
+        changed=["engine_registry_mirror"],
+        spec={"engineRegistryMirror": ["x"]},
     ),
-    "lists are emptied": ({"engine_registry_mirror": []}, ["engine_registry_mirror"], {}, {"engineRegistryMirror": []}),
-    "taints are replaced": (
+    "lists are emptied": Update(
+        {"engine_registry_mirror": []},
+        changed=["engine_registry_mirror"],
+        spec={"engineRegistryMirror": []},
+    ),
+    "taints are replaced": Update(
         {"node_taints": [{"key": "c", "effect": "NoExecute"}]},
-        ["node_taints"],
-        {},
-        {"nodeTaints": [{"key": "c", "effect": "NoExecute"}]},
+        changed=["node_taints"],
+        spec={"nodeTaints": [{"key": "c", "effect": "NoExecute"}]},
     ),
-    "the same taints": ({"node_taints": [{"effect": "NoSchedule", "key": "a", "value": "b"}]}, [], {}),
-    "texts go": (
+    "the same taints": Update({"node_taints": [{"effect": "NoSchedule", "key": "a", "value": "b"}]}, changed=[]),
+    "texts go": Update(
         {"docker_version": "", "description": ""},
-        ["description", "docker_version"],
-        {},
-        {"dockerVersion": None, "description": None},
+        changed=["description", "docker_version"],
+        spec={"dockerVersion": None, "description": None},
     ),
-    "texts": (
+    "texts": Update(
         {"docker_version": "27", "name": "renamed"},
-        ["docker_version", "name"],
-        {},
-        {"dockerVersion": "27", "displayName": "renamed"},
+        changed=["docker_version", "name"],
+        spec={"dockerVersion": "27", "displayName": "renamed"},
     ),
-    "a flag": ({"use_internal_ip_address": False}, ["use_internal_ip_address"], {}, {"useInternalIpAddress": False}),
-    "labels and annotations": (
+    "a flag": Update(
+        {"use_internal_ip_address": False},
+        changed=["use_internal_ip_address"],
+        spec={"useInternalIpAddress": False},
+    ),
+    "labels and annotations": Update(
         {"labels": {"team": "b"}, "annotations": {"example.com/mine": None, "example.com/new": "2"}},
-        ["annotations", "labels"],
-        {},
-        {},
-        {"example.com/mine": None, "example.com/new": "2"},
-        {"team": "b"},
+        changed=["annotations", "labels"],
+        annotations={"example.com/mine": None, "example.com/new": "2"},
+        labels={"team": "b"},
     ),
-    "handed over": ({"owner": "admin"}, ["owner"], {}, {}, {CREATOR: ADMIN, BINDINGS: None}),
-    "a credential takes its fields over": (
+    "handed over": Update({"owner": "admin"}, changed=["owner"], annotations={CREATOR: ADMIN, BINDINGS: None}),
+    "a credential takes its fields over": Update(
         {"cloud_credential": "do"},
-        ["accessToken", "cloud_credential"],
-        {"accessToken": None},
-        {"cloudCredentialName": "cattle-global-data:cc-do"},
+        changed=["accessToken", "cloud_credential"],
+        config={"accessToken": None},
+        spec={"cloudCredentialName": "cattle-global-data:cc-do"},
     ),
-    "nothing given": ({}, [], {}),
+    "nothing given": Update({}, changed=[]),
 }
 
 
 def test_update(cluster, subtests):
     prepare(cluster)
     before, tasks = [], []
-    for number, (args, *_expected) in enumerate(UPDATES.values()):
+    for number, case in enumerate(UPDATES.values()):
         before.append(
             template(
                 cluster,
                 f"nt-{number}",
-                config={**CONFIG, **({"accessToken": "x"} if "cloud_credential" in args else {})},
+                config={**CONFIG, **({"accessToken": "x"} if "cloud_credential" in case.options else {})},
                 display_name=f"case {number}",
                 **SPEC,
             )
         )
-        tasks.append({"id": f"cattle-global-nt:nt-{number}", **args})
+        tasks.append({"id": f"cattle-global-nt:nt-{number}", **case.options})
     results = cluster.prove_all(tasks, module=MODULE)
     for number, (what, case) in enumerate(UPDATES.items()):
-        _args, changed, config, spec, annotations, labels = (*case, {}, {}, {})[:6]
         with subtests.test(what):
             old, new, shown = before[number], stored(cluster, f"nt-{number}"), results[number]["node_template"]
-            assert (shown["action"], shown["changed_fields"]) == ("updated" if changed else "unchanged", changed)
-            assert new["digitaloceanConfig"] == change(old["digitaloceanConfig"], config)
-            assert new["spec"] == change(old["spec"], spec)
-            assert new["metadata"]["annotations"] == change(old["metadata"]["annotations"], annotations)
-            assert new["metadata"]["labels"] == change(old["metadata"]["labels"], labels)
-            assert (new["metadata"]["resourceVersion"] != old["metadata"]["resourceVersion"]) == bool(changed)
+            assert (shown["action"], shown["changed_fields"]) == (
+                "updated" if case.changed else "unchanged",
+                case.changed,
+            )
+            assert new["digitaloceanConfig"] == change(old["digitaloceanConfig"], case.config)
+            assert new["spec"] == change(old["spec"], case.spec)
+            assert new["metadata"]["annotations"] == change(old["metadata"]["annotations"], case.annotations)
+            assert new["metadata"]["labels"] == change(old["metadata"]["labels"], case.labels)
+            assert (new["metadata"]["resourceVersion"] != old["metadata"]["resourceVersion"]) == bool(case.changed)
     assert not [key for key in cluster.stored("cc-do")["metadata"]["annotations"] if "ranchhand" in key], (
         "announcements are taken back"
     )

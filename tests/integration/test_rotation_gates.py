@@ -105,7 +105,13 @@ def test_the_plan_of_an_etcd_node_still_carries_the_old_key(rotated):
     assert rotated.run("retired", grace="0s")["rotation"]["phase"] == "disabled"
 
 
-@pytest.mark.parametrize(("version", "state"), [("v2.7.11", "waiting"), ("dev", "unknown")])
+@pytest.mark.parametrize(
+    ("version", "state"),
+    [
+        pytest.param("v2.7.11", "waiting", id="old version"),
+        pytest.param("dev", "unknown", id="unknown version"),
+    ],
+)
 def test_a_rancher_that_deletes_machines_with_the_key_they_were_made_with(rotated, version, state):
     rotated.cluster.api.patch(VERSION, {"value": version})
     assert "fleet-default/prod-1" in _closed(rotated, "rancher_version")

@@ -196,9 +196,15 @@ def test_the_keys_of_others_are_out_of_reach(aws, key):
     assert aws.keys("other") == [(stranger["accessKey"], "Active")]
 
 
-@pytest.mark.parametrize("fault, made", [
-    (before, 0), (lost_reply, 1), (error("ServiceFailure", 500), 0), (error("Throttling"), 0),
-])
+@pytest.mark.parametrize(
+    "fault, made",
+    [
+        pytest.param(before, 0, id="request lost"),
+        pytest.param(lost_reply, 1, id="reply lost"),
+        pytest.param(error("ServiceFailure", 500), 0, id="error 500"),
+        pytest.param(error("Throttling"), 0, id="throttled"),
+    ],
+)
 def test_a_key_is_never_asked_for_twice(aws, key, fault, made):
     aws.faults.rule("CreateAccessKey", fault)
     _refused("unreachable", lambda: _issuer(aws).issue(key), key["secretKey"])

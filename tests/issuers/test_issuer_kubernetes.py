@@ -192,32 +192,34 @@ def quiet(text, *secrets):
     assert not [item for item in secrets if inside(item)[1] in text or inside(item)[1].split(".")[1] in text], text
 
 
-UNUSABLE = {
-    "a token of Rancher's": (
-        "unsupported",
-        {"users": [{"name": "kubernetes-admin", "user": {"token": "kubeconfig-u-1:secret-x"}}]},
-    ),
-    "a certificate": (
-        "unsupported",
-        {"users": [{"name": "kubernetes-admin", "user": {"client-key-data": "secret-x"}}]},
-    ),
-    "no user": ("invalid", {"users": []}),
-    "another context": ("invalid", {"current-context": "other"}),
-    "no contexts": ("invalid", {"contexts": None}),
-    "a file of its own": (
-        "invalid",
-        {
-            "clusters": [
-                {"name": "ranchhand", "cluster": {"server": "https://a", "certificate-authority": "/a/secret-x"}}
-            ]
-        },
-    ),
-}
-
-
-@pytest.mark.parametrize("case", UNUSABLE)
-def test_a_kubeconfig_that_cannot_be_used(harvester, case):
-    code, change = UNUSABLE[case]
+@pytest.mark.parametrize(
+    ("code", "change"),
+    [
+        pytest.param(
+            "unsupported",
+            {"users": [{"name": "kubernetes-admin", "user": {"token": "kubeconfig-u-1:secret-x"}}]},
+            id="a token of Rancher's",
+        ),
+        pytest.param(
+            "unsupported",
+            {"users": [{"name": "kubernetes-admin", "user": {"client-key-data": "secret-x"}}]},
+            id="a certificate",
+        ),
+        pytest.param("invalid", {"users": []}, id="no user"),
+        pytest.param("invalid", {"current-context": "other"}, id="another context"),
+        pytest.param("invalid", {"contexts": None}, id="no contexts"),
+        pytest.param(
+            "invalid",
+            {
+                "clusters": [
+                    {"name": "ranchhand", "cluster": {"server": "https://a", "certificate-authority": "/a/secret-x"}}
+                ]
+            },
+            id="a file of its own",
+        ),
+    ],
+)
+def test_a_kubeconfig_that_cannot_be_used(harvester, code, change):
     content = yaml.safe_load(stored(harvester, "a")["kubeconfigContent"])
     error = refused(Kubernetes({}).key_id, {"kubeconfigContent": yaml.safe_dump({**content, **change})})
     assert error.code == code and "secret-x" not in error.message

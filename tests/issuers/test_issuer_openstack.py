@@ -174,14 +174,28 @@ def test_new_passwords():
     assert len(OpenStack({"auth_url": "http://a", "username": "b"}).issue({})["password"]) == 32
 
 
-@pytest.mark.parametrize("options, words", [
-    ({"user_name": "b"}, "unknown option user_name; allowed are auth_url, user_id, username"),
-    ({"username": None}, "are required"),
-    ({"auth_url": "https://b:secret-x@a"}, "must not contain credentials"), ({"sign_in": "twice"}, "rotating or given"),
-    ({"sign_in": "given"}, "require each other"), (ADMIN, "require each other"),
-    ({"sign_in": "given", "admin_password": "secret-x"}, "admin_username or admin_user_id"),
-    ({"password_length": 8}, "from 12 to 72"), ({"password_length": "long"}, "from 12 to 72"),
-])
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        pytest.param(
+            {"user_name": "b"},
+            "unknown option user_name; allowed are auth_url, user_id, username",
+            id="unknown option",
+        ),
+        pytest.param({"username": None}, "are required", id="no user"),
+        pytest.param({"auth_url": "https://b:secret-x@a"}, "must not contain credentials", id="credentials in the URL"),
+        pytest.param({"sign_in": "twice"}, "rotating or given", id="unknown sign_in"),
+        pytest.param({"sign_in": "given"}, "require each other", id="sign_in given without an administrator"),
+        pytest.param(ADMIN, "require each other", id="administrator without sign_in given"),
+        pytest.param(
+            {"sign_in": "given", "admin_password": "secret-x"},
+            "admin_username or admin_user_id",
+            id="password without an administrator",
+        ),
+        pytest.param({"password_length": 8}, "from 12 to 72", id="short password"),
+        pytest.param({"password_length": "long"}, "from 12 to 72", id="password length is no number"),
+    ],
+)
 def test_options_that_make_no_sense(options, words):
     error = refused(OpenStack, {"auth_url": "http://a", "username": "b", **options})
     assert error.code == "invalid" and words in error.message

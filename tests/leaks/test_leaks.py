@@ -51,7 +51,11 @@ def _shown(name):
 
 
 @pytest.mark.parametrize(
-    ("as_module", "result_format"), [(False, "json"), (True, "yaml")], ids=["in process, json", "as a module, yaml"]
+    ("as_module", "result_format"),
+    [
+        pytest.param(False, "json", id="in process, json"),
+        pytest.param(True, "yaml", id="as a module, yaml"),
+    ],
 )
 def test_tasks_that_succeed(run, as_module, result_format):
     account = {"type": "service_account", "private_key": "{{ canary.pem }}"}

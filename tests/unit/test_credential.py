@@ -269,11 +269,21 @@ def test_secrets_that_are_not_credentials(data):
 @pytest.mark.parametrize(
     ("keys", "driver", "problem"),
     [
-        (["azurecredentialConfig-a", "azurecredentialConfig-b", "foo-bar"], "azure", None),
-        (["azurecredentialConfig-a", "s3credentialConfig-a"], None, "several drivers (azure, s3)"),
-        (["azureConfig-a"], None, "azureConfig"),
-        (["credentialConfig-a"], None, "credentialConfig"),
-        (["Config-a"], None, "Config"),
+        pytest.param(
+            ["azurecredentialConfig-a", "azurecredentialConfig-b", "foo-bar"],
+            "azure",
+            None,
+            id="driver and an unrelated key",
+        ),
+        pytest.param(
+            ["azurecredentialConfig-a", "s3credentialConfig-a"],
+            None,
+            "several drivers (azure, s3)",
+            id="two drivers",
+        ),
+        pytest.param(["azureConfig-a"], None, "azureConfig", id="config of a node driver"),
+        pytest.param(["credentialConfig-a"], None, "credentialConfig", id="no driver before credentialConfig"),
+        pytest.param(["Config-a"], None, "Config", id="no driver before Config"),
     ],
 )
 def test_the_keys_of_the_data_decide_on_the_driver(keys, driver, problem):

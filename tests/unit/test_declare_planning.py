@@ -131,11 +131,10 @@ class TestResult:
     @pytest.mark.parametrize(
         ("references", "predicted"),
         [
-            ([used_by("nt-a")], True),
-            ([used_by("nt-a"), used_by("nt-b")], False),
-            ([used_by("nt-a", "Cluster")], False),
+            pytest.param([used_by("nt-a")], True, id="released"),
+            pytest.param([used_by("nt-a"), used_by("nt-b")], False, id="another node template"),
+            pytest.param([used_by("nt-a", "Cluster")], False, id="another kind"),
         ],
-        ids=["released", "another node template", "another kind"],
     )
     def test_absent_is_predicted(self, references, predicted):
         templates = {"node_templates": [node_template("a", "deleted"), node_template("b")]}
@@ -147,15 +146,14 @@ class TestResult:
 @pytest.mark.parametrize(
     ("scope", "names"),
     [
-        ({}, ["team-a x", "team-b", "[a]"]),
-        ({"name": "team-b"}, ["team-b"]),
-        ({"name": "team-*"}, []),
-        ({"name": "[a]"}, ["[a]"]),
-        ({"name_pattern": "team-*"}, ["team-a x", "team-b"]),
-        ({"name_pattern": "TEAM-*"}, []),
-        ({"name": "team-b", "name_pattern": "*a*"}, ["team-b"]),
+        pytest.param({}, ["team-a x", "team-b", "[a]"], id="all"),
+        pytest.param({"name": "team-b"}, ["team-b"], id="name"),
+        pytest.param({"name": "team-*"}, [], id="name with a wildcard"),
+        pytest.param({"name": "[a]"}, ["[a]"], id="name with brackets"),
+        pytest.param({"name_pattern": "team-*"}, ["team-a x", "team-b"], id="pattern"),
+        pytest.param({"name_pattern": "TEAM-*"}, [], id="pattern in capitals"),
+        pytest.param({"name": "team-b", "name_pattern": "*a*"}, ["team-b"], id="name and pattern"),
     ],
-    ids=str,
 )
 def test_undeclared(scope, names):
     found = [

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import pytest
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.errors import RanchhandError
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.text import same_json, to_text, trim
@@ -46,15 +48,15 @@ FIELDS = SCHEMAS.credential_fields("cloud")
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        ("a", "a"),
-        (" \t\u00a0\u3000a b\x85\n", "a b"),
-        ("\x1c", "\x1c"),
-        (5, "5"),
-        (-5, "-5"),
-        (True, "true"),
-        (False, "false"),
-        ("", ""),
-        ({"b": [1, None, "ü"], "a": {}}, '{"b":[1,null,"ü"],"a":{}}'),
+        pytest.param("a", "a", id="text"),
+        pytest.param(" \t\u00a0\u3000a b\x85\n", "a b", id="surrounding spaces"),
+        pytest.param("\x1c", "\x1c", id="separator that Go keeps"),
+        pytest.param(5, "5", id="number"),
+        pytest.param(-5, "-5", id="negative number"),
+        pytest.param(True, "true", id="true"),
+        pytest.param(False, "false", id="false"),
+        pytest.param("", "", id="empty text"),
+        pytest.param({"b": [1, None, "ü"], "a": {}}, '{"b":[1,null,"ü"],"a":{}}', id="mapping"),
     ],
 )
 def test_text_of_a_value(value, text):
@@ -102,28 +104,73 @@ def test_a_valid_config():
     assert config.as_json == {"key"}
 
 
+@dataclass(frozen=True)
+class Validation:
+    name: str
+    creating: bool
+    expected: list[str]
+    config: dict = field(default_factory=dict)
+    secrets: dict = field(default_factory=dict)
+
+
 @pytest.mark.parametrize(
-    ("public", "secret", "creating", "expected"),
+    "case",
     [
-        ({}, {}, True, ["secrets.key is required", "config.user is required"]),
-        ({}, {}, False, []),
-        ({"user": " "}, {"key": None}, False, ["secrets.key is required", "config.user is required"]),
-        ({"user": "u", "port": ""}, {"key": "k"}, True, ["config.port is required"]),
-        ({"user": "u", "port": None}, {"key": "k"}, True, ["config.port is required"]),
-        ({"user": "u", "key": "canary"}, {"key": "k"}, True, ["config.key is secret"]),
-        (
-            {"zone": "canary", "nosuch": "canary"},
-            {"user": "canary"},
-            False,
-            ["config.zone must be one of a, b", "config.nosuch is unknown", "secrets.user is not secret"],
+        Validation(
+            "nothing when creating",
+            creating=True,
+            expected=["secrets.key is required", "config.user is required"],
         ),
-        ({"user": 1.5}, {"key": ["canary"]}, False, ["config.user must be quoted", "secrets.key must be a string"]),
+        Validation("nothing when updating", creating=False, expected=[]),
+        Validation(
+            "empty required fields",
+            config={"user": " "},
+            secrets={"key": None},
+            creating=False,
+            expected=["secrets.key is required", "config.user is required"],
+        ),
+        Validation(
+            "empty default",
+            config={"user": "u", "port": ""},
+            secrets={"key": "k"},
+            creating=True,
+            expected=["config.port is required"],
+        ),
+        Validation(
+            "null for a default",
+            config={"user": "u", "port": None},
+            secrets={"key": "k"},
+            creating=True,
+            expected=["config.port is required"],
+        ),
+        Validation(
+            "secret field in config",
+            config={"user": "u", "key": "canary"},
+            secrets={"key": "k"},
+            creating=True,
+            expected=["config.key is secret"],
+        ),
+        Validation(
+            "several errors",
+            config={"zone": "canary", "nosuch": "canary"},
+            secrets={"user": "canary"},
+            creating=False,
+            expected=["config.zone must be one of a, b", "config.nosuch is unknown", "secrets.user is not secret"],
+        ),
+        Validation(
+            "types",
+            config={"user": 1.5},
+            secrets={"key": ["canary"]},
+            creating=False,
+            expected=["config.user must be quoted", "secrets.key must be a string"],
+        ),
     ],
+    ids=lambda case: case.name,
 )
-def test_validation_errors(public, secret, creating, expected):
-    _config, messages = check(public, secret, creating)
-    assert [error[: len(words)] for error, words in zip(messages, expected)] == expected
-    assert len(messages) == len(expected)
+def test_validation_errors(case):
+    _config, messages = check(case.config, case.secrets, case.creating)
+    assert [error[: len(words)] for error, words in zip(messages, case.expected)] == case.expected
+    assert len(messages) == len(case.expected)
     assert "canary" not in " ".join(messages)
 
 
@@ -137,10 +184,10 @@ def test_without_a_schema_only_names_are_validated():
 @pytest.mark.parametrize(
     ("text", "stored", "same"),
     [
-        ('{"a":1,"b":[1,2]}', ' { "b": [1,2],\n"a": 1 }', True),
-        ('{"a":[1,2]}', '{"a":[2,1]}', False),
-        ('{"a":1}', "no JSON", False),
-        ('{"a":1}', "", False),
+        pytest.param('{"a":1,"b":[1,2]}', ' { "b": [1,2],\n"a": 1 }', True, id="other spaces and order of keys"),
+        pytest.param('{"a":[1,2]}', '{"a":[2,1]}', False, id="other order of a list"),
+        pytest.param('{"a":1}', "no JSON", False, id="no JSON"),
+        pytest.param('{"a":1}', "", False, id="empty text"),
     ],
 )
 def test_same_json(text, stored, same):

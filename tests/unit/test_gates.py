@@ -36,12 +36,25 @@ def _job(begun, machine="prod-1", **status):
             "status": {"startTime": begun, **status}}
 
 
-@pytest.mark.parametrize(("job", "state"), [
-    (_job("2025-12-31T23:59:00Z"), gates.WAITING), (_job(None), gates.WAITING),
-    (_job("2026-01-01T00:01:00Z"), gates.OPEN), (_job("2025-12-31T23:59:00Z", "another"), gates.OPEN),
-    (_job("2025-12-31T23:59:00Z", conditions=[{"type": "Complete", "status": "True"}]), gates.OPEN),
-    (_job("2025-12-31T23:59:00Z", conditions=[{"type": "Suspended", "status": "True"}]), gates.WAITING),
-])
+@pytest.mark.parametrize(
+    ("job", "state"),
+    [
+        pytest.param(_job("2025-12-31T23:59:00Z"), gates.WAITING, id="begun before the cutover"),
+        pytest.param(_job(None), gates.WAITING, id="not begun"),
+        pytest.param(_job("2026-01-01T00:01:00Z"), gates.OPEN, id="begun after the cutover"),
+        pytest.param(_job("2025-12-31T23:59:00Z", "another"), gates.OPEN, id="of another machine"),
+        pytest.param(
+            _job("2025-12-31T23:59:00Z", conditions=[{"type": "Complete", "status": "True"}]),
+            gates.OPEN,
+            id="complete",
+        ),
+        pytest.param(
+            _job("2025-12-31T23:59:00Z", conditions=[{"type": "Suspended", "status": "True"}]),
+            gates.WAITING,
+            id="suspended",
+        ),
+    ],
+)
 def test_machine_jobs(job, state):
     gate = gates.machine_jobs([job], {("fleet-default", "prod-1")}, CUTOVER)
     assert gate.state == state and (state == gates.OPEN or "fleet-default/job" in gate.detail)
@@ -87,11 +100,17 @@ def test_rke1_nodes():
     assert gates.rke1_nodes([MACHINE], "azure").state == gates.OPEN
 
 
-@pytest.mark.parametrize(("version", "references", "state"), [
-    ("v2.10.3", [MACHINE], gates.OPEN), ("v2.7.12", [MACHINE], gates.OPEN), ("v2.7.11", [MACHINE], gates.WAITING),
-    ("v2.6.14", [], gates.OPEN),
-    ("dev", [MACHINE], gates.UNKNOWN), ("dev", [NODE], gates.OPEN),
-])
+@pytest.mark.parametrize(
+    ("version", "references", "state"),
+    [
+        pytest.param("v2.10.3", [MACHINE], gates.OPEN, id="2.10 with a machine"),
+        pytest.param("v2.7.12", [MACHINE], gates.OPEN, id="first fixed version with a machine"),
+        pytest.param("v2.7.11", [MACHINE], gates.WAITING, id="last affected version with a machine"),
+        pytest.param("v2.6.14", [], gates.OPEN, id="affected version without a machine"),
+        pytest.param("dev", [MACHINE], gates.UNKNOWN, id="unknown version with a machine"),
+        pytest.param("dev", [NODE], gates.OPEN, id="unknown version with a node"),
+    ],
+)
 def test_rancher_version(version, references, state):
     assert gates.rancher_version(version, references).state == state
 

@@ -69,26 +69,48 @@ def test_options_are_typed_and_have_defaults():
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({}, ["name is required"]),
-        ({"name": None}, ["name is required"]),
-        ({"name": True}, ["name must be a string, not a boolean"]),
-        ({"name": ["a"]}, ["name must be a string, not a list"]),
-        ({"name": "a", "timeout": -1}, ["timeout must be a whole number of at least 0, not this number"]),
-        ({"name": "a", "timeout": 1.5}, ["timeout must be a whole number of at least 0, not a floating point number"]),
-        ({"name": "a", "wait": "perhaps"}, ["wait must be true or false, not this string"]),
-        ({"name": "a", "wait": True, "hold": True}, ["wait is set twice, under two of its names"]),
-        ({"name": "a", "groups": ["x", {"y": 1}]}, ["groups[1] must be a string, not a mapping"]),
-        (
+        pytest.param({}, ["name is required"], id="missing"),
+        pytest.param({"name": None}, ["name is required"], id="null"),
+        pytest.param({"name": True}, ["name must be a string, not a boolean"], id="boolean for a string"),
+        pytest.param({"name": ["a"]}, ["name must be a string, not a list"], id="list for a string"),
+        pytest.param(
+            {"name": "a", "timeout": -1},
+            ["timeout must be a whole number of at least 0, not this number"],
+            id="negative number",
+        ),
+        pytest.param(
+            {"name": "a", "timeout": 1.5},
+            ["timeout must be a whole number of at least 0, not a floating point number"],
+            id="floating point number",
+        ),
+        pytest.param(
+            {"name": "a", "wait": "perhaps"},
+            ["wait must be true or false, not this string"],
+            id="no boolean",
+        ),
+        pytest.param(
+            {"name": "a", "wait": True, "hold": True},
+            ["wait is set twice, under two of its names"],
+            id="two names of an option",
+        ),
+        pytest.param(
+            {"name": "a", "groups": ["x", {"y": 1}]},
+            ["groups[1] must be a string, not a mapping"],
+            id="mapping in a list of strings",
+        ),
+        pytest.param(
             {"name": "a", "inner": {"deep": "x", "other": 1}},
             ["inner: deep must be true or false, not this string", "inner: unknown option other; allowed are deep"],
+            id="errors in a suboption",
         ),
-        (
+        pytest.param(
             {"name": "a", "state": "gone", "config": "x", "nosuch": 1},
             [
                 "state must be one of present, absent",
                 "config must be a mapping, not this string",
                 "unknown option nosuch; allowed are config, groups, inner, name, state, timeout, wait",
             ],
+            id="several errors",
         ),
     ],
 )

@@ -291,18 +291,24 @@ def test_invalid_options(tmp_path, case):
 
 NOT_A_MAPPING = "registered must be a mapping of the names of Ranchers to results of cloud_credential_info"
 NOT_A_RESULT = "registered: a must be what cloud_credential_info returned with problems: true"
-UNUSABLE = {
-    "no host": (
-        {"a": None, "b": None},
-        "registered contains no result of cloud_credential_info; register one on the hosts of the play first"),
-    "a text": ({"a": "{{ text }}"}, NOT_A_RESULT),
-    "without problems: true": ({"a": {"credentials": [{"name": "one", "problems": []}]}}, NOT_A_RESULT),
-    "the name of a variable": ("listed", NOT_A_MAPPING),
-    "a list": ([credential()], NOT_A_MAPPING),
-}
 
 
-@pytest.mark.parametrize("registered, message", UNUSABLE.values(), ids=UNUSABLE)
+@pytest.mark.parametrize(
+    "registered, message",
+    [
+        pytest.param(
+            {"a": None, "b": None},
+            "registered contains no result of cloud_credential_info; register one on the hosts of the play first",
+            id="no host",
+        ),
+        pytest.param({"a": "{{ text }}"}, NOT_A_RESULT, id="a text"),
+        pytest.param(
+            {"a": {"credentials": [{"name": "one", "problems": []}]}}, NOT_A_RESULT, id="without problems: true"
+        ),
+        pytest.param("listed", NOT_A_MAPPING, id="the name of a variable"),
+        pytest.param([credential()], NOT_A_MAPPING, id="a list"),
+    ],
+)
 def test_unusable_results(tmp_path, registered, message):
     with pytest.raises(RanchhandError) as failure:
         write.write_report(parsed_options(tmp_path, registered=registered), None, RunMode())

@@ -190,14 +190,26 @@ def test_each_phase_has_a_next_step(phase):
     )
 
 
-@pytest.mark.parametrize(("phase", "content", "code"), [
-    ("idle", "new", None), ("idle", "past", "restored"), ("idle", "other", None),
-    ("preparing", "old", None), ("issued", "old", None), ("grace", "new", None), ("grace", "old", "drift"),
-    ("disabled", "old", "drift"),
-    ("deleting", "old", "drift"), ("rolling_back", "old", None), ("rolling_back", "new", None),
-    ("aborting", "old", None),
-    ("issued", "mixed", "drift"), ("grace", "other", "drift"), ("preparing", "other", "drift"),
-])
+@pytest.mark.parametrize(
+    ("phase", "content", "code"),
+    [
+        pytest.param("idle", "new", None, id="idle, current key"),
+        pytest.param("idle", "past", "restored", id="idle, past key"),
+        pytest.param("idle", "other", None, id="idle, unknown key"),
+        pytest.param("preparing", "old", None, id="preparing, old key"),
+        pytest.param("issued", "old", None, id="issued, old key"),
+        pytest.param("grace", "new", None, id="grace, new key"),
+        pytest.param("grace", "old", "drift", id="grace, old key"),
+        pytest.param("disabled", "old", "drift", id="disabled, old key"),
+        pytest.param("deleting", "old", "drift", id="deleting, old key"),
+        pytest.param("rolling_back", "old", None, id="rolling_back, old key"),
+        pytest.param("rolling_back", "new", None, id="rolling_back, new key"),
+        pytest.param("aborting", "old", None, id="aborting, old key"),
+        pytest.param("issued", "mixed", "drift", id="issued, mixed keys"),
+        pytest.param("grace", "other", "drift", id="grace, unknown key"),
+        pytest.param("preparing", "other", "drift", id="preparing, unknown key"),
+    ],
+)
 def test_problems(phase, content, code):
     record = record_of(phase, (content,))
     problem = find_problem(record, credentials_of(record, (content,))[0])

@@ -161,17 +161,20 @@ def test_a_call_that_fails_without_a_reason():
 @pytest.mark.parametrize(
     ("values", "event"),
     [
-        ({"action": "rotated", "phase": "grace"}, "cut_over"),
-        ({"action": "advanced", "phase": "disabled"}, "disabled"),
-        ({"action": "advanced", "phase": "issued"}, "advanced"),
-        ({"action": "retired"}, "retired"),
-        ({"action": "aborted"}, "aborted"),
-        ({"action": "rolled_back"}, "rolled_back"),
-        ({"action": "failed", "code": "drift"}, "drift"),
-        ({"action": "failed", "code": "busy", "phase": "disabled"}, "failed"),
-        ({"action": "rotated", "code": "verify_failed", "phase": "grace"}, "failed"),
+        pytest.param({"action": "rotated", "phase": "grace"}, "cut_over", id="rotated"),
+        pytest.param({"action": "advanced", "phase": "disabled"}, "disabled", id="disabled"),
+        pytest.param({"action": "advanced", "phase": "issued"}, "advanced", id="advanced"),
+        pytest.param({"action": "retired"}, "retired", id="retired"),
+        pytest.param({"action": "aborted"}, "aborted", id="aborted"),
+        pytest.param({"action": "rolled_back"}, "rolled_back", id="rolled back"),
+        pytest.param({"action": "failed", "code": "drift"}, "drift", id="drift"),
+        pytest.param({"action": "failed", "code": "busy", "phase": "disabled"}, "failed", id="busy"),
+        pytest.param(
+            {"action": "rotated", "code": "verify_failed", "phase": "grace"},
+            "failed",
+            id="failed after the cutover",
+        ),
     ],
-    ids=str,
 )
 def test_events(values, event):
     assert plan.event_of(rotation("cc-a", **values)) == event

@@ -110,15 +110,38 @@ def test_the_record_in_progress_is_preferred():
     ]
 
 
-@pytest.mark.parametrize(("options", "words"), [
-    ({"id": "cc-water", "rotation_id": "1"}, "requires its new value in config and secrets"),
-    ({"id": "cc-prod", "rotation_id": "1", "config": {"accessKey": "A"}}, "require issuer: supplied"),
-    ({"id": "cc-prod", "rotation_id": "1", "issuer": "openstack"}, "supports driver openstack"),
-    ({"id": "cc-prod", "rotation_id": "1", "issuer": "no.such.issuer"}, "cannot load the issuer no.such.issuer"),
-    ({"id": "cc-half", "rotation_id": "1"}, "no field secretKey"),
-    ({"name": "nothing", "rotation_id": "1"}, "does not exist"),
-    ({"id": "cc-prod", "rotation_id": "1", "issuer_options": {"weather": "fine"}}, "weather"),
-])
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        pytest.param(
+            {"id": "cc-water", "rotation_id": "1"},
+            "requires its new value in config and secrets",
+            id="supplied without a value",
+        ),
+        pytest.param(
+            {"id": "cc-prod", "rotation_id": "1", "config": {"accessKey": "A"}},
+            "require issuer: supplied",
+            id="value without supplied",
+        ),
+        pytest.param(
+            {"id": "cc-prod", "rotation_id": "1", "issuer": "openstack"},
+            "supports driver openstack",
+            id="issuer of another driver",
+        ),
+        pytest.param(
+            {"id": "cc-prod", "rotation_id": "1", "issuer": "no.such.issuer"},
+            "cannot load the issuer no.such.issuer",
+            id="unknown issuer",
+        ),
+        pytest.param({"id": "cc-half", "rotation_id": "1"}, "no field secretKey", id="missing field"),
+        pytest.param({"name": "nothing", "rotation_id": "1"}, "does not exist", id="unknown name"),
+        pytest.param(
+            {"id": "cc-prod", "rotation_id": "1", "issuer_options": {"weather": "fine"}},
+            "weather",
+            id="unknown option of the issuer",
+        ),
+    ],
+)
 def test_errors(options, words):
     resolution = resolved(PROD, WATER, credential("cc-half", accessKey="AKIA3"), **options)
     (_where, error), = resolution.errors

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import datetime
+from dataclasses import dataclass, field
 
 import pytest
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils import _rotation_tables
@@ -34,45 +35,87 @@ FAILED = {"code": "drift", "msg": "another client changed the key"}
 STEPS = {"steps": ["disabling", "disabled"]}
 
 
+@dataclass(frozen=True)
+class Result:
+    """A rotation with other values than the default, and the last cell of its row."""
+
+    name: str
+    table: str
+    values: dict
+    result: str
+    options: dict = field(default_factory=dict)
+
+
 @pytest.mark.parametrize(
-    ("table", "values", "options", "result"),
+    "case",
     [
-        ("plan", {}, {}, "not due"),
-        ("plan", {"waiting_for": ["state: retired", "another"]}, {}, "state: retired; another"),
-        ("plan", FAILED, {}, "cannot be rotated: another client changed the key"),
-        ("plan", STEPS, {}, "would go through disabling, disabled; used in 0 places"),
-        (
+        Result("plan, not due", "plan", {}, result="not due"),
+        Result(
+            "plan, waiting",
+            "plan",
+            {"waiting_for": ["state: retired", "another"]},
+            result="state: retired; another",
+        ),
+        Result("plan, failed", "plan", FAILED, result="cannot be rotated: another client changed the key"),
+        Result("plan, not used", "plan", STEPS, result="would go through disabling, disabled; used in 0 places"),
+        Result(
+            "plan, a reference",
             "plan",
             STEPS,
-            {"credentials": [{"id": A, "references": [1]}]},
-            "would go through disabling, disabled; used in 1 place",
+            options={"credentials": [{"id": A, "references": [1]}]},
+            result="would go through disabling, disabled; used in 1 place",
         ),
-        (
+        Result(
+            "plan, two references",
             "plan",
             STEPS,
-            {"credentials": [{"id": B, "references": [1]}, {"id": A, "references": [1, 2]}]},
-            "would go through disabling, disabled; used in 2 places",
+            options={"credentials": [{"id": B, "references": [1]}, {"id": A, "references": [1, 2]}]},
+            result="would go through disabling, disabled; used in 2 places",
         ),
-        ("rotate", FAILED, {"pending_units": [A]}, "failed: another client changed the key"),
-        ("rotate", {}, {"pending_units": [A]}, "left for another run"),
-        ("rotate", {"id": B}, {"pending_units": [A]}, "left for another run"),
-        ("rotate", {}, {"pending_units": [B]}, "not due"),
-        ("rotate", {**STEPS, "action": "rotated"}, {}, "rotated, has the key NEW"),
-        ("rotate", {**STEPS, "action": "rolled_back"}, {}, "rolled_back"),
-        ("retire", {}, {}, "nothing to do"),
-        ("retire", {"waiting_for": ["grace: tomorrow"]}, {}, "grace: tomorrow"),
-        ("retire", STEPS, {}, "went through disabling, disabled"),
-        ("retire", STEPS, {"check_mode": True}, "would go through disabling, disabled"),
-        ("retire", FAILED, {}, "failed: another client changed the key"),
-        ("rollback", {}, {}, "no rotation to roll back"),
-        ("rollback", STEPS, {}, "returns to OLD; NEW is deleted"),
-        ("rollback", {**STEPS, "key_id": None}, {}, "returns to OLD; the new key is deleted"),
-        ("rollback", FAILED, {}, "is not changed: another client changed the key"),
+        Result(
+            "rotate, failed",
+            "rotate",
+            FAILED,
+            options={"pending_units": [A]},
+            result="failed: another client changed the key",
+        ),
+        Result("rotate, pending", "rotate", {}, options={"pending_units": [A]}, result="left for another run"),
+        Result(
+            "rotate, unit that is pending",
+            "rotate",
+            {"id": B},
+            options={"pending_units": [A]},
+            result="left for another run",
+        ),
+        Result("rotate, not due", "rotate", {}, options={"pending_units": [B]}, result="not due"),
+        Result("rotate, rotated", "rotate", {**STEPS, "action": "rotated"}, result="rotated, has the key NEW"),
+        Result("rotate, rolled back", "rotate", {**STEPS, "action": "rolled_back"}, result="rolled_back"),
+        Result("retire, nothing to do", "retire", {}, result="nothing to do"),
+        Result("retire, waiting", "retire", {"waiting_for": ["grace: tomorrow"]}, result="grace: tomorrow"),
+        Result("retire, retired", "retire", STEPS, result="went through disabling, disabled"),
+        Result(
+            "retire, check mode",
+            "retire",
+            STEPS,
+            options={"check_mode": True},
+            result="would go through disabling, disabled",
+        ),
+        Result("retire, failed", "retire", FAILED, result="failed: another client changed the key"),
+        Result("rollback, no rotation", "rollback", {}, result="no rotation to roll back"),
+        Result("rollback", "rollback", STEPS, result="returns to OLD; NEW is deleted"),
+        Result(
+            "rollback, unknown new key",
+            "rollback",
+            {**STEPS, "key_id": None},
+            result="returns to OLD; the new key is deleted",
+        ),
+        Result("rollback, failed", "rollback", FAILED, result="is not changed: another client changed the key"),
     ],
+    ids=lambda case: case.name,
 )
-def test_results(table, values, options, result):
-    (row,) = rotation_rows([rotation(**values)], table, **options)
-    assert row == {"name": "aws prod", "driver": "amazonec2", "phase": "idle", "result": result}
+def test_results(case):
+    (row,) = rotation_rows([rotation(**case.values)], case.table, **case.options)
+    assert row == {"name": "aws prod", "driver": "amazonec2", "phase": "idle", "result": case.result}
 
 
 def test_the_host_is_the_first_column():
@@ -108,22 +151,27 @@ DRIFT = {"code": "drift", "level": "error", "message": "the credential contains 
 @pytest.mark.parametrize(
     ("column", "values", "cell"),
     [
-        ("key_age", {"key_age_seconds": None}, "-"),
-        ("key_age", {"key_age_seconds": 59}, "0m"),
-        ("key_age", {"key_age_seconds": 3600}, "1h"),
-        ("key_age", {"key_age_seconds": 86400 * 90 + 1}, "90d"),
-        ("due", {}, "-"),
-        ("due", {"due_at": "2026-01-01T00:00:00Z", "due": True}, "now"),
-        ("due", {"due_at": "2026-01-04T00:00:00Z"}, "3d"),
-        ("next_step", {"next_step": "disable the old key"}, "disable old key"),
-        ("next_step", {"next_step": "issue"}, "issue"),
-        ("blocked_by", {}, "-"),
-        ("blocked_by", {"waiting_for": ["grace: tomorrow"]}, "grace"),
-        ("blocked_by", {"waiting_for": ["grace: tomorrow", "machines: 2"]}, "grace +1"),
-        ("blocked_by", {"running": True, "waiting_for": ["grace: tomorrow"]}, "another run"),
-        ("blocked_by", {"problems": [DRIFT], "running": True}, "problem, see below"),
-        ("name", {"name": "a name that is longer than a column"}, "a name that is lo"),
-        ("driver", {"driver": None}, ""),
+        pytest.param("key_age", {"key_age_seconds": None}, "-", id="unknown age of the key"),
+        pytest.param("key_age", {"key_age_seconds": 59}, "0m", id="less than a minute"),
+        pytest.param("key_age", {"key_age_seconds": 3600}, "1h", id="an hour"),
+        pytest.param("key_age", {"key_age_seconds": 86400 * 90 + 1}, "90d", id="90 days"),
+        pytest.param("due", {}, "-", id="no due time"),
+        pytest.param("due", {"due_at": "2026-01-01T00:00:00Z", "due": True}, "now", id="due"),
+        pytest.param("due", {"due_at": "2026-01-04T00:00:00Z"}, "3d", id="due in 3 days"),
+        pytest.param("next_step", {"next_step": "disable the old key"}, "disable old key", id="shortened next step"),
+        pytest.param("next_step", {"next_step": "issue"}, "issue", id="next step"),
+        pytest.param("blocked_by", {}, "-", id="not blocked"),
+        pytest.param("blocked_by", {"waiting_for": ["grace: tomorrow"]}, "grace", id="a gate"),
+        pytest.param("blocked_by", {"waiting_for": ["grace: tomorrow", "machines: 2"]}, "grace +1", id="two gates"),
+        pytest.param(
+            "blocked_by",
+            {"running": True, "waiting_for": ["grace: tomorrow"]},
+            "another run",
+            id="another run",
+        ),
+        pytest.param("blocked_by", {"problems": [DRIFT], "running": True}, "problem, see below", id="problem"),
+        pytest.param("name", {"name": "a name that is longer than a column"}, "a name that is lo", id="long name"),
+        pytest.param("driver", {"driver": None}, "", id="no driver"),
     ],
 )
 def test_state(monkeypatch, column, values, cell):

@@ -257,14 +257,14 @@ def test_times(case):
 @pytest.mark.parametrize(
     ("playbook", "imported"),
     [
-        (None, True),
-        ("ranchhand.rancher.rotate", True),
-        ("my.own.collection.nightly", True),
-        ("rotate.yml", False),
-        ("playbooks/rotate.yml", False),
-        ("my.playbook.yaml", False),
-        ("my.playbook", False),
-        ("/srv/a.b.c", False),
+        pytest.param(None, True, id="default"),
+        pytest.param("ranchhand.rancher.rotate", True, id="of this collection"),
+        pytest.param("my.own.collection.nightly", True, id="of a nested collection"),
+        pytest.param("rotate.yml", False, id="file name"),
+        pytest.param("playbooks/rotate.yml", False, id="relative path"),
+        pytest.param("my.playbook.yaml", False, id="file name with dots"),
+        pytest.param("my.playbook", False, id="two parts"),
+        pytest.param("/srv/a.b.c", False, id="absolute path"),
     ],
 )
 def test_names_and_paths_of_playbooks(playbook, imported):

@@ -38,7 +38,14 @@ def test_times_with_offset_are_parsed_to_utc(text):
     assert parse_time(text).tzinfo is UTC
 
 
-@pytest.mark.parametrize(("fraction", "microseconds"), [(".5", 500000), (".000001", 1), (".123456789", 123456)])
+@pytest.mark.parametrize(
+    ("fraction", "microseconds"),
+    [
+        pytest.param(".5", 500000, id="1 digit"),
+        pytest.param(".000001", 1, id="6 digits"),
+        pytest.param(".123456789", 123456, id="9 digits"),
+    ],
+)
 def test_fractions_of_any_length_are_parsed(fraction, microseconds):
     assert parse_time(f"2026-01-31T12:00:00{fraction}Z") == NOON.replace(microsecond=microseconds)
 
@@ -75,7 +82,15 @@ def test_formatted_times_are_parsed_to_the_same_time(time):
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("0s", 0), ("90s", 90), (" 15m ", 900), ("24h", 86400), ("90d", 7776000), ("2w", 1209600)]
+    ("text", "seconds"),
+    [
+        pytest.param("0s", 0, id="zero"),
+        pytest.param("90s", 90, id="seconds"),
+        pytest.param(" 15m ", 900, id="minutes, with spaces"),
+        pytest.param("24h", 86400, id="hours"),
+        pytest.param("90d", 7776000, id="days"),
+        pytest.param("2w", 1209600, id="weeks"),
+    ],
 )
 def test_durations_are_parsed_to_seconds(text, seconds):
     assert parse_duration(text) == seconds
@@ -96,14 +111,14 @@ def test_durations_beyond_the_bound_are_rejected(text):
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
-        (0, "0s"),
-        (-5, "0s"),
-        (1.9, "1s"),
-        (90, "1m 30s"),
-        (120, "2m"),
-        (86400, "1d"),
-        (93784, "1d 2h"),
-        (LONGEST_DURATION, "3650d"),
+        pytest.param(0, "0s", id="zero"),
+        pytest.param(-5, "0s", id="negative"),
+        pytest.param(1.9, "1s", id="fraction"),
+        pytest.param(90, "1m 30s", id="minutes and seconds"),
+        pytest.param(120, "2m", id="minutes"),
+        pytest.param(86400, "1d", id="a day"),
+        pytest.param(93784, "1d 2h", id="days and hours"),
+        pytest.param(LONGEST_DURATION, "3650d", id="the longest"),
     ],
 )
 def test_durations_are_formatted_in_at_most_two_units(seconds, text):
