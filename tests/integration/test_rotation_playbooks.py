@@ -73,6 +73,24 @@ def test_from_the_plan_to_the_last_old_key(fleet):
     assert "There is no old key to retire." in last and changed(last) == 0 and not fleet.cluster.writes(mark)
 
 
+def test_check_mode_of_an_include_applies_to_the_role(fleet):
+    names = fleet.add(1)
+    role = {
+        "ansible.builtin.include_role": {"name": "ranchhand.rancher.rotate", "apply": {"check_mode": True}},
+        "vars": {
+            "rotate_credentials": [{"name": names[0]}],
+            "rotate_rotation_id": "first",
+            "rotate_namespace": fleet.namespace,
+            "rotate_issuer_options": {"endpoint_url": fleet.aws.url, "propagation": "0s"},
+        },
+    }
+    mark = fleet.cluster.control_plane.audit_mark()
+    played = fleet.cluster.play(role)
+    assert "would go through preparing, issued, grace" in played.output, played.output
+    assert not fleet.asked("CreateAccessKey") and not fleet.cluster.writes(mark), played.output
+    assert fleet.original(fleet.members[0])
+
+
 def test_a_failed_canary_rolls_its_ring_back_and_stops(fleet):
     names = fleet.add(3)
     canary = fleet.hook(
