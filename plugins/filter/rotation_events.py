@@ -11,7 +11,7 @@ description:
   - Returns an event for each unit of credentials that share a key.
 author:
   - ranchhand contributors (@ranchhand)
-positional: _input, event
+positional: _input, event, without_actions
 options:
   _input:
     description: Rotations as M(ranchhand.rancher.cloud_credential_rotation) returns them.
@@ -21,6 +21,11 @@ options:
   event:
     description: Name of the event. By default it follows from each rotation.
     type: str
+  without_actions:
+    description: Rotations whose C(action) is in this list have no event.
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""
@@ -48,13 +53,9 @@ _value:
 import typing as t
 
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import plain_filter
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._rotation_plan import event_of, first_of_each_unit
-
-
-def _rotation_events(rotations: t.Any, event: t.Any = None) -> t.Any:
-    return [{"rotation": rotation, "event": event or event_of(rotation)} for rotation in first_of_each_unit(rotations)]
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._rotation_plan import events_of
 
 
 class FilterModule:
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
-        return {"rotation_events": plain_filter(_rotation_events)}
+        return {"rotation_events": plain_filter(events_of)}

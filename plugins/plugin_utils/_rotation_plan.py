@@ -152,6 +152,22 @@ def event_of(rotation: Rotation) -> str:
     return "disabled" if rotation["phase"] == DISABLED else str(rotation["action"])
 
 
+def events_of(
+    rotations: Iterable[Rotation], event: str | None = None, without_actions: Collection[str] = ()
+) -> list[dict[str, t.Any]]:
+    """Return ``rotation`` and ``event`` for each unit, except rotations with an action in ``without_actions``.
+
+    Args:
+        event: Replaces what follows from each rotation.
+        without_actions: The event does not show these: a rotation that is unchanged may be ``disabled``.
+    """
+    return [
+        {"rotation": rotation, "event": event or event_of(rotation)}
+        for rotation in first_of_each_unit(rotations)
+        if rotation["action"] not in without_actions
+    ]
+
+
 def needs_retirement(rotation: Rotation) -> bool:
     """Return whether a rotation is unfinished, or the credential contains a retired key since Rancher was restored."""
     return rotation["phase"] != IDLE or any(problem["code"] == "restored" for problem in rotation["problems"])
@@ -166,30 +182,31 @@ def items_to_retire(rotations: Iterable[Rotation], issuers: Mapping[str, Mapping
     ]
 
 
-def find_leaked_key(credentials: Iterable[Mapping[str, t.Any]], key_id: str) -> dict[str, t.Any]:
+def find_leaked_key(credentials: Iterable[Mapping[str, t.Any]], key_id: object) -> dict[str, t.Any]:
     """Find a leaked key.
 
     Args:
         credentials: What ``cloud_credential_info`` returns with ``problems: true``.
-        key_id: The public id of the key, as it is in a field of ``config``.
+        key_id: The public id of the key, as it is in a field of ``config``. YAML reads an id of digits as a number.
 
     Returns:
         Three lists of items with an ``id``: ``holders`` are the credentials that use the key, ``retiring`` the holders
         whose rotation has not deleted the key before it yet, ``former`` the credentials whose rotation has replaced the
         key and not deleted it yet. ``valid`` is whether the key can still be used.
     """
+    leaked = str(key_id)
     holders, retiring, former = [], [], []
     valid = False
     for credential in credentials:
         rotation = credential["rotation"] or {}
         old_key = rotation.get("old_key_id")
         item = {"id": credential["id"]}
-        if key_id in credential["config"].values():
+        if leaked in credential["config"].values():
             holders.append(item)
             valid = True
             if old_key:
                 retiring.append(item)
-        if old_key == key_id:
+        if old_key == leaked:
             former.append(item)
             valid = valid or rotation["phase"] != DISABLED
     return {"holders": holders, "retiring": retiring, "former": former, "valid": valid}

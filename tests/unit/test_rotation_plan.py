@@ -180,6 +180,19 @@ def test_events(values, event):
     assert plan.event_of(rotation("cc-a", **values)) == event
 
 
+def test_an_action_without_an_event():
+    disabled = {"phase": "disabled", "steps": []}
+    rotations = [
+        rotation("cc-a", action="advanced", **disabled),
+        rotation("cc-b", action="unchanged", **disabled),
+        rotation("cc-c", action="rotated", phase="grace"),
+        rotation("cc-d", action="failed", code="drift", **disabled),
+    ]
+    events = plan.events_of(rotations, without_actions=["advanced", "unchanged"])
+    assert [(event["rotation"]["id"], event["event"]) for event in events] == [("cc-c", "cut_over"), ("cc-d", "drift")]
+    assert [event["event"] for event in plan.events_of(rotations, "started")] == ["started"] * 4
+
+
 def test_items_to_retire_have_the_options_of_their_issuer():
     restored = [{"code": "restored", "level": "error", "message": "contains a retired key"}]
     rotations = [
@@ -236,3 +249,9 @@ def test_a_leaked_key(case):
     assert {name for name in ("holders", "retiring", "former") if found[name] == [{"id": "cc-a"}]} == set(case.found)
     assert sum(map(len, (found["holders"], found["retiring"], found["former"]))) == len(case.found)
     assert found["valid"] is case.valid
+
+
+def test_a_leaked_key_whose_id_yaml_reads_as_a_number():
+    found = plan.find_leaked_key([credential("cc-a", "other", "1234567890123456", "grace")], 1234567890123456)
+    assert found["former"] == [{"id": "cc-a"}] and found["valid"]
+    assert plan.find_leaked_key([credential("cc-a", "1234567890123456")], 1234567890123456)["holders"]
