@@ -19,7 +19,8 @@ description:
     C(module_defaults) of the play can direct a task to another Rancher.
   - A variable that is undefined, null or empty is not set.
   - If a host names no server and has a variable of a role that these variables replace, such as C(rotate_kubeconfig),
-    the lookup fails, because the role would use another Rancher.
+    the lookup fails, because the role would use another Rancher. If a host names a server, the lookup fails if such a
+    variable is set and has not the value of its replacement.
 author:
   - ranchhand contributors (@ranchhand)
 options:
@@ -101,6 +102,7 @@ from ansible.plugins.lookup import LookupBase
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.errors import ValidationErrors
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import to_builtin
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._connection import (
+    FORMER_VARIABLES,
     VARIABLES,
     connection_defaults,
     reject_former_variables,
@@ -116,10 +118,11 @@ class LookupModule(LookupBase):
                 "the lookup ranchhand.rancher.connection takes no arguments: it reads variables of the current host."
             )
         known = variables or {}
-        values = {name: to_builtin(self._templar.template(known[name])) for name in VARIABLES if name in known}
+        names = [name for name in (*VARIABLES, *FORMER_VARIABLES) if name in known]
+        values = {name: to_builtin(self._templar.template(known[name])) for name in names}
         try:
             defaults = connection_defaults(values)
-            reject_former_variables(known, defaults)
+            reject_former_variables(values, defaults)
         except ValidationErrors as error:
             raise AnsibleError(error.message) from None
         return [defaults]

@@ -34,21 +34,36 @@ FORMER_VARIABLES = {
 }
 
 
-def reject_former_variables(names: t.Container[str], defaults: Mapping[str, t.Any]) -> None:
-    """Raise ValidationErrors if a host has former variables and no server: it would silently use another Rancher.
+def reject_former_variables(variables: Mapping[str, t.Any], defaults: Mapping[str, t.Any]) -> None:
+    """Raise ValidationErrors if a host has former variables that would silently be ignored.
+
+    A host that names its server may keep former variables which are empty or have the value of their replacement.
 
     Args:
-        names: The names of all variables of the host.
+        variables: The variables of the host, already templated. Only former variables are read.
         defaults: What ``connection_defaults`` returns for the host.
     """
-    if defaults.get("use_environment") is not False:
-        errors = [
-            f"{former} is replaced by {current}. Rename it"
-            for former, current in FORMER_VARIABLES.items()
-            if former in names
-        ]
-        if errors:
-            raise ValidationErrors(errors)
+    names_server = defaults.get("use_environment") is False
+    errors = []
+    for former, current in FORMER_VARIABLES.items():
+        if former not in variables:
+            continue
+        if not names_server:
+            errors.append(f"{former} is replaced by {current}. Rename it")
+        elif not _is_replaced(variables[former], current, defaults):
+            errors.append(f"{former} is ignored, and {current} has another value or none. Remove {former}")
+    if errors:
+        raise ValidationErrors(errors)
+
+
+def _is_replaced(value: t.Any, current: str, defaults: Mapping[str, t.Any]) -> bool:
+    if value in (None, ""):
+        return True
+    try:
+        parsed = parse_options(_SPEC, {current: value})[current]
+    except ValidationErrors:
+        return False
+    return bool(parsed == defaults[current.removeprefix("rancher_")])
 
 
 def connection_defaults(variables: Mapping[str, t.Any]) -> dict[str, t.Any]:

@@ -26,9 +26,37 @@ def test_a_former_variable_is_rejected_if_the_host_names_no_server(current):
 
 
 @pytest.mark.parametrize("server", ["rancher_kubeconfig", "rancher_context", "rancher_host"])
-def test_a_former_variable_is_ignored_if_the_host_names_its_server(server):
-    variables = {server: "prod", "rotate_kubeconfig": "/etc/prod.yaml"}
+def test_a_former_variable_with_another_value_is_rejected_if_the_host_names_its_server(server):
+    variables = {server: "prod", "rotate_kubeconfig": "/etc/secret.yaml", "guard_api_key": "secret"}
+    with pytest.raises(ValidationErrors) as error:
+        reject_former_variables(variables, connection_defaults(variables))
+    assert error.value.messages == [
+        "guard_api_key is ignored, and rancher_api_key has another value or none. Remove guard_api_key",
+        "rotate_kubeconfig is ignored, and rancher_kubeconfig has another value or none. Remove rotate_kubeconfig",
+    ]
+    assert "secret" not in error.value.message
+
+
+@pytest.mark.parametrize(
+    ("former", "current"),
+    [
+        ({"rotate_kubeconfig": "/etc/prod.yaml"}, {"rancher_kubeconfig": "/etc/prod.yaml"}),
+        ({"rotate_ca_cert": "$HOME/ca.crt"}, {"rancher_host": "https://x", "rancher_ca_cert": "~/ca.crt"}),
+        ({"report_validate_certs": "no"}, {"rancher_host": "https://x", "rancher_validate_certs": False}),
+        ({"guard_host": "", "guard_api_key": None}, {"rancher_context": "prod"}),
+    ],
+    ids=str,
+)
+def test_a_former_variable_with_the_same_value_or_none_is_ignored(former, current):
+    variables = {**former, **current}
     reject_former_variables(variables, connection_defaults(variables))
+
+
+def test_a_former_variable_that_is_not_valid_is_another_value():
+    variables = {"rancher_context": "prod", "rotate_validate_certs": "secret"}
+    with pytest.raises(ValidationErrors) as error:
+        reject_former_variables(variables, connection_defaults(variables))
+    assert "secret" not in error.value.message and len(error.value.messages) == 1
 
 
 def test_other_variables_are_ignored():
