@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 
 from ..module_utils._common.times import parse_duration
 from ..module_utils._rotation.options import RECORD_NAMESPACE
-from ._connection import FORMER_VARIABLES
+from ._connection import FORMER_VARIABLES, SERVER_VARIABLES
 
 Options = t.Mapping[str, t.Any]
 Job = t.Mapping[str, t.Any]
@@ -71,7 +71,20 @@ def scheduled_jobs(options: Options) -> list[dict[str, t.Any]]:
         as ``cron`` for Kubernetes, ``calendar`` for systemd and ``rrule`` for AWX. With AWX also ``approval`` (whether
         it needs one) and ``approval_timeout_seconds``.
     """
-    return [_scheduled_job(str(name), job or {}, options) for name, job in options["schedule_jobs"].items()]
+    present = _is_present(options)
+    return [
+        _scheduled_job(str(name), job if present else _removed(job), options)
+        for name, job in options["schedule_jobs"].items()
+    ]
+
+
+def _removed(job: Job | None) -> Job:
+    """Return what a removal needs of a job. The rest is not validated then."""
+    variables = (job or {}).get("vars")
+    return {
+        "rights": (job or {}).get("rights"),
+        "vars": variables if isinstance(variables, Mapping) else {},
+    }
 
 
 def _scheduled_job(name: str, job: Job, options: Options) -> dict[str, t.Any]:
@@ -154,12 +167,15 @@ def _machine_errors(options: Options) -> Iterator[str]:
         _names_server(job) for job in options["schedule_jobs"].values()
     )
     if _is_present(options) and not connected:
-        yield "schedule_kubeconfig_file or schedule_project is required, so that the jobs can connect to Rancher"
+        yield (
+            "schedule_kubeconfig_file or schedule_project is required, unless vars of each job set "
+            f"{', '.join(SERVER_VARIABLES[:-1])} or {SERVER_VARIABLES[-1]}, so that the jobs can connect to Rancher"
+        )
 
 
 def _names_server(job: object) -> bool:
     variables = job.get("vars") if isinstance(job, Mapping) else None
-    return isinstance(variables, Mapping) and bool({"rancher_kubeconfig", "rancher_host"} & set(variables))
+    return isinstance(variables, Mapping) and not set(SERVER_VARIABLES).isdisjoint(variables)
 
 
 def _errors_of_jobs(options: Options) -> Iterator[str]:

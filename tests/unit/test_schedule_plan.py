@@ -73,7 +73,10 @@ WEEKDAYS = "schedule_jobs.rotate.weekdays must be a list of mon, tue, wed, thu, 
 PLAYBOOK = "schedule_jobs.rotate.playbook must be a path or a name such as ranchhand.rancher.rotate"
 JOB_NAME = "schedule_jobs.%s: the name must be up to 30 lower-case letters, digits and hyphens, and start with a letter"
 RIGHTS = "schedule_jobs.%s.rights must be one of rotate, retire, report: the job whose rights this job gets"
-CONNECTION = "schedule_kubeconfig_file or schedule_project is required, so that the jobs can connect to Rancher"
+CONNECTION = (
+    "schedule_kubeconfig_file or schedule_project is required, unless vars of each job set "
+    "rancher_kubeconfig, rancher_host or rancher_context, so that the jobs can connect to Rancher"
+)
 
 
 @pytest.mark.parametrize(
@@ -199,8 +202,9 @@ def test_all_errors_are_reported_at_once():
     )
 
 
-def test_variables_of_a_job_may_name_its_server():
-    job = {**AT, "vars": {"rancher_kubeconfig": "/etc/kubeconfig", "rotate_hosts": "ranchers", "rotate_max_age": "90d"}}
+@pytest.mark.parametrize("server", ["rancher_kubeconfig", "rancher_context", "rancher_host"])
+def test_variables_of_a_job_may_name_its_server(server):
+    job = {**AT, "vars": {server: "/etc/kubeconfig", "rotate_hosts": "ranchers", "rotate_max_age": "90d"}}
     assert schedule_errors(options("systemd", kubeconfig_file="", jobs={"rotate": job})) == []
 
 
@@ -296,6 +300,22 @@ def test_jobs_to_remove_need_no_time():
     assert [
         job["unit"] for job in scheduled_jobs(options("cron", state="absent", jobs={"rotate": None, "retire": {}}))
     ] == ["ranchhand-rotate", "ranchhand-retire"]
+
+
+@pytest.mark.parametrize("backend", VALID)
+@pytest.mark.parametrize(
+    "entry", [{"at": 750}, {"at": ["02:30"]}, {"weekdays": 5}, {"playbook": 1}, {"vars": [1]}], ids=str
+)
+def test_a_removal_ignores_what_it_does_not_need(backend, entry):
+    given = options(backend, state="absent", jobs={"rotate": entry})
+    assert schedule_errors(given) == []
+    assert [job["unit"] for job in scheduled_jobs(given)] == ["ranchhand-rotate"]
+
+
+def test_a_removal_uses_the_rights_and_the_namespace_of_a_job():
+    job = {"rights": "retire", "vars": {"retire_namespace": "records"}}
+    (removed,) = scheduled_jobs(options("kubernetes", state="absent", jobs={"nightly": job}))
+    assert (removed["rights"], removed["namespace"]) == ("retire", "records")
 
 
 class Vaulted:
