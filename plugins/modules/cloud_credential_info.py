@@ -239,7 +239,7 @@ problems_incomplete:
   sample: ["owner_gone: this connection may not list users.management.cattle.io"]
 references_incomplete:
   description: Kinds that the connection may not list, so that references may be missing.
-  returned: if there are such kinds
+  returned: with O(references=true) or O(problems=true), if there are such kinds
   type: list
   elements: str
   sample: [nodetemplates.management.cattle.io]

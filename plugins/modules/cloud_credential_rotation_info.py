@@ -108,7 +108,8 @@ rotations:
           message: "cc-7kq2f was changed by another client while its rotation was in phase grace"
 code:
   description:
-    - Failure code. One of V(invalid), V(forbidden), V(conflict), V(unsupported), V(unreachable) and V(server_error).
+    - Failure code. One of V(invalid), V(ambiguous), V(forbidden), V(conflict), V(unsupported), V(unreachable) and
+      V(server_error).
   returned: failure
   type: str
   sample: forbidden

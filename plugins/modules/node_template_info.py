@@ -120,7 +120,7 @@ node_templates:
           field: spec.nodeTemplateName
 references_incomplete:
   description: Resources that the connection may not list, so that references may be missing.
-  returned: when there are such resources
+  returned: with O(references=true), when there are such resources
   type: list
   elements: str
   sample: [nodepools.management.cattle.io]
