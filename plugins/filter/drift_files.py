@@ -11,7 +11,7 @@ description:
   - Hosts with the same path share one file.
 author:
   - ranchhand contributors (@ranchhand)
-positional: _input
+positional: _input, hosts
 options:
   _input:
     description:
@@ -19,6 +19,13 @@ options:
         failed).
     type: list
     elements: dict
+    required: true
+  hosts:
+    description:
+      - Names of all hosts of the play. If one of them has no mapping, its comparison failed before it began, and
+        C(failed) is true in every file.
+    type: list
+    elements: str
     required: true
 """
 
@@ -28,7 +35,7 @@ EXAMPLES = r"""
     dest: "{{ item.path }}"
     content: "{{ item.content | to_nice_json }}"
     mode: "0644"
-  loop: "{{ outcomes | ranchhand.rancher.drift_files }}"
+  loop: "{{ outcomes | ranchhand.rancher.drift_files(ansible_play_hosts_all) }}"
 """
 
 RETURN = r"""
@@ -45,8 +52,8 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options 
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._declare import drift_files
 
 
-def _drift_files(outcomes: t.Any) -> t.Any:
-    return wrap_var(drift_files(to_builtin(outcomes)))
+def _drift_files(outcomes: t.Any, hosts: t.Any) -> t.Any:
+    return wrap_var(drift_files(to_builtin(outcomes), to_builtin(hosts)))
 
 
 class FilterModule:

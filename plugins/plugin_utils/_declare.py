@@ -245,21 +245,23 @@ _VIEWS: dict[str, tuple[str, t.Callable[[Object], str]]] = {
 }
 
 
-def drift_files(outcomes: Sequence[Mapping[str, t.Any]]) -> list[dict[str, t.Any]]:
+def drift_files(outcomes: Sequence[Mapping[str, t.Any]], hosts: Collection[str]) -> list[dict[str, t.Any]]:
     """Return ``path`` and ``content`` of each drift file; hosts with the same path share one file.
+
+    The path of a host without an outcome is unknown, so such a host makes ``failed`` true in every file.
 
     Args:
         outcomes: For each host: ``host``, ``path`` (may be empty), ``drift``, ``failed``.
+        hosts: All hosts of the play.
     """
+    incomplete = bool(set(hosts) - {outcome["host"] for outcome in outcomes})
     paths = sorted({outcome["path"] for outcome in outcomes if outcome["path"]})
-    return [
-        {"path": path, "content": _drift_content([outcome for outcome in outcomes if outcome["path"] == path])}
-        for path in paths
-    ]
+    by_path = {path: [outcome for outcome in outcomes if outcome["path"] == path] for path in paths}
+    return [{"path": path, "content": _drift_content(found, incomplete)} for path, found in by_path.items()]
 
 
-def _drift_content(outcomes: Sequence[Mapping[str, t.Any]]) -> dict[str, t.Any]:
+def _drift_content(outcomes: Sequence[Mapping[str, t.Any]], incomplete: bool) -> dict[str, t.Any]:
     return {
         "drift": [{"host": outcome["host"], **item} for outcome in outcomes for item in outcome["drift"]],
-        "failed": any(outcome["failed"] for outcome in outcomes),
+        "failed": incomplete or any(outcome["failed"] for outcome in outcomes),
     }

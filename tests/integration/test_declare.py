@@ -20,6 +20,7 @@ import yaml
 
 from support.cluster import SECRETS, decoded
 from support.objects import SCHEMAS, TEMPLATES, downstream, template
+from support.ranchers import run_playbook, write_inventory
 from support.recorded import credential_exchanges
 from support.rights import MANAGE, VIEW, credential_roles
 from support.rotations import NO_TERMINAL, changed
@@ -564,6 +565,24 @@ def test_drift(cluster, project):
     assert not (project.folder / "drift.json").exists()
     project.write("wrong", cloud_credentials_list=[{"name": "one", "config": {"nosuch": 1}}])
     assert "config.nosuch is unknown" in project.run(cluster, "drift", code=2, files=("wrong",))
+
+
+def test_the_drift_file_of_a_play_in_which_a_host_is_not_compared(cluster, tmp_path):
+    """A host that fails before the comparison has no outcome, and must not look as if it was compared."""
+    kubeconfig = {"rancher_kubeconfig": str(cluster.control_plane.kubeconfig)}
+    write_inventory(tmp_path, a={**kubeconfig, "cloud_credentials_update_secrets": "nosuch"}, b=kubeconfig)
+    variables = {
+        "cloud_credentials_hosts": "ranchers",
+        "cloud_credentials_list": [{"name": "nosuch", "state": "absent"}],
+        "cloud_credentials_drift_file": "drift.json",
+    }
+    environment = cluster.environment()
+    code, output = run_playbook("ranchhand.rancher.drift", tmp_path, environment, variables=variables)
+    assert code == 2 and "Everything that was compared is as declared." in output, output
+    assert json.loads((tmp_path / "drift.json").read_text()) == {"drift": [], "failed": True}
+    code, output = run_playbook("ranchhand.rancher.drift", tmp_path, environment, "--limit", "b", variables=variables)
+    assert code == 0, output
+    assert json.loads((tmp_path / "drift.json").read_text()) == {"drift": [], "failed": False}
 
 
 def test_least_rights(cluster, project, grant):

@@ -232,11 +232,18 @@ def test_drift_files():
             {"host": "b", "path": "/f", "drift": [], "failed": True},
             {"host": "c", "path": "/g", "drift": [], "failed": False},
             {"host": "d", "path": "", "drift": [item], "failed": False},
-        ]
+        ],
+        ["a", "b", "c", "d"],
     ) == [
         {"path": "/f", "content": {"drift": [{"host": "a", "name": "x"}], "failed": True}},
         {"path": "/g", "content": {"drift": [], "failed": False}},
     ]
+
+
+def test_a_host_without_an_outcome_makes_every_drift_file_a_failure():
+    outcomes = [{"host": host, "path": f"/{host}", "drift": [], "failed": False} for host in "ab"]
+    for hosts, failed in ((["a", "b"], False), (["a", "b", "gone"], True)):
+        assert [file["content"]["failed"] for file in drift_files(outcomes, hosts)] == [failed, failed]
 
 
 class TestConnectionDefaults:
