@@ -38,7 +38,11 @@ def ranchers(cluster, cluster_215, tmp_path):
         write_inventory(
             tmp_path,
             a={"rancher_kubeconfig": str(cluster.control_plane.kubeconfig)},
-            b={"path_of_b": str(cluster_215.control_plane.kubeconfig), "rancher_kubeconfig": "{{ path_of_b }}"},
+            b={
+                "path_of_b": str(cluster_215.control_plane.kubeconfig),
+                "rancher_kubeconfig": "{{ path_of_b }}",
+                "rotate_kubeconfig": "{{ rancher_kubeconfig }}",  # former, with the same value
+            },
         ),
     ]
 
@@ -108,9 +112,14 @@ def test_the_environment_is_used_where_a_host_names_no_server(cluster, tmp_path)
             "rancher_api_key must be a string, not a mapping",
             id="api_key",
         ),
+        pytest.param(
+            {"rancher_host": "https://x", "rotate_host": "{{ 'https://can' ~ 'ary' }}"},
+            "rotate_host is ignored, and rancher_host has another value or none. Remove rotate_host",
+            id="former variable",
+        ),
     ],
 )
-def test_types(cluster, tmp_path, third, variables, message):
+def test_what_is_refused(cluster, tmp_path, third, variables, message):
     played = cluster.play(
         {MODULE: {"name": "x", "state": "absent"}},
         play={"hosts": "ranchers", "module_defaults": {ALL: LOOKUP}},
