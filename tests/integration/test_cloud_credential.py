@@ -444,7 +444,7 @@ REFUSALS = {
     "an unknown field": Refusal(
         {**AWS, "config": {"nosuch": "1"}},
         code="invalid",
-        message="config.nosuch is unknown; the driver has accessKey, defaultRegion, secretKey",
+        message="config.nosuch is unknown; the fields of the driver are accessKey, defaultRegion, secretKey",
     ),
     "an unknown field with on_create": Refusal(
         {"id": "cc-aws", "config": {"nosuch": "1"}, "update_secrets": "on_create"},
@@ -520,12 +520,12 @@ REFUSALS = {
     "a reserved annotation": Refusal(
         {"id": "cc-aws", "annotations": {CREATOR: ADMIN}},
         code="invalid",
-        message="the option for it is owner",
+        message="set the option owner instead",
     ),
     "a reserved annotation of the UI": Refusal(
         {"id": "cc-aws", "annotations": {UI_DRIVER: "x"}},
         code="invalid",
-        message="the option for it is driver",
+        message="set the option driver instead",
     ),
     "a reserved label": Refusal(
         {"id": "cc-aws", "labels": {"cattle.io/creator": "me"}},

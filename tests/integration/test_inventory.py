@@ -320,7 +320,7 @@ def test_rotation_host_by_host(inventory, cluster, aws, tmp_path):
 
     more = aws.add_key(second.user)
     output = rotate(f"driver_amazonec2:!{host[third]}", code=2)
-    assert "there are 2 keys already, of 2" in output and host[third] not in output
+    assert "2 of 2 keys exist" in output and host[third] not in output
     assert fleet.original(third) and first.live != first.key and first.works()
     assert (tmp_path / "rotate.retry").read_text().split() == [host[second]]
 

@@ -327,7 +327,7 @@ REFUSALS = {
     "a reserved annotation": Refusal(
         {**AWS, "annotations": {CREATOR: ADMIN}},
         code="invalid",
-        message="the option for it is owner",
+        message="set the option owner instead",
     ),
     "an invalid item of a list": Refusal(
         {"node_templates": [{"name": "a", **AWS}, {"name": "b", **AWS, "config": {"nosuch": 1}}]},

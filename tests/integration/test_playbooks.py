@@ -125,7 +125,7 @@ def test_confirmed(used, confirm):
 
 def test_the_role_guard(cluster):
     keep_watching(cluster)
-    role = {"play": {"tasks": [], "roles": [{"role": "ranchhand.rancher.guard", "vars": {"guard_settle": 1}}]}}
+    role = {"play": {"tasks": [], "roles": [{"role": "ranchhand.rancher.guard", "vars": {"guard_settle": "1s"}}]}}
     absent = {"play": {"tasks": [], "roles": [{"role": "ranchhand.rancher.guard", "vars": {"guard_state": "absent"}}]}}
     try:
         verified, installed, again, gone = [
