@@ -79,13 +79,16 @@ EXAMPLES = r"""
     - name: List the cloud credentials of this Rancher
       ranchhand.rancher.cloud_credential_info:
 
-# tasks/main.yml of a role
-- name: Use the connection of this host
-  module_defaults:
-    group/ranchhand.rancher.connection: "{{ lookup('ranchhand.rancher.connection') }}"
-  block:
-    - name: List the cloud credentials of this Rancher
-      ranchhand.rancher.cloud_credential_info:
+- name: Keep the defaults of a play, as a role does
+  hosts: ranchers
+  gather_facts: false
+  tasks:
+    - name: Use the connection of this host
+      module_defaults:
+        group/ranchhand.rancher.connection: "{{ lookup('ranchhand.rancher.connection') }}"
+      block:
+        - name: List the cloud credentials of this Rancher
+          ranchhand.rancher.cloud_credential_info:
 """
 
 RETURN = r"""
