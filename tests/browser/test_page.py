@@ -154,6 +154,7 @@ def test_the_page_shows_the_model(chromium, page):
     assert "dr-site could not be read" in error and "connection refused" in error
     chromium.element("#notes summary").click()
     assert "lab: owner_gone: this connection may not list" in chromium.element("#notes .warning").text
+
     def table(name):
         rows = chromium.elements(f"#{name}-data tbody tr")
         cells = [row.find_elements("css selector", "th, td") for row in rows]
@@ -204,6 +205,7 @@ def test_details_of_a_row(chromium, page):
 def test_sorting(chromium, page):
     model = page(fleet(49, unread=False))
     by_id = {credential["id"].rpartition(":")[2]: credential for credential in model["credentials"]}
+
     def age(credential):
         return -1 if credential["key_age_days"] is None else credential["key_age_days"]
 

@@ -114,7 +114,8 @@ def test_a_key_is_issued_used_switched_off_and_on_and_deleted(aws, key, issuer):
     for _again in range(2):
         issuer.delete(key["accessKey"], new)
         assert aws.keys("rancher") == [(new["accessKey"], "Active")]
-    assert "does not exist any more" in _refused("refused", lambda: issuer.enable(key["accessKey"], new), new["secretKey"])
+    refusal = _refused("refused", lambda: issuer.enable(key["accessKey"], new), new["secretKey"])
+    assert "does not exist any more" in refusal
     assert aws.keys("other")[0][1] == "Active"
 
 

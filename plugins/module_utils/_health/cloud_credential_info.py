@@ -130,7 +130,8 @@ def _add_health(
     selected: t.Sequence[tuple[CloudCredential, dict[str, t.Any]]],
 ) -> list[str]:
     """Add the age of the key, the rotation and the problems to each result; return what could not be determined."""
-    assert snapshot.users is not None and snapshot.references is not None
+    if snapshot.users is None or snapshot.references is None:
+        raise AssertionError("users and references were not read")
     context = HealthContext(
         snapshot.credentials, snapshot.schemas, snapshot.users, snapshot.references, snapshot.templates,
     )
@@ -212,7 +213,8 @@ def _list_dangling(client: KubernetesClient, snapshot: _Snapshot) -> list[dict[s
     The Secrets are listed again, as a credential may have been created during the run. A connection that may not list
     them has read only some of them.
     """
-    assert snapshot.references is not None
+    if snapshot.references is None:
+        raise AssertionError("references were not read")
     missing = snapshot.references.dangling({credential.id for credential in snapshot.credentials})
     if missing:
         existing = _none_if_forbidden(lambda: {item["metadata"]["name"] for item in client.list_objects(SECRETS_PATH)})

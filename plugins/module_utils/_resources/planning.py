@@ -49,13 +49,15 @@ class Change(t.Generic[DesiredT, StoredT]):
     @property
     def stored(self) -> StoredT:
         """The stored object that the change is about; there is one unless the object has to be created."""
-        assert self.before is not None
+        if self.before is None:
+            raise AssertionError("the change creates an object")
         return self.before
 
     @property
     def created(self) -> StoredT:
         """The object that was created."""
-        assert self.after is not None
+        if self.after is None:
+            raise AssertionError("the change leaves no object")
         return self.after
 
 

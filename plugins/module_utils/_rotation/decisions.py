@@ -164,27 +164,27 @@ _ALL = (PREPARING, ISSUED, GRACE, DISABLING, DISABLED, DELETING, ROLLING_BACK, A
 
 # fmt: off
 TABLE = (
-    #    phase               credentials contain  rotated     retired     rolled_back  aborted     problem
-    Row((IDLE, *_ALL),       (MISSING,),          GONE,       GONE,       GONE,       GONE),
-    Row((IDLE,),             (CURRENT,),          START,      NOTHING,    NOTHING,    NOTHING),
-    Row((IDLE,),             (RESTORED,),         RESTORE,    RESTORE,    NOTHING,    NOTHING,    RETIRED_KEY),
-    Row(_ALL,                (OTHER,),            FOREIGN,    FOREIGN,    FOREIGN,    FOREIGN,    FOREIGN),
-    Row(_ALL,                (MIXED,),            TORN,       TORN,       TORN,       TORN,       TORN),
-    Row((PREPARING,),        (OLD,),              ISSUE,      ROTATE_1ST, NOT_CUT,    ABORT),
-    Row((PREPARING,),        (BOTH, NEW),         ISSUE,      ROTATE_1ST, ROLL_BACK,  IN_USE),
-    Row((ISSUED,),           (OLD,),              CUT_OVER,   ROTATE_1ST, NOT_CUT,    ABORT),
-    Row((ISSUED,),           (BOTH, NEW),         CUT_OVER,   ROTATE_1ST, ROLL_BACK,  IN_USE),
-    Row((GRACE,),            (OLD, BOTH),         PUT_BACK,   PUT_BACK,   ROLL_BACK,  IN_USE,     PUT_BACK),
-    Row((GRACE,),            (NEW,),              RETIRE_1ST, RETIRE,     ROLL_BACK,  IN_USE),
-    Row((DISABLING,),        (OLD, BOTH),         REWRITE,    REWRITE,    MAYBE_OFF,  IN_USE,     OLD_AGAIN),
-    Row((DISABLING,),        (NEW,),              RETIRE_1ST, DISABLE,    ROLL_BACK,  IN_USE),
-    Row((DISABLED,),         (OLD, BOTH),         REWRITE,    REWRITE,    MAYBE_OFF,  IN_USE,     OLD_AGAIN),
-    Row((DISABLED,),         (NEW,),              RETIRE_1ST, DELETE,     ROLL_BACK,  IN_USE),
-    Row((DELETING,),         (OLD, BOTH),         REWRITE,    REWRITE,    TOO_LATE,   IN_USE,     OLD_AGAIN),
-    Row((DELETING,),         (NEW,),              RETIRE_1ST, FINISH,     TOO_LATE,   IN_USE),
-    Row((ROLLING_BACK,),     (OLD, BOTH, NEW),    END_BACK,   END_BACK,   END_BACK,   IN_USE),
-    Row((ABORTING,),         (OLD,),              END_ABORT,  END_ABORT,  NOT_CUT,    END_ABORT),
-    Row((ABORTING,),         (BOTH, NEW),         END_ABORT,  END_ABORT,  END_ABORT,  IN_USE),
+    # phase, what the credentials contain, then for rotated, retired, rolled_back, aborted, and the problem
+    Row((IDLE, *_ALL), (MISSING,), GONE, GONE, GONE, GONE),
+    Row((IDLE,), (CURRENT,), START, NOTHING, NOTHING, NOTHING),
+    Row((IDLE,), (RESTORED,), RESTORE, RESTORE, NOTHING, NOTHING, RETIRED_KEY),
+    Row(_ALL, (OTHER,), FOREIGN, FOREIGN, FOREIGN, FOREIGN, FOREIGN),
+    Row(_ALL, (MIXED,), TORN, TORN, TORN, TORN, TORN),
+    Row((PREPARING,), (OLD,), ISSUE, ROTATE_1ST, NOT_CUT, ABORT),
+    Row((PREPARING,), (BOTH, NEW), ISSUE, ROTATE_1ST, ROLL_BACK, IN_USE),
+    Row((ISSUED,), (OLD,), CUT_OVER, ROTATE_1ST, NOT_CUT, ABORT),
+    Row((ISSUED,), (BOTH, NEW), CUT_OVER, ROTATE_1ST, ROLL_BACK, IN_USE),
+    Row((GRACE,), (OLD, BOTH), PUT_BACK, PUT_BACK, ROLL_BACK, IN_USE, PUT_BACK),
+    Row((GRACE,), (NEW,), RETIRE_1ST, RETIRE, ROLL_BACK, IN_USE),
+    Row((DISABLING,), (OLD, BOTH), REWRITE, REWRITE, MAYBE_OFF, IN_USE, OLD_AGAIN),
+    Row((DISABLING,), (NEW,), RETIRE_1ST, DISABLE, ROLL_BACK, IN_USE),
+    Row((DISABLED,), (OLD, BOTH), REWRITE, REWRITE, MAYBE_OFF, IN_USE, OLD_AGAIN),
+    Row((DISABLED,), (NEW,), RETIRE_1ST, DELETE, ROLL_BACK, IN_USE),
+    Row((DELETING,), (OLD, BOTH), REWRITE, REWRITE, TOO_LATE, IN_USE, OLD_AGAIN),
+    Row((DELETING,), (NEW,), RETIRE_1ST, FINISH, TOO_LATE, IN_USE),
+    Row((ROLLING_BACK,), (OLD, BOTH, NEW), END_BACK, END_BACK, END_BACK, IN_USE),
+    Row((ABORTING,), (OLD,), END_ABORT, END_ABORT, NOT_CUT, END_ABORT),
+    Row((ABORTING,), (BOTH, NEW), END_ABORT, END_ABORT, END_ABORT, IN_USE),
 )
 # fmt: on
 _ROWS = {(phase, content): row for row in TABLE for phase in row.phases for content in row.contents}

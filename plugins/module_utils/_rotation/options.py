@@ -229,4 +229,3 @@ def validate_namespace(namespace: str) -> list[str]:
         if re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", namespace)
         else ["namespace must be a valid name of a namespace"]
     )
-

@@ -299,4 +299,3 @@ def _label(token: Token) -> str:
 
 def _secrets(token: Token, name: str | None = None) -> str:
     return f"/api/v1/namespaces/{name_in_path(token.namespace)}/secrets" + (f"/{name_in_path(name)}" if name else "")
-
