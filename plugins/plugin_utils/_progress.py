@@ -67,8 +67,8 @@ class Progress:
     def _show_bar(self, done: int, total: int, now: float) -> None:
         if self._is_due(now, BAR_SECONDS):
             self._shown, self._bar_shown = now, True
-            bar = tqdm.format_meter(done, total, now - self._first, ncols=_WIDTH, prefix=self._title)
-            self._write("\r" + bar, newline=False)
+            meter = tqdm.format_meter(done, total, now - self._first, ncols=_WIDTH, prefix=self._title)
+            self._write("\r" + meter, newline=False)
 
     def _write(self, text: str, newline: bool = True) -> None:
         self._display.display(text, stderr=True, screen_only=True, newline=newline)

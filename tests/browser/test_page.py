@@ -160,12 +160,12 @@ def test_the_page_shows_the_model(chromium, page):
         cells = [row.find_elements("css selector", "th, td") for row in rows]
         return [[cell.get_attribute("textContent") for cell in row] for row in cells]
 
-    assert table("ages") == [[bar["share"], str(bar["credentials"])] for bar in model["ages"]]
+    assert table("ages") == [[column["share"], str(column["credentials"])] for column in model["ages"]]
     assert table("rotations") == [
         [week["week"], *(str(week[event]) for event in ("rotated", "retired", "given_up"))]
         for week in model["rotations"]]
     # A path for each bar that is not empty, and the name of each credential in the graph.
-    assert len(chromium.elements("#ages svg path")) > len([bar for bar in model["ages"] if bar["credentials"]])
+    assert len(chromium.elements("#ages svg path")) > len([column for column in model["ages"] if column["credentials"]])
     graph = chromium.element("#uses svg").text
     used = [credential for credential in model["credentials"] if credential["references"]]
     assert all(credential["name"][:40] in graph for credential in used[:20])

@@ -109,8 +109,8 @@ AGE_CASES = [
 def test_age_against_policy(case):
     age, allowed = (None if days is None else days * DAY + 7 for days in (case.age, case.allowed))
     model = model_of(credential(key_age_seconds=age, max_age_seconds=allowed))
-    assert [bar["share"] for bar in model["ages"] if bar["credentials"]] == [case.share]
-    assert [bar["share"] for bar in model["ages"] if bar["over"]] == ["100–150 %", "over 150 %"]
+    assert [column["share"] for column in model["ages"] if column["credentials"]] == [case.share]
+    assert [column["share"] for column in model["ages"] if column["over"]] == ["100–150 %", "over 150 %"]
 
 
 def test_rotations_by_week():

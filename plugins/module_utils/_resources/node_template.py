@@ -105,7 +105,10 @@ class NodeTemplateReconciler(Reconciler[DesiredNodeTemplate, NodeTemplate]):
             self._find_templates, self.schemas, self.users, lambda: self._version(present),
         )
         credentials = self._credentials(present, found)
-        return ObservedNodeTemplates(found, schemas, users, credentials=credentials, version=version)
+        # pylint does not see the fields of a generic base class
+        return ObservedNodeTemplates(  # pylint: disable=redundant-keyword-arg
+            found, schemas, users, credentials=credentials, version=version
+        )
 
     def _find_templates(self) -> Catalog[NodeTemplate]:
         ids = {item.id for item in self.desired if item.id}
