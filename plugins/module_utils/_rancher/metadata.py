@@ -76,11 +76,6 @@ def parse_id(identifier: str | None, namespace: str) -> tuple[str | None, list[s
     return name, []
 
 
-def changed_entries(entries: Entries, stored: Mapping[str, str]) -> dict[str, str | None]:
-    """Return the entries that differ from the stored ones."""
-    return {key: value for key, value in entries.items() if stored.get(key) != value}
-
-
 def merge_entries(stored: Mapping[str, str], changes: Entries) -> dict[str, str]:
     """Return the entries after a merge patch of the changes."""
     result: dict[str, str | None] = {**stored, **changes}
