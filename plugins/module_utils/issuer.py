@@ -5,8 +5,9 @@
 """The contract of issuers: what cloud_credential_rotation needs to replace the keys of a cloud provider.
 
 Public: issuers of other collections are derived from ``Issuer``. A rotation calls one method at a time, and reads the
-credential right before each call. After any exception of a method, the request may or may not have been performed; the
-next run finds out.
+credential right before each call that changes something. After an IssuerError with the code ``unreachable``, and after
+any other exception, the request may or may not have been performed; the next run finds out. All other codes mean that
+it was not performed.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ import datetime
 import typing as t
 from dataclasses import dataclass
 
-CALL_TIMEOUT = 25.0  # seconds; maximum time of every call to a provider, retries included
+# Seconds; maximum time of every call to a provider, with retries, the sign-in and programs that it starts. A run that
+# takes a rotation over waits longer (drain), so that no call of the former run is performed after its own.
+CALL_TIMEOUT = 25.0
 
 Values = t.Mapping[str, str]
 
@@ -33,8 +36,9 @@ class Key:
 class IssuerError(Exception):
     """What a provider rejected or could not do, in one sentence without any secret.
 
-    Codes: ``refused`` (a key is not accepted; it may be accepted later), ``limit`` (no more keys), ``invalid`` (the
-    options are not valid), ``unsupported``, ``unreachable`` (no answer: the request may have been performed).
+    Codes: ``refused`` (the key is not accepted; it may be accepted later), ``forbidden`` (the key is valid, but lacks a
+    permission), ``limit`` (no more keys), ``invalid`` (the options are not valid), ``unsupported``, ``busy`` (too many
+    requests: certainly not performed, may be repeated), ``unreachable`` (no answer: may have been performed).
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -59,6 +63,9 @@ class Issuer:
     write_ahead: bool = False         # the principal has one value, which issue() creates and activate() makes valid
     propagation: float = 0.0          # seconds after which a new key is valid everywhere
 
+    # Names of options that are not secret. The record keeps them, so that later runs need not set them.
+    recorded_options: tuple[str, ...] = ()
+
     def __init__(self, options: t.Mapping[str, t.Any]) -> None:
         self.options = options
 
@@ -76,6 +83,10 @@ class Issuer:
         Must not retry. With ``write_ahead``, the provider does not know the new value yet.
         """
         raise NotImplementedError
+
+    def next_values(self) -> Values | None:
+        """Return what issue() will return, if it is known before; None if issue() creates it."""
+        return None
 
     def activate(self, values: Values, by: Values) -> None:
         """Make the provider accept this value instead of the one in ``by``; only with ``write_ahead``."""

@@ -172,7 +172,7 @@ def test_what_does_not_work(harvester):
     results = [
         ("invalid", "belongs to system:serviceaccount:machines:other, not to", refused(issuer.verify, other, mine)),
         ("refused", "rejected the credentials of the connection", refused(issuer.verify, expired, mine)),
-        ("refused", "", refused(issuer.issue, stored(harvester, token_of(harvester, "powerless")))),
+        ("forbidden", "", refused(issuer.issue, stored(harvester, token_of(harvester, "powerless")))),
         ("unsupported", "not bound to a Secret", refused(issuer.delete, issuer.key_id(mine), mine)),
         ("unsupported", "longer than the 63 characters", refused(issuer.issue, nameless)),
         ("invalid", "not to the service_account", refused(Kubernetes({"service_account": "x"}).keys, mine)),

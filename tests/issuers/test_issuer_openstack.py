@@ -137,7 +137,7 @@ def test_a_project_member_is_no_administrator(keystone):
     issuer = OpenStack({"auth_url": keystone.url, "user_id": keystone.user_id("admin"), "sign_in": "given",
                         "admin_username": "erin", "admin_password": password, "admin_project_name": "admin"})
     error = refused(issuer.activate, {"password": "secret-x"}, {"password": "secret-y"})
-    assert error.code == "refused" and "403" in error.message
+    assert error.code == "forbidden" and "403" in error.message
     quiet(error, password, "secret-x", "secret-y")
 
 
@@ -214,7 +214,7 @@ def test_a_service_that_answers_otherwise():
         issuer = OpenStack({"auth_url": proxy.url, "username": "b"})
         for answer, code in (
             (reply(503, "{body}"), "unreachable"),
-            (reply(429, "{body}"), "unreachable"),
+            (reply(429, "{body}"), "busy"),
             (None, "invalid"),
             (lambda seen: (200, {}, b"<html>"), "unreachable"),
             (lambda seen: (201, {}, b'{"token": {}}'), "unreachable"),

@@ -15,7 +15,8 @@ from collections.abc import Mapping
 ErrorCode = t.Literal[
     "ambiguous", "busy", "conflict", "drift", "forbidden", "gone", "in_use", "invalid", "not_cut_over", "not_found",
     "old_unusable", "orphan", "other_writer", "partial", "problems", "provider_refused", "server_error", "shared_key",
-    "slot_taken", "too_late", "unfinished", "unreachable", "unsupported", "unusable", "verify_failed",
+    "slot_taken", "throttled", "too_late", "unfinished", "unreachable", "unsupported", "unusable",
+    "verify_failed",
 ]
 
 _CREDENTIAL, _TEMPLATE = ("cloud_credential", "cloud_credential_info"), ("node_template", "node_template_info")
@@ -143,6 +144,11 @@ FAILURE_CODES: Mapping[ErrorCode, FailureCode] = {
     "slot_taken": FailureCode(
         "The cloud provider allows no more keys for this user.",
         "Delete the key in the message if nothing uses it; otherwise create a separate user for its client.",
+        ("cloud_credential_rotation",),
+    ),
+    "throttled": FailureCode(
+        "The cloud provider rejected a request because there were too many. The request was not performed.",
+        "Run the task again later; rotate fewer credentials of the account at the same time.",
         ("cloud_credential_rotation",),
     ),
     "too_late": FailureCode(

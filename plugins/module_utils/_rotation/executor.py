@@ -44,6 +44,8 @@ _S3_GRACE = 604800
 # Codes of IssuerError that have another name in the result of the module.
 _ISSUER_CODES: Mapping[str, ErrorCode] = {
     "refused": "provider_refused",
+    "forbidden": "provider_refused",
+    "busy": "throttled",
     "limit": "slot_taken",
     "invalid": "invalid",
     "unsupported": "unsupported",

@@ -21,6 +21,9 @@ ROLLING_BACK, ABORTING = "rolling_back", "aborting"
 PHASES = (IDLE, PREPARING, ISSUED, GRACE, DISABLING, DISABLED, DELETING, ROLLING_BACK, ABORTING)
 _FORMER_PHASES = {phase.title().replace("_", ""): phase for phase in PHASES}  # in records that version 0.1.0 wrote
 
+# The version of the format of records. A record of a later version cannot be read; fields that are not known are kept.
+VERSION = 2
+
 # Which key a credential contains, compared with a record. MIXED: some fields of the old key, the rest of the new one.
 OLD, NEW, MIXED, OTHER = "old", "new", "mixed", "other"
 
@@ -95,6 +98,12 @@ class RotationRecord:
     expires_at: Time | None = None
     gates: Mapping[str, str] = field(default_factory=dict)
     transitions: tuple[Mapping[str, str], ...] = ()
+    version: int = VERSION
+    verified_at: Time | None = None    # when all credentials were verified after the cutover
+    completed_id: str | None = None    # rotation_id of the last rotation that was finished and not returned from
+    issuer_options: Mapping[str, t.Any] = field(default_factory=dict)  # those in Issuer.recorded_options
+    issuer_secrets_name: str | None = None
+    unknown: Mapping[str, t.Any] = field(default_factory=dict)  # fields of a later release
 
     @property
     def names(self) -> str:
@@ -147,7 +156,8 @@ class RotationRecord:
         return replace(self, grace=self.grace if grace is None else grace, soak=self.soak if soak is None else soak)
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), indent=1, default=format_time)
+        known = asdict(replace(self, version=VERSION))
+        return json.dumps({**known.pop("unknown"), **known}, indent=1, default=format_time)
 
     @classmethod
     def from_json(cls, text: str) -> RotationRecord:
@@ -157,16 +167,22 @@ class RotationRecord:
         """
         try:
             raw = json.loads(text)
+            version = raw.pop("version", 1)
+            if not isinstance(version, int) or version > VERSION:
+                raise ValueError(f"version {str(version)[:20]} is later than this release supports")
             for name in ("old", "new", "current"):
-                raw[name] = raw[name] and KeyGeneration(**raw[name])
+                raw[name] = _read_generation(raw.get(name))
             for name in _TIMES:
-                raw[name] = raw[name] and parse_time(raw[name])
+                raw[name] = parse_time(raw[name]) if raw.get(name) else None
             raw["members"] = tuple((identifier, uid) for identifier, uid in raw["members"])
             raw["phase"] = _FORMER_PHASES.get(raw["phase"], raw["phase"])
-            raw["transitions"] = [_read_transition(**entry) for entry in raw["transitions"]]
+            raw["transitions"] = [_read_transition(**entry) for entry in raw.get("transitions", ())]
             for name in ("fields", "snapshot", "past", "transitions"):
-                raw[name] = tuple(raw[name])
-            record = cls(**raw)
+                raw[name] = tuple(raw.get(name, ()))
+            if version == 1 and raw["cutover_at"]:
+                raw["completed_id"] = raw.get("rotation_id")
+            known = {name: raw.pop(name) for name in _FIELDS if name in raw}
+            record = cls(**known, unknown=raw)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(str(error)) from None
         if record.phase not in PHASES:
@@ -195,7 +211,12 @@ class RotationRecord:
         )
 
 
-_TIMES = tuple(each.name for each in fields(RotationRecord) if each.name.endswith("_at"))
+_FIELDS = tuple(each.name for each in fields(RotationRecord) if each.name != "unknown")
+_TIMES = tuple(name for name in _FIELDS if name.endswith("_at"))
+
+
+def _read_generation(raw: Mapping[str, t.Any] | None) -> KeyGeneration | None:
+    return KeyGeneration(raw["key"], raw["version"], raw["digests"]) if raw else None
 
 
 def _read_transition(at: str, phase: str, **rest: str) -> dict[str, str]:

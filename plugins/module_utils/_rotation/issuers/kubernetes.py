@@ -40,7 +40,7 @@ _LEGACY = "kubernetes.io/serviceaccount/secret.name"
 _LEGACY_TYPE = "kubernetes.io/service-account-token"
 _WHO = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 _WHAT = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
-_CODES = {"forbidden": "refused", "conflict": "refused", "unreachable": "unreachable", "unsupported": "unsupported"}
+_CODES = {"forbidden": "forbidden", "conflict": "busy", "unreachable": "unreachable", "unsupported": "unsupported"}
 
 
 class Token:
@@ -136,6 +136,7 @@ class Kubernetes(Issuer):
     drivers = ISSUERS["kubernetes"].drivers
     fields = (FIELD,)
     disables = False
+    recorded_options = ("namespace", "service_account", "expiration", "sign_in")
 
     def __init__(self, options: t.Mapping[str, t.Any]) -> None:
         super().__init__(options)
@@ -184,22 +185,27 @@ class Kubernetes(Issuer):
                 if error.reason != "AlreadyExists":  # the reply to the first attempt was lost
                     raise
                 secret = client.get(_secrets(token, name))
-            answer = client.post(
-                f"/api/v1/namespaces/{name_in_path(token.namespace)}/serviceaccounts/{name_in_path(token.account)}/token",
-                {
-                    "apiVersion": "authentication.k8s.io/v1",
-                    "kind": "TokenRequest",
-                    "spec": {
-                        "expirationSeconds": self._expiration,
-                        "boundObjectRef": {
-                            "apiVersion": "v1",
-                            "kind": "Secret",
-                            "name": name,
-                            "uid": secret["metadata"]["uid"],
+            try:
+                answer = client.post(
+                    f"/api/v1/namespaces/{name_in_path(token.namespace)}/serviceaccounts/"
+                    f"{name_in_path(token.account)}/token",
+                    {
+                        "apiVersion": "authentication.k8s.io/v1",
+                        "kind": "TokenRequest",
+                        "spec": {
+                            "expirationSeconds": self._expiration,
+                            "boundObjectRef": {
+                                "apiVersion": "v1",
+                                "kind": "Secret",
+                                "name": name,
+                                "uid": secret["metadata"]["uid"],
+                            },
                         },
                     },
-                },
-            )
+                )
+            except RanchhandError:
+                _delete_empty(client, _secrets(token, name), secret["metadata"])
+                raise
             return {FIELD: kubeconfig.with_token(answer["status"]["token"])}
 
     def verify(self, values: Values, by: Values) -> None:
@@ -267,14 +273,23 @@ class Kubernetes(Issuer):
         return _connect(self.options["kubeconfig"] if self._sign_in == "given" else Kubeconfig(by).connection())
 
 
+def _delete_empty(client: KubernetesClient, path: str, metadata: Mapping[str, t.Any]) -> None:
+    """Delete the Secret of a token that was not issued, so that it is not listed as a key."""
+    try:
+        client.delete(path, metadata["uid"], metadata["resourceVersion"])
+    except RanchhandError as error:
+        raise IssuerError("unreachable", f"no token was issued, but its Secret is left: {error.message}") from None
+
+
 @contextlib.contextmanager
 def _translated() -> t.Iterator[None]:
     """Turn errors of the cluster into errors of the contract."""
     try:
         yield
     except RanchhandError as error:
-        lost = isinstance(error, ApiError) and (error.status == 429 or error.status >= 500)
-        raise IssuerError("unreachable" if lost else _CODES.get(error.code, "invalid"), error.message) from None
+        status = error.status if isinstance(error, ApiError) else 0
+        code = {401: "refused", 429: "busy"}.get(status, _CODES.get(error.code, "invalid"))
+        raise IssuerError("unreachable" if status >= 500 else code, error.message) from None
     except (LookupError, TypeError, ValueError, AttributeError):
         raise IssuerError("unreachable", "the cluster does not answer like a Kubernetes API server") from None
 

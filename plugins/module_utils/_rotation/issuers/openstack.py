@@ -47,6 +47,7 @@ class OpenStack(Issuer):
     lists = False
     disables = False
     write_ahead = True
+    recorded_options = tuple(name for name in OPTIONS if name != "admin_password")
 
     def __init__(self, options: t.Mapping[str, t.Any]) -> None:
         super().__init__(options)
@@ -251,11 +252,13 @@ def _refusal(status: int, what: str) -> IssuerError:
             "refused", f"{what}: the password is wrong or expired, or the user is disabled or locked (401)"
         )
     if status == 403:
-        return IssuerError("refused", f"{what}: not allowed, or the password was changed too recently (403)")
+        return IssuerError("forbidden", f"{what}: not allowed, or the password was changed too recently (403)")
     if status == 400:
         return IssuerError(
             "invalid", f"{what}: the request was rejected, perhaps by a password policy. Check password_length (400)"
         )
-    if status == 429 or status >= 500:
+    if status == 429:
+        return IssuerError("busy", f"{what}: too many requests (429)")
+    if status >= 500:
         return IssuerError("unreachable", f"{what}: HTTP status {status}")
     return IssuerError("invalid", f"{what}: HTTP status {status}. Check auth_url")

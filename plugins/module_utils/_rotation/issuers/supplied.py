@@ -30,6 +30,9 @@ class Supplied(Issuer):
     def key_id(self, values: Values) -> str:
         return " ".join(values[name] for name in sorted(self.options["public"]) if values.get(name)) or "supplied"
 
+    def next_values(self) -> Values | None:
+        return self.options["values"] or None
+
     def issue(self, by: Values) -> dict[str, str]:
         if not self.options["values"]:
             raise IssuerError("invalid", "the new value is missing; set config and secrets")
