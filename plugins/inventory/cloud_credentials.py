@@ -267,7 +267,7 @@ def _groups(rancher: str, credential: Mapping[str, t.Any], references_complete: 
         yield f"phase_{credential['rotation']['phase']}"
     if credential["due"]:
         yield "due"
-    if credential["references"]:
+    if any(reference.get("use") != "history" for reference in credential["references"]):
         yield "in_use"
     elif references_complete:
         yield "unused"

@@ -109,7 +109,13 @@ def _with_new_credential(item: Object) -> Object:
 
 
 def _only_released(references: Sequence[Object], released: Collection[str]) -> bool:
-    return all(reference["kind"] == "NodeTemplate" and reference["name"] in released for reference in references)
+    return not any(_needs_credential(reference, released) for reference in references)
+
+
+def _needs_credential(reference: Object, released: Collection[str]) -> bool:
+    """Return whether an object needs a credential after the node templates with these names have released it."""
+    is_released = reference["kind"] == "NodeTemplate" and reference["name"] in released
+    return not is_released and reference.get("use") != "history"
 
 
 def _resource_name(identifier: str) -> str:
@@ -160,11 +166,7 @@ def removal_plan(
     names = list(released)
     for key in going:
         for item in (results.get(key) or {}).get(key) or ():
-            users = [
-                reference
-                for reference in item.get("references") or ()
-                if not (reference["kind"] == "NodeTemplate" and reference["name"] in names)
-            ]
+            users = [reference for reference in item.get("references") or () if _needs_credential(reference, names)]
             deleted = item["action"] == "deleted" or (
                 item["action"] == "refused" and bool(item.get("references")) and not users
             )

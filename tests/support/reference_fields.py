@@ -60,7 +60,7 @@ def nested(path, value):
     """Return an object with the value at a path; a list in the path contains another element before it."""
     step, _dot, rest = path.partition(".")
     inner = nested(rest, value) if rest else value
-    return {step[:-2]: [{"name": "other"}, inner]} if step.endswith("[]") else {step: inner}
+    return {step[:-2]: [{"name": "other"}, {"name": "used", **inner}]} if step.endswith("[]") else {step: inner}
 
 
 def spots(rancher):

@@ -5,8 +5,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import pytest
-from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.references import referenced_name, values_at
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.machine_pools import (
+    parse_failed_sync,
+    parse_machine_pools,
+)
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.references import (
+    CREDENTIAL_REFERENCE_FIELDS,
+    HISTORY,
+    Reference,
+    ReferenceIndex,
+    ReferenceReader,
+    referenced_name,
+    values_at,
+)
 
 
 @pytest.mark.parametrize(
@@ -44,3 +58,101 @@ def test_referenced_name(value, namespace, expected):
 )
 def test_values_at(item, path, expected):
     assert list(values_at(item, path.split("."))) == expected
+
+
+CLUSTER = {
+    "metadata": {"name": "prod", "namespace": "fleet-default"},
+    "spec": {
+        "cloudCredentialSecretName": "cattle-global-data:cc-a",
+        "rkeConfig": {
+            "machinePools": [
+                {"name": "a", "machineConfigRef": {"kind": "AzureConfig", "name": "nc-a"}, "quantity": 0},
+                {
+                    "name": "b",
+                    "cloudCredentialSecretName": "cattle-global-data/cc-b",
+                    "machineConfigRef": {"kind": "Amazonec2Config", "name": "nc-b"},
+                    "dynamicSchemaSpec": '{"resourceFields": {"region": {}}}',
+                },
+                {"name": "c", "cloudCredentialSecretName": "cattle-global-data/cc-b", "dynamicSchemaSpec": "{"},
+                {"name": "d", "machineConfigRef": {"apiVersion": "infra.example/v1", "kind": "X", "name": "x"}},
+                "not a pool",
+            ],
+            "etcd": {"s3": {"cloudCredentialName": "other:cc-a"}},
+        },
+    },
+}
+FIELDS = [field for field in CREDENTIAL_REFERENCE_FIELDS if field.group == "provisioning.cattle.io"]
+
+
+def read(item, fields, kind):
+    return {
+        (key, reference.use): reference for key, reference in ReferenceReader(fields, kind).read(item)
+    }
+
+
+def test_references_of_a_cluster_name_the_pools_that_use_them():
+    found = read(CLUSTER, FIELDS, "Cluster")
+    assert set(found) == {("cc-a", "cluster"), ("cc-b", "pool"), ("cc-a", "s3")}
+    assert found["cc-a", "cluster"].pools == ("a", "d") and found["cc-b", "pool"].pools == ("b", "c")
+    assert found["cc-a", "cluster"].resolved
+    assert not found["cc-b", "pool"].resolved and not found["cc-a", "s3"].resolved
+    assert found["cc-b", "pool"].show()["pools"] == ["b", "c"] and "pools" not in found["cc-a", "s3"].show()
+
+
+def test_machine_pools_with_the_credential_in_effect():
+    first, second, third = parse_machine_pools(CLUSTER)
+    assert (first.credential, first.inherited, first.has_machines) == ("cattle-global-data:cc-a", True, False)
+    assert (second.credential, second.inherited, second.has_machines) == ("cattle-global-data/cc-b", False, True)
+    assert (first.driver, second.driver, third.driver) == ("azure", "amazonec2", "")
+    assert (second.config, second.schema_fields, third.schema_fields) == ("nc-b", frozenset({"region"}), None)
+    assert str(second) == "prod/b"
+
+
+@pytest.mark.parametrize("content", [{}, {"spec": None}, {"spec": {"rkeConfig": []}}], ids=str)
+def test_a_cluster_without_pools(content):
+    assert parse_machine_pools({"metadata": CLUSTER["metadata"], **content}) == []
+
+
+def test_a_credential_of_the_extension_api_is_not_a_secret_of_the_same_name():
+    reference = "cattle-cloud-credentials:cc-a"
+    assert referenced_name(reference, "fleet-default") is None
+    item = {"metadata": CLUSTER["metadata"], "spec": {"cloudCredentialSecretName": reference}}
+    index = ReferenceIndex(ReferenceReader(FIELDS, "Cluster").read(item))
+    assert [found.name for found in index.references_to_extension("cc-a")] == ["prod"]
+    assert index.dangling(()) == {}
+
+
+def test_history_is_listed_and_does_not_block():
+    live = Reference("A", "v1", None, "live", "f", "machine")
+    old = Reference("A", "v1", None, "old", "f", HISTORY)
+    index = ReferenceIndex([("cc-a", live), ("cc-a", old)])
+
+    @dataclass
+    class Stored:
+        id: str = "cc-a"
+        name: str = "a"
+        driver: str = "azure"
+        annotations: dict = field(default_factory=dict)
+
+    assert index.references_to(Stored()) == (live, old) and index.needed_by(Stored()) == (live,)
+
+
+@pytest.mark.parametrize(
+    ("status", "failed"),
+    [
+        pytest.param({}, [], id="no status"),
+        pytest.param({"conditions": [{"type": "Updated", "message": ""}]}, [], id="synced"),
+        pytest.param(
+            {"conditions": [{"type": "Updated", "message": "[Syncing error: syncing failed] 403"}]},
+            ["[Syncing error: syncing failed] 403"],
+            id="condition of the refresher",
+        ),
+        pytest.param({"failureMessage": "no access"}, ["no access"], id="message of the operator"),
+        pytest.param({"conditions": "text", "failureMessage": 5}, [], id="other types"),
+    ],
+)
+def test_failed_syncs_of_hosted_clusters(status, failed):
+    spec = {"eksConfig": {"amazonCredentialSecret": "cattle-global-data:cc-a"}}
+    found = parse_failed_sync({"metadata": {"name": "c-x"}, "spec": spec, "status": status}, "Cluster")
+    assert [cluster.error for cluster in found] == failed
+    assert {cluster.credential for cluster in found} <= {"cattle-global-data:cc-a"}

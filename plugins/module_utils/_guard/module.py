@@ -121,7 +121,7 @@ def _users_of_credentials(credentials: t.Sequence[CloudCredential], index: Refer
             "forbidden", "cannot protect the credentials in use: this connection may not list "
                          f"{', '.join(index.unlisted)} in all namespaces. Grant it the verb list in a ClusterRole"
         )
-    users = {credential.id: index.references_to(credential) for credential in credentials}
+    users = {credential.id: index.needed_by(credential) for credential in credentials}
     longest = _IN_USE_BYTES // max(1, len(users))
     return {name: ", ".join(map(str, references))[:longest] for name, references in users.items() if references}
 

@@ -129,8 +129,10 @@ class HealthChecker:
 
     def _references(self, credential: CloudCredential) -> t.Iterator[Problem]:
         references = self._context.references
-        if not references.unlisted and not references.references_to(credential):
-            yield Problem("unused", "no object refers to it")
+        if not references.unlisted and not references.needed_by(credential):
+            history = len(references.references_to(credential))
+            yield Problem("unused", "no object refers to it" + (
+                f", except {history} that do not need it any more" if history else ""))
 
 
 def _ids(credentials: t.Iterable[CloudCredential], credential: CloudCredential) -> list[str]:

@@ -10,14 +10,24 @@ import re
 import typing as t
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from .._common.errors import ApiError, RanchhandError
 from .._kubernetes.client import KubernetesClient, name_in_path
 from .cloud_credential import CloudCredential, parse_cloud_credential
 from .driver_schema import DriverSchemas
+from .machine_pools import (
+    HostedCluster,
+    MachinePool,
+    has_replicas,
+    parse_failed_sync,
+    parse_machine_pools,
+    template_reference,
+)
 from .references import (
     CREDENTIAL_NAMESPACE,
     CREDENTIAL_REFERENCE_FIELDS,
+    HISTORY,
     TEMPLATE_NAMESPACE,
     Finding,
     ReferenceField,
@@ -28,6 +38,7 @@ from .users import User, Users
 
 SECRETS_PATH = f"/api/v1/namespaces/{CREDENTIAL_NAMESPACE}/secrets"
 MANAGEMENT_PATH = "/apis/management.cattle.io/v3"
+CLUSTER_API_GROUP = "cluster.x-k8s.io"
 TEMPLATES_PATH = f"{MANAGEMENT_PATH}/namespaces/{TEMPLATE_NAMESPACE}/nodetemplates"
 
 # Up to this many objects are read by name; for more of them, the namespace is listed.
@@ -182,6 +193,16 @@ def read_users(client: KubernetesClient) -> Users:
         raise _no_rancher(client, error) if error.status == 404 else error
 
 
+@dataclass
+class _Scan:
+    """What was read from the objects of one kind."""
+
+    findings: list[Finding] = field(default_factory=list)
+    pools: list[MachinePool] = field(default_factory=list)
+    failed_syncs: list[HostedCluster] = field(default_factory=list)
+    unlisted: list[str] = field(default_factory=list)
+
+
 def read_references(
     client: KubernetesClient, table: t.Sequence[ReferenceField] = CREDENTIAL_REFERENCE_FIELDS,
 ) -> ReferenceIndex:
@@ -191,36 +212,89 @@ def read_references(
     the resources that each group serves are read first.
     """
     groups: dict[tuple[str, str], list[ReferenceField]] = defaultdict(list)
-    for field in table:
-        groups[field.group, field.version].append(field)
+    for row in table:
+        groups[row.group, row.version].append(row)
     served = client.parallel_map(lambda group: _served_kinds(client, *group), list(groups))
     requests: list[tuple[str, str, list[ReferenceField]]] = []
-    for ((group, version), fields), kinds in zip(groups.items(), served):
+    for ((group, version), rows), kinds in zip(groups.items(), served):
         for resource, kind in kinds.items():
-            matching = [field for field in fields if _covers(field, resource, kind)]
+            matching = [row for row in rows if _covers(row, resource, kind)]
             if matching:
                 requests.append((f"/apis/{group}/{version}/{resource}", kind, matching))
+    scans = client.parallel_map(lambda request: _scan(client, *request), requests)
+    findings = [finding for scan in scans for finding in scan.findings]
+    if any(reference.use == "template" for _key, reference in findings):
+        findings = _with_uses_of_templates(findings, read_templates_in_use(client))
+    return ReferenceIndex(
+        findings, (name for scan in scans for name in scan.unlisted), (pool for scan in scans for pool in scan.pools),
+        (cluster for scan in scans for cluster in scan.failed_syncs),
+    )
 
-    unlisted: list[str] = []
 
-    def read(request: tuple[str, str, list[ReferenceField]]) -> list[Finding]:
-        path, kind, fields = request
-        reader = ReferenceReader(fields, kind)
-        try:
-            return [finding for item in client.list_objects(path) for finding in reader.read(item)]
-        except ApiError as error:
-            if error.status == 403:
-                unlisted.append(f"{path.rpartition('/')[2]}.{fields[0].group}")
-            elif error.status != 404:
-                raise
+def _scan(client: KubernetesClient, path: str, kind: str, rows: t.Sequence[ReferenceField]) -> _Scan:
+    reader = ReferenceReader(rows, kind)
+    scan = _Scan()
+    try:
+        for item in client.list_objects(path):
+            scan.findings += reader.read(item)
+            if rows[0].group == "provisioning.cattle.io":
+                scan.pools += parse_machine_pools(item)
+            elif rows[0].use == "hosted":
+                scan.failed_syncs += parse_failed_sync(item, kind)
+    except ApiError as error:
+        if error.status not in (403, 404):
+            raise
+        scan = _Scan(unlisted=[f"{path.rpartition('/')[2]}.{rows[0].group}"] if error.status == 403 else [])
+    return scan
+
+
+# Namespace, kind and name of a machine template.
+TemplateKey = t.Tuple[str, str, str]
+
+
+def _with_uses_of_templates(findings: t.Iterable[Finding], used: t.Collection[TemplateKey] | None) -> list[Finding]:
+    """Return the findings with the use of machine templates: those of pools that are in use, the others history.
+
+    Rancher keeps old templates until the cluster is deleted. All count as in use if ``used`` is None.
+    """
+    result = []
+    for key, reference in findings:
+        if reference.use == "template":
+            in_use = used is None or (reference.namespace or "", reference.kind, reference.name) in used
+            reference = replace(reference, use="pool" if in_use else HISTORY)
+        result.append((key, reference))
+    return result
+
+
+def read_templates_in_use(client: KubernetesClient) -> set[TemplateKey] | None:
+    """Return the machine templates that MachineDeployments, or MachineSets with replicas, refer to.
+
+    None if these may not be listed.
+    """
+    try:
+        deployments = list_cluster_api_objects(client, "machinedeployments")
+        sets = [item for item in list_cluster_api_objects(client, "machinesets") if has_replicas(item)]
+    except ApiError as error:
+        if error.status == 403:
+            return None
+        raise
+    return {key for key in map(template_reference, deployments + sets) if key is not None}
+
+
+def list_cluster_api_objects(client: KubernetesClient, resource: str, **query: str) -> list[dict[str, t.Any]]:
+    """List a resource of Cluster API in its preferred version, which Rancher 2.14 changes; [] if it is not served."""
+    group = get_or_none(client, f"/apis/{CLUSTER_API_GROUP}")
+    version = ((group or {}).get("preferredVersion") or {}).get("version")
+    try:
+        return list(client.list_objects(f"/apis/{CLUSTER_API_GROUP}/{version}/{resource}", **query)) if version else []
+    except ApiError as error:
+        if error.status == 404:
             return []
-
-    found = client.parallel_map(read, requests)
-    return ReferenceIndex((finding for findings in found for finding in findings), unlisted)
+        raise
 
 
-def _covers(field: ReferenceField, resource: str, kind: str) -> bool:
-    return kind.endswith(field.kind) if field.resource is None else field.resource == resource
+def _covers(row: ReferenceField, resource: str, kind: str) -> bool:
+    return kind.endswith(row.kind) if row.resource is None else row.resource == resource
 
 
 def _served_kinds(client: KubernetesClient, group: str, version: str) -> Mapping[str, str]:

@@ -15,12 +15,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .annotations import TURTLES_IDENTITY
+from .machine_pools import HOSTED_FIELDS, HostedCluster, MachinePool, pool_credential, pool_objects
 
 CREDENTIAL_NAMESPACE = "cattle-global-data"
+# The Secrets of CloudCredential objects of ext.cattle.io, which no released Rancher has.
+EXTENSION_NAMESPACE = "cattle-cloud-credentials"
 TEMPLATE_NAMESPACE = "cattle-global-nt"
 
 # Names of providers in Turtles that differ from the driver (turtles internal/sync/secret_mapper_sync.go).
 TURTLES_PROVIDERS = {"amazonec2": "aws", "google": "gcp", "vmwarevsphere": "vsphere"}
+
+
+# A reference with this use is a record of the past: Rancher does not read the credential through it.
+HISTORY = "history"
 
 
 @dataclass(frozen=True)
@@ -30,7 +37,8 @@ class ReferenceField:
     ``resource`` None means every resource of the group whose kind ends in ``kind``. In ``field``, ``[]`` means all
     elements of a list. ``form`` is the form of the reference: ``id``, ``display name``, or ``bare`` for a
     metadata.name. ``rancher`` are the versions with this field. Fields that only Rancher's controllers write, as copies
-    of other fields of this table, are not ``written_by_users``.
+    of other fields of this table, are not ``written_by_users``. ``use`` is what the credential is used for; a reference
+    with the use HISTORY uses nothing.
     """
 
     group: str
@@ -39,6 +47,7 @@ class ReferenceField:
     kind: str
     field: str
     rancher: str
+    use: str
     form: str = "id"
     written_by_users: bool = True
 
@@ -49,40 +58,49 @@ class ReferenceField:
 
 def _credential_fields() -> t.Iterator[ReferenceField]:
     management = ("management.cattle.io", "v3")
-    yield ReferenceField(*management, "nodetemplates", "NodeTemplate", "spec.cloudCredentialName", "≤2.11")
     yield ReferenceField(
-        *management, "nodes", "Node", "status.nodeTemplateSpec.cloudCredentialName", "≤2.11", written_by_users=False,
+        *management, "nodetemplates", "NodeTemplate", "spec.cloudCredentialName", "≤2.11", "node_template",
+    )
+    yield ReferenceField(
+        *management, "nodes", "Node", "status.nodeTemplateSpec.cloudCredentialName", "≤2.11", "machine",
+        written_by_users=False,
     )
     provisioning = ("provisioning.cattle.io", "v1", "clusters", "Cluster")
-    yield ReferenceField(*provisioning, "spec.cloudCredentialSecretName", "2.6+")
-    yield ReferenceField(*provisioning, "spec.rkeConfig.machinePools[].cloudCredentialSecretName", "2.6+")
-    yield ReferenceField(*provisioning, "spec.rkeConfig.etcd.s3.cloudCredentialName", "2.6+")
+    yield ReferenceField(*provisioning, "spec.cloudCredentialSecretName", "2.6+", "cluster")
+    yield ReferenceField(*provisioning, "spec.rkeConfig.machinePools[].cloudCredentialSecretName", "2.6+", "pool")
+    yield ReferenceField(*provisioning, "spec.rkeConfig.etcd.s3.cloudCredentialName", "2.6+", "s3")
     rke = ("rke.cattle.io", "v1")
     yield ReferenceField(
-        *rke, "rkecontrolplanes", "RKEControlPlane", "spec.etcd.s3.cloudCredentialName", "2.6+", written_by_users=False,
+        *rke, "rkecontrolplanes", "RKEControlPlane", "spec.etcd.s3.cloudCredentialName", "2.6+", "s3",
+        written_by_users=False,
     )
+    # Rancher 2.9 and newer do not write this field, and restore with the credential of the RKEControlPlane.
     yield ReferenceField(
-        *rke, "etcdsnapshots", "ETCDSnapshot", "snapshotFile.s3.cloudCredentialName", "2.6+", written_by_users=False,
+        *rke, "etcdsnapshots", "ETCDSnapshot", "snapshotFile.s3.cloudCredentialName", "2.6+", HISTORY,
+        written_by_users=False,
     )
     machine = ("rke-machine.cattle.io", "v1", None)
-    yield ReferenceField(*machine, "Machine", "spec.common.cloudCredentialSecretName", "2.6+")
-    yield ReferenceField(*machine, "Machine", "status.cloudCredentialSecretName", "2.6+", written_by_users=False)
-    yield ReferenceField(*machine, "MachineTemplate", "spec.template.spec.common.cloudCredentialSecretName", "2.6+")
-    for operator, prefix, field, rancher in (
-        ("eks", "EKS", "amazonCredentialSecret", "2.5+"), ("gke", "GKE", "googleCredentialSecret", "2.5+"),
-        ("aks", "AKS", "azureCredentialSecret", "2.6+"), ("ali", "Ali", "alibabaCredentialSecret", "2.13+"),
+    yield ReferenceField(*machine, "Machine", "spec.common.cloudCredentialSecretName", "2.6+", "machine")
+    yield ReferenceField(
+        *machine, "Machine", "status.cloudCredentialSecretName", "2.6+", "machine", written_by_users=False,
+    )
+    yield ReferenceField(
+        *machine, "MachineTemplate", "spec.template.spec.common.cloudCredentialSecretName", "2.6+", "template",
+    )
+    for operator, prefix, rancher in (
+        ("eks", "EKS", "2.5+"), ("gke", "GKE", "2.5+"), ("aks", "AKS", "2.6+"), ("ali", "Ali", "2.13+"),
     ):
-        cluster = (*management, "clusters", "Cluster")
-        yield ReferenceField(*cluster, f"spec.{operator}Config.{field}", rancher)
+        field, cluster = HOSTED_FIELDS[operator], (*management, "clusters", "Cluster")
+        yield ReferenceField(*cluster, f"spec.{operator}Config.{field}", rancher, "hosted")
         for path in (f"status.{operator}Status.upstreamSpec", f"status.appliedSpec.{operator}Config"):
-            yield ReferenceField(*cluster, f"{path}.{field}", rancher, written_by_users=False)
+            yield ReferenceField(*cluster, f"{path}.{field}", rancher, "hosted", written_by_users=False)
         config = (f"{operator}.cattle.io", "v1", f"{operator}clusterconfigs", f"{prefix}ClusterConfig")
-        yield ReferenceField(*config, f"spec.{field}", rancher)
+        yield ReferenceField(*config, f"spec.{field}", rancher, "hosted")
     turtles = ("turtles-capi.cattle.io", "v1alpha1", "capiproviders", "CAPIProvider")
-    yield ReferenceField(*turtles, "spec.credentials.rancherCloudCredential", "2.13+", "display name")
-    yield ReferenceField(*turtles, "spec.credentials.rancherCloudCredentialNamespaceName", "2.13+")
+    yield ReferenceField(*turtles, "spec.credentials.rancherCloudCredential", "2.13+", "capi", "display name")
+    yield ReferenceField(*turtles, "spec.credentials.rancherCloudCredentialNamespaceName", "2.13+", "capi")
     aws = ("infrastructure.cluster.x-k8s.io", "v1beta2", "awsclusterstaticidentities", "AWSClusterStaticIdentity")
-    yield ReferenceField(*aws, "spec.secretRef", "2.15+", "bare")
+    yield ReferenceField(*aws, "spec.secretRef", "2.15+", "capi", "bare")
 
 
 CREDENTIAL_REFERENCE_FIELDS = tuple(_credential_fields())
@@ -93,26 +111,52 @@ _USER_WRITTEN = {
     if field.written_by_users and field.form == "id"
 }
 TEMPLATE_REFERENCE_FIELDS = (
-    ReferenceField("management.cattle.io", "v3", "nodepools", "NodePool", "spec.nodeTemplateName", "≤2.11"),
-    ReferenceField("management.cattle.io", "v3", "nodes", "Node", "spec.nodeTemplateName", "≤2.11"),
+    ReferenceField("management.cattle.io", "v3", "nodepools", "NodePool", "spec.nodeTemplateName", "≤2.11", "pool"),
+    ReferenceField("management.cattle.io", "v3", "nodes", "Node", "spec.nodeTemplateName", "≤2.11", "machine"),
 )
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A field of an object that refers to a credential or node template."""
+    """A field of an object that refers to a credential or node template.
+
+    ``pools`` are the machine pools that get the credential by this field, as they name it or inherit it. ``value`` is
+    the reference as the field spells it.
+    """
 
     kind: str
     api_version: str
     namespace: str | None
     name: str
     field: str
+    use: str = ""
+    pools: tuple[str, ...] = ()
+    value: str = ""
+
+    @property
+    def blocks(self) -> bool:
+        """Whether the credential is needed, so that it must not be deleted."""
+        return self.use != HISTORY
+
+    @property
+    def resolved(self) -> bool:
+        """Whether Rancher finds the credential by the spelling of a field that users write.
+
+        v2 provisioning and S3 resolve ``cattle-global-data:name``, and a bare name in the namespace of the cluster
+        (pkg/controllers/capr/machineprovision/args.go); the operators of hosted clusters take the namespace literally.
+        """
+        if self.use not in ("cluster", "pool", "s3", "machine", "hosted") or self.value == "":
+            return True
+        is_bare = ":" not in self.value and "/" not in self.value
+        return self.value == f"{CREDENTIAL_NAMESPACE}:{referenced_name(self.value, self.namespace)}" or (
+            is_bare and self.use != "hosted")
 
     def show(self) -> dict[str, t.Any]:
-        return {
+        shown: dict[str, t.Any] = {
             "kind": self.kind, "api_version": self.api_version, "namespace": self.namespace, "name": self.name,
-            "field": self.field,
+            "field": self.field, "use": self.use,
         }
+        return {**shown, "pools": list(self.pools)} if self.pools else shown
 
     def __str__(self) -> str:
         name = f"{self.namespace}/{self.name}" if self.namespace else self.name
@@ -122,11 +166,11 @@ class Reference:
 def referenced_name(value: t.Any, namespace: str | None) -> str | None:
     """Return the metadata.name of the credential that a reference means; None if it does not mean a credential.
 
-    Rancher reads ``anything:name`` and ``anything/name`` as ``name`` in cattle-global-data, and a bare name as a Secret
-    in the namespace of the referring object (pkg/controllers/capr/machineprovision/args.go,
-    pkg/httpproxy/sign_utils.go).
+    ``anything:name`` and ``anything/name`` count as ``name`` in cattle-global-data, although not every reader of
+    Rancher resolves them (see Reference.resolved), so that no credential is deleted that a field names. A bare name is
+    a Secret in the namespace of the referring object.
     """
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not value or value.startswith(f"{EXTENSION_NAMESPACE}:"):
         return None
     for separator in (":", "/"):
         if separator in value:
@@ -158,7 +202,19 @@ def _key(field: ReferenceField, value: t.Any, namespace: str | None, item: Mappi
     if field.form == "display name":
         provider = ((item.get("spec") or {}).get("name") or item["metadata"]["name"]).lower()
         return ("display name", provider, value)
-    return value if field.form == "bare" else referenced_name(value, namespace)
+    if field.form == "bare":
+        return value
+    if value.startswith(f"{EXTENSION_NAMESPACE}:"):
+        return (EXTENSION_NAMESPACE, value.partition(":")[2])
+    return referenced_name(value, namespace)
+
+
+def _pools_with(field: ReferenceField, value: str, item: Mapping[str, t.Any]) -> tuple[str, ...]:
+    """Return the names of the pools of a provisioning cluster that get this value of this field."""
+    if field.group != "provisioning.cattle.io" or field.use not in ("cluster", "pool"):
+        return ()
+    own = value if field.use == "pool" else ""
+    return tuple(str(pool.get("name") or "") for pool in pool_objects(item) if pool_credential(pool) == own)
 
 
 # The key of what is referred to, and the reference.
@@ -177,10 +233,15 @@ class ReferenceReader:
         metadata = item["metadata"]
         namespace = metadata.get("namespace")
         for field, path in self._fields:
+            seen = set()
             for value in values_at(item, path):
                 key = _key(field, value, namespace, item)
-                if key:
-                    yield key, Reference(self._kind, field.api_version, namespace, metadata["name"], field.field)
+                if key and value not in seen:
+                    seen.add(value)
+                    yield key, Reference(
+                        self._kind, field.api_version, namespace, metadata["name"], field.field, field.use,
+                        _pools_with(field, value, item), value,
+                    )
 
 
 class Referable(t.Protocol):
@@ -200,11 +261,16 @@ class ReferenceIndex:
     """All references in a cluster, by what they refer to.
 
     ``unlisted`` are the resources that could not be listed, as ``resource.group``; if there are any, references may be
-    missing.
+    missing. ``pools`` are all machine pools, ``failed_syncs`` the hosted clusters whose last sync failed.
     """
 
-    def __init__(self, findings: t.Iterable[Finding] = (), unlisted: t.Iterable[str] = ()) -> None:
+    def __init__(
+        self, findings: t.Iterable[Finding] = (), unlisted: t.Iterable[str] = (), pools: t.Iterable[MachinePool] = (),
+        failed_syncs: t.Iterable[HostedCluster] = (),
+    ) -> None:
         self.unlisted = tuple(sorted(set(unlisted)))
+        self.pools = tuple(pools)
+        self.failed_syncs = tuple(failed_syncs)
         self._by_key: dict[t.Hashable, list[Reference]] = defaultdict(list)
         for key, reference in findings:
             self._by_key[key].append(reference)
@@ -223,15 +289,25 @@ class ReferenceIndex:
             if not (identity and reference.kind == "AWSClusterStaticIdentity" and reference.name == identity)
         ), key=str))
 
+    def needed_by(self, stored: Referable) -> tuple[Reference, ...]:
+        """Return the references to a credential or node template that prevent its deletion."""
+        return tuple(reference for reference in self.references_to(stored) if reference.blocks)
+
+    def references_to_extension(self, name: str) -> tuple[Reference, ...]:
+        """Return the references to a CloudCredential of ext.cattle.io."""
+        return tuple(sorted(self._by_key.get((EXTENSION_NAMESPACE, name), ()), key=str))
+
     def dangling(self, present: t.Collection[str]) -> dict[str, tuple[Reference, ...]]:
         """Return the references to credentials that do not exist, by metadata.name.
 
-        Contains only the fields that users write, as users cannot change the others.
+        Contains only the fields that users write, as users cannot change the others, and no history.
         """
         result = {}
         for key, references in self._by_key.items():
             if isinstance(key, str) and key not in present:
-                written = [item for item in references if (item.api_version, item.field) in _USER_WRITTEN]
+                written = [
+                    item for item in references if item.blocks and (item.api_version, item.field) in _USER_WRITTEN
+                ]
                 if written:
                     result[key] = tuple(sorted(written, key=str))
         return result

@@ -167,9 +167,10 @@ def plan_deletion(
     if references is None:
         return Change(desired, "deleted", before=current)
     used_by, unlisted = references.references_to(current), references.unlisted
+    needed_by = references.needed_by(current)
     if not desired.force:
-        if used_by:
-            error = RanchhandError("in_use", _in_use_message(kind, current, used_by))
+        if needed_by:
+            error = RanchhandError("in_use", _in_use_message(kind, current, needed_by))
             return Change(
                 desired, "refused", before=current, after=current, references=used_by, unlisted=unlisted, error=error,
             )
