@@ -15,10 +15,13 @@ from dataclasses import dataclass, field, replace
 from .._common.errors import ApiError, RanchhandError
 from .._kubernetes.client import KubernetesClient, name_in_path
 from .cloud_credential import CloudCredential, parse_cloud_credential
-from .driver_schema import DriverSchemas
+from .driver_schema import DriverSchemas, Fields
+from .machine_config import MACHINE_CONFIGS_PATH, MachineConfig, machine_config_fields, parse_machine_config
 from .machine_pools import (
+    MACHINE_CONFIG_GROUP,
     HostedCluster,
     MachinePool,
+    driver_of_kind,
     has_replicas,
     parse_failed_sync,
     parse_machine_pools,
@@ -309,6 +312,73 @@ def _served_kinds(client: KubernetesClient, group: str, version: str) -> Mapping
         resource["name"]: resource["kind"] for resource in answer.get("resources") or ()
         if "/" not in resource["name"] and "list" in (resource.get("verbs") or ())
     }
+
+
+def read_machine_config_kinds(client: KubernetesClient) -> dict[str, str]:
+    """Return the kinds of machine configs by driver; Rancher has one per active driver."""
+    kinds = _served_kinds(client, MACHINE_CONFIG_GROUP, "v1").values()
+    return {driver_of_kind(kind): kind for kind in kinds if kind.endswith("Config")}
+
+
+def read_machine_config_fields(
+    client: KubernetesClient, driver: str, kind: str, schemas: DriverSchemas,
+) -> Fields | None:
+    """Return the fields of a driver's machine configs, from its CRD if the connection may read it."""
+    name = f"{kind.lower()}s.{MACHINE_CONFIG_GROUP}"
+    try:
+        crd = get_or_none(client, f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}")
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        crd = None
+    return machine_config_fields(driver, crd, schemas)
+
+
+def read_machine_configs(
+    client: KubernetesClient, namespace: str | None, kind: str, names: t.Collection[str] | None = None,
+) -> list[MachineConfig]:
+    """Return the machine configs of a kind, or at least those with these names.
+
+    Only administrators may list them; others may read those that the rules of their clusters name.
+    """
+    where = f"/namespaces/{name_in_path(namespace)}" if namespace else ""
+    path = f"{MACHINE_CONFIGS_PATH}{where}/{kind.lower()}s"
+    if names is not None and len(names) <= _SINGLE_READS:
+        items = _get_each(client, path, names)
+    else:
+        try:
+            items = list(client.list_objects(path))
+        except ApiError as error:
+            if error.status != 403 or names is None:
+                raise
+            items = _get_each(client, path, names)
+    return [parse_machine_config(item, kind) for item in items]
+
+
+def list_machine_configs(client: KubernetesClient) -> list[MachineConfig] | None:
+    """Return all machine configs; None if the connection may not list them."""
+    kinds = read_machine_config_kinds(client)
+    try:
+        found = client.parallel_map(lambda kind: read_machine_configs(client, None, kind), list(kinds.values()))
+    except ApiError as error:
+        if error.status == 403:
+            return None
+        raise
+    return [config for configs in found for config in configs]
+
+
+def list_machine_pools(client: KubernetesClient, namespace: str | None = None) -> list[MachinePool] | None:
+    """Return the machine pools of a namespace or of all; None if the connection may not list the clusters."""
+    where = f"/namespaces/{name_in_path(namespace)}" if namespace else ""
+    try:
+        clusters = list(client.list_objects(f"/apis/provisioning.cattle.io/v1{where}/clusters"))
+    except ApiError as error:
+        if error.status == 404:
+            return []
+        if error.status == 403:
+            return None
+        raise
+    return [pool for cluster in clusters for pool in parse_machine_pools(cluster)]
 
 
 def list_cloud_credentials(client: KubernetesClient, ids: t.Collection[str] | None = None) -> list[CloudCredential]:

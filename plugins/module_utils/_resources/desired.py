@@ -46,6 +46,13 @@ class DesiredObject:
     wait_timeout: int = 120
     wait_sleep: int = 5
 
+    def show_absent(self) -> dict[str, t.Any]:
+        """Return what results show of an object that does not exist."""
+        return {
+            "id": self.id, "name": self.name, "driver": self.driver, "owner": self.owner,
+            "description": self.description or "", "config": {}, "secret_fields": [], "created_at": None,
+        }
+
 
 @dataclass(frozen=True)
 class DesiredCredential(DesiredObject):
@@ -62,6 +69,29 @@ class DesiredNodeTemplate(DesiredObject):
     cloud_credential: str | None = None
     rancher_version: str | None = None
     spec: Mapping[str, t.Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class DesiredMachineConfig(DesiredObject):
+    """A machine config as a task describes it; ``id`` is that of _rancher/machine_config.py.
+
+    ``keep`` None preserves the owner that keeps it.
+    """
+
+    namespace: str = ""
+    inline_secrets: bool = False
+    cloud_credential: str | None = None
+    cluster: str | None = None
+    creator_rbac: bool = True
+    keep: bool | None = None
+    on_use: str = "refuse"
+
+    def show_absent(self) -> dict[str, t.Any]:
+        return {
+            "id": f"{self.namespace}/{self.name}", "name": self.name, "namespace": self.namespace,
+            "driver": self.driver, "kind": None, "config": {}, "secret_fields": [], "cluster": None, "kept": False,
+            "orphan": False, "created_at": None,
+        }
 
 
 def list_items(

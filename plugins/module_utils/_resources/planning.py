@@ -29,7 +29,8 @@ class Change(t.Generic[DesiredT, StoredT]):
     """What to do with one object, and the reason if it is refused.
 
     ``action`` is ``created``, ``updated``, ``deleted``, ``unchanged``, ``refused`` or ``failed``. ``body`` is the
-    object to create, or the merge patch of an update. ``after`` is the object as it will be stored.
+    object to create, or the merge patch of an update. ``after`` is the object as it will be stored. ``details`` is what
+    results show in addition.
     """
 
     desired: DesiredT
@@ -41,6 +42,7 @@ class Change(t.Generic[DesiredT, StoredT]):
     references: tuple[Reference, ...] | None = None
     unlisted: tuple[str, ...] = ()
     error: RanchhandError | None = None
+    details: Mapping[str, t.Any] = field(default_factory=dict)
 
     @property
     def writes(self) -> bool:
@@ -123,7 +125,7 @@ def find_duplicates(changes: t.Sequence[Change[DesiredT, StoredT]]) -> list[Item
         if change.before:
             key = change.before.id
         elif change.after:
-            key = _identity(change.after)
+            key = change.after.id or _identity(change.after)
         else:
             key = (desired.id, desired.name, desired.driver, desired.owner)
         other = first.setdefault(key, change if change.before else updated.get(key, change))

@@ -152,7 +152,8 @@ class Reconciler(t.Generic[DesiredT, StoredT]):
             elapsed = time.monotonic() - start
             waiting = [
                 change.desired for change in changes
-                if change.action == "refused" and change.desired.wait and elapsed < change.desired.wait_timeout
+                if change.action == "refused" and change.desired.state == "absent" and change.desired.wait
+                and elapsed < change.desired.wait_timeout
             ]
             if not waiting:
                 return changes

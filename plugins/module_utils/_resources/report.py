@@ -51,16 +51,12 @@ def _show_change(
 ) -> dict[str, t.Any]:
     stored = change.before if change.action == "deleted" else change.after or change.before
     if stored is None:
-        desired = change.desired
-        shown: dict[str, t.Any] = {
-            "id": desired.id, "name": desired.name, "driver": desired.driver, "owner": desired.owner,
-            "description": desired.description or "", "config": {}, "secret_fields": [], "created_at": None,
-        }
+        shown = change.desired.show_absent()
     else:
         shown = show(stored, schemas)
         if not stored.id:
             shown["id"] = None
-    shown.update(action=change.action, changed_fields=list(change.changed_fields))
+    shown.update(change.details, action=change.action, changed_fields=list(change.changed_fields))
     if change.references is not None:
         shown["references"] = [reference.show() for reference in change.references]
     if change.unlisted:
