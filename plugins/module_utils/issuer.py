@@ -73,6 +73,13 @@ class Issuer:
         """Return the provider's id of a key; not secret."""
         raise NotImplementedError
 
+    def rate_key(self, by: Values) -> str | None:
+        """Return what shares a limit of requests at the provider, such as an account; None if this is unknown.
+
+        Sends no request. Not secret.
+        """
+        return None
+
     def keys(self, by: Values) -> list[Key]:
         """Return all keys of the principal."""
         raise NotImplementedError
