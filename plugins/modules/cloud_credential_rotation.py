@@ -43,7 +43,9 @@ notes:
   - Credentials with the same key, such as an EC2 and an S3 credential, are rotated together or not at all, see
     O(shared_key).
   - With O(credentials), each credential is rotated independently. If some of them fail, the others are still rotated,
-    and the task fails with the RV(code) V(partial).
+    and the task fails with the RV(code) V(partial). An item fails by itself too if its credential does not exist, its
+    record cannot be read, or a value is missing. Only options that are not valid by themselves stop the whole task.
+  - A credential that was deleted during its rotation is found by its O(id), through its record.
 options:
   name:
     description: Name of the credential, as Rancher's UI shows it.
@@ -72,15 +74,17 @@ options:
   max_age:
     description:
       - Maximum age of a key, such as V(90d). With O(state=rotated), a key that is older, or expires soon, is rotated.
+      - The age counts from the last rotation. If the key was never rotated, the cloud provider is asked for its
+        creation, once for each user of the provider.
       - O(state=rotated) requires either this option or O(rotation_id).
     type: str
   rotation_id:
     description:
       - Identifier of a rotation, such as a ticket or a quarter. With O(state=rotated), the key is rotated once for
-        each identifier.
+        each identifier. At most 128 printable characters.
     type: str
   reason:
-    description: Reason of the rotation, for the record and the audit.
+    description: Reason of the rotation, for the record and the audit. At most 1000 printable characters.
     type: str
   issuer:
     description:
@@ -91,13 +95,26 @@ options:
       - An issuer of another collection has a full name such as V(my.collection.name).
     type: str
   issuer_options:
-    description: Options of the issuer that are not secret. The guide lists them.
+    description:
+      - Options of the issuer that are not secret. The guide lists them.
+      - The record keeps them. Without this option, those of the record apply; with it, none of the record does.
     type: dict
   issuer_secrets:
-    description: Secret options of the issuer.
+    description: Secret options of the issuer. They are not kept.
+    type: dict
+  issuer_secrets_name:
+    description:
+      - Name of the secret options of the issuer in O(issuer_secrets_by_name). The record keeps the name, so that later
+        runs find the secrets.
+      - O(issuer_secrets) takes precedence.
+    type: str
+  issuer_secrets_by_name:
+    description: Secret options of issuers, by O(issuer_secrets_name); each is a mapping like O(issuer_secrets).
     type: dict
   config:
-    description: Public fields of the new value, such as V(accessKey), with O(issuer=supplied).
+    description:
+      - Public fields of the new value, such as V(accessKey), with O(issuer=supplied). The schema of the driver decides
+        which fields are public. A secret field is rejected.
     type: dict
   secrets:
     description: Secret fields of the new value, such as V(secretKey), with O(issuer=supplied).
@@ -116,11 +133,12 @@ options:
   drain:
     description:
       - Time to wait after taking over from a run whose end is not known. It must be longer than any call to the cloud
-        provider. If that run has certainly ended, five seconds are used.
+        provider, which takes at most 50 seconds, and at most V(1h). If that run has certainly ended, five seconds are
+        used.
     type: str
     default: 60s
   verify_timeout:
-    description: Maximum time for the new key to become valid.
+    description: Maximum time for the new key to become valid, at most V(1h).
     type: str
     default: 120s
   on_verify_failure:
@@ -213,6 +231,9 @@ options:
       issuer_secrets:
         description: Same as O(issuer_secrets).
         type: dict
+      issuer_secrets_name:
+        description: Same as O(issuer_secrets_name).
+        type: str
       config:
         description: Same as O(config).
         type: dict
@@ -259,6 +280,14 @@ options:
         description: Same as O(override_gates).
         type: list
         elements: str
+  parallel:
+    description: Number of rotations that run at the same time, from 1 to 32.
+    type: int
+    default: 8
+  rate:
+    description: Maximum number of calls per second to each account of a cloud provider.
+    type: int
+    default: 20
   namespace:
     description:
       - Namespace of records and stored keys. It must not be a namespace that Rancher's backups contain.
@@ -296,6 +325,20 @@ EXAMPLES = r"""
     reason: found in a public repository
     grace: 0s
 
+- name: Rotate keys of two accounts, each with the secrets of its own administrator
+  ranchhand.rancher.cloud_credential_rotation:
+    max_age: 90d
+    issuer_options:
+      sign_in: given
+    issuer_secrets_by_name:
+      prod: "{{ vaulted_admin_prod }}"
+      staging: "{{ vaulted_admin_staging }}"
+    credentials:
+      - name: aws prod
+        issuer_secrets_name: prod
+      - name: aws staging
+        issuer_secrets_name: staging
+
 - name: Rotate a key that only the playbook can supply
   ranchhand.rancher.cloud_credential_rotation:
     name: do prod
@@ -312,11 +355,11 @@ rotation:
   type: dict
   contains: &rotation
     id:
-      description: Id of the credential.
+      description: Id of the credential; null if none was found.
       type: str
       sample: cattle-global-data:cc-7kq2f
     name:
-      description: Name of the credential.
+      description: Name of the credential; null if it was deleted.
       type: str
       sample: aws prod
     driver:
@@ -328,7 +371,7 @@ rotation:
       type: str
       sample: u-7xk2p
     members:
-      description: Ids of all credentials that contain this key.
+      description: Ids of all credentials that contain this key, as the record names them.
       type: list
       elements: str
       sample: [cattle-global-data:cc-7kq2f]
@@ -339,7 +382,7 @@ rotation:
     phase:
       description:
         - Phase of the rotation. One of V(idle), V(preparing), V(issued), V(grace), V(disabling), V(disabled),
-          V(deleting), V(rolling_back) and V(aborting).
+          V(deleting), V(rolling_back) and V(aborting). Null if it is not known.
       type: str
       sample: grace
     generation:

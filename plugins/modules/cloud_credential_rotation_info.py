@@ -11,6 +11,8 @@ version_added: 0.1.0
 description:
   - Lists cloud credentials with the age of their keys, the phase of their rotation, its next step, and what the
     rotation waits for.
+  - Lists credentials too that were deleted while their rotation has a record, unless O(name), O(name_pattern),
+    O(owner) or O(labels) is set, which the record does not contain.
   - Does not contact cloud providers, and never returns secret values.
 author:
   - ranchhand contributors (@ranchhand)
@@ -35,6 +37,17 @@ options:
   owner:
     description: User id, username or principal id of the owner of the credentials to list.
     type: str
+  name_pattern:
+    description: Shell pattern of the names of the credentials to list, such as V(aws *).
+    type: str
+  labels:
+    description: Labels of the credentials to list; all of them must have this value.
+    type: dict
+  exclude:
+    description: Credentials not to list. Each entry is an id, a name, or a shell pattern of these.
+    type: list
+    elements: str
+    default: []
   max_age:
     description: Maximum age of keys, such as V(90d). Older keys are due.
     type: str
@@ -56,6 +69,12 @@ EXAMPLES = r"""
     max_age: 90d
     gates: true
   register: rotations
+
+- name: List the keys of a team, except its sandboxes
+  ranchhand.rancher.cloud_credential_rotation_info:
+    labels:
+      team: a
+    exclude: ["* sandbox"]
 """
 
 RETURN = r"""
@@ -99,7 +118,9 @@ rotations:
       type: bool
       sample: false
     problems:
-      description: Problems of the rotation. C(code) is V(drift) or V(restored), C(level) is V(error).
+      description:
+        - Problems of the rotation. C(code) is V(drift), V(restored), V(gone) if the credential was deleted or created
+          again, or V(record_unreadable). C(level) is V(error).
       type: list
       elements: dict
       sample:

@@ -50,7 +50,6 @@ _TEAMS = (
 _ENVIRONMENTS = ("prod", "staging", "dev", "sandbox")
 _MESSAGES = {
     "unreadable": "has fields of several drivers (azure, digitalocean), of which Rancher reads a random one",
-    "malformed": "the expiry of a certificate in accessToken cannot be read",
     "owner_gone": "its owner u-x7k2p is no longer a user of this Rancher, so only administrators see it",
     "driver_inactive": "driver outscale is not active in this Rancher",
     "template_broken": "node template small (cattle-global-nt:nt-h6x2m), which uses it, has driver azure",
@@ -58,6 +57,8 @@ _MESSAGES = {
     "shared_key": "contains the same key as cattle-global-data:cc-00007",
     "unused": "no object refers to it", "overdue": "its key was due for rotation 9 days ago",
     "drift": "drift: it contains another value", "restored": "contains a retired key again, as after a restore",
+    "gone": "was deleted during its rotation (phase grace)",
+    "record_unreadable": "cannot read the rotation record in ConfigMap rotations/rotation-cc-7",
     "stuck_rotation": "its rotation has been in phase issued for 216 hours longer than expected",
     "expired": "a certificate in kubeconfigContent expired at 2026-11-20T07:30:00Z",
     "expires_soon": "the token in its kubeconfig expires at 2026-12-06T07:30:00Z",

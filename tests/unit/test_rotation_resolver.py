@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.errors import ValidationErrors
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import parse_options
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.cloud_credential import parse_cloud_credential
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.driver_schema import DriverSchemas
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.users import Users
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.issuers.registry import (
     ISSUERS,
@@ -19,6 +20,7 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.issuer
     is_issuer_name,
     load_issuer,
 )
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.issuers.throttle import CallRates
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.options import (
     CLOUD_CREDENTIAL_ROTATION,
     parse_rotations,
@@ -29,6 +31,9 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.store 
     RotationHistory,
     RotationStore,
     StoredRecord,
+    UnreadableRecord,
+    compute_digests,
+    record_name,
 )
 
 
@@ -44,34 +49,63 @@ def credential(name, driver="amazonec2", **values):
 
 
 PROD = credential("cc-prod", accessKey="AKIA1", secretKey="s1")
+FORMER = credential("cc-former", accessKey="AKIA0", secretKey="s0")
 OTHER = credential("cc-other", accessKey="AKIA2", secretKey="s2")
 S3 = credential("cc-s3", "s3", accessKey="AKIA1", secretKey="s1")
 WATER = credential("cc-water", "digitalocean", accessToken="t1")
 
 
-def resolved(*credentials, records=(), **options):
+SCHEMAS = DriverSchemas([
+    {"metadata": {"name": "credentialconfig"}, "spec": {"resourceFields": {
+        "digitaloceancredentialConfig": {}, "amazonec2credentialConfig": {}}}},
+    {"metadata": {"name": "digitaloceancredentialconfig"}, "spec": {"resourceFields": {
+        "accessToken": {"type": "password"}}}},
+    {"metadata": {"name": "amazonec2credentialconfig"}, "spec": {"resourceFields": {
+        "accessKey": {"type": "string"}, "secretKey": {"type": "password"}, "defaultRegion": {"type": "string"}}}},
+])
+KEY = b"key"
+
+
+def resolved(*credentials, records=(), unreadable=(), schemas=SCHEMAS, **options):
     params = parse_options(CLOUD_CREDENTIAL_ROTATION, options, parse_rotations)
     stored = {record.name: StoredRecord(record, {"metadata": {"name": record.name}}) for record in records}
-    return resolve(
-        parse_rotations(params), RotationStore(credentials, RotationHistory(None, stored, b"key")), Users(())
-    )
+    store = RotationStore(credentials, RotationHistory(None, stored, KEY, tuple(unreadable)))
+    return resolve(parse_rotations(params), store, Users(()), lambda: schemas, CallRates(20))
+
+
+def generation(credential):
+    values = {name: credential.text(name) for name in ("accessKey", "secretKey")}
+    return KeyGeneration(values["accessKey"], f"kept-{values['accessKey']}", compute_digests(KEY, values))
 
 
 def record_of(*members, **fields):
-    old = KeyGeneration("AKIA1", "old", {})
+    """A record in grace: the members contain its new key, the old one is AKIA0."""
     record = RotationRecord(
         f"rotation-{members[0].id}", tuple((member.id, member.uid) for member in members), "amazonec2", "aws",
-        ("accessKey", "secretKey"), phase="grace", old=old, new=old)
+        ("accessKey", "secretKey"), phase="grace", old=generation(FORMER), new=generation(members[0]))
     return replace(record, **fields)
+
+
+def idle_record_of(*members, **fields):
+    """A record whose current key the first member contains; AKIA0 is retired."""
+    return record_of(*members, **{
+        "phase": "idle", "old": None, "new": None, "current": generation(members[0]),
+        "past": (generation(FORMER).digests,), **fields,
+    })
+
+
+def errors_of(resolution):
+    return [item.error and (item.error.code, item.error.message) for item in resolution.items]
 
 
 def test_a_new_rotation():
     resolution = resolved(PROD, OTHER, id="cc-prod", rotation_id="1")
     (unit,) = resolution.units.values()
-    assert not resolution.errors and unit.members == (PROD,) and unit.config_map is None
+    assert unit.members == (PROD,) and unit.config_map is None
     assert (unit.name, unit.record.phase, unit.record.issuer) == ("rotation-cc-prod", "idle", "aws")
     assert unit.record.fields == ("accessKey", "secretKey") and unit.record.members == (("cc-prod", "uid-cc-prod"),)
-    assert [(item.credential, item.unit) for item in resolution.items] == [(PROD, "rotation-cc-prod")]
+    (item,) = resolution.items
+    assert (item.id, item.credential, item.unit) == ("cc-prod", PROD, "rotation-cc-prod")
 
 
 def test_credentials_with_the_same_key_are_a_unit():
@@ -85,14 +119,18 @@ def test_credentials_with_the_same_key_are_a_unit():
 def test_a_shared_key_is_an_error_of_its_item_only():
     resolution = resolved(PROD, S3, OTHER, credentials=[{"id": "cc-prod"}, {"id": "cc-other"}], rotation_id="1")
     shared, alone = resolution.items
-    assert not resolution.errors and shared.error.code == "shared_key" and "cc-s3" in shared.error.message
+    assert shared.error.code == "shared_key" and "cc-s3" in shared.error.message
     assert alone.error is None and list(resolution.units) == [alone.unit] == ["rotation-cc-other"]
 
 
 def test_a_shared_key_needs_the_same_options():
-    resolution = resolved(PROD, S3, credentials=[{"id": "cc-prod"}, {"id": "cc-s3", "grace": "1h"}], rotation_id="1")
-    (where, error), = resolution.errors
-    assert "credentials[1]" in where and error.code == "invalid" and "same options" in error.message
+    items = [{"id": "cc-prod"}, {"id": "cc-other"}, {"id": "cc-s3", "grace": "1h"}]
+    resolution = resolved(PROD, S3, OTHER, credentials=items, rotation_id="1")
+    first, other, second = errors_of(resolution)
+    assert other is None and list(resolution.units) == ["rotation-cc-other"]
+    assert first == second and first[0] == "invalid", "it is not known which of the options is meant"
+    for words in ("credentials[0] (cc-prod) and credentials[2] (cc-s3)", "set grace differently"):
+        assert words in first[1]
 
 
 def test_a_rotation_in_progress_keeps_its_members_and_issuer():
@@ -100,11 +138,11 @@ def test_a_rotation_in_progress_keeps_its_members_and_issuer():
     (unit,) = resolved(PROD, S3, records=[record], id="cc-s3", state="retired").units.values()
     assert unit.record == record and unit.members == (PROD, S3) and unit.config_map["metadata"]["name"] == record.name
     resolution = resolved(PROD, S3, records=[record], id="cc-s3", state="retired", issuer="supplied")
-    assert "issuer: aws" in resolution.errors[0][1].message
+    assert "issuer: aws" in resolution.items[0].error.message
 
 
 def test_the_record_in_progress_is_preferred():
-    done = record_of(PROD, name="rotation-done", phase="idle", current=record_of(PROD).old, old=None, new=None)
+    done = idle_record_of(PROD, name="rotation-done")
     assert list(resolved(PROD, records=[done, record_of(PROD)], id="cc-prod", state="retired").units) == [
         "rotation-cc-prod"
     ]
@@ -114,38 +152,41 @@ def test_the_record_in_progress_is_preferred():
     ("options", "words"),
     [
         pytest.param(
-            {"id": "cc-water", "rotation_id": "1"},
+            {"id": "cc-water"},
             "requires its new value in config and secrets",
             id="supplied without a value",
         ),
         pytest.param(
-            {"id": "cc-prod", "rotation_id": "1", "config": {"accessKey": "A"}},
+            {"id": "cc-prod", "config": {"accessKey": "A"}},
             "require issuer: supplied",
             id="value without supplied",
         ),
         pytest.param(
-            {"id": "cc-prod", "rotation_id": "1", "issuer": "openstack"},
+            {"id": "cc-prod", "issuer": "openstack"},
             "supports driver openstack",
             id="issuer of another driver",
         ),
         pytest.param(
-            {"id": "cc-prod", "rotation_id": "1", "issuer": "no.such.issuer"},
+            {"id": "cc-prod", "issuer": "no.such.issuer"},
             "cannot load the issuer no.such.issuer",
             id="unknown issuer",
         ),
-        pytest.param({"id": "cc-half", "rotation_id": "1"}, "no field secretKey", id="missing field"),
-        pytest.param({"name": "nothing", "rotation_id": "1"}, "does not exist", id="unknown name"),
+        pytest.param({"id": "cc-half"}, "no field secretKey", id="missing field"),
+        pytest.param({"name": "nothing"}, "does not exist", id="unknown name"),
         pytest.param(
-            {"id": "cc-prod", "rotation_id": "1", "issuer_options": {"weather": "fine"}},
+            {"id": "cc-prod", "issuer_options": {"weather": "fine"}},
             "weather",
             id="unknown option of the issuer",
         ),
     ],
 )
 def test_errors(options, words):
-    resolution = resolved(PROD, WATER, credential("cc-half", accessKey="AKIA3"), **options)
-    (_where, error), = resolution.errors
-    assert words in error.message and not resolution.units and not resolution.items
+    both = [options, {"id": "cc-other"}]
+    half = credential("cc-half", accessKey="AKIA3")
+    resolution = resolved(PROD, OTHER, WATER, half, credentials=both, rotation_id="1")
+    failed, other = resolution.items
+    assert words in failed.error.message and not failed.unit
+    assert other.error is None and list(resolution.units) == ["rotation-cc-other"], "the others are rotated"
 
 
 def test_without_a_record_there_is_nothing_to_retire():
@@ -156,6 +197,193 @@ def test_without_a_record_there_is_nothing_to_retire():
 def test_a_supplied_value():
     (unit,) = resolved(WATER, id="cc-water", rotation_id="1", secrets={"accessToken": " t2 "}).units.values()
     assert unit.record.issuer == "supplied" and unit.issuer.issue({}) == {"accessToken": "t2"}
+    assert unit.issuer.key_id({"accessToken": "t2"}) == "supplied"
+
+
+SECRET_IN_CONFIG = {"id": "cc-water", "rotation_id": "1", "config": {"accessToken": "t2"}}
+
+
+def test_a_secret_field_in_config_is_rejected():
+    (error,) = errors_of(resolved(WATER, **SECRET_IN_CONFIG))
+    assert error == ("invalid", "config.accessToken is secret and belongs in secrets")
+
+
+def test_without_schemas_no_field_is_public():
+    """A connection may lack the permission to list them: then every field may be secret."""
+    (unit,) = resolved(WATER, schemas=None, **SECRET_IN_CONFIG).units.values()
+    assert unit.issuer.key_id({"accessToken": "t2"}) == "supplied"
+
+
+def test_the_schema_decides_which_field_is_the_id_of_a_supplied_key():
+    values = {"config": {"accessKey": "AKIA9"}, "secrets": {"secretKey": "s9"}}
+    (unit,) = resolved(PROD, id="cc-prod", rotation_id="1", issuer="supplied", **values).units.values()
+    assert unit.issuer.key_id({"accessKey": "AKIA9", "secretKey": "s9", "defaultRegion": "eu"}) == "AKIA9"
+    record = record_of(PROD, issuer="supplied")
+    (unit,) = resolved(PROD, records=[record], id="cc-prod", state="retired").units.values()
+    assert unit.issuer.key_id({"accessKey": "AKIA1", "secretKey": "s1"}) == "AKIA1"
+
+
+# members
+
+
+def test_a_member_that_sorts_before_the_recorded_member_uses_its_record():
+    early = credential("cc-a", "s3", accessKey="AKIA1", secretKey="s1")
+    record = idle_record_of(PROD)
+    (unit,) = resolved(early, PROD, records=[record], id="cc-a", rotation_id="2", shared_key="together").units.values()
+    assert unit.name == "rotation-cc-prod" and unit.config_map is not None
+    assert [member for member, _uid in unit.record.members] == ["cc-a", "cc-prod"]
+
+
+def test_after_a_restore_all_members_are_repaired():
+    """One member contains the current key, the other one a retired key."""
+    restored = credential("cc-s3", "s3", accessKey="AKIA0", secretKey="s0")
+    record = idle_record_of(PROD, S3)
+    for identifier in ("cc-prod", "cc-s3"):
+        (unit,) = resolved(PROD, restored, records=[record], id=identifier, state="retired").units.values()
+        assert unit.members == (PROD, restored) and unit.record.members == record.members
+        assert unit.record.issuer == "aws" and unit.issuer.fields == ("accessKey", "secretKey")
+
+
+def test_a_member_with_a_key_of_its_own_has_left_the_unit():
+    left = credential("cc-s3", "s3", accessKey="AKIA5", secretKey="s5")
+    (unit,) = resolved(PROD, left, records=[idle_record_of(PROD, S3)], id="cc-prod", rotation_id="2").units.values()
+    assert unit.members == (PROD,) and unit.record.members == (("cc-prod", "uid-cc-prod"),)
+
+
+@pytest.mark.parametrize("state", ["retired", "rolled_back"])
+def test_a_deleted_member_does_not_remove_the_others(state):
+    record = record_of(PROD, S3)
+    for identifier in ("cc-prod", "cc-s3"):
+        (unit,) = resolved(PROD, records=[record], id=identifier, state=state).units.values()
+        assert unit.members == (PROD,) and unit.record == record
+
+
+def test_a_deleted_credential_is_found_by_its_record():
+    resolution = resolved(OTHER, records=[record_of(PROD)], id="cc-prod", state="retired")
+    (item,) = resolution.items
+    assert (item.id, item.credential, item.unit, item.error) == ("cc-prod", None, "rotation-cc-prod", None)
+    assert resolution.units["rotation-cc-prod"].members == ()
+    (error,) = errors_of(resolved(OTHER, id="cc-prod", state="retired"))
+    assert error[0] == "not_found", "there is no record either"
+
+
+def test_a_unit_in_progress_does_not_accept_members_with_the_old_key():
+    """Its credentials contain AKIA1, after they contained AKIA0."""
+    late = credential("cc-late", "s3", accessKey="AKIA0", secretKey="s0")
+    resolution = resolved(PROD, late, records=[record_of(PROD)], id="cc-late", rotation_id="2")
+    (error,) = errors_of(resolution)
+    assert error[0] == "unfinished" and "contains the old key of cc-prod" in error[1] and not resolution.units
+    (unit,) = resolved(PROD, late, records=[record_of(PROD)], id="cc-prod", state="retired").units.values()
+    assert unit.others_old == ("cattle-global-data:cc-late",) and unit.others_new == ()
+
+
+def test_a_credential_with_the_new_key_of_a_rotation_in_progress_belongs_to_it():
+    copy = credential("cc-a-copy", "s3", accessKey="AKIA1", secretKey="s1")
+    resolution = resolved(PROD, copy, records=[record_of(PROD)], id="cc-a-copy", rotation_id="2")
+    assert [item.unit for item in resolution.items] == ["rotation-cc-prod"]
+    unit = resolution.units["rotation-cc-prod"]
+    assert unit.members == (PROD,) and unit.others_new == ("cattle-global-data:cc-a-copy",)
+
+
+def test_an_unreadable_record_blocks_its_own_rotation_only():
+    damaged = UnreadableRecord("rotation-cc-prod", ("cc-prod",), "cannot read the record")
+    items = [{"id": "cc-prod"}, {"id": "cc-s3"}, {"id": "cc-other"}]
+    prod, shared, other = errors_of(
+        resolved(PROD, S3, OTHER, unreadable=[damaged], credentials=items, rotation_id="1")
+    )
+    assert prod == shared == ("conflict", "cannot read the record") and other is None, "cc-s3 contains the same key"
+
+
+def test_the_name_of_a_record_is_a_label_value():
+    assert record_name("cc-7kq2f") == "rotation-cc-7kq2f"
+    names = {record_name(f"{'very-' * 30}long.{number}") for number in range(3)}
+    assert len(names) == 3 and all(len(name) <= 63 and name[-1].isalnum() for name in names)
+
+
+# options in the record
+
+OPTIONS = {"sign_in": "given", "user_name": "rancher"}
+ADMIN = {"access_key": "AKIAADMIN", "secret_key": "of the administrator"}
+
+
+def test_options_that_are_not_secret_are_recorded():
+    harvester = credential("cc-harvester", "harvester", kubeconfigContent="not read here")
+    options, admin = {"namespace": "rancher", "sign_in": "given"}, {"kubeconfig": "of the administrator"}
+    (unit,) = resolved(
+        harvester, id="cc-harvester", rotation_id="1", issuer_options={**options, "expiration": None},
+        issuer_secrets_name="admin", issuer_secrets_by_name={"admin": admin},
+    ).units.values()
+    assert unit.issuer.options == {**options, **admin, "expiration": None}
+    assert dict(unit.record.issuer_options) == options and unit.record.issuer_secrets_name == "admin"
+    assert admin["kubeconfig"] not in unit.record.to_json()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [pytest.param({"state": "retired"}, id="in grace"), pytest.param({"state": "rolled_back"}, id="roll back")],
+)
+def test_recorded_options_are_used(options):
+    record = record_of(PROD, issuer_options=OPTIONS, issuer_secrets_name="admin")
+    secrets = {"issuer_secrets_by_name": {"admin": ADMIN, "other": {}}}
+    (unit,) = resolved(PROD, records=[record], id="cc-prod", **options, **secrets).units.values()
+    assert unit.issuer.options == {**OPTIONS, **ADMIN}
+    (unit,) = resolved(
+        PROD, records=[record], id="cc-prod", **options, issuer_options={"sign_in": "given"}, issuer_secrets=ADMIN
+    ).units.values()
+    assert unit.issuer.options == {"sign_in": "given", **ADMIN}, "options of the task replace those of the record"
+
+
+def test_the_next_rotation_uses_recorded_options_too():
+    record = idle_record_of(PROD, issuer_options={"region": "eu-central-1"})
+    (unit,) = resolved(PROD, records=[record], id="cc-prod", rotation_id="2").units.values()
+    assert unit.issuer.options == {"region": "eu-central-1"}
+
+
+def test_missing_named_secrets_fail_their_item_only():
+    record = record_of(PROD, issuer_options=OPTIONS, issuer_secrets_name="admin")
+    items = [{"id": "cc-prod"}, {"id": "cc-other"}]
+    prod, other = errors_of(resolved(PROD, OTHER, records=[record], credentials=items, state="retired"))
+    assert other is None and prod[0] == "invalid" and "issuer_secrets_by_name does not contain" in prod[1]
+
+
+def test_items_with_the_same_options_share_an_issuer():
+    items = [{"id": "cc-prod"}, {"id": "cc-other", "issuer_options": {"region": "eu-central-1"}}, {"id": "cc-third"}]
+    third = credential("cc-third", accessKey="AKIA3", secretKey="s3")
+    units = resolved(PROD, OTHER, third, credentials=items, rotation_id="1").units
+    first, other, last = (units[f"rotation-{item['id']}"].issuer for item in items)
+    assert first is last and first is not other
+
+
+# validation
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        pytest.param({"rotation_id": "x" * 129}, "rotation_id must be a text of 1 to 128", id="long rotation_id"),
+        pytest.param({"rotation_id": "a\nb"}, "printable characters", id="rotation_id with a line feed"),
+        pytest.param({"rotation_id": ""}, "rotation_id must be", id="empty rotation_id"),
+        pytest.param({"rotation_id": "1", "reason": "x" * 1001}, "reason must be", id="long reason"),
+        pytest.param({"rotation_id": "1", "drain": "2h"}, "drain must not be longer than 1h", id="long drain"),
+        pytest.param({"rotation_id": "1", "verify_timeout": "1d"}, "verify_timeout must not", id="long verify_timeout"),
+        pytest.param({"rotation_id": "1", "parallel": 0}, "parallel must be a number from 1 to 32", id="no parallel"),
+        pytest.param({"rotation_id": "1", "rate": 0}, "rate must be at least 1", id="no rate"),
+        pytest.param({"rotation_id": "1", "issuer_secrets_by_name": {"a": "text"}}, "a must be a mapping", id="text"),
+        pytest.param({"max_age": "90"}, "max_age must be a number with a unit", id="max_age without unit"),
+        pytest.param({"max_age": "99999999999999999999d"}, "max_age must not be longer", id="max_age beyond any limit"),
+    ],
+)
+def test_a_wrong_option_is_reported_once(options, words):
+    with pytest.raises(ValidationErrors) as caught:
+        resolved(PROD, id="cc-prod", **options)
+    (message,) = caught.value.messages
+    assert words in message
+
+
+def test_an_invalid_option_of_the_call_is_not_missing_in_the_items():
+    with pytest.raises(ValidationErrors) as caught:
+        resolved(PROD, credentials=[{"id": "cc-prod"}], max_age="90")
+    assert len(caught.value.messages) == 1
 
 
 def test_validation_errors_name_their_item():

@@ -11,7 +11,6 @@ playbook and a number of seconds in the parsed options. Its defaults are written
 from __future__ import annotations
 
 import os
-import re
 import typing as t
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -119,17 +118,11 @@ def _parse_bool(value: t.Any) -> bool:
 
 
 def _parse_int(value: t.Any) -> int:
-    if isinstance(value, (str, int)) and not isinstance(value, bool) and re.fullmatch("[0-9]{1,18}", _digits(value)):
+    if isinstance(value, str) and value.strip().isdecimal():
         return int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
     raise _wrong_type("int", value)
-
-
-def _digits(value: str | int) -> str:
-    """Return the text of a number; "" if Python refuses to convert one with thousands of digits."""
-    try:
-        return str(value).strip()
-    except ValueError:
-        return ""
 
 
 def _parse_duration(value: t.Any) -> int:
@@ -143,6 +136,12 @@ _PARSERS: Mapping[str, t.Callable[[t.Any], t.Any]] = {
 }
 
 
+class ParsedOptions(t.Dict[str, t.Any]):
+    """Typed options; ``invalid`` are those whose value was reported as an error, and which are None therefore."""
+
+    invalid: frozenset[str] = frozenset()
+
+
 @dataclass
 class _Parser:
     errors: list[str] = field(default_factory=list)
@@ -150,7 +149,7 @@ class _Parser:
 
     def mapping(self, options: Options, values: Mapping[str, t.Any], where: str) -> dict[str, t.Any]:
         names = self._option_names(options)
-        parsed: dict[str, t.Any] = {}
+        parsed = ParsedOptions()
         for key, value in values.items():
             name = names.get(key)
             if name is None:
@@ -158,7 +157,10 @@ class _Parser:
             elif value is not None:
                 if parsed.get(name) is not None:
                     self.errors.append(f"{where}{name} is set twice, under two of its names")
+                errors = len(self.errors)
                 parsed[name] = self.value(options[name], value, where, name)
+                if len(self.errors) > errors:
+                    parsed.invalid |= {name}
         for name, option in options.items():
             if parsed.get(name) is None:
                 if option.get("required") and name not in parsed:  # otherwise its error is reported already

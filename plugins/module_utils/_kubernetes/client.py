@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from .._common.errors import ApiError, RanchhandError
 from .cache import ReadCache
-from .concurrency import Argument, Result, parallel_results
+from .concurrency import CONNECTIONS, Argument, Result, parallel_results
 from .configuration import ConnectionConfiguration
 from .connection import FIELD_MANAGER
 from .libraries import MISSING
@@ -78,18 +78,9 @@ class KubernetesClient:
             "preconditions": {"uid": uid, "resourceVersion": resource_version},
         })
 
-    def list_objects(self, path: str, **query: t.Any) -> list[dict[str, t.Any]]:
-        """Return all items of a collection."""
-        return self.read_collection(path, lambda item: (item,), **query)
-
-    def read_collection(
-        self, path: str, read: t.Callable[[dict[str, t.Any]], t.Iterable[Result]], **query: t.Any,
-    ) -> list[Result]:
-        """Return what ``read`` returns for each item of a collection, which is requested page by page.
-
-        If the continue token has expired (410), what was read is discarded, as these items may have changed or gone.
-        """
-        results: list[Result] = []
+    def list_objects(self, path: str, **query: t.Any) -> t.Iterator[dict[str, t.Any]]:
+        """Yield all items of a collection, page by page; starts again if the continue token has expired (410)."""
+        seen: set[str] = set()
         token = None
         restarts = 0
         while True:
@@ -98,25 +89,28 @@ class KubernetesClient:
             except ApiError as error:
                 if error.status != 410 or restarts == RESTARTS:
                     raise
-                results, token, restarts = [], None, restarts + 1
+                token, restarts = None, restarts + 1
                 continue
             if not str(page.get("kind")).endswith("List"):
                 raise not_kubernetes(self.host)
             for item in page.get("items") or ():
-                results += read(item)
+                uid = item["metadata"]["uid"]
+                if restarts == 0 or uid not in seen:
+                    seen.add(uid)
+                    yield item
             metadata = page.get("metadata") or {}
             token = metadata.get("continue")
             if not token:
                 if not query:
                     self._watches.start(path, metadata.get("resourceVersion") or "")
-                return results
+                return
 
     def parallel_map(
-        self, function: t.Callable[[Argument], Result], arguments: t.Sequence[Argument]
+        self, function: t.Callable[[Argument], Result], arguments: t.Sequence[Argument], workers: int = CONNECTIONS
     ) -> list[Result]:
         """Return the function's results for all arguments, in their order, and report the progress."""
         results = []
-        for result in parallel_results(function, arguments):
+        for result in parallel_results(function, arguments, workers):
             results.append(result)
             if len(arguments) > 1:
                 self.progress(len(results), len(arguments))

@@ -16,11 +16,14 @@ Result = t.TypeVar("Result")
 
 
 def parallel_results(
-    function: t.Callable[[Argument], Result], arguments: t.Sequence[Argument]
+    function: t.Callable[[Argument], Result], arguments: t.Sequence[Argument], workers: int = CONNECTIONS
 ) -> t.Iterator[Result]:
-    """Yield the function's result for each argument, in their order; a single call runs in the calling thread."""
+    """Yield the function's result for each argument, in their order; a single call runs in the calling thread.
+
+    At most ``workers`` calls run at a time.
+    """
     if len(arguments) < 2:
         yield from map(function, arguments)
         return
-    with ThreadPoolExecutor(max_workers=min(CONNECTIONS, len(arguments))) as executor:
+    with ThreadPoolExecutor(max_workers=min(workers, len(arguments))) as executor:
         yield from executor.map(function, arguments)

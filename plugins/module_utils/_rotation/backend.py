@@ -15,7 +15,7 @@ import socket
 import time
 import typing as t
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .._common.errors import ApiError, RanchhandError
 from .._common.text import base64_encode
@@ -30,13 +30,11 @@ from .._rancher.annotations import (
     ROTATION_TOKEN,
 )
 from .._rancher.queries import SECRETS_PATH, get_or_none
-from ..issuer import Issuer, IssuerError, Key
+from ..issuer import Issuer, Key
 from .lease import RENEW_SECONDS, Lease
 from .protocol import Conflict, Snapshot
-from .record import CredentialSnapshot, RotationRecord, StoredGeneration, Values
+from .record import IDLE, CredentialSnapshot, RotationRecord, StoredGeneration, Values
 from .store import RotationNamespace, Write, compute_digests, parse_record, snapshot_secret, without_echo
-
-_T = t.TypeVar("_T")
 
 
 def describe_user() -> str:
@@ -99,13 +97,21 @@ class ClusterBackend:
         self._lease.renew()
         blank = self._context.record
         path = f"{self._namespace.config_maps}/{blank.name}"
-        config_map, *secrets = self._client.parallel_reads(
-            lambda: get_or_none(self._client, path),
-            *(lambda name=name: self._read_secret(name) for name, _uid in blank.members),
+        config_map, secrets = self._client.parallel_reads(
+            lambda: get_or_none(self._client, path), lambda: self._read_secrets(blank),
         )
         record = parse_record(config_map) if config_map else None
+        if record is not None and record.phase == IDLE:
+            record = replace(record, members=blank.members)
+        elif record is not None and record.members != blank.members:  # another run has started it
+            secrets = self._read_secrets(record)
         key = self._namespace.ensure_key()
         return Snapshot(record, config_map, tuple(snapshot_secret(secret, key) for secret in secrets))
+
+    def _read_secrets(self, record: RotationRecord) -> list[dict[str, t.Any] | None]:
+        """Read the members of a record, in their order."""
+        names = [name for name, _uid in record.members]
+        return self._client.parallel_reads(*(lambda name=name: self._read_secret(name) for name in names))
 
     def _read_secret(self, name: str) -> dict[str, t.Any] | None:
         return get_or_none(self._client, f"{SECRETS_PATH}/{name_in_path(name)}")
@@ -242,7 +248,7 @@ class ClusterBackend:
                         "uid": uid,
                     },
                     "reason": latest["phase"].title().replace("_", ""),
-                    "message": f"{record.names}: {latest['what']}, by {self._user}",
+                    "message": f"{record.names:.400}: {latest['what']:.400}, by {self._user:.200}",
                     "source": {"component": "ranchhand.rancher"},
                     "firstTimestamp": latest["at"],
                     "lastTimestamp": latest["at"],
@@ -283,38 +289,25 @@ class ClusterBackend:
     # cloud provider
 
     def keys(self, by: Values) -> list[Key]:
-        return self._request(lambda: self._issuer.keys(by))
+        return self._issuer.keys(by)
 
     def issue(self, by: Values) -> dict[str, str]:
-        return self._request(lambda: self._issuer.issue(by))
+        return self._issuer.issue(by)
 
     def activate(self, values: Values, by: Values) -> None:
-        self._request(lambda: self._issuer.activate(values, by))
+        self._issuer.activate(values, by)
 
     def verify(self, values: Values, by: Values) -> None:
-        self._request(lambda: self._issuer.verify(values, by))
+        self._issuer.verify(values, by)
 
     def disable(self, key_id: str, by: Values) -> None:
-        self._request(lambda: self._issuer.disable(key_id, by))
+        self._issuer.disable(key_id, by)
 
     def enable(self, key_id: str, by: Values) -> None:
-        self._request(lambda: self._issuer.enable(key_id, by))
+        self._issuer.enable(key_id, by)
 
     def delete(self, key_id: str, by: Values) -> None:
-        self._request(lambda: self._issuer.delete(key_id, by))
-
-    def _request(self, request: t.Callable[[], _T]) -> _T:
-        try:
-            return request()
-        except IssuerError:
-            raise
-        except (
-            Exception
-        ) as error:  # of an issuer or its SDK: its text may contain secrets, and the request may have been performed
-            issuer = self._context.record.issuer
-            raise IssuerError(
-                "unreachable", f"the issuer {issuer} failed unexpectedly ({type(error).__name__})"
-            ) from None
+        self._issuer.delete(key_id, by)
 
 
 def _compare_and_swap(write: Write) -> dict[str, t.Any]:

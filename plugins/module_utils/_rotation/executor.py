@@ -11,32 +11,35 @@ from __future__ import annotations
 
 import secrets as random_source
 import typing as t
+from collections import defaultdict
 from collections.abc import Mapping
 
 from .._common.errors import ErrorCode, FailureWithResult, RanchhandError
 from .._common.times import Time, now
 from .._kubernetes.client import KubernetesClient
-from .._rancher.queries import list_cloud_credentials, read_users
+from .._rancher.queries import list_cloud_credentials, read_schemas, read_users
 from .._rancher.users import Users
-from .._resources.planning import combine_errors
-from .._runtime.execute import Connect, RunMode
+from .._runtime.execute import Connect, RunMode, internal_error
 from ..issuer import IssuerError, Key
 from .backend import ClusterBackend, RunContext
 from .cluster_gates import evaluate_gates
 from .decisions import ABORTED, RETIRED, ROLLED_BACK, ROTATED, START, Decision, RotationRequest
 from .gates import Gate
-from .issuers.registry import key_created_at
+from .issuers.throttle import CallRates, ThrottledIssuer
 from .lease import Lease
 from .options import parse_rotations
 from .preflight import check_start
 from .protocol import Outcome, RotationProtocol, Snapshot, run_protocol
 from .record import GRACE, IDLE, CredentialSnapshot, RotationRecord, Values
-from .resolver import Resolution, ResolvedItem, RotationUnit, resolve
-from .status import due_time, key_issued_at, show_rotation, waiting_reasons
+from .resolver import ADOPTED, FORGOTTEN, Resolution, ResolvedItem, RotationUnit, resolve
+from .status import due_time, key_issued_at, shared_key, show_rotation, waiting_reasons
 from .store import RotationStore, read_history
 
-# The phase in which a requested state is reached.
-_REACHED = {ROTATED: GRACE, RETIRED: IDLE, ROLLED_BACK: IDLE, ABORTED: IDLE}
+# The last step of a run that reached the requested state.
+_REACHED = {
+    ROTATED: (GRACE,), RETIRED: (IDLE,), ROLLED_BACK: (IDLE,), ABORTED: (IDLE,), ADOPTED: (GRACE, IDLE),
+    FORGOTTEN: (FORGOTTEN,),
+}
 
 # s3: seconds until the planner has written a new key to the etcd nodes of a cluster that is not changed otherwise
 _S3_GRACE = 604800
@@ -64,14 +67,27 @@ def manage_rotations(params: Mapping[str, t.Any], connect: Connect, mode: RunMod
         lambda: list_cloud_credentials(client), lambda: read_history(client, params["namespace"]),
         lambda: read_users(client) if by_owner else Users(()))
     store = RotationStore(credentials, history)
-    resolution = resolve(desired, store, users)
-    if resolution.errors:
-        raise combine_errors(resolution.errors)
+    resolution = resolve(
+        desired, store, users, lambda: client.cached("schemas", 300, lambda: read_schemas(client)),
+        CallRates(params["rate"]),
+    )
     executor = RotationExecutor(client, history.namespace, store, params["audit_file"])
     execute = executor.foretell if mode.check else executor.execute
-    units = list(resolution.units.values())
-    results = dict(zip(resolution.units, client.parallel_map(execute, units)))
+    units = interleave(list(resolution.units.values()), executor.account)
+    done = client.parallel_map(execute, units, params["parallel"])
+    results = {unit.name: result for unit, result in zip(units, done)}
     return _combine_results(resolution, results, executor.warnings, params.get("credentials") is not None)
+
+
+def interleave(units: t.Sequence[RotationUnit], account: t.Callable[[RotationUnit], str]) -> list[RotationUnit]:
+    """Order units so that neighbours are in different accounts, and do not wait for each other's calls."""
+    turns: dict[str, int] = defaultdict(int)
+    order = []
+    for position, unit in enumerate(units):
+        name = account(unit)
+        order.append((turns[name], position, unit))
+        turns[name] += 1
+    return [unit for _turn, _position, unit in sorted(order, key=lambda entry: entry[:2])]
 
 
 class UnitResult(t.NamedTuple):
@@ -92,7 +108,14 @@ class RotationExecutor:
         self._namespace = namespace
         self._store = store
         self._audit_file = audit_file
+        self._key_times: dict[str, Time | None] = {}  # creation of keys, as far as providers were asked
         self.warnings: list[str] = []
+
+    def account(self, unit: RotationUnit) -> str:
+        """Return what shares the rate of calls with a unit."""
+        if not isinstance(unit.issuer, ThrottledIssuer) or not unit.members:
+            return unit.name
+        return unit.issuer.account(self._store.values(unit.members[0]))
 
     def execute(self, unit: RotationUnit) -> UnitResult:
         return self._decide(unit, self._run)
@@ -109,9 +132,12 @@ class RotationExecutor:
             decision = protocol.decide(snapshot)
             if not decision.step:
                 return UnitResult(protocol.stop(decision, snapshot))
+            _check_rollback(unit)
             return act(unit, protocol, snapshot, decision)
         except (RanchhandError, IssuerError) as error:
             return UnitResult(Outcome(unit.record), _as_failure(error))
+        except Exception as error:  # a bug that one unit triggers must not stop the others
+            return UnitResult(Outcome(unit.record), internal_error(error))
 
     def _protocol(self, unit: RotationUnit) -> tuple[RotationProtocol, Snapshot]:
         desired = unit.desired
@@ -137,19 +163,27 @@ class RotationExecutor:
         return RotationProtocol(request, unit.issuer, unit.record), Snapshot(record, unit.config_map, credentials)
 
     def _is_due(self, unit: RotationUnit) -> bool:
+        """Whether the key in use has reached its maximum age.
+
+        The provider is asked only for a key that was never rotated: it may be older or newer than its Secret.
+        """
         desired = unit.desired
         if desired.requested_state != ROTATED or unit.record.phase != IDLE or desired.max_age is None:
             return False
-        due_at = due_time(self._key_created_at(unit), desired.max_age, unit.record, desired.grace)
+        member = unit.members[0]
+        created_at, source = key_issued_at(member, unit.record, self._store.live(member.id))
+        if source != "record" and unit.issuer.lists:
+            created_at = self._key_time(unit) or created_at
+        due_at = due_time(created_at, desired.max_age, unit.record, desired.grace)
         return due_at is not None and due_at <= now()
 
-    def _key_created_at(self, unit: RotationUnit) -> Time | None:
-        """Return when the key in use was created. Without a record, the provider knows it better than the Secret."""
-        member = unit.members[0]
-        at, source = key_issued_at(member, unit.record, self._store.live(member.id))
-        if source == "record":
-            return at
-        return key_created_at(unit.issuer, member) or at
+    def _key_time(self, unit: RotationUnit) -> Time | None:
+        """Return when the provider created the key of a unit; lists the keys of each principal once."""
+        values = self._store.values(unit.members[0])
+        key_id = unit.issuer.key_id(values)
+        if key_id not in self._key_times:
+            self._key_times.update({key.id: key.created_at for key in unit.issuer.keys(values)})
+        return self._key_times.get(key_id)
 
     def _run(
         self, unit: RotationUnit, protocol: RotationProtocol, snapshot: Snapshot, decision: Decision
@@ -157,7 +191,7 @@ class RotationExecutor:
         gates: list[Gate] = []
 
         def evaluate(record: RotationRecord) -> tuple[dict[str, str], list[str]]:
-            gates[:] = evaluate_gates(self._client, unit.members, record, unit.desired, unit.issuer)
+            gates[:] = self._evaluate(unit, record)
             return {gate.name: gate.state for gate in gates}, waiting_reasons(gates)
 
         lease = Lease(self._namespace, unit.name, protocol.request.token)
@@ -183,6 +217,12 @@ class RotationExecutor:
             lease.release()
             self.warnings += backend.warnings
 
+    def _evaluate(self, unit: RotationUnit, record: RotationRecord) -> list[Gate]:
+        gates = evaluate_gates(self._client, unit.members, record, unit.desired, unit.issuer)
+        if unit.others_old:
+            gates.append(shared_key(unit.others_old, "shared_key" in unit.desired.override_gates))
+        return gates
+
     def _predict(
         self, unit: RotationUnit, protocol: RotationProtocol, snapshot: Snapshot, decision: Decision
     ) -> UnitResult:
@@ -191,7 +231,7 @@ class RotationExecutor:
             credentials = t.cast("tuple[CredentialSnapshot, ...]", snapshot.credentials)
             run_protocol(protocol.preflight(credentials), _PreflightBackend(self, unit))
         elif decision.gated:
-            gates = evaluate_gates(self._client, unit.members, unit.record, unit.desired, unit.issuer)
+            gates = self._evaluate(unit, unit.record)
         reasons = tuple(waiting_reasons(gates))
         return UnitResult(Outcome(unit.record, () if reasons else decision.phases, reasons), None, gates)
 
@@ -211,6 +251,15 @@ class _PreflightBackend:
 
     def keys(self, by: Values) -> list[Key]:
         return self._unit.issuer.keys(by)
+
+
+def _check_rollback(unit: RotationUnit) -> None:
+    """Raise RanchhandError if credentials that are no members use the new key, which a rollback deletes."""
+    if unit.desired.requested_state == ROLLED_BACK and unit.others_new:
+        raise RanchhandError("shared_key", (
+            f"cannot roll back {unit.record.names}: {', '.join(unit.others_new)} contains the new key too, which would "
+            "be deleted. Write the old key to it first."
+        ))
 
 
 def _as_failure(error: RanchhandError | IssuerError) -> RanchhandError:
@@ -249,16 +298,27 @@ def _combine_results(
     return combined
 
 
+def _show_status(item: ResolvedItem, record: RotationRecord | None) -> dict[str, t.Any]:
+    if item.id is not None:
+        return show_rotation(item.id, item.credential, record)
+    desired = item.desired
+    shown = show_rotation(desired.id or "", None, None)
+    shown.update(name=desired.name, driver=desired.driver, owner=desired.owner, members=[], phase=None)
+    if desired.id is None:
+        shown["id"] = None
+    return shown
+
+
 def _show_item(item: ResolvedItem, result: UnitResult) -> dict[str, t.Any]:
     requested, steps, error = item.desired.requested_state, result.outcome.steps, result.error
     if error:
         action = "failed"
-    elif _REACHED[requested] in steps[-1:]:
+    elif steps and steps[-1] in _REACHED[requested]:
         action = requested
     else:
         action = "advanced" if steps else "unchanged"
     shown = {
-        **show_rotation(item.credential, result.outcome.record), "action": action, "steps": list(steps),
+        **_show_status(item, result.outcome.record), "action": action, "steps": list(steps),
         "waiting_for": list(result.outcome.waiting),
     }
     if result.gates:

@@ -67,7 +67,7 @@ class Lease:
         holder = (stored or {}).get("spec", {}).get("holderIdentity") or ""
         ended = assume_dead or self._has_ended(holder)
         if stored and holder and not ended:
-            left = LEASE_SECONDS - (now() - parse_time(stored["spec"]["renewTime"])).total_seconds()
+            left = LEASE_SECONDS - self._seconds_since_renewal(stored)
             if left > 0:
                 raise RanchhandError(
                     "busy",
@@ -101,6 +101,17 @@ class Lease:
         self._former_run_ended = ended and bool(holder)
         return self._former_run_ended
 
+    def _seconds_since_renewal(self, stored: Mapping[str, t.Any]) -> float:
+        """Return how long ago a lease was written, by the clock of the API server only.
+
+        The clock of the other run's machine may differ from it by hours, and so may the one here. The API server notes
+        the time of each write in managedFields, and the creation of an object that is not stored shows its time.
+        """
+        server_time = parse_time(self._create({}, dry_run=True)["metadata"]["creationTimestamp"])
+        written = [parse_time(entry["time"]) for entry in stored["metadata"].get("managedFields") or ()]
+        latest = max(written, default=parse_time(stored["spec"]["renewTime"]))
+        return (server_time - latest).total_seconds()
+
     def renew(self) -> None:
         if self._stored and time.monotonic() - self._renewed > RENEW_SECONDS:
             self._write(self._stored, {"renewTime": format_precise_time(now())})
@@ -116,9 +127,11 @@ class Lease:
         except RanchhandError:
             pass  # another run has it, or the server cannot be reached; a rotation is safe without its lease
 
-    def _create(self, spec: Mapping[str, t.Any]) -> dict[str, t.Any]:
+    def _create(self, spec: Mapping[str, t.Any], dry_run: bool = False) -> dict[str, t.Any]:
+        metadata = {"generateName": "time-"} if dry_run else {"name": self._name}
         return self._client.post(self._collection, {
-            "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": self._name}, "spec": spec})
+            "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec,
+        }, **({"dryRun": "All"} if dry_run else {}))
 
     def _patch(self, stored: Mapping[str, t.Any], spec: Mapping[str, t.Any]) -> dict[str, t.Any]:
         metadata = {key: stored["metadata"][key] for key in ("uid", "resourceVersion")}

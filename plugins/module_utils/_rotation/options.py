@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from .._common.errors import ValidationErrors
 from .._common.options import OptionSpec, single_or_list
 from .._common.text import trim
+from .._common.times import format_duration
 from .._kubernetes.connection import CONNECTION
 from .._rancher.metadata import parse_display_name, parse_id
 from .._rancher.references import CREDENTIAL_NAMESPACE
@@ -32,7 +33,11 @@ GATES = (
     "last_used",
     "confirmation",
     "other_writer",
+    "shared_key",
 )
+_MOST_PARALLEL = 32
+_LONGEST_WAIT = 3600  # seconds; the unit of a longer one is wrong
+_LONGEST_ID, _LONGEST_REASON = 128, 1000  # characters; they are in each record, Event and line of the audit file
 _IDENTITY = OptionSpec({
     "name": {"type": "str"},
     "id": {"type": "str"},
@@ -48,6 +53,7 @@ _SETTINGS = OptionSpec({
     "issuer": {"type": "str"},
     "issuer_options": {"type": "dict"},
     "issuer_secrets": {"type": "dict", "no_log": True},
+    "issuer_secrets_name": {"type": "str", "no_log": False},
     "state": {"type": "str", "choices": list(STATES), "default": ROTATED},
     "max_age": {"type": "duration"},
     "rotation_id": {"type": "str"},
@@ -66,6 +72,9 @@ _SETTINGS = OptionSpec({
     "override_gates": {"type": "list", "elements": "str", "default": []},
 })
 _CALL = CONNECTION.merge(OptionSpec({
+    "issuer_secrets_by_name": {"type": "dict", "no_log": True},
+    "parallel": {"type": "int", "default": 8},
+    "rate": {"type": "int", "default": 20},
     "namespace": {"type": "str", "default": RECORD_NAMESPACE},
     "audit_file": {"type": "path"},
 }))
@@ -73,6 +82,9 @@ CLOUD_CREDENTIAL_ROTATION = single_or_list(
     _CALL, _IDENTITY.merge(_VALUES, _SETTINGS), "credentials", tuple(_SETTINGS.options)
 )
 CLOUD_CREDENTIAL_ROTATION_INFO = CONNECTION.merge(_IDENTITY, OptionSpec({
+    "name_pattern": {"type": "str"},
+    "labels": {"type": "dict"},
+    "exclude": {"type": "list", "elements": "str", "default": []},
     "max_age": {"type": "duration"},
     "gates": {"type": "bool", "default": False},
     "namespace": {"type": "str", "default": RECORD_NAMESPACE},
@@ -81,7 +93,11 @@ CLOUD_CREDENTIAL_ROTATION_INFO = CONNECTION.merge(_IDENTITY, OptionSpec({
 
 @dataclass(frozen=True)
 class DesiredRotation:
-    """The options for one credential; durations are in seconds, ``where`` is the item of the list for messages."""
+    """The options for one credential; durations are in seconds, ``where`` is the item of the list for messages.
+
+    ``issuer_options`` is None if the task does not set them: then those of the record apply. ``issuer_secrets`` are
+    those of the item or the call, ``named_secrets`` those of ``issuer_secrets_by_name``.
+    """
 
     where: str
     name: str | None
@@ -90,7 +106,10 @@ class DesiredRotation:
     owner: str | None
     requested_state: str
     issuer: str | None
-    issuer_options: Mapping[str, t.Any] = field(repr=False)
+    issuer_options: Mapping[str, t.Any] | None = field(repr=False)
+    issuer_secrets: Mapping[str, t.Any] = field(repr=False)
+    issuer_secrets_name: str | None
+    named_secrets: Mapping[str, t.Any] = field(repr=False)
     config: Mapping[str, str] = field(repr=False)
     secrets: Mapping[str, str] = field(repr=False)
     max_age: int | None
@@ -110,21 +129,20 @@ class DesiredRotation:
     override_gates: tuple[str, ...]
     state = "present"  # of the credential, for Catalog.match()
 
-    @property
-    def settings(self) -> tuple[t.Any, ...]:
-        """Everything that credentials with one key must have in common."""
-        names = (name for name in (*_SETTINGS.options, *_VALUES.options) if name not in ("state", "issuer_secrets"))
-        return (self.requested_state, *(getattr(self, name) for name in names))
+    def other_settings(self, other: DesiredRotation) -> list[str]:
+        """Return the options that credentials with one key must have in common, and that another item sets otherwise.
+        """
+        names = [name for name in (*_SETTINGS.options, *_VALUES.options) if name not in ("state", "issuer_secrets")]
+        differing = [name for name in names if getattr(self, name) != getattr(other, name)]
+        return (["state"] if self.requested_state != other.requested_state else []) + differing
 
 
-_COPIED = tuple(
-    name for name in _SETTINGS.options if name not in ("state", "issuer_options", "issuer_secrets", "override_gates")
-)
+_COPIED = tuple(name for name in _SETTINGS.options if name not in ("state", "issuer_secrets", "override_gates"))
 
 
 def parse_rotations(params: Mapping[str, t.Any]) -> list[DesiredRotation]:
     """Validate parsed options. Raises ValidationErrors."""
-    errors = validate_namespace(params["namespace"])
+    errors = [*validate_namespace(params["namespace"]), *_validate_call(params)]
     given = (
         [params] if params.get("credentials") is None else [item for item in params["credentials"] if item is not None]
     )
@@ -136,7 +154,8 @@ def parse_rotations(params: Mapping[str, t.Any]) -> list[DesiredRotation]:
         ):  # either option of an item replaces both of the call
             item.update(max_age=own.get("max_age"), rotation_id=own.get("rotation_id"))
         try:
-            result.append(_parse_rotation(where, own, item))
+            invalid = {*getattr(params, "invalid", ()), *getattr(own, "invalid", ())}
+            result.append(_parse_rotation(where, own, item, invalid))
         except ValidationErrors as error:
             errors += [where + message for message in error.messages]
     if errors:
@@ -144,13 +163,29 @@ def parse_rotations(params: Mapping[str, t.Any]) -> list[DesiredRotation]:
     return result
 
 
-def _parse_rotation(where: str, own: Mapping[str, t.Any], item: Mapping[str, t.Any]) -> DesiredRotation:
+def _validate_call(params: Mapping[str, t.Any]) -> list[str]:
+    errors = []
+    if params["parallel"] is not None and not 1 <= params["parallel"] <= _MOST_PARALLEL:
+        errors.append(f"parallel must be a number from 1 to {_MOST_PARALLEL}")
+    if params["rate"] is not None and params["rate"] < 1:
+        errors.append("rate must be at least 1")
+    for name, secrets in (params["issuer_secrets_by_name"] or {}).items():
+        if not isinstance(secrets, Mapping):
+            errors.append(f"issuer_secrets_by_name: {name:.60} must be a mapping of secret options")
+    return errors
+
+
+def _parse_rotation(
+    where: str, own: Mapping[str, t.Any], item: Mapping[str, t.Any], invalid: t.AbstractSet[str]
+) -> DesiredRotation:
+    """``invalid`` are the options whose values were reported already."""
     name, errors = parse_display_name(item.get("name"))
     identifier, id_errors = parse_id(item.get("id"), CREDENTIAL_NAMESPACE)
     config, config_errors = _parse_values("config", item.get("config"))
     secrets, secret_errors = _parse_values("secrets", item.get("secrets"))
-    errors = [*errors, *id_errors, *_validate_identity(item), *_validate_start(item), *_validate_issuer(own, item),
-              *_validate_gates(item["override_gates"]), *config_errors, *secret_errors]
+    errors = [*errors, *id_errors, *_validate_identity(item), *_validate_start(item, invalid),
+              *_validate_limits(item), *_validate_issuer(own, item), *_validate_gates(item["override_gates"]),
+              *config_errors, *secret_errors]
     if errors:
         raise ValidationErrors(errors)
     return DesiredRotation(
@@ -160,7 +195,8 @@ def _parse_rotation(where: str, own: Mapping[str, t.Any], item: Mapping[str, t.A
         driver=item.get("driver"),
         owner=item.get("owner"),
         requested_state=item["state"],
-        issuer_options={**(item.get("issuer_options") or {}), **(item.get("issuer_secrets") or {})},
+        issuer_secrets=item.get("issuer_secrets") or {},
+        named_secrets=item.get("issuer_secrets_by_name") or {},
         config=config,
         secrets=secrets,
         override_gates=tuple(item["override_gates"]),
@@ -172,10 +208,25 @@ def _validate_identity(item: Mapping[str, t.Any]) -> list[str]:
     return ["name or id is required"] if item.get("name") is None and item.get("id") is None else []
 
 
-def _validate_start(item: Mapping[str, t.Any]) -> list[str]:
+def _validate_start(item: Mapping[str, t.Any], invalid: t.AbstractSet[str]) -> list[str]:
+    if invalid & {"state", "max_age", "rotation_id"}:
+        return []
     if item["state"] == ROTATED and (item.get("max_age") is None) == (item.get("rotation_id") is None):
         return ["state: rotated requires either max_age or rotation_id, so that a second run changes nothing"]
     return []
+
+
+def _validate_limits(item: Mapping[str, t.Any]) -> list[str]:
+    errors = [
+        f"{name} must not be longer than {format_duration(_LONGEST_WAIT)}"
+        for name in ("drain", "verify_timeout") if (item.get(name) or 0) > _LONGEST_WAIT
+    ]
+    for name, longest in (("rotation_id", _LONGEST_ID), ("issuer_secrets_name", _LONGEST_ID),
+                          ("reason", _LONGEST_REASON)):
+        text = item.get(name)
+        if text is not None and not (len(text) <= longest and text.isprintable() and text.strip()):
+            errors.append(f"{name} must be a text of 1 to {longest} printable characters")
+    return errors
 
 
 def _validate_issuer(own: Mapping[str, t.Any], item: Mapping[str, t.Any]) -> list[str]:
@@ -213,6 +264,8 @@ def _parse_values(option: str, given: Mapping[str, t.Any] | None) -> tuple[dict[
 def check_info(params: Mapping[str, t.Any]) -> None:
     """Validate the options of cloud_credential_rotation_info. Raises ValidationErrors."""
     errors = validate_namespace(params["namespace"]) + parse_id(params["id"], CREDENTIAL_NAMESPACE)[1]
+    if params["name"] is not None and params["name_pattern"] is not None:
+        errors.append("name and name_pattern are mutually exclusive")
     if errors:
         raise ValidationErrors(errors)
 

@@ -31,15 +31,17 @@ _TIMES = (
 _IDLE_TIMES = ("rotated_at", "expires_at")
 
 
-def show_rotation(credential: CloudCredential, record: RotationRecord | None) -> dict[str, t.Any]:
-    """Return what may be shown of a rotation; nothing of it is secret."""
-    record = record or RotationRecord("", ((credential.id, credential.uid),), "", "", ())
+def show_rotation(
+    identifier: str, credential: CloudCredential | None, record: RotationRecord | None
+) -> dict[str, t.Any]:
+    """Return what may be shown of a rotation; nothing of it is secret. Without ``credential``, it was deleted."""
+    record = record or RotationRecord("", ((identifier, ""),), "", "", ())
     idle = record.phase == IDLE
     shown: dict[str, t.Any] = {
-        "id": credential.full_id,
-        "name": credential.name,
-        "driver": credential.driver,
-        "owner": credential.owner,
+        "id": f"{CREDENTIAL_NAMESPACE}:{identifier}",
+        "name": credential.name if credential else None,
+        "driver": credential.driver if credential else record.driver or None,
+        "owner": credential.owner if credential else None,
         "members": [f"{CREDENTIAL_NAMESPACE}:{name}" for name, _uid in record.members],
         "issuer": record.issuer or None,
         "phase": record.phase,
@@ -71,6 +73,12 @@ def waiting_reasons(gates: t.Iterable[Gate]) -> list[str]:
         for gate in gates
         if gate.state != OPEN
     ]
+
+
+def shared_key(others: t.Sequence[str], override: bool) -> Gate:
+    """Return the gate for credentials that contain the old key and are no members of its rotation."""
+    detail = f"another key in {', '.join(others)}, which would stop working: it contains the old key"
+    return Gate("shared_key", OPEN, f"overridden: {detail}") if override else Gate("shared_key", WAITING, detail)
 
 
 def key_issued_at(
@@ -120,5 +128,20 @@ def due_time(
 
 def find_rotation_problems(record: RotationRecord | None, snapshot: CredentialSnapshot | None) -> list[Problem]:
     """Return what is wrong with the rotation of a credential."""
-    problem = find_problem(record, snapshot) if record is not None and snapshot is not None else None
+    if record is None or snapshot is None:
+        return []
+    if record.phase != IDLE and dict(record.members).get(snapshot.id) != snapshot.uid:
+        return [describe_deleted(snapshot.id, record)]
+    problem = find_problem(record, snapshot)
     return [problem] if problem else []
+
+
+def describe_deleted(identifier: str, record: RotationRecord) -> Problem:
+    """Return the problem of a credential that was deleted, or deleted and created again, but is a member of a record.
+    """
+    keys = " and ".join(key.key for key in (record.old, record.new, record.current) if key) or "its key"
+    what = f"during its rotation (phase {record.phase})" if record.phase != IDLE else "and its record is left"
+    return Problem("gone", (
+        f"{identifier} was deleted {what}: {keys} may be valid at the provider, and the record {record.name} keeps "
+        "values of keys in Secrets. Run state: retired if other credentials contain the new key, else state: forgotten."
+    ))

@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import json
 import secrets as random_source
 import typing as t
 from collections import defaultdict
@@ -27,6 +28,8 @@ from .._resources.cloud_credential_plan import credential_catalog
 from .record import IDLE, CredentialSnapshot, RotationRecord, Values
 
 Write = t.Callable[[], t.Dict[str, t.Any]]
+_PREFIX = "rotation-"  # of the names of records
+_LONGEST_NAME = 63     # of a label's value
 
 
 class RotationNamespace:
@@ -44,13 +47,19 @@ class RotationNamespace:
         self.leases = f"/apis/coordination.k8s.io/v1/namespaces/{name_in_path(name)}/leases"
         self._key: bytes | None = None
 
-    def list_records(self) -> dict[str, StoredRecord]:
-        """List all records by name. Raises RanchhandError for an unreadable one."""
+    def list_records(self) -> tuple[dict[str, StoredRecord], tuple[UnreadableRecord, ...]]:
+        """List all records by name, and those that cannot be read."""
         found = {}
+        unreadable = []
         for config_map in self.client.list_objects(self.config_maps, labelSelector=f"{ROTATION_LABEL}=record"):
-            record = parse_record(config_map)
-            found[record.name] = StoredRecord(record, config_map)
-        return found
+            try:
+                record = parse_record(config_map)
+            except RanchhandError as error:
+                name = config_map["metadata"]["name"]
+                unreadable.append(UnreadableRecord(name, _guess_members(config_map), error.message))
+            else:
+                found[record.name] = StoredRecord(record, config_map)
+        return found, tuple(unreadable)
 
     def read_key(self) -> bytes | None:
         """Return the key of the digests; None if it does not exist yet."""
@@ -112,6 +121,39 @@ class StoredRecord(t.NamedTuple):
 
     record: RotationRecord
     config_map: Mapping[str, t.Any]
+
+
+class UnreadableRecord(t.NamedTuple):
+    """A record that cannot be read: its rotation must not continue, and its credentials must not start another one.
+
+    ``members`` are the ids of its credentials as far as they can be recognized.
+    """
+
+    name: str
+    members: tuple[str, ...]
+    message: str
+
+
+def _guess_members(config_map: Mapping[str, t.Any]) -> tuple[str, ...]:
+    """Return the members that a damaged record names; else the credential after which the record was named."""
+    try:
+        raw = json.loads((config_map.get("data") or {})["record"])
+        members = [str(member[0]) for member in raw["members"]]
+    except (KeyError, TypeError, ValueError, IndexError):
+        members = []
+    return tuple(members) or (config_map["metadata"]["name"][len(_PREFIX):],)
+
+
+def record_name(identifier: str) -> str:
+    """Return the name of the record for a credential.
+
+    It is also the value of a label, which has at most 63 characters; the name of a Secret has up to 253.
+    """
+    name = _PREFIX + identifier
+    if len(name) <= _LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(identifier.encode()).hexdigest()[:16]
+    return f"{name[:_LONGEST_NAME - len(digest) - 1].rstrip('.-')}-{digest}"
 
 
 def parse_record(config_map: Mapping[str, t.Any]) -> RotationRecord:
@@ -182,15 +224,14 @@ class RotationHistory(t.NamedTuple):
     namespace: RotationNamespace
     records: Mapping[str, StoredRecord]
     key: bytes
+    unreadable: tuple[UnreadableRecord, ...] = ()
 
 
 def read_history(client: KubernetesClient, namespace: str) -> RotationHistory:
     """Read all records. Raises RanchhandError (``conflict``) if they cannot be used any more."""
     rotations = RotationNamespace(client, namespace)
-    records, key = (
-        rotations.list_records(),
-        rotations.read_key(),
-    )  # in this order: the key is created before the first record
+    records, unreadable = rotations.list_records()
+    key = rotations.read_key()  # after the records: it is created before the first of them
     if records and key is None:
         raise RanchhandError(
             "conflict",
@@ -200,7 +241,7 @@ def read_history(client: KubernetesClient, namespace: str) -> RotationHistory:
                 "Restore it from a backup, or delete all records of rotations."
             ),
         )
-    return RotationHistory(rotations, records, key or random_source.token_bytes(32))
+    return RotationHistory(rotations, records, key or random_source.token_bytes(32), unreadable)
 
 
 class RotationStore:
@@ -209,6 +250,10 @@ class RotationStore:
     def __init__(self, credentials: t.Iterable[CloudCredential], history: RotationHistory) -> None:
         self.catalog = credential_catalog(credentials)
         self._key = history.key
+        self._values: dict[str, dict[str, str]] = {}
+        self.records = history.records
+        self.unreadable = history.unreadable
+        self._unreadable = {member: record for record in history.unreadable for member in record.members}
         self._records: dict[str, list[StoredRecord]] = defaultdict(list)
         for stored in history.records.values():
             for name, _uid in stored.record.members:
@@ -219,6 +264,10 @@ class RotationStore:
         return max(
             self._records.get(identifier, ()),
             key=lambda stored: (stored.record.phase != IDLE, str(stored.record.rotated_at or "")), default=None)
+
+    def unreadable_record(self, identifier: str) -> UnreadableRecord | None:
+        """Return the unreadable record of a credential."""
+        return self._unreadable.get(identifier)
 
     def record(self, identifier: str) -> RotationRecord | None:
         found = self.stored_record(identifier)
@@ -231,3 +280,14 @@ class RotationStore:
     def live(self, identifier: str) -> CredentialSnapshot | None:
         """Return the snapshot of a credential; None if it is deleted or being deleted."""
         return take_snapshot(self.credential(identifier), self._key)
+
+    def values(self, credential: CloudCredential) -> Mapping[str, str]:
+        """Return the fields of a credential; decoded once."""
+        if credential.id not in self._values:
+            self._values[credential.id] = decode_values(credential)
+        return self._values[credential.id]
+
+    def digests(self, credential: CloudCredential, fields: t.Iterable[str]) -> dict[str, str]:
+        """Return the keyed digests of some fields of a credential."""
+        values = self.values(credential)
+        return compute_digests(self._key, {name: values[name] for name in fields if name in values})
