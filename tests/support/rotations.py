@@ -68,6 +68,10 @@ class RotatingCredential:
         live = self.live
         return self.aws.works(live["accessKey"], live["secretKey"])
 
+    def original_key_only(self):
+        """Return whether the credential has its original key, which works, and the user has no other."""
+        return self.keys == {self.key["accessKey"]: "Active"} and self.live == self.key and self.works()
+
     def kept(self):
         """Return the values that are kept, by the name of their Secret."""
         items = self.cluster.api.get(f"/api/v1/namespaces/{self.namespace}/secrets")["items"]
@@ -159,8 +163,7 @@ class RotationFleet:
         return [request for request in self.aws.requests if request.action == action]
 
     def original(self, member):
-        """Return whether a credential has its original key, which works, and the user has no other."""
-        return member.keys == {member.key["accessKey"]: "Active"} and member.live == member.key and member.works()
+        return member.original_key_only()
 
 
 class LeakedKeyFleet(RotationFleet):
