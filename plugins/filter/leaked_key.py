@@ -11,7 +11,7 @@ description:
   - Returns which credentials use a key, which have replaced it, and whether it can still be used.
 author:
   - ranchhand contributors (@ranchhand)
-positional: _input, key_id
+positional: _input, key_id, rotations
 options:
   _input:
     description:
@@ -24,6 +24,13 @@ options:
     description: Public id of the key, not its secret part.
     type: str
     required: true
+  rotations:
+    description:
+      - RV(ranchhand.rancher.cloud_credential_rotation_info#module:rotations), which includes those of deleted
+        credentials.
+    type: list
+    elements: dict
+    default: []
 """
 
 EXAMPLES = r"""
@@ -49,8 +56,14 @@ _value:
       description: Credentials whose rotation has replaced the key and has not deleted it yet.
       type: list
       elements: dict
+    deleted:
+      description: Deleted credentials whose rotation issued or replaced the key.
+      type: list
+      elements: dict
     valid:
-      description: Whether a credential uses the key, or has replaced it without disabling it.
+      description:
+        - Whether a credential uses the key, or has replaced it without disabling it, or a rotation of a deleted
+          credential has the key.
       type: bool
 """
 

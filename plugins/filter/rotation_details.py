@@ -5,13 +5,16 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: rotation_details
-short_description: Problems of rotations and what they wait for, as lines of text
+short_description: What to do next for rotations, as lines of text
 version_added: 0.1.0
 description:
-  - Returns a paragraph for each rotation that has a problem or waits for something.
+  - Returns a paragraph for each rotation that has a problem, waits for something or is due, and the commands that
+    continue it.
+  - A command contains the id of the credential and no other text from Rancher. If the host, an inventory or the
+    namespace has a name that a shell, YAML or a pattern of hosts could read as something else, there is no command.
 author:
   - ranchhand contributors (@ranchhand)
-positional: _input
+positional: _input, width, host, inventories, namespace
 options:
   _input:
     description: RV(ranchhand.rancher.cloud_credential_rotation_info#module:rotations).
@@ -19,9 +22,20 @@ options:
     elements: dict
     required: true
   width:
-    description: Number of characters after which a line is wrapped.
+    description: Number of characters after which a line is wrapped. Commands are not wrapped.
     type: int
     default: 88
+  host:
+    description: Host of the Rancher, which the commands then select. By default they run on localhost.
+    type: str
+  inventories:
+    description: Inventories of the host, for the commands.
+    type: list
+    elements: str
+    default: []
+  namespace:
+    description: Namespace of the records, if it is not the default.
+    type: str
 """
 
 EXAMPLES = r"""

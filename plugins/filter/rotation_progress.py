@@ -12,7 +12,7 @@ description:
     merges the results.
 author:
   - ranchhand contributors (@ranchhand)
-positional: _input, result, units
+positional: _input, result, units, discovered
 options:
   _input:
     description: Progress so far. If empty, O(result) is that of the run in check mode before the first call.
@@ -27,6 +27,12 @@ options:
     type: list
     elements: str
     default: []
+  discovered:
+    description:
+      - With an empty input, whether the credentials were found by a search. Then those that cannot be rotated are
+        skipped and do not count as failures.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -48,6 +54,14 @@ _value:
       description: One rotation for each unit of this call.
       type: list
       elements: dict
+    skipped:
+      description: One rotation for each unit that was found and cannot be rotated, with C(code) and C(msg).
+      type: list
+      elements: dict
+    skipped_units:
+      description: The units of C(skipped).
+      type: list
+      elements: str
     failures:
       description: All rotations that failed so far, in the order of their failures.
       type: list
@@ -71,8 +85,8 @@ from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import 
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._rotation_plan import add_call, start_progress
 
 
-def _rotation_progress(progress: t.Any, result: t.Any, units: t.Any = ()) -> t.Any:
-    return add_call(progress, result, units) if progress else start_progress(result["rotations"])
+def _rotation_progress(progress: t.Any, result: t.Any, units: t.Any = (), discovered: bool = False) -> t.Any:
+    return add_call(progress, result, units) if progress else start_progress(result["rotations"], discovered)
 
 
 class FilterModule:

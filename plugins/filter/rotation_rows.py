@@ -22,10 +22,9 @@ options:
     required: true
   table:
     description:
-      - V(plan), V(rotate), V(retire) and V(rollback) show what a run does or has done, V(status) the state of each
-        rotation.
+      - V(status) shows the state of each rotation, the others what a run does or has done.
     type: str
-    choices: [plan, rotate, retire, rollback, status]
+    choices: [plan, rotate, retire, rollback, abort, adopt, forget, status]
     required: true
   check_mode:
     description: With V(retire), whether the steps were only predicted.
@@ -40,6 +39,11 @@ options:
     description:
       - With V(rotate), the units that are left for another run, each named by the first id of the C(members) of its
         rotations.
+    type: list
+    elements: str
+    default: []
+  skipped_units:
+    description: With V(rotate), the units that were found and cannot be rotated.
     type: list
     elements: str
     default: []

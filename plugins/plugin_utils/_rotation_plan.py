@@ -10,12 +10,14 @@ secret, except ``items_for_call`` and ``items_to_retire``, which pass the option
 
 from __future__ import annotations
 
+import datetime
 import math
 import re
 import typing as t
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from ..module_utils._rotation.record import DISABLED, IDLE
+from ..module_utils._common.times import Time, now, parse_duration, parse_time
+from ..module_utils._rotation.record import DISABLED, GRACE, IDLE
 
 Rotation = t.Mapping[str, t.Any]
 Item = t.Dict[str, t.Any]
@@ -25,8 +27,8 @@ _RING = re.compile(r"([1-9][0-9]*)(%?)")
 
 
 def unit_of(rotation: Rotation) -> str:
-    """Return the id of the unit that a rotation belongs to."""
-    return str(rotation["members"][0])
+    """Return the id of the unit that a rotation belongs to; an item that matches no credential is its own unit."""
+    return str(rotation["members"][0] if rotation["members"] else rotation["id"] or rotation["name"])
 
 
 def first_of_each_unit(rotations: Iterable[Rotation]) -> list[Rotation]:
@@ -89,14 +91,23 @@ def items_for_call(
     return [{**item, **options} for item in items]
 
 
-def start_progress(plan: Sequence[Rotation]) -> Progress:
-    """Return the progress of a run before its first call; see ``add_call``."""
-    failures = [rotation for rotation in first_of_each_unit(plan) if "code" in rotation]
+def start_progress(plan: Sequence[Rotation], discovered: bool = False) -> Progress:
+    """Return the progress of a run before its first call; see ``add_call``.
+
+    Args:
+        plan: What a call in check mode returned.
+        discovered: Whether the credentials were found by a search. Then those that cannot be rotated are skipped
+            and do not count as failures.
+    """
+    unable = [rotation for rotation in first_of_each_unit(plan) if "code" in rotation]
+    failures = [] if discovered else unable
     return {
         "rotations": [
             rotation if "code" in rotation else {**rotation, "action": "unchanged", "steps": []} for rotation in plan
         ],
-        "reached": failures,
+        "reached": unable,
+        "skipped": unable if discovered else [],
+        "skipped_units": [unit_of(rotation) for rotation in unable] if discovered else [],
         "failures": failures,
         "failed_units": [unit_of(rotation) for rotation in failures],
         "pending_units": due_units(plan),
@@ -114,8 +125,9 @@ def add_call(progress: Progress, result: Mapping[str, t.Any], units: Collection[
 
     Returns:
         ``rotations`` is the latest state of each credential, ``reached`` one rotation for each unit of this call,
-        ``failures`` every failure so far, ``failed_units`` the units with a failure, ``pending_units`` those that no
-        call has begun, ``changed`` whether any call changed something.
+        ``skipped`` and ``skipped_units`` those that were found and cannot be rotated, ``failures`` every failure so
+        far, ``failed_units`` the units with a failure, ``pending_units`` those that no call has begun, ``changed``
+        whether any call changed something.
     """
     rotations = _results_of(progress, result, units)
     latest = {rotation["id"]: rotation for rotation in rotations}
@@ -124,6 +136,8 @@ def add_call(progress: Progress, result: Mapping[str, t.Any], units: Collection[
     return {
         "rotations": [latest.get(rotation["id"], rotation) for rotation in progress["rotations"]],
         "reached": reached,
+        "skipped": progress["skipped"],
+        "skipped_units": progress["skipped_units"],
         "failures": failures,
         "failed_units": list(dict.fromkeys(map(unit_of, failures))),
         "pending_units": [unit for unit in progress["pending_units"] if unit not in units],
@@ -146,7 +160,9 @@ def _results_of(progress: Progress, result: Mapping[str, t.Any], units: Collecti
 def event_of(rotation: Rotation) -> str:
     """Return what happened to a rotation, in a word for the tasks that notify."""
     if "code" in rotation:
-        return "drift" if rotation["code"] == "drift" else "failed"
+        if rotation["code"] == "drift":
+            return "drift"
+        return "failed_repeatedly" if rotation.get("failures", 0) > 1 else "failed"
     if rotation["action"] == "rotated":
         return "cut_over"
     return "disabled" if rotation["phase"] == DISABLED else str(rotation["action"])
@@ -168,6 +184,40 @@ def events_of(
     ]
 
 
+def late_rotations(rotations: Iterable[Rotation], max_wait: str, moment: Time | None = None) -> list[Rotation]:
+    """Return one rotation for each unit whose gates have kept it waiting for too long.
+
+    Args:
+        max_wait: Duration for which a gate may stay closed after the grace or soak time is over, such as ``3d``.
+        moment: The time to compare with, by default the current time.
+
+    Raises:
+        ValueError: ``max_wait`` is not a duration.
+    """
+    limit = datetime.timedelta(seconds=parse_duration(max_wait))
+    moment = moment or now()
+    ends = {GRACE: "retire_not_before", DISABLED: "delete_not_before"}
+    late = []
+    for rotation in first_of_each_unit(rotations):
+        end = rotation.get(ends.get(rotation["phase"], ""))
+        if rotation["waiting_for"] and "code" not in rotation and end and parse_time(end) + limit < moment:
+            late.append(rotation)
+    return late
+
+
+def rotations_to_export(rotations: Iterable[Rotation]) -> list[Rotation]:
+    """Return the rotations after which an external store must get the key in the credential.
+
+    These are all in phase ``grace``, so that each run repeats an export that failed or was interrupted, and those
+    that this run has rolled back.
+    """
+    return [
+        rotation
+        for rotation in rotations
+        if rotation["members"] and (rotation["phase"] == GRACE or rotation["action"] == "rolled_back")
+    ]
+
+
 def needs_retirement(rotation: Rotation) -> bool:
     """Return whether a rotation is unfinished, or the credential contains a retired key since Rancher was restored."""
     return rotation["phase"] != IDLE or any(problem["code"] == "restored" for problem in rotation["problems"])
@@ -182,19 +232,24 @@ def items_to_retire(rotations: Iterable[Rotation], issuers: Mapping[str, Mapping
     ]
 
 
-def find_leaked_key(credentials: Iterable[Mapping[str, t.Any]], key_id: object) -> dict[str, t.Any]:
+def find_leaked_key(
+    credentials: Iterable[Mapping[str, t.Any]], key_id: object, rotations: Iterable[Rotation] = ()
+) -> dict[str, t.Any]:
     """Find a leaked key.
 
     Args:
         credentials: What ``cloud_credential_info`` returns with ``problems: true``.
         key_id: The public id of the key, as it is in a field of ``config``. YAML reads an id of digits as a number.
+        rotations: What ``cloud_credential_rotation_info`` returns, which includes those of deleted credentials.
 
     Returns:
-        Three lists of items with an ``id``: ``holders`` are the credentials that use the key, ``retiring`` the holders
+        Four lists of items with an ``id``: ``holders`` are the credentials that use the key, ``retiring`` the holders
         whose rotation has not deleted the key before it yet, ``former`` the credentials whose rotation has replaced the
-        key and not deleted it yet. ``valid`` is whether the key can still be used.
+        key and not deleted it yet, ``deleted`` the deleted credentials whose rotation has the key. ``valid`` is whether
+        the key can still be used.
     """
     leaked = str(key_id)
+    credentials = list(credentials)
     holders, retiring, former = [], [], []
     valid = False
     for credential in credentials:
@@ -209,4 +264,12 @@ def find_leaked_key(credentials: Iterable[Mapping[str, t.Any]], key_id: object) 
         if old_key == leaked:
             former.append(item)
             valid = valid or rotation["phase"] != DISABLED
-    return {"holders": holders, "retiring": retiring, "former": former, "valid": valid}
+    listed = {credential["id"] for credential in credentials}
+    deleted = [
+        {"id": rotation["id"]}
+        for rotation in rotations
+        if rotation["id"] not in listed and leaked in (rotation["key_id"], rotation["old_key_id"])
+    ]
+    return {
+        "holders": holders, "retiring": retiring, "former": former, "deleted": deleted, "valid": valid or bool(deleted)
+    }

@@ -13,11 +13,18 @@ import typing as t
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from ..module_utils._common.times import Time, now, parse_time
+from ._rotation_commands import CommandContext, next_commands
 from ._rotation_plan import unit_of
+from ._text_output import printable_line
 
 Rotation = t.Mapping[str, t.Any]
 Row = t.Dict[str, str]
 
+_ROLLED_BACK = "returns to {old}; {new} is deleted"
+_ABORTED = "keeps {old}; {new} is deleted"
+_ADOPTED = "accepts the key that it contains, if the key works"
+_FORGOTTEN = "forgets the rotation and deletes its record and kept values"
+_NOTHING = "no rotation in progress"
 _NEXT_STEPS = {
     "disable the old key": "disable old key",
     "delete the old key": "delete old key",
@@ -31,62 +38,84 @@ def rotation_rows(
     check_mode: bool = False,
     credentials: Sequence[Mapping[str, t.Any]] = (),
     pending_units: Collection[str] = (),
+    skipped_units: Collection[str] = (),
     host: str | None = None,
 ) -> list[Row]:
     """Return the rows of a table.
 
     Args:
-        table: ``plan``, ``rotate``, ``retire``, ``rollback`` or ``status``.
+        table: ``plan``, ``rotate``, ``retire``, ``rollback``, ``abort``, ``adopt``, ``forget`` or ``status``.
         check_mode: For ``retire``: whether the steps were only predicted.
         credentials: For ``plan``: what ``cloud_credential_info`` returns with references.
         pending_units: For ``rotate``: the units that no call has begun.
+        skipped_units: For ``rotate``: the units that were found but cannot be rotated.
         host: Name for the first column.
 
     Raises:
         ValueError: There is no such table.
     """
-    first = {} if host is None else {"host": host}
+    first = {"host": host} if host else {}
     if table == "status":
         return [{**first, **_status(rotation, now())} for rotation in rotations]
     uses = {credential["id"]: len(credential["references"]) for credential in credentials}
     describe: dict[str, t.Callable[[Rotation], str]] = {
         "plan": lambda rotation: _planned(rotation, uses.get(rotation["id"], 0)),
-        "rotate": lambda rotation: _rotated(rotation, pending_units),
+        "rotate": lambda rotation: _rotated(rotation, pending_units, skipped_units),
         "retire": lambda rotation: _retired(rotation, "would go through" if check_mode else "went through"),
-        "rollback": _rolled_back,
+        "rollback": lambda rotation: _ended(rotation, _ROLLED_BACK),
+        "abort": lambda rotation: _ended(rotation, _ABORTED),
+        "adopt": lambda rotation: _ended(rotation, _ADOPTED),
+        "forget": lambda rotation: _ended(rotation, _FORGOTTEN),
     }
     if table not in describe:
         raise ValueError(f"{table!r} is not a table of rotations. Use {', '.join(describe)} or status.")
     return [
         {
             **first,
-            "name": rotation["name"],
+            "name": rotation["name"] or rotation["id"] or "",
             "driver": rotation["driver"] or "",
-            "phase": rotation["phase"],
+            "phase": rotation["phase"] or "unknown",
             "result": describe[table](rotation),
         }
         for rotation in rotations
     ]
 
 
-def rotation_details(rotations: Iterable[Rotation], width: int = 88) -> list[str]:
-    """Return the lines of a paragraph for each rotation that has a problem or waits for something."""
+def rotation_details(
+    rotations: Iterable[Rotation],
+    width: int = 88,
+    host: str | None = None,
+    inventories: Sequence[str] = (),
+    namespace: str | None = None,
+) -> list[str]:
+    """Return a paragraph for each rotation that needs something, with the commands that continue it.
+
+    Args:
+        width: Characters after which a line is wrapped. Commands are not wrapped.
+        host: Host of the Rancher, for the paragraphs and the commands.
+        inventories: Inventories in which the host is.
+        namespace: Namespace of the records.
+    """
     lines = []
+    first = f"{host}: " if host else ""
     for rotation in rotations:
         reason = _reason(rotation)
-        if reason:
-            lines += textwrap.wrap(f"{rotation['name']} ({rotation['id']}): {reason}", width)
+        commands = next_commands(rotation, CommandContext(host or None, tuple(inventories), namespace or None))
+        if reason or commands:
+            name = printable_line(f"{first}{rotation['name'] or 'no credential'} ({rotation['id']})")
+            lines += textwrap.wrap(f"{name}: {printable_line(reason or rotation['next_step'])}", width)
+        lines += [f"  {purpose}: {command}" for purpose, command in commands]
     return lines
 
 
 def _status(rotation: Rotation, moment: Time) -> Row:
     """Return a row that fits into a terminal of 100 columns."""
     return {
-        "name": rotation["name"][:17],
+        "name": (rotation["name"] or str(rotation["id"]).rpartition(":")[2])[:17],
         "driver": (rotation["driver"] or "")[:13],
-        "phase": rotation["phase"],
+        "phase": rotation["phase"] or "unknown",
         "key_age": "-" if rotation["key_age_seconds"] is None else _span(rotation["key_age_seconds"]),
-        "next_step": _NEXT_STEPS.get(rotation["next_step"], rotation["next_step"]),
+        "next_step": _NEXT_STEPS.get(rotation["next_step"], rotation["next_step"] or "-"),
         "due": _due(rotation, moment),
         "blocked_by": _blocked_by(rotation),
     }
@@ -100,7 +129,9 @@ def _planned(rotation: Rotation, users: int) -> str:
     return _waiting(rotation, "not due")
 
 
-def _rotated(rotation: Rotation, pending_units: Collection[str]) -> str:
+def _rotated(rotation: Rotation, pending_units: Collection[str], skipped_units: Collection[str]) -> str:
+    if unit_of(rotation) in skipped_units:
+        return f"skipped: {rotation['msg']}"
     if "code" in rotation:
         return f"failed: {rotation['msg']}"
     if unit_of(rotation) in pending_units:
@@ -118,12 +149,12 @@ def _retired(rotation: Rotation, went_through: str) -> str:
     return _waiting(rotation, "nothing to do")
 
 
-def _rolled_back(rotation: Rotation) -> str:
+def _ended(rotation: Rotation, effect: str) -> str:
     if "code" in rotation:
         return f"is not changed: {rotation['msg']}"
     if rotation["steps"]:
-        return f"returns to {rotation['old_key_id']}; {rotation['key_id'] or 'the new key'} is deleted"
-    return "no rotation to roll back"
+        return effect.format(old=rotation["old_key_id"] or "the old key", new=rotation["key_id"] or "the new key")
+    return _waiting(rotation, _NOTHING)
 
 
 def _waiting(rotation: Rotation, otherwise: str) -> str:

@@ -217,11 +217,11 @@ def test_rolling_back(fleet, subtests):
     }.items():
         with subtests.test(what):
             output = fleet.run("rollback", *arguments, rollback_credentials=wanted)
-            assert f"returns to {first.key['accessKey']}" in output and "no rotation to roll back" in output
+            assert f"returns to {first.key['accessKey']}" in output and "no rotation in progress" in output
             assert (
                 f"Would be rolled back: {names[0]}"
                 if what == "check mode"
-                else "Nothing was rolled back: the rollback was not confirmed"
+                else "Nothing was rolled back: it was not confirmed"
             ) in output
             assert len(first.keys) == 2 and first.live != first.key
     assert f"Rolled back: {names[0]}" in fleet.run("rollback", "-e", "confirm=yes", rollback_credentials=wanted)
@@ -320,7 +320,7 @@ def test_the_examples(cluster, aws, fleet, tmp_path, monkeypatch):
     for playbook, words in {
         "rotate": r"do prod +digitalocean +idle +would go through preparing, issued, grace",
         "retire": "There is no old key to retire",
-        "rollback": "aws old +amazonec2 +idle +no rotation to roll back",
+        "rollback": "aws old +amazonec2 +idle +no rotation in progress",
         "rotation_status": r"aws staging +amazonec2",
     }.items():
         output = fleet.run(playbook, "-e", f"@{EXAMPLES / playbook}.yml", "-e", f"@{vault}", "--check")

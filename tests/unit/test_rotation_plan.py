@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import datetime
 from dataclasses import dataclass
 
 import pytest
@@ -124,6 +125,22 @@ def test_progress_before_the_first_call():
     assert (progress["failed_units"], progress["pending_units"], progress["changed"]) == (["cc-c"], ["cc-a"], False)
 
 
+def test_discovered_credentials_that_cannot_be_rotated_are_skipped():
+    plan_rotations = [failed("cc-a"), rotation("cc-b")]
+    progress = plan.start_progress(plan_rotations, discovered=True)
+    assert progress["skipped"] == progress["reached"] == plan_rotations[:1] and progress["skipped_units"] == ["cc-a"]
+    assert (progress["failures"], progress["failed_units"], progress["pending_units"]) == ([], [], ["cc-b"])
+    after = plan.add_call(progress, {"rotations": [failed("cc-b")]}, ["cc-b"])
+    assert (after["skipped_units"], after["failed_units"]) == (["cc-a"], ["cc-b"])
+    assert plan.start_progress(plan_rotations)["skipped"] == plan.start_progress(plan_rotations)["skipped_units"] == []
+
+
+def test_an_item_that_matches_no_credential_is_its_own_unit():
+    unknown = {**failed("cc-a", "not_found"), "id": None, "members": [], "phase": None}
+    deleted = {**failed("cc-b", "gone"), "members": []}
+    assert plan.start_progress([unknown, deleted])["failed_units"] == ["name of cc-a", "cc-b"]
+
+
 def test_a_call_replaces_the_rotations_that_it_returns():
     progress = plan.start_progress([*shared("cc-a", "cc-b"), rotation("cc-c")])
     after = plan.add_call(progress, {"rotations": shared("cc-a", "cc-b", phase="grace")}, ["cc-a"])
@@ -169,6 +186,9 @@ def test_a_call_that_fails_without_a_reason():
         pytest.param({"action": "rolled_back"}, "rolled_back", id="rolled back"),
         pytest.param({"action": "failed", "code": "drift"}, "drift", id="drift"),
         pytest.param({"action": "failed", "code": "busy", "phase": "disabled"}, "failed", id="busy"),
+        pytest.param({"action": "failed", "code": "busy", "failures": 1}, "failed", id="failed once"),
+        pytest.param({"action": "failed", "code": "busy", "failures": 2}, "failed_repeatedly", id="failed twice"),
+        pytest.param({"action": "failed", "code": "drift", "failures": 2}, "drift", id="drift twice"),
         pytest.param(
             {"action": "rotated", "code": "verify_failed", "phase": "grace"},
             "failed",
@@ -191,6 +211,51 @@ def test_an_action_without_an_event():
     events = plan.events_of(rotations, without_actions=["advanced", "unchanged"])
     assert [(event["rotation"]["id"], event["event"]) for event in events] == [("cc-c", "cut_over"), ("cc-d", "drift")]
     assert [event["event"] for event in plan.events_of(rotations, "started")] == ["started"] * 4
+
+
+MOMENT = datetime.datetime(2026, 1, 10, tzinfo=datetime.timezone.utc)
+
+
+@dataclass(frozen=True)
+class Wait:
+    name: str
+    values: dict
+    late: bool
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        Wait("longer", {"phase": "grace", "retire_not_before": "2026-01-06T23:59:59Z"}, True),
+        Wait("not longer", {"phase": "grace", "retire_not_before": "2026-01-07T00:00:00Z"}, False),
+        Wait("soak", {"phase": "disabled", "delete_not_before": "2026-01-01T00:00:00Z"}, True),
+        Wait("no gate", {"phase": "grace", "retire_not_before": "2026-01-01T00:00:00Z", "waiting_for": []}, False),
+        Wait("failed", {"phase": "grace", "retire_not_before": "2026-01-01T00:00:00Z", "code": "drift"}, False),
+        Wait("another phase", {"phase": "idle", "retire_not_before": "2026-01-01T00:00:00Z"}, False),
+        Wait("unknown", {"phase": None}, False),
+    ],
+    ids=lambda case: case.name,
+)
+def test_late_rotations(case):
+    times = {"retire_not_before": None, "delete_not_before": None, "waiting_for": ["last_used: the old key is used"]}
+    rotations = shared("cc-a", "cc-b", **{**times, **case.values})
+    assert plan.late_rotations(rotations, "3d", MOMENT) == (rotations[:1] if case.late else [])
+
+
+def test_a_wait_that_is_no_duration_is_refused():
+    with pytest.raises(ValueError, match="must be a number with a unit"):
+        plan.late_rotations([], "three days")
+
+
+def test_keys_to_export():
+    rotations = [
+        *shared("cc-a", "cc-b", phase="grace"),
+        rotation("cc-c"),
+        rotation("cc-d", action="rolled_back"),
+        rotation("cc-e", phase="issued"),
+        {**failed("cc-f"), "members": [], "phase": None},
+    ]
+    assert [item["id"] for item in plan.rotations_to_export(rotations)] == ["cc-a", "cc-b", "cc-d"]
 
 
 def test_items_to_retire_have_the_options_of_their_issuer():
@@ -249,6 +314,15 @@ def test_a_leaked_key(case):
     assert {name for name in ("holders", "retiring", "former") if found[name] == [{"id": "cc-a"}]} == set(case.found)
     assert sum(map(len, (found["holders"], found["retiring"], found["former"]))) == len(case.found)
     assert found["valid"] is case.valid
+
+
+@pytest.mark.parametrize("field", ["key_id", "old_key_id"])
+def test_a_leaked_key_of_a_deleted_credential(field):
+    keys = {"key_id": "another", "old_key_id": None, field: KEY}
+    other = rotation("cc-other", key_id="x", old_key_id="y")
+    rotations = [rotation("cc-gone", **keys), rotation("cc-z", **keys), other]
+    found = plan.find_leaked_key([credential("cc-z", "unrelated")], KEY, rotations)
+    assert found["deleted"] == [{"id": "cc-gone"}] and found["valid"]
 
 
 def test_a_leaked_key_whose_id_yaml_reads_as_a_number():

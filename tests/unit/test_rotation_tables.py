@@ -101,13 +101,21 @@ class Result:
             result="would go through disabling, disabled",
         ),
         Result("retire, failed", "retire", FAILED, result="failed: another client changed the key"),
-        Result("rollback, no rotation", "rollback", {}, result="no rotation to roll back"),
+        Result("rollback, no rotation", "rollback", {}, result="no rotation in progress"),
         Result("rollback", "rollback", STEPS, result="returns to OLD; NEW is deleted"),
         Result(
             "rollback, unknown new key",
             "rollback",
             {**STEPS, "key_id": None},
             result="returns to OLD; the new key is deleted",
+        ),
+        Result("rollback, waiting", "rollback", {"waiting_for": ["another run"]}, result="another run"),
+        Result("abort", "abort", STEPS, result="keeps OLD; NEW is deleted"),
+        Result("adopt", "adopt", STEPS, result="accepts the key that it contains, if the key works"),
+        Result("forget", "forget", STEPS, result="forgets the rotation and deletes its record and kept values"),
+        Result(
+            "rotate, skipped", "rotate", FAILED, options={"skipped_units": [A]},
+            result="skipped: another client changed the key",
         ),
         Result("rollback, failed", "rollback", FAILED, result="is not changed: another client changed the key"),
     ],
@@ -118,6 +126,11 @@ def test_results(case):
     assert row == {"name": "aws prod", "driver": "amazonec2", "phase": "idle", "result": case.result}
 
 
+def test_a_rotation_without_a_credential():
+    (row,) = rotation_rows([rotation(name=None, driver=None, phase=None)], "retire")
+    assert row == {"name": A, "driver": "", "phase": "unknown", "result": "nothing to do"}
+
+
 def test_the_host_is_the_first_column():
     (row,) = rotation_rows([rotation()], "rollback", host="prod")
     assert list(row) == ["host", "name", "driver", "phase", "result"] and row["host"] == "prod"
@@ -125,7 +138,8 @@ def test_the_host_is_the_first_column():
 
 def test_an_unknown_table_is_refused():
     with pytest.raises(
-        ValueError, match="'nosuch' is not a table of rotations. Use plan, rotate, retire, rollback or status"
+        ValueError, match="'nosuch' is not a table of rotations. Use plan, rotate, retire, rollback, abort, "
+        "adopt, forget or status"
     ):
         rotation_rows([], "nosuch")
 
@@ -182,10 +196,26 @@ def test_state(monkeypatch, column, values, cell):
 
 def test_details():
     assert rotation_details([state()]) == []
-    assert rotation_details([state(waiting_for=["grace: tomorrow", "machines: 2"])]) == [
-        f"aws prod ({A}): waiting for grace: tomorrow; machines: 2"
+    assert rotation_details([state(phase="grace", waiting_for=["grace: tomorrow", "machines: 2"])]) == [
+        f"aws prod ({A}): waiting for grace: tomorrow; machines: 2",
+        f"  retire the old key: ansible-playbook ranchhand.rancher.retire -e '{{retire_credentials: [{{id: {A}}}]}}'",
     ]
     assert rotation_details([state(problems=[DRIFT], waiting_for=["grace: tomorrow"])], width=50) == [
         f"aws prod ({A}): drift: the",
         "credential contains another value",
     ]
+
+
+def test_details_of_a_host():
+    assert rotation_details([state(due=True)], host="prod", inventories=["hosts.yml"], namespace="records") == [
+        f"prod: aws prod ({A}): rotate",
+        "  continue: ansible-playbook -i hosts.yml ranchhand.rancher.rotate -e '{rotate_credentials: "
+        f"[{{id: {A}}}], rotate_max_age: 7776000s, rotate_hosts: prod, rotate_namespace: records}}'",
+    ]
+
+
+def test_a_name_cannot_imitate_a_command():
+    name = "aws\n  continue: ansible-playbook evil; rm -rf /"
+    lines = rotation_details([state(name=name, phase="grace", next_step="disable the old key")])
+    assert [line for line in lines if line.startswith("  ")] == lines[-1:]
+    assert lines[-1].startswith("  retire the old key: ansible-playbook ranchhand.rancher.retire")

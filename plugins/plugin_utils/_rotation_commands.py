@@ -1,0 +1,108 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Commands that continue rotations, to be pasted into a shell. Pure.
+
+A command names a credential by its id, never by its name, because other people choose names.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import typing as t
+from collections.abc import Mapping
+
+from ..module_utils._rotation.record import (
+    ABORTING,
+    DELETING,
+    DISABLED,
+    DISABLING,
+    GRACE,
+    ISSUED,
+    PREPARING,
+    ROLLING_BACK,
+)
+
+# The playbooks, by the state that each of them requests.
+_PLAYBOOKS = {
+    "rotated": "rotate",
+    "retired": "retire",
+    "rolled_back": "rollback",
+    "aborted": "abort",
+    "adopted": "adopt",
+    "forgotten": "forget",
+}
+_PURPOSES = {
+    "rotated": "continue",
+    "retired": "retire the old key",
+    "repair": "write the new key again",
+    "rolled_back": "return to the old key",
+    "aborted": "abort",
+    "adopted": "accept the key that it contains",
+    "forgotten": "forget the rotation",
+}
+# The state that continues a rotation without problems.
+_USUAL = {
+    PREPARING: "rotated",
+    ISSUED: "rotated",
+    GRACE: "retired",
+    DISABLING: "retired",
+    DISABLED: "retired",
+    DELETING: "retired",
+    ROLLING_BACK: "rolled_back",
+    ABORTING: "aborted",
+}
+_MAX_AGE = 90 * 86400  # seconds
+# The default output of Ansible is JSON, in which quotation marks and backslashes would be escaped.
+_NOT_SHOWN = re.compile(r"[^ !#-\[\]-~]")
+# Text that needs no quotes in YAML and in a pattern of hosts.
+_PLAIN = re.compile(r"(?!(?:yes|no|on|off|true|false|null|y|n)\Z)[a-z_][a-z0-9_.:-]*", re.IGNORECASE)
+
+
+class CommandContext(t.NamedTuple):
+    """Where commands run: ``host`` in ``inventories``, with records in ``namespace``. None and () are the defaults."""
+
+    host: str | None = None
+    inventories: tuple[str, ...] = ()
+    namespace: str | None = None
+
+
+def next_commands(rotation: Mapping[str, t.Any], context: CommandContext) -> list[tuple[str, str]]:
+    """Return what can be done next for a rotation, each as a purpose and a command.
+
+    A command that a shell or Ansible could understand differently is left out.
+    """
+    found = []
+    for state in _next_states(rotation):
+        command = _command(rotation, state, context)
+        if command and not _NOT_SHOWN.search(command):
+            found.append((_PURPOSES[state], command))
+    return found
+
+
+def _next_states(rotation: Mapping[str, t.Any]) -> list[str]:
+    if rotation["problems"]:
+        return list(rotation.get("possible_states", ()))
+    if rotation["phase"] in _USUAL:
+        return [_USUAL[rotation["phase"]]]
+    return ["rotated"] if rotation.get("due") else []
+
+
+def _command(rotation: Mapping[str, t.Any], state: str, context: CommandContext) -> str | None:
+    names = (str(rotation["id"]), context.host, context.namespace)
+    if not all(name is None or _PLAIN.fullmatch(name) for name in names):
+        return None
+    playbook = _PLAYBOOKS["rotated" if state == "repair" else state]
+    item = f"id: {rotation['id']}" + (", repair: true" if state == "repair" else "")
+    variables = [f"{playbook}_credentials: [{{{item}}}]"]
+    if playbook == "rotate":  # required; a rotation in progress is continued whatever it is
+        variables.append(f"rotate_max_age: {rotation.get('max_age_seconds') or _MAX_AGE}s")
+    if context.host is not None:
+        variables.append(f"{playbook}_hosts: {context.host}")
+    if context.namespace is not None:
+        variables.append(f"{playbook}_namespace: {context.namespace}")
+    arguments = ["ansible-playbook"]
+    for inventory in context.inventories:
+        arguments += ["-i", inventory]
+    return shlex.join([*arguments, f"ranchhand.rancher.{playbook}", "-e", f"{{{', '.join(variables)}}}"])
