@@ -19,10 +19,11 @@ _LOCAL = ("key_id", "expires_at", "next_values", "rate_key")
 # Seconds that a call may take with its repetitions. The default of ``drain`` is longer.
 LONGEST_CALL = 2 * CALL_TIMEOUT
 _FIRST_PAUSE = 1.0
+_BURST = 1.0  # seconds whose calls may be sent at once
 
 
 class CallRates:
-    """The times of the calls to each account; ``per_second`` calls may be sent in a second, evenly distributed."""
+    """The times of the calls to each account; ``per_second`` calls may be sent at once, and then in each second."""
 
     def __init__(self, per_second: int) -> None:
         self._interval = 1 / per_second
@@ -34,11 +35,12 @@ class CallRates:
         """
         with self._lock:
             now = time.monotonic()
-            at = max(self._next.get(account, 0.0), now)
-            if at - now > most:
+            at = max(self._next.get(account, 0.0), now - _BURST)
+            wait = max(0.0, at - now)
+            if wait > most:
                 return None
             self._next[account] = at + self._interval
-            return at - now
+            return wait
 
 
 class ThrottledIssuer:
