@@ -12,7 +12,7 @@ description:
     created before the node templates that use them, and deleted after them.
 author:
   - ranchhand contributors (@ranchhand)
-positional: _input, node_templates, state, first_result
+positional: _input, node_templates, state, first_result, check_mode
 options:
   _input:
     description: Cloud credentials, as in O(ranchhand.rancher.cloud_credential#module:credentials).
@@ -33,6 +33,12 @@ options:
     description:
       - Result of the first call. In check mode it names the credentials that node templates cannot refer to yet.
     type: dict
+  check_mode:
+    description:
+      - Whether the first call wrote nothing. Node templates then refer to credentials that it would rename or hand over
+        by their ids.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -55,10 +61,11 @@ from ansible_collections.ranchhand.rancher.plugins.plugin_utils._declare import 
 
 
 def _declaration_steps(
-    credentials: t.Any, node_templates: t.Any, state: str = "present", first_result: t.Any = None
+    credentials: t.Any, node_templates: t.Any, state: str = "present", first_result: t.Any = None,
+    check_mode: bool = False,
 ) -> t.Any:
     # Values are passed on as they are: they may be encrypted, and each is a template that has been evaluated already.
-    return declaration_steps(credentials, node_templates, state, first_result)
+    return declaration_steps(credentials, node_templates, state, first_result, check_mode)
 
 
 class FilterModule:

@@ -121,6 +121,7 @@ compose:
   rotate_reason: "'policy of ' ~ rancher"
 """
 
+import hashlib
 import json
 import re
 import typing as t
@@ -146,8 +147,10 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._health.cloud_cr
 from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.connection import (
     CONNECTION,
     connection_options,
+    is_complete,
     is_path,
 )
+from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.kubeconfig import source_identity
 from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.info import FILTERS
 from ansible_collections.ranchhand.rancher.plugins.module_utils._runtime.execute import RunMode, execute
 
@@ -239,6 +242,21 @@ def _server(kubeconfig: t.Any, context: str | None) -> str | None:
         return None
 
 
+def _identity(calls: Mapping[str, Call]) -> str:
+    """Return what identifies the results: Ranchers, users and options. Raises RanchhandError.
+
+    The cache may be a file that others can read, so nothing that can be guessed from it is a secret: of the options, a
+    password is left out, and a token is random.
+    """
+    parts = []
+    for name, call in calls.items():
+        connection = connection_options(call)
+        shown = {option: value for option, value in connection.items() if option not in ("password", "proxy_headers")}
+        source = None if is_complete(connection) else source_identity(connection["kubeconfig"], connection["context"])
+        parts.append([name, shown, source, {option: call[option] for option in (*_FILTERS, *HEALTH.options)}])
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
 def _read(calls: Mapping[str, Call]) -> dict[str, Result]:
     """Return the result of cloud_credential_info for each Rancher. Raises AnsibleParserError if one of them fails."""
     def read(call: Call) -> Result:
@@ -291,9 +309,9 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         try:
             calls = _calls(to_builtin(given))
             variables = {rancher: _connection_variables(rancher, call) for rancher, call in calls.items()}
+            results = self._results(path, calls, cache)
         except RanchhandError as error:
             raise AnsibleParserError(error.message) from None
-        results = self._results(path, calls, variables, cache)
         self._reject_known_hosts(results)
         for rancher, result in results.items():
             for incomplete in result.get("problems_incomplete", ()):
@@ -302,17 +320,11 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
                 host = self._add_host(rancher, credential, variables[rancher])
                 self._add_to_groups(host, _groups(rancher, credential, "references_incomplete" not in result))
 
-    def _results(
-        self, path: str, calls: Mapping[str, Call], variables: Mapping[str, Mapping[str, t.Any]], cache: bool,
-    ) -> Mapping[str, Result]:
+    def _results(self, path: str, calls: Mapping[str, Call], cache: bool) -> Mapping[str, Result]:
         """Return the results, from the cache if it may be read and contains results for the same options."""
         if not self.get_option("cache"):
             return _read(calls)
-        options = [
-            [name, variables[name], {option: call[option] for option in (*_FILTERS, *HEALTH.options)}]
-            for name, call in calls.items()
-        ]
-        key = self.get_cache_key(path + json.dumps(options))
+        key = f"{self.get_cache_key(path)}_{_identity(calls)}"
         results: Mapping[str, Result] | None = self._cache.get(key) if cache else None
         if results is None:
             results = self._cache[key] = _read(calls)

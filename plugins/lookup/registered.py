@@ -46,6 +46,7 @@ import typing as t
 from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import to_builtin
+from ansible_collections.ranchhand.rancher.plugins.module_utils._common.text import short_list
 
 
 class LookupModule(LookupBase):
@@ -55,6 +56,15 @@ class LookupModule(LookupBase):
         known = variables or {}
         # Not hostvars[host]: that would template all results, which takes seconds, and minutes with ansible-core 2.17.
         read = known["hostvars"].raw_get
+        active = set(map(str, known.get("ansible_play_hosts") or ()))
+        unread = [
+            str(host) for host in known["ansible_play_hosts_all"] if str(host) in active and terms[0] not in read(host)
+        ]
+        if unread:
+            raise AnsibleError(
+                f"{terms[0]} is not registered yet on {short_list(unread)}. The results of all hosts are needed at the"
+                " same time: set strategy: linear for the play, and remove serial."
+            )
         results = {str(host): to_builtin(read(host).get(terms[0])) for host in known["ansible_play_hosts_all"]}
         # With a leading space, as ansible-core 2.17 parses text that begins with a brace in order to find its type.
         return [" " + json.dumps(results)]

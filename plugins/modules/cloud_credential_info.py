@@ -163,8 +163,8 @@ credentials:
       contains:
         code:
           description: >-
-            One of V(unreadable), V(owner_gone), V(driver_inactive), V(template_broken), V(duplicate_name),
-            V(shared_key), V(unused), V(overdue), V(drift), V(restored), V(stuck_rotation), V(gone),
+            One of V(unreadable), V(malformed), V(owner_gone), V(driver_inactive), V(template_broken),
+            V(duplicate_name), V(shared_key), V(unused), V(overdue), V(drift), V(restored), V(stuck_rotation), V(gone),
             V(record_unreadable), V(expired) and V(expires_soon).
             The runbook docs/runbooks/credentials.md has a section for each.
           type: str

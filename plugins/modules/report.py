@@ -76,15 +76,15 @@ options:
       - A level includes more severe levels, so V(warning) means warnings and errors.
       - A check that was skipped because the connection lacks a permission counts as a problem that was found.
       - Errors are V(unreadable), V(owner_gone), V(template_broken), V(drift), V(restored), V(gone),
-        V(record_unreadable), V(expired) and V(dangling), warnings are V(driver_inactive), V(duplicate_name),
-        V(shared_key), V(overdue), V(stuck_rotation) and V(expires_soon), and V(unused) is a notice.
+        V(record_unreadable), V(expired) and V(dangling), warnings are V(driver_inactive), V(malformed),
+        V(duplicate_name), V(shared_key), V(overdue), V(stuck_rotation) and V(expires_soon), and V(unused) is a notice.
       - A Rancher that could not be read is always a failure.
     type: list
     elements: str
     default: []
     choices: [error, warning, notice, unreadable, owner_gone, template_broken, drift, restored, gone, record_unreadable,
-              expired, dangling, driver_inactive, duplicate_name, shared_key, overdue, stuck_rotation, expires_soon,
-              unused]
+              expired, dangling, driver_inactive, malformed, duplicate_name, shared_key, overdue, stuck_rotation,
+              expires_soon, unused]
   runbook_url:
     description: URL of the directory of the runbooks that problems link to, C(credentials.md) and C(rotation.md).
     type: str

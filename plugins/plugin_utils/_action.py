@@ -15,7 +15,10 @@ from ansible.plugins.action import ActionBase
 
 from ..module_utils._common.errors import RanchhandError
 from ..module_utils._common.options import OptionSpec, parse_options, to_builtin
+from ..module_utils._common.text import single_line
 from ..module_utils._kubernetes.client import KubernetesClient
+from ..module_utils._kubernetes.connection import CONNECTION, is_complete, is_path
+from ..module_utils._kubernetes.kubeconfig import source_identity
 from ..module_utils._kubernetes.libraries import MISSING
 from ..module_utils._runtime.execute import Connect, RunMode, execute, failure
 from ._progress import Progress
@@ -28,13 +31,41 @@ def _shared_client(options: t.Mapping[str, t.Any]) -> KubernetesClient:
 
     ansible-core forks a process for each task of each host, so that nothing else is shared.
     """
-    kubeconfig = options["kubeconfig"]
-    is_file = isinstance(kubeconfig, str) and os.path.exists(kubeconfig)
-    modified = os.stat(kubeconfig).st_mtime_ns if is_file else None
-    key = (os.getpid(), modified, os.environ.get("KUBECONFIG"), json.dumps(options, sort_keys=True))
+    source = None if is_complete(options) else source_identity(options["kubeconfig"], options["context"])
+    key = (os.getpid(), json.dumps([options, source], sort_keys=True))
     if key not in _CLIENTS:
         _CLIENTS[key] = KubernetesClient(options)
     return _CLIENTS[key]
+
+
+def absolute_paths(spec: OptionSpec, arguments: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Return the arguments of a task with absolute paths.
+
+    A relative path starts where ansible-playbook was started, but a module process runs in the playbook's directory.
+    """
+    names = {
+        alias: name for name, option in spec.options.items()
+        for alias in (name, *option.get("aliases", ())) if option.get("type") == "path" or name == "kubeconfig"
+    }
+    return {
+        name: _absolute(value) if name in names and is_path(value) else value for name, value in arguments.items()
+    }
+
+
+def _absolute_environment() -> dict[str, str]:
+    """Return the variables with paths that a module process reads."""
+    names = ["KUBECONFIG"] + [
+        f"K8S_AUTH_{alias.upper()}" for name, option in CONNECTION.options.items()
+        for alias in (name, *option.get("aliases", ())) if option["type"] == "path" or name == "kubeconfig"
+    ]
+    return {name: _absolute(os.environ[name]) for name in names if os.environ.get(name)}
+
+
+def _absolute(paths: str) -> str:
+    """Return absolute paths; those that begin with a home directory or a variable are absolute already."""
+    return os.pathsep.join(
+        path if not path or path.startswith(("~", "$")) else os.path.abspath(path) for path in paths.split(os.pathsep)
+    )
 
 
 class RanchhandAction(ActionBase):
@@ -70,12 +101,15 @@ class RanchhandAction(ActionBase):
                 self._reject_keywords(name)
             params = parse_options(self.spec, arguments, self.check)
         except RanchhandError as error:
-            return failure(error.code, error.message)
+            return failure(error.code, single_line(error.message))
         reason = None if self.on_controller else self._reason_for_module(task_vars or {})
         if reason is None:
             self._display.vvv(f"ranchhand.rancher.{name}: in process")
             return self._in_process(name, params)
         self._display.vvv(f"ranchhand.rancher.{name}: as a module, because of {reason}")
+        if self._connection.transport == "local":
+            arguments = absolute_paths(self.spec, arguments)
+            self._task.environment = [_absolute_environment(), *(self._task.environment or ())]
         result: dict[str, t.Any] = self._execute_module(
             module_name=f"ranchhand.rancher.{name}", module_args=arguments, wrap_async=self._task.async_val,
             # A misplaced secret must not be logged on the target.

@@ -16,7 +16,7 @@ import yaml
 
 from ..module_utils._common.text import trim
 from ..module_utils._rancher.node_template import SPEC_OPTIONS
-from ..module_utils._rancher.references import TEMPLATE_NAMESPACE, referenced_name
+from ..module_utils._rancher.references import TEMPLATE_NAMESPACE, credential_id, referenced_name
 
 Shown = t.Mapping[str, t.Any]
 Options = t.Dict[str, t.Any]
@@ -139,7 +139,7 @@ def _template_options(template: Shown, credential: Shown | None, words: t.Mappin
         return {**options, "config": template["config"], "secrets": template["secret_fields"]}
     name = credential["name"]
     same_owner = credential["owner"] == template["owner"]
-    by_name = same_owner and words[name] == 1 and _is_stored_unchanged(name) and not re.search("[:/]", name)
+    by_name = same_owner and words[name] == 1 and _is_stored_unchanged(name) and credential_id(name) is None
     options["cloud_credential"] = name if by_name else credential["id"]
     if not same_owner:
         options["validate_config"] = False

@@ -24,13 +24,15 @@ KINDS = {"credentials": "cloud credential", "node_templates": "node template"}
 
 
 def declaration_steps(
-    credentials: Sequence[Object], node_templates: Sequence[Object], state: str, first_result: Result | None = None
+    credentials: Sequence[Object], node_templates: Sequence[Object], state: str, first_result: Result | None = None,
+    check_mode: bool = False,
 ) -> dict[str, list[t.Any]]:
     """Return the items of the module calls, in their order.
 
     Args:
         state: The state of items that have none.
         first_result: The result of the first call.
+        check_mode: Whether the first call wrote nothing, so that credentials still have their former names and owners.
 
     Returns:
         ``first``: credentials for the first call. Without node templates this is the whole list, and messages have
@@ -47,16 +49,42 @@ def declaration_steps(
         for credential in (first_result or {}).get("credentials") or ()
         if credential["action"] == "created" and credential["id"] is None
     }
+    unwritten = _unwritten_changes(first_result or {}) if check_mode else _Unwritten({}, False)
     waiting = [index for index, item in enumerate(node_templates) if _credential_of(item) in future]
     return {
         "first": [item for item in stated if item["state"] != "absent"],
         "node_templates": [
-            {**item, "cloud_credential": None} if index in waiting else item
+            {**item, "cloud_credential": None} if index in waiting else unwritten.adapt(item)
             for index, item in enumerate(node_templates)
         ],
         "absent": [item for item in stated if item["state"] == "absent"],
         "waiting": waiting,
     }
+
+
+class _Unwritten(t.NamedTuple):
+    """Renames and hand-overs of credentials that check mode has not written: ids by new name, and whether any owner
+    changes.
+    """
+
+    ids: Mapping[str, str]
+    new_owner: bool
+
+    def adapt(self, item: Object) -> Object:
+        """Return a node template that can be planned with the credentials as they are stored."""
+        identifier = self.ids.get(_credential_of(item) or "")
+        if identifier:
+            item = {**item, "cloud_credential": identifier}
+        # Otherwise a node template that is handed over together with its credential would be refused.
+        return {**item, "validate_config": False} if self.new_owner and (identifier or item.get("owner")) else item
+
+
+def _unwritten_changes(first_result: Result) -> _Unwritten:
+    updated = [item for item in first_result.get("credentials") or () if item["action"] == "updated"]
+    changed = [item for item in updated if {"name", "owner"} & set(item.get("changed_fields") or ())]
+    return _Unwritten(
+        {item["name"]: item["id"] for item in changed}, any("owner" in item["changed_fields"] for item in changed),
+    )
 
 
 def _credential_of(item: Object) -> t.Any:

@@ -13,12 +13,16 @@ import typing as t
 from collections.abc import Mapping, Sequence
 
 Row = t.Mapping[str, t.Any]
+# Printable characters without a glyph: a name full of them could make a line wrap where it wants.
+_BLANK = str.maketrans(dict.fromkeys("\u115f\u1160\u2800\u3164\uffa0", "?"))
+_LONGEST_NAME = 80
 
 
 def printable_line(value: t.Any) -> str:
     """Return a value as one line of printable text, with runs of white space as single spaces."""
     text = "" if value is None else str(value)
-    return "".join(character if character.isprintable() else "?" for character in " ".join(text.split()))
+    line = "".join(character if character.isprintable() else "?" for character in " ".join(text.split()))
+    return line.translate(_BLANK)
 
 
 def table(rows: Sequence[Row], columns: Sequence[str] | None = None, empty: str = "") -> list[str]:
@@ -33,9 +37,14 @@ def table(rows: Sequence[Row], columns: Sequence[str] | None = None, empty: str 
         return [empty] if empty else []
     names = list(columns or rows[0])
     cells = [[name.replace("_", " ").upper() for name in names]]
-    cells += [[printable_line(row.get(name)) for name in names] for row in rows]
+    cells += [[_cell(name, row.get(name)) for name in names] for row in rows]
     widths = [max(len(line[index]) for line in cells) for index in range(len(names))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in cells]
+
+
+def _cell(column: str, value: t.Any) -> str:
+    line = printable_line(value)
+    return line if column != "name" or len(line) <= _LONGEST_NAME else f"{line[:_LONGEST_NAME - 1]}…"
 
 
 def reference_text(reference: Row) -> str:

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from support.cluster import INFO, MODULE, SECRETS, decoded
-from support.fakes import FaultInjector, after, cut, reply
+from support.fakes import PASS, FaultInjector, after, cut, reply
 
 KEY = "digitaloceancredentialConfig-accessToken"
 
@@ -136,6 +136,73 @@ def test_concurrent_changes_of_another_client_are_preserved(cluster, faults):
     assert annotated["metadata"]["annotations"]["field.cattle.io/projectId"] == "local:p-1"
     assert same["metadata"]["labels"]["theirs"] == "1"
     assert _named(cluster) == [("annotated", "cc-annotated"), ("same", "cc-same")]
+
+
+def test_a_concurrent_rename_or_hand_over_is_neither_undone_nor_deleted(cluster, faults):
+    tasks = {
+        "updated": {"description": "new"}, "deleted": {"state": "absent"}, "marked": {"state": "absent"},
+        "owned": {"owner": "alice", "labels": {"a": "b"}},
+    }
+    for name in tasks:
+        cluster.secret(f"cc-{name}", display_name=name)
+    name, owner = "field.cattle.io/name", "field.cattle.io/creatorId"
+    for identifier, method, theirs in (
+        ("cc-updated", "PATCH", {name: "theirs"}), ("cc-deleted", "DELETE", {name: "theirs"}),
+        ("cc-owned", "PATCH", {owner: "user-9pwpg"}), ("cc-marked", "PATCH", {name: "theirs"}),
+    ):
+        change = {"metadata": {"annotations": theirs}}
+        action = after(lambda seen, path=identifier, patch=change: cluster.api.patch(f"{SECRETS}/{path}", patch))
+        faults.rule(method, action, f"/{identifier}")
+    played = _play(cluster, faults, *({MODULE: {"name": item, **options}} for item, options in tasks.items()))
+    assert [_code(result) for result in played.results] == ["conflict"] * 4
+    assert not [result for result in played.results if "renamed or handed over" not in result["msg"]]
+    stored = {secret["metadata"]["name"]: secret["metadata"] for secret in cluster.secrets()}
+    assert {identifier: metadata["annotations"][name] for identifier, metadata in stored.items()} == {
+        "cc-updated": "theirs", "cc-deleted": "theirs", "cc-owned": "owned", "cc-marked": "theirs"}
+    assert stored["cc-owned"]["annotations"][owner] == "user-9pwpg"
+
+
+def test_what_was_created_is_in_the_result_of_a_failure(cluster, faults):
+    """The check for duplicates, and the deletions of the same call, fail after the creations."""
+    cluster.secret("cc-old", display_name="old")
+    created = [{**_new(name)[MODULE]} for name in ("a", "b")]
+    old = {"name": "old", "state": "absent"}
+
+    def fail_after_creation(seen):
+        faults.rule("GET", reply(500, "no space"), SECRETS, times=1000)
+        return PASS
+
+    faults.rule("POST", fail_after_creation, f"{SECRETS}$", about='"a"')
+    result = _play(cluster, faults, {MODULE: {"credentials": [*created, old]}}).result
+    stored = dict(_named(cluster))
+    assert result["changed"] and result["failed"]
+    items = {item["name"]: item for item in result["credentials"]}
+    assert [items[name]["action"] for name in ("a", "b")] == ["created", "created"]
+    assert [items[name]["id"] for name in ("a", "b")] == [f"cattle-global-data:{stored[name]}" for name in ("a", "b")]
+    assert "it was created, but whether another run created the same object is unknown" in items["a"]["msg"]
+    assert "no space" in result["msg"] and len(stored) == (2 if items["old"]["action"] == "deleted" else 3)
+
+
+def test_an_item_that_waits_delays_no_other_item(cluster):
+    cluster.secret("cc-used", display_name="used")
+    clusters = "/apis/provisioning.cattle.io/v1/namespaces/fleet-default/clusters"
+    cluster.api.post(clusters, {
+        "apiVersion": "provisioning.cattle.io/v1", "kind": "Cluster", "metadata": {"name": "prod"},
+        "spec": {"cloudCredentialSecretName": "cattle-global-data:cc-used"},
+    })
+    cluster.secret("cc-unused", display_name="unused")
+    waiting = {"name": "used", "state": "absent", "wait": True, "wait_sleep": "1s", "wait_timeout": "120s"}
+    items = [waiting, _new("new")[MODULE], {"name": "unused", "state": "absent"}]
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        play = pool.submit(cluster.play, {MODULE: {"credentials": items}})
+        deadline = time.monotonic() + 60
+        while [name for name, _id in _named(cluster)] != ["new", "used"]:
+            assert time.monotonic() < deadline and not play.done(), _named(cluster)
+            time.sleep(0.2)
+        cluster.api.delete(f"{clusters}/prod")
+        result = play.result().result
+    assert [item["action"] for item in result["credentials"]] == ["deleted", "created", "deleted"], result
+    assert [name for name, _id in _named(cluster)] == ["new"]
 
 
 def test_a_credential_that_is_referenced_in_the_meantime_is_not_deleted(cluster, faults):

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import datetime
+import inspect
 import json
 import os
 import re
@@ -19,8 +21,12 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.errors import RanchhandError
-from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes import transport
+from ansible_collections.ranchhand.rancher.plugins.module_utils._common.times import now
+from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes import client as client_module
+from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes import kubeconfig as kubeconfig_module
+from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes import libraries, transport
 from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.client import KubernetesClient
+from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.concurrency import parallel_results
 from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.connection import (
     CONNECTION,
     connection_options,
@@ -328,6 +334,138 @@ def test_in_a_pod(cluster, monkeypatch, tmp_path):
     with pytest.raises(RanchhandError) as refused:
         KubernetesClient(connection_options({}))
     assert refused.value.code == "invalid"
+    monkeypatch.setenv("KUBECONFIG", str(cluster.control_plane.kubeconfig))
+    assert KubernetesClient(connection_options({})).get(SECRETS)["items"] == []
+
+
+class Expiring:
+    """An exec plugin or token file whose credentials can be replaced while a client exists."""
+
+    def __init__(self, folder):
+        self.output = folder / "output"
+        self.runs = folder / "runs"
+        self.command = _script(folder / "plugin.sh", f"echo run >> {self.runs}\ncat {self.output}")
+
+    def returns(self, seconds, **status):
+        expiry = (now() + datetime.timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        self.output.write_text(_exec_credential(expirationTimestamp=expiry, **status))
+
+    @property
+    def count(self):
+        return len(self.runs.read_text().splitlines())
+
+
+def _certificate(credentials):
+    return {
+        key: Path(credentials.files[option]).read_text()
+        for key, option in (("clientCertificateData", "client_cert"), ("clientKeyData", "client_key"))
+    }
+
+
+def test_a_certificate_of_an_exec_plugin_is_renewed(cluster, tmp_path):
+    control_plane = cluster.control_plane
+    first, second = (Credentials(control_plane, tmp_path, name) for name in ("first-certificate", "second-certificate"))
+    plugin = Expiring(tmp_path)
+    plugin.returns(31, **_certificate(first))
+    client = KubernetesClient(connection_options({"kubeconfig": first.with_user(_exec(plugin.command))}))
+    mark = control_plane.audit_mark()
+    client.get(SECRETS, limit=1)
+    plugin.returns(3600, **_certificate(second))
+    time.sleep(2)
+    list(parallel_results(lambda _number: client.get(SECRETS, limit=2), range(8)))
+    users = [event["user"]["username"] for event in control_plane.audit(mark) if "limit=" in event["requestURI"]]
+    assert users == ["first-certificate"] + ["second-certificate"] * 8
+    assert plugin.count == 2
+
+
+def test_a_rejected_token_is_renewed_once(cluster, tmp_path):
+    """For a token file, and for an exec plugin; the options of the task are kept."""
+    control_plane = cluster.control_plane
+    mapping = json.loads(control_plane.user("someone", MASTERS).read_text())
+    token = tmp_path / "token"
+    plugin = Expiring(tmp_path)
+    for user in ({"tokenFile": str(token)}, _exec(plugin.command)):
+        token.write_text("expired\n")
+        plugin.returns(3600, token="expired")
+        kubeconfig = {**mapping, "users": [{"name": mapping["users"][0]["name"], "user": user}]}
+        kubeconfig["clusters"] = [{"name": "ranchhand", "cluster": {"server": "https://127.0.0.1:1"}}]
+        options = {"host": control_plane.url, "ca_cert": str(control_plane.ca_file)}
+        client = KubernetesClient(connection_options({"kubeconfig": kubeconfig, **options}))
+        with pytest.raises(RanchhandError, match="401 Unauthorized"):
+            client.get(SECRETS)
+        token.write_text(control_plane.token + "\n")
+        plugin.returns(3600, token=control_plane.token)
+        assert client.get(SECRETS)["items"] == []
+
+
+def test_a_token_file_is_read_again_after_a_minute(cluster, tmp_path, monkeypatch):
+    token = tmp_path / "token"
+    token.write_text("first")
+    with FaultInjector() as recorder:
+        recorder.rule(
+            "GET", lambda seen: (200, {"Content-Type": "application/json"}, b'{"kind": "SecretList"}'), times=9)
+        kubeconfig = {
+            "current-context": "x", "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
+            "clusters": [{"name": "x", "cluster": {"server": recorder.url}}],
+            "users": [{"name": "x", "user": {"tokenFile": str(token)}}],
+        }
+        client = KubernetesClient(connection_options({"kubeconfig": kubeconfig}))
+        client.get(SECRETS)
+        token.write_text("second")
+        client.get(SECRETS)
+        monkeypatch.setattr(kubeconfig_module, "_TOKEN_FILE_AGE", -1.0)
+        client.get(SECRETS)
+        by_password = {"kubeconfig": kubeconfig, "username": "me", "password": "secret"}
+        KubernetesClient(connection_options(by_password)).get(SECRETS)
+        KubernetesClient(connection_options({**by_password, "api_key": "own"})).get(SECRETS)
+        headers = [seen.headers["authorization"] for seen in recorder.seen]
+    assert headers == ["Bearer first", "Bearer first", "Bearer second", basic("me", "secret"), "Bearer own"]
+
+
+@pytest.mark.parametrize("by", ["option", "environment", "kubeconfig"])
+def test_a_proxy_without_a_scheme(cluster, monkeypatch, by):
+    with ConnectProxy() as proxy:
+        address = proxy.url.partition("://")[2]
+        kubeconfig = json.loads(Path(cluster.control_plane.kubeconfig).read_text())
+        options = {"kubeconfig": kubeconfig}
+        if by == "option":
+            options["proxy"] = address
+        elif by == "environment":
+            monkeypatch.setenv("K8S_AUTH_PROXY", address)
+        else:
+            kubeconfig["clusters"][0]["cluster"]["proxy-url"] = address
+        assert KubernetesClient(connection_options(options)).get(SECRETS)["items"] == []
+        if by != "kubeconfig" or supports_proxy_url():
+            assert len(proxy.asked) == 1
+
+
+def supports_proxy_url():
+    """Return whether this version of the client reads proxy-url."""
+    return "proxy-url" in inspect.getsource(libraries.KubeConfigLoader)
+
+
+@pytest.mark.parametrize("proxy", ["ftp://me:canary@proxy:1", "http://", "http://proxy:port-canary", "://canary"])
+def test_a_malformed_proxy_is_refused_without_quoting_it(cluster, proxy):
+    with pytest.raises(RanchhandError, match="^proxy must be a URL such as ") as refused:
+        KubernetesClient(connection_options({"kubeconfig": str(cluster.control_plane.kubeconfig), "proxy": proxy}))
+    assert refused.value.code == "invalid" and "canary" not in refused.value.message
+
+
+def test_a_list_starts_again_after_its_token_expired(cluster, monkeypatch):
+    """The result is that of the last attempt: neither objects that are gone, nor former versions."""
+    monkeypatch.setattr(client_module, "PAGE", 2)
+    names = [cluster.secret(f"cc-{letter}", display_name="before")["metadata"]["name"] for letter in "abc"]
+    with FaultInjector(cluster.control_plane) as faults:
+        def change_and_expire(seen):
+            cluster.api.delete(f"{SECRETS}/cc-b")
+            cluster.api.patch(f"{SECRETS}/cc-a", {"metadata": {"annotations": {"field.cattle.io/name": "after"}}})
+            return reply(410, "expired", "Expired")(seen)
+
+        faults.rule("GET", change_and_expire, path="continue=")
+        found = KubernetesClient(connection_options(faults.options)).list_objects(SECRETS)
+    assert names == ["cc-a", "cc-b", "cc-c"]
+    shown = [(item["metadata"]["name"], item["metadata"]["annotations"]["field.cattle.io/name"]) for item in found]
+    assert shown == [("cc-a", "after"), ("cc-c", "before")]
 
 
 def test_messages_of_failed_connections(cluster, tmp_path):

@@ -20,6 +20,7 @@ import yaml
 
 from support.cluster import SECRETS, decoded
 from support.objects import SCHEMAS, TEMPLATES, downstream, template
+from support.playbooks import PROGRAM, ansible_playbook
 from support.ranchers import run_playbook, write_inventory
 from support.recorded import credential_exchanges
 from support.rights import MANAGE, VIEW, credential_roles
@@ -27,10 +28,6 @@ from support.rotations import NO_TERMINAL, changed
 
 CANARY = "canary-of-a-vault"
 ENCODED = base64.b64encode(CANARY[:15].encode()).decode()  # whatever follows
-
-
-def ansible_playbook():
-    return str(Path(sys.executable).with_name("ansible-playbook"))
 
 
 class Project:
@@ -50,7 +47,6 @@ class Project:
     def run(self, cluster, playbook, *arguments, code=0, files=("declared", "vault"), **environment):
         """Run a playbook without a terminal and return its output, which must not show a secret."""
         command = [
-            ansible_playbook(),
             "-i",
             "localhost,",
             "-c",
@@ -61,17 +57,7 @@ class Project:
             *(f"-e@{name}.yml" for name in files),
             *arguments,
         ]
-        done = subprocess.run(
-            command,
-            cwd=self.folder,
-            env=cluster.environment(**environment),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        done = ansible_playbook(*command, env=cluster.environment(**environment), cwd=self.folder, timeout=120)
         assert done.returncode == code, done.stdout
         assert "WARNING" not in done.stdout.replace(NO_TERMINAL, ""), done.stdout
         assert CANARY not in done.stdout and ENCODED not in done.stdout
@@ -321,7 +307,7 @@ def test_objects_created_while_the_question_is_open_are_kept(crowded, project):
         sys.executable,
         "-c",
         at_terminal,
-        ansible_playbook(),
+        PROGRAM,
         "-i",
         "inventory.yml",
         "-e",

@@ -31,6 +31,20 @@ def ways(played):
     return re.findall(r"ranchhand\.rancher\.\w+: (in process|as a module, because of .*)", played.output)
 
 
+@pytest.mark.parametrize("by", ["option", "KUBECONFIG", "K8S_AUTH_KUBECONFIG"])
+def test_a_relative_path_means_the_same_file_in_process_and_as_a_module(cluster, tmp_path, monkeypatch, by):
+    """The playbook is in another folder than that in which ansible-playbook is started."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "kube").mkdir()
+    (tmp_path / "kube" / "config").write_text(Path(cluster.control_plane.kubeconfig).read_text())
+    cluster.secret("cc-one", display_name="here")
+    options = {"kubeconfig": "kube/config"} if by == "option" else {}
+    environment = {"K8S_AUTH_KUBECONFIG": "", **({} if by == "option" else {by: "kube/config"})}
+    for as_module in (False, True):
+        result = cluster.play({INFO: options}, as_module=as_module, environment=environment).result
+        assert [item["name"] for item in result["credentials"]] == ["here"], result
+
+
 def test_vvv_shows_how_a_task_runs_and_why(cluster):
     other = str(other_interpreter())
     hosts = {"ansible_connection": "local"}

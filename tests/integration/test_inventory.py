@@ -180,6 +180,32 @@ def test_cache(inventory, cluster):
         assert "cc-one" in text and not [value for value in secret_values if value in text]
 
 
+def test_a_cache_is_not_used_for_another_rancher_or_user(inventory, cluster, cluster_215):
+    """The file is the same; the environment, the content of a kubeconfig and its context differ."""
+    cluster.secret("cc-here", "digitalocean", {"accessToken": inventory.canary}, "here")
+    cluster_215.secret("cc-there", "digitalocean", {"accessToken": inventory.canary}, "there")
+    paths = [str(here.control_plane.kubeconfig) for here in (cluster, cluster_215)]
+    first, second = (yaml.safe_load(Path(path).read_text()) for path in paths)
+    shared = inventory.directory / "shared.yaml"
+    cache = {"cache": True, "cache_plugin": "ansible.builtin.jsonfile", "cache_connection": str(inventory.directory)}
+    cases = {
+        "K8S_AUTH_KUBECONFIG": [({}, {"K8S_AUTH_KUBECONFIG": path}) for path in paths],
+        "KUBECONFIG": [({}, {"K8S_AUTH_KUBECONFIG": "", "KUBECONFIG": path}) for path in paths],
+        "inline": [({"kubeconfig": config}, {}) for config in (first, second)],
+        "content": [({"kubeconfig": str(shared)}, config) for config in (first, second)],
+    }
+    for name, (here, there) in cases.items():
+        for (options, environment), host in (
+            (here, "local_cc-here"), (there, "local_cc-there"), (here, "local_cc-here"),
+        ):
+            if name == "content":
+                shared.write_text(yaml.safe_dump(environment))
+                environment = {}
+            inventory.write(**cache, **options)
+            variables, _groups = inventory.listed(**environment)
+            assert list(variables) == [host], name
+
+
 def test_an_unreadable_rancher_creates_no_host(inventory, cluster, cluster_215):
     cluster.secret("cc-one")
     good = str(cluster.control_plane.kubeconfig)

@@ -28,6 +28,10 @@ def prepare(cluster):
     cluster.secret("cc-aws2", "amazonec2", {"accessKey": "B", "secretKey": "t", "defaultRegion": ""}, "aws two")
     cluster.secret("cc-theirs", "amazonec2", {"accessKey": "C", "secretKey": "u"}, "aws", owner=ADMIN)
     cluster.secret("cc-do", "digitalocean", {"accessToken": "v"}, "do")
+    cluster.secret("cc-slash", "amazonec2", {"accessKey": "E", "secretKey": "x"}, "team/aws")
+    cluster.secret("cc-colon", "amazonec2", {"accessKey": "F", "secretKey": "y"}, "team: aws")
+    cluster.secret("cc-fake", "amazonec2", {"accessKey": "G", "secretKey": "z"}, "cc-aws2", owner=ADMIN)
+    cluster.secret("cc-false", "amazonec2", {"accessKey": "H", "secretKey": "z"}, "cattle-global-data:cc-aws2")
     cluster.secret("cc-twin1", "amazonec2", {"accessKey": "D", "secretKey": "w"}, "twin")
     cluster.secret("cc-twin2", "amazonec2", {"accessKey": "D", "secretKey": "w"}, "twin")
 
@@ -63,6 +67,12 @@ CREATIONS = {
     "by its bare id": Creation(
         {**AWS, "cloud_credential": "cc-aws2"},
         spec={"cloudCredentialName": "cattle-global-data:cc-aws2"},
+    ),
+    "by a name with a slash": Creation(
+        {**AWS, "cloud_credential": "team/aws"}, spec={"cloudCredentialName": "cattle-global-data:cc-slash"},
+    ),
+    "by a name with a colon": Creation(
+        {**AWS, "cloud_credential": "team: aws"}, spec={"cloudCredentialName": "cattle-global-data:cc-colon"},
     ),
     "whole numbers as text, booleans and lists as such": Creation(
         {

@@ -6,9 +6,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -16,12 +13,12 @@ from control_plane import ApiError
 from support.cluster import MODULE
 from support.guard import NAMES, keep_watching, remove_guard
 from support.objects import TEMPLATES, downstream
+from support.playbooks import ansible_playbook
 
 
 def run(cluster, playbook, *arguments, **variables):
     """Return the output of an ansible-playbook run that must succeed."""
     command = [
-        str(Path(sys.executable).with_name("ansible-playbook")),
         "-i",
         "localhost,",
         "-c",
@@ -31,16 +28,7 @@ def run(cluster, playbook, *arguments, **variables):
         json.dumps(variables),
         *arguments,
     ]
-    done = subprocess.run(
-        command,
-        env=cluster.environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = ansible_playbook(*command, env=cluster.environment(), timeout=120)
     assert done.returncode == 0, done.stdout
     return done.stdout
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import json
 import secrets
-import subprocess
 import sys
 import time
 from base64 import b64encode
@@ -17,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from support.fleets import HOSTILE
+from support.playbooks import ansible_playbook
 
 FORMATS = ("html", "json", "csv", "markdown", "prometheus")
 # The API server accepts only valid UTF-8 in annotations.
@@ -43,12 +43,10 @@ class Reports:
         """Return the output of the playbook."""
         given = json.dumps({"report_hosts": hosts, "report_files": self.files, **variables})
         command = [
-            str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(self.directory / "hosts"),
+            "-i", str(self.directory / "hosts"),
             "-e", "@vault.json", "ranchhand.rancher.report", "-e", given, *arguments,
         ]
-        done = subprocess.run(
-            command, env=self.cluster.environment("/nowhere"), cwd=self.directory, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120, check=False)
+        done = ansible_playbook(*command, env=self.cluster.environment("/nowhere"), cwd=self.directory, timeout=120)
         assert done.returncode == code, done.stdout
         assert "WARNING" not in done.stdout, done.stdout
         return done.stdout

@@ -17,13 +17,18 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.issuers import aws as issuer_module
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.issuers import aws_requests
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.issuers.aws import Aws as AwsIssuer
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.issuers.aws import account_in
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import CALL_TIMEOUT, IssuerError
+from botocore.exceptions import NoCredentialsError
+from werkzeug.wrappers import Response
 
 from support.providers import aws as aws_provider
-from support.providers.aws import Aws, before, call_after, call_before, delay, error, lost_reply
+from support.providers.aws import ACCOUNT, Aws, before, call_after, call_before, delay, error, lost_reply
 
 TESTS = Path(__file__).resolve().parents[1]
+OTHER = "210987654321"
 
 
 @pytest.fixture(autouse=True)
@@ -35,11 +40,12 @@ def _no_aws_of_ours(monkeypatch, tmp_path):
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    aws_requests._create_client.cache_clear()
 
 
 @pytest.fixture
 def aws(monkeypatch):
-    monkeypatch.setattr(issuer_module, "PAUSE", 0.01)
+    monkeypatch.setattr(aws_requests, "PAUSE", 0.01)
     with Aws() as running:
         yield running
 
@@ -49,11 +55,13 @@ def key(aws):
     return aws.create_user("rancher")
 
 
-@pytest.fixture(params=["rotating", "default", "profile", "given"])
+@pytest.fixture(params=["rotating", "default", "profile", "given", "role"])
 def issuer(request, aws, tmp_path, monkeypatch):
-    """An issuer for each way to sign in; all but the first with an administrator's key."""
+    """An issuer for each way to sign in; all but the first with an administrator's key or role."""
     if request.param == "rotating":
         return _issuer(aws)
+    if request.param == "role":
+        return _issuer(aws, **_role(aws))
     admin = aws.create_admin()
     if request.param == "given":
         return _issuer(aws, sign_in="given", access_key=admin["accessKey"], secret_key=admin["secretKey"])
@@ -70,6 +78,19 @@ def issuer(request, aws, tmp_path, monkeypatch):
 
 def _issuer(aws, **options):
     return AwsIssuer({"endpoint_url": aws.url, **options})
+
+
+def _role(aws):
+    """The options that sign in as an administrator of another account and assume a role of the users' account."""
+    admin = aws.create_admin("operator", account=OTHER)
+    role = aws.create_role("rotator", trusted=OTHER)
+    return {
+        "sign_in": "given", "access_key": admin["accessKey"], "secret_key": admin["secretKey"], "role_arn": role,
+    }
+
+
+def _given(aws, admin, **options):
+    return _issuer(aws, sign_in="given", access_key=admin["accessKey"], secret_key=admin["secretKey"], **options)
 
 
 def _refused(code, call, *secrets):
@@ -111,11 +132,11 @@ def test_a_key_is_issued_used_switched_off_and_on_and_deleted(aws, key, issuer):
     for _again in range(2):
         issuer.enable(key["accessKey"], new)
         assert aws.works(key["accessKey"], key["secretKey"])
-    for _again in range(2):
-        issuer.delete(key["accessKey"], new)
-        assert aws.keys("rancher") == [(new["accessKey"], "Active")]
-    refusal = _refused("refused", lambda: issuer.enable(key["accessKey"], new), new["secretKey"])
-    assert "does not exist any more" in refusal
+    issuer.delete(key["accessKey"], new)
+    assert aws.keys("rancher") == [(new["accessKey"], "Active")]
+    for change in (issuer.disable, issuer.enable, issuer.delete):
+        refusal = _refused("invalid", lambda change=change: change(key["accessKey"], new), new["secretKey"])
+        assert "does not exist" in refusal
     assert aws.keys("other")[0][1] == "Active"
 
 
@@ -184,17 +205,113 @@ def test_a_user_is_looked_up_once(aws, key):
 
 def test_a_missing_permission_is_named(aws, key):
     aws.set_policy("rancher", "iam:ListAccessKeys")
-    assert "iam:CreateAccessKey" in _refused("refused", lambda: _issuer(aws).issue(key), key["secretKey"])
-    assert "iam:GetAccessKeyLastUsed" in _refused("refused", lambda: _issuer(aws).keys(key), key["secretKey"])
+    assert "iam:CreateAccessKey" in _refused("forbidden", lambda: _issuer(aws).issue(key), key["secretKey"])
+    assert "iam:GetAccessKeyLastUsed" in _refused("forbidden", lambda: _issuer(aws).keys(key), key["secretKey"])
     aws.set_policy("rancher")
-    assert "iam:ListAccessKeys" in _refused("refused", lambda: _issuer(aws).keys(key), key["secretKey"])
+    assert "iam:ListAccessKeys" in _refused("forbidden", lambda: _issuer(aws).keys(key), key["secretKey"])
+    assert len(_actions(aws, "CreateAccessKey")) == 1 and len(aws.keys("rancher")) == 1
 
 
-def test_the_keys_of_others_are_out_of_reach(aws, key):
+def test_an_administrator_without_a_permission_is_reported(aws, key):
+    weak = _given(aws, aws.create_user("weak"))
+    for call in (lambda: weak.keys(key), lambda: weak.issue(key), lambda: weak.delete(key["accessKey"], key)):
+        message = _refused("forbidden", call, key["secretKey"])
+        assert key["accessKey"] in message and "iam:GetAccessKeyLastUsed" in message
+    assert aws.keys("rancher") == [(key["accessKey"], "Active")]
+
+
+def test_the_keys_of_others_are_out_of_reach(aws, key, issuer):
     stranger = aws.create_user("other")
-    for call in (_issuer(aws).delete, _issuer(aws).disable):
-        _refused("refused", lambda call=call: call(stranger["accessKey"], key), key["secretKey"])
+    for call in (issuer.delete, issuer.disable, issuer.enable):
+        message = _refused("invalid", lambda call=call: call(stranger["accessKey"], key), key["secretKey"])
+        assert stranger["accessKey"] in message and "user_name" in message
     assert aws.keys("other") == [(stranger["accessKey"], "Active")]
+
+
+@pytest.mark.parametrize("options", [{}, {"user_name": "rancher"}], ids=["user of the key", "same name"])
+def test_an_identity_of_another_account_does_nothing(aws, key, options):
+    """2.6 of the issue: such options must not report an active key as disabled or deleted."""
+    aws.create_user("rancher", account=OTHER)
+    issuer = _given(aws, aws.create_admin(account=OTHER), **options)
+    for call in (issuer.delete, issuer.disable, issuer.enable):
+        message = _refused(
+            "invalid" if options else "forbidden", lambda call=call: call(key["accessKey"], key), key["secretKey"]
+        )
+        assert key["accessKey"] in message
+    assert aws.keys("rancher") == [(key["accessKey"], "Active")]
+    with pytest.raises(IssuerError) as caught:
+        issuer.verify(key, key)
+    assert ("another principal: arn:aws:iam::%s:user/rancher" % ACCOUNT in caught.value.message) == bool(options)
+    if options:
+        assert key["accessKey"] not in {item.id for item in issuer.keys(key)}
+
+
+def test_keys_of_all_origins_are_listed(aws, key, issuer):
+    by_hand = aws.add_key("rancher")
+    aws.set_status(by_hand["accessKey"], "Inactive")
+    aws.create_user("rancher", account=OTHER)
+    aws.create_user("other")
+    assert {item.id: item.enabled for item in issuer.keys(key)} == {key["accessKey"]: True, by_hand["accessKey"]: False}
+
+
+def test_a_key_that_vanishes_while_keys_are_listed_is_not_reported(aws, key):
+    new = aws.add_key("rancher")
+    aws.faults.rule("GetAccessKeyLastUsed", error("NoSuchEntity", 404))
+    assert [item.id for item in _issuer(aws).keys(key)] == [new["accessKey"]]
+
+
+def test_all_pages_are_read(aws, key):
+    second = aws.add_key("rancher")
+    page = """<ListAccessKeysResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/"><ListAccessKeysResult><AccessKeyMetadata><member>
+    <UserName>rancher</UserName><AccessKeyId>{}</AccessKeyId><Status>Active</Status><CreateDate>2026-01-01T00:00:00Z</CreateDate>
+    </member></AccessKeyMetadata><IsTruncated>{}</IsTruncated><Marker>there</Marker></ListAccessKeysResult></ListAccessKeysResponse>"""
+    for content in (page.format(key["accessKey"], "true"), page.format(second["accessKey"], "false")):
+        aws.faults.rule("ListAccessKeys", lambda perform, content=content: Response(content, content_type="text/xml"))
+    assert [item.id for item in _issuer(aws).keys(key)] == [key["accessKey"], second["accessKey"]]
+    assert [item.parameters.get("Marker") for item in _actions(aws, "ListAccessKeys")] == [None, "there"]
+
+
+def test_a_role_is_assumed_once_until_its_session_ends(aws, key, monkeypatch):
+    issuer = _issuer(aws, **_role(aws))
+    threads = [threading.Thread(target=issuer.keys, args=(key,)) for _number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    issuer.verify(key, key)
+    issuer.verify(key, key)
+    (assumed,) = _actions(aws, "AssumeRole")
+    assert assumed.parameters["RoleSessionName"] == "ranchhand.rancher"
+    assert len(_actions(aws, "GetCallerIdentity")) == 2, "the account of a role is in its ARN"
+    later = issuer_module.now() + datetime.timedelta(minutes=51)
+    monkeypatch.setattr(issuer_module, "now", lambda: later)
+    issuer.keys(key)
+    assert len(_actions(aws, "AssumeRole")) == 2
+    assert {item.key[:4] for item in _actions(aws, "ListAccessKeys")} == {"ASIA"}
+
+
+def test_a_role_that_does_not_trust_the_identity_is_refused(aws, key):
+    options = {**_role(aws), "role_arn": aws.create_role("distant", trusted="333333333333")}
+    issuer = _issuer(aws, **options)
+    message = _refused("forbidden", lambda: issuer.delete(key["accessKey"], key), options["secret_key"])
+    assert "sts:AssumeRole" in message and options["access_key"] in message
+    assert aws.keys("rancher") == [(key["accessKey"], "Active")]
+
+
+def test_a_user_below_a_path_is_recognized(aws, key):
+    aws_provider._iam(ACCOUNT).get_user("rancher").path = "/team/east/"
+    issuer = _given(aws, aws.create_admin())
+    issuer.verify(aws.add_key("rancher"), key)
+    (asked, *_others) = _actions(aws, "GetCallerIdentity")
+    assert asked.key != key["accessKey"]
+
+
+def test_an_account_is_looked_up_once(aws, key):
+    issuer = _given(aws, aws.create_admin())
+    for _again in range(3):
+        issuer.verify(key, key)
+    assert len(_actions(aws, "GetCallerIdentity")) == 3 + 1
+    assert len(_actions(aws, "GetAccessKeyLastUsed")) == 1
 
 
 @pytest.mark.parametrize(
@@ -203,7 +320,9 @@ def test_the_keys_of_others_are_out_of_reach(aws, key):
         pytest.param(before, 0, id="request lost"),
         pytest.param(lost_reply, 1, id="reply lost"),
         pytest.param(error("ServiceFailure", 500), 0, id="error 500"),
-        pytest.param(error("Throttling"), 0, id="throttled"),
+        pytest.param(error("ServiceUnavailable", 503), 0, id="error 503"),
+        pytest.param(error("Unknown", 502), 0, id="error 502"),
+        pytest.param(error("RequestTimeout", 400), 0, id="timeout"),
     ],
 )
 def test_a_key_is_never_asked_for_twice(aws, key, fault, made):
@@ -213,6 +332,46 @@ def test_a_key_is_never_asked_for_twice(aws, key, fault, made):
     assert len(aws.keys("rancher")) == 1 + made
 
 
+THROTTLED = [
+    pytest.param(error("Throttling"), id="Throttling"),
+    pytest.param(error("ThrottlingException"), id="ThrottlingException"),
+    pytest.param(error("TooManyRequestsException"), id="TooManyRequestsException"),
+    pytest.param(error("RequestLimitExceeded", 503), id="RequestLimitExceeded"),
+    pytest.param(error("SlowDown", 503), id="SlowDown"),
+    pytest.param(error("Unknown", 429), id="status 429"),
+]
+
+
+@pytest.mark.parametrize("fault", THROTTLED)
+def test_a_throttled_request_is_repeated(aws, key, fault):
+    aws.faults.rule("CreateAccessKey|ListAccessKeys|DeleteAccessKey", fault, times=5)
+    issuer = _issuer(aws)
+    new = issuer.issue(key)
+    assert len(_actions(aws, "CreateAccessKey")) == 6
+    assert {item.id for item in issuer.keys(key)} == {key["accessKey"], new["accessKey"]}
+    aws.faults.rule("DeleteAccessKey|ListAccessKeys", fault, times=4)
+    issuer.delete(key["accessKey"], new)
+    assert aws.keys("rancher") == [(new["accessKey"], "Active")]
+
+
+def test_a_request_that_is_throttled_for_too_long_was_not_performed(aws, key, monkeypatch):
+    monkeypatch.setattr(issuer_module, "CALL_TIMEOUT", 12.3)
+    aws.faults.rule("CreateAccessKey|ListAccessKeys", error("Throttling"), times=1000)
+    begun = time.monotonic()
+    for call in (_issuer(aws).issue, _issuer(aws).keys):
+        message = _refused("busy", lambda call=call: call(key), key["secretKey"])
+        assert "did not perform iam:" in message and "Throttling" in message
+    assert time.monotonic() - begun < 3
+    assert len(aws.requests) > 4 and len(aws.keys("rancher")) == 1
+
+
+def test_a_repeated_write_whose_reply_is_lost_may_have_been_performed(aws, key):
+    aws.faults.rule("CreateAccessKey", error("Throttling"))
+    aws.faults.rule("CreateAccessKey", lost_reply)
+    _refused("unreachable", lambda: _issuer(aws).issue(key), key["secretKey"])
+    assert len(_actions(aws, "CreateAccessKey")) == 2 and len(aws.keys("rancher")) == 2
+
+
 def test_other_writes_are_not_repeated_either(aws, key):
     aws.faults.rule("UpdateAccessKey|DeleteAccessKey", before, times=2)
     for call in (_issuer(aws).disable, _issuer(aws).delete):
@@ -220,7 +379,14 @@ def test_other_writes_are_not_repeated_either(aws, key):
     assert len(_actions(aws, "UpdateAccessKey")) == len(_actions(aws, "DeleteAccessKey")) == 1
 
 
-@pytest.mark.parametrize("fault", [before, lost_reply, error("ServiceUnavailable", 503), error("Throttling")])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(before, id="request lost"),
+        pytest.param(lost_reply, id="reply lost"),
+        pytest.param(error("ServiceUnavailable", 503), id="error 503"),
+    ],
+)
 def test_reads_are_repeated_twice(aws, key, fault):
     aws.faults.rule("ListAccessKeys", fault, times=2)
     assert [item.id for item in _issuer(aws).keys(key)] == [key["accessKey"]]
@@ -229,19 +395,54 @@ def test_reads_are_repeated_twice(aws, key, fault):
     assert len(_actions(aws, "GetCallerIdentity")) == 3
 
 
-def test_a_refusal_is_not_asked_again(aws, key):
-    aws.faults.rule("GetCallerIdentity", error("AccessDenied", 403))
+REFUSALS = {
+    "AccessDenied": ("forbidden", 403),
+    "AccessDeniedException": ("forbidden", 400),
+    "LimitExceeded": ("limit", 409),
+    "NoSuchEntity": ("invalid", 404),
+    "MalformedInput": ("invalid", 400),
+    "Not a code": ("invalid", 400),
+    "InvalidClientTokenId": ("refused", 403),
+    "ExpiredToken": ("refused", 400),
+    "SignatureDoesNotMatch": ("refused", 403),
+    "Unknown": ("refused", 403),
+    "Unauthorized": ("refused", 401),
+}
+
+
+@pytest.mark.parametrize("code", REFUSALS)
+def test_a_definite_refusal_is_not_repeated(aws, key, code):
+    expected, status = REFUSALS[code]
+    aws.faults.rule("CreateAccessKey|ListAccessKeys", error(code, status), times=2)
+    for call in (_issuer(aws).issue, _issuer(aws).keys):
+        message = _refused(expected, lambda call=call: call(key), key["secretKey"])
+        assert "from the test" not in message
+        assert "Not a code" not in message
+    assert [item.action for item in aws.requests] == ["CreateAccessKey", "ListAccessKeys"]
+    assert aws.keys("rancher") == [(key["accessKey"], "Active")]
+
+
+@pytest.mark.parametrize(
+    "minutes, message",
+    [
+        pytest.param(30, "30 minutes fast", id="fast"),
+        pytest.param(-30, "30 minutes slow", id="slow"),
+        pytest.param(4, None, id="tolerated"),
+    ],
+)
+@pytest.mark.parametrize("code", ["SignatureDoesNotMatch", "RequestExpired"])
+def test_a_wrong_clock_is_not_taken_for_a_wrong_key(aws, key, monkeypatch, minutes, message, code):
+    shifted = issuer_module.now() + datetime.timedelta(minutes=minutes)
+    monkeypatch.setattr(aws_requests, "now", lambda: shifted)
+    aws.faults.rule("GetCallerIdentity", error(code, 403))
+    text = _refused("invalid" if message else "refused", lambda: _issuer(aws).verify(key, key), key["secretKey"])
+    assert (message or code) in text
+    aws.faults.rule("GetCallerIdentity", error("InvalidClientTokenId", 403))
     _refused("refused", lambda: _issuer(aws).verify(key, key), key["secretKey"])
-    assert len(_actions(aws, "GetCallerIdentity")) == 1
-
-
-def test_anything_else_is_invalid(aws, key):
-    aws.faults.rule("CreateAccessKey", error("MalformedInput"))
-    assert "MalformedInput" in _refused("invalid", lambda: _issuer(aws).issue(key), key["secretKey"])
 
 
 def test_an_endpoint_that_is_not_there_is_unreachable(key, monkeypatch):
-    monkeypatch.setattr(issuer_module, "PAUSE", 0.01)
+    monkeypatch.setattr(aws_requests, "PAUSE", 0.01)
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         issuer = AwsIssuer({"endpoint_url": f"http://127.0.0.1:{closed.getsockname()[1]}"})
@@ -250,22 +451,40 @@ def test_an_endpoint_that_is_not_there_is_unreachable(key, monkeypatch):
 
 
 def test_a_slow_answer_is_not_waited_for(aws, key, monkeypatch):
-    monkeypatch.setattr(issuer_module, "READ_TIMEOUT", 0.3)
+    monkeypatch.setattr(aws_requests, "READ_TIMEOUT", 0.3)
     aws.faults.rule("CreateAccessKey", delay(1))
     assert "ReadTimeoutError" in _refused("unreachable", lambda: _issuer(aws).issue(key), key["secretKey"])
 
 
 def test_every_call_ends_in_time(aws, key, monkeypatch):
     """A look-up and a write fit into the limit, and nothing begins that would end after it."""
-    assert 2 * (issuer_module.CONNECT_TIMEOUT + issuer_module.READ_TIMEOUT) <= CALL_TIMEOUT
-    monkeypatch.setattr(issuer_module, "CALL_TIMEOUT", issuer_module.CONNECT_TIMEOUT + issuer_module.READ_TIMEOUT + 0.3)
-    aws.faults.rule("ListAccessKeys", delay(0.5))
-    assert "too slow" in _refused("unreachable", lambda: _issuer(aws).keys(key), key["secretKey"])
-    admin = aws.create_admin()
-    issuer = _issuer(aws, sign_in="given", access_key=admin["accessKey"], secret_key=admin["secretKey"])
-    aws.faults.rule("GetAccessKeyLastUsed", delay(0.5))
-    _refused("unreachable", lambda: issuer.issue(key), key["secretKey"])
+    last = aws_requests.CONNECT_TIMEOUT + aws_requests.READ_TIMEOUT
+    assert 2 * last <= CALL_TIMEOUT
+    _issuer(aws).keys(key)  # loads the SDK
+    monkeypatch.setattr(issuer_module, "CALL_TIMEOUT", last + 0.4)
+    aws.faults.rule("ListAccessKeys", delay(0.6))
+    assert "not enough time" in _refused("busy", lambda: _issuer(aws).keys(key), key["secretKey"])
+    issuer = _given(aws, aws.create_admin())
+    aws.faults.rule("GetAccessKeyLastUsed", delay(0.6))
+    _refused("busy", lambda: issuer.issue(key), key["secretKey"])
+    issuer = _issuer(aws, **_role(aws))
+    aws.faults.rule("AssumeRole", delay(0.6))
+    _refused("busy", lambda: issuer.issue(key), key["secretKey"])
     assert not _actions(aws, "CreateAccessKey")
+
+
+def test_a_slow_sign_in_of_the_sdk_counts(aws, key, tmp_path, monkeypatch):
+    answer = tmp_path / "answer"
+    answer.write_text('{"Version": 1, "AccessKeyId": "AKIA", "SecretAccessKey": "hidden"}', encoding="utf-8")
+    (tmp_path / "config").write_text(
+        f"[profile slow]\ncredential_process = sh -c 'sleep 0.7; cat {answer}'\n", encoding="utf-8"
+    )
+    monkeypatch.setattr(
+        issuer_module, "CALL_TIMEOUT", aws_requests.CONNECT_TIMEOUT + aws_requests.READ_TIMEOUT + 0.5
+    )
+    issuer = _issuer(aws, sign_in="default", profile="slow", user_name="rancher")
+    _refused("busy", lambda: issuer.disable(key["accessKey"], key), "hidden")
+    assert not aws.requests
 
 
 @pytest.mark.parametrize("options, text", [
@@ -281,6 +500,12 @@ def test_every_call_ends_in_time(aws, key, monkeypatch):
     pytest.param({"propagation": 15}, "propagation must be a number with a unit, such as 30s", id="no unit"),
     pytest.param({"propagation": "4000d"}, "propagation must not be longer than 3650d", id="long duration"),
     pytest.param({"ca_bundle": "/nowhere/ca.pem"}, "/nowhere/ca.pem", id="missing file"),
+    pytest.param({"sign_in": "default", "role_arn": "rotator"}, "arn:aws:iam::", id="no ARN"),
+    pytest.param({"sign_in": "default", "role_arn": ""}, "arn:aws:iam::", id="empty ARN"),
+    pytest.param(
+        {"sign_in": "default", "role_arn": "arn:aws:iam::123456789012:user/a"}, "arn:aws:iam::", id="ARN of a user"
+    ),
+    pytest.param({"role_arn": "arn:aws:iam::123456789012:role/a"}, "default or given", id="role without identity"),
 ])
 def test_invalid_options_are_rejected(options, text):
     message = _refused("invalid", lambda: AwsIssuer(options), "hidden-value")
@@ -314,27 +539,103 @@ def test_without_the_sdk_it_says_what_is_missing(monkeypatch, key):
     assert "boto3" in _refused("unsupported", lambda: AwsIssuer({}).keys(key), key["secretKey"])
 
 
-def test_sts_is_asked_in_the_region(key):
-    issuer = AwsIssuer({"region": "us-gov-west-1"})
-    credentials = (key["accessKey"], key["secretKey"], None)
-    assert issuer._client(credentials, "sts").meta.endpoint_url == "https://sts.us-gov-west-1.amazonaws.com"
-    assert issuer._client(credentials, "iam").meta.endpoint_url == "https://iam.us-gov.amazonaws.com"
+@pytest.mark.parametrize(
+    "region, sts, iam",
+    [
+        pytest.param(None, "sts.us-east-1.amazonaws.com", "iam.amazonaws.com", id="default"),
+        pytest.param("us-gov-west-1", "sts.us-gov-west-1.amazonaws.com", "iam.us-gov.amazonaws.com", id="government"),
+        pytest.param("cn-north-1", "sts.cn-north-1.amazonaws.com.cn", "iam.cn-north-1.amazonaws.com.cn", id="China"),
+    ],
+)
+def test_endpoints_are_those_of_the_region(region, sts, iam):
+    settings = aws_requests.Settings(region=region)
+    assert aws_requests.client("sts", settings).meta.endpoint_url == f"https://{sts}"
+    assert aws_requests.client("iam", settings).meta.endpoint_url == f"https://{iam}"
 
 
-def test_an_issuer_serves_threads(aws, key):
-    issuer, found = _issuer(aws), []
-    threads = [threading.Thread(target=lambda: found.append(issuer.keys(key))) for _number in range(4)]
+def test_issuers_share_clients(aws, key):
+    users = [aws.create_user(f"user-{number}", account=OTHER) for number in range(6)]
+    found = {}
+
+    def check(user):
+        issuer = _issuer(aws)
+        for _again in range(3):
+            found.setdefault(user["accessKey"], []).extend(item.id for item in issuer.keys(user))
+            issuer.verify(user, user)
+
+    threads = [threading.Thread(target=check, args=(user,)) for user in users]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert [[item.id for item in keys] for keys in found] == [[key["accessKey"]]] * 4
+    assert found == {user["accessKey"]: 3 * [user["accessKey"]] for user in users}
+    assert aws_requests._create_client.cache_info().currsize == 2, "one of IAM and one of STS"
+    _issuer(aws, region="eu-central-1").keys(key)
+    assert aws_requests._create_client.cache_info().currsize == 3
+
+
+def test_no_credentials_are_left_for_the_next_request(aws, key):
+    _issuer(aws).keys(key)
+    aws.faults.rule("ListAccessKeys", error("AccessDenied", 403))
+    _refused("forbidden", lambda: _issuer(aws).keys(key))
+    assert aws_requests._signer_of_thread.signer is None
+    client = aws_requests.client("iam", aws_requests.Settings(endpoint_url=aws.url))
+    with pytest.raises(NoCredentialsError):
+        client.list_access_keys()
+
+
+def test_the_sdk_is_only_loaded_for_requests():
+    script = (
+        "import sys\n"
+        "from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.issuers.aws import Aws\n"
+        "issuer = Aws({'sign_in': 'default', 'role_arn': 'arn:aws:iam::123456789012:role/a', 'propagation': '9s'})\n"
+        "values = {'accessKey': 'AKIA', 'secretKey': 'b'}\n"
+        "assert (issuer.key_id(values), issuer.rate_key(values)) == ('AKIA', '123456789012')\n"
+        "assert not {'botocore', 'boto3'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    "key_id, account",
+    [
+        pytest.param("ASIAQNZGKIQY56JQ7WML", "029608264753", id="published example"),
+        pytest.param("AKIAI44QH8DHBEXAMPLE", None, id="before 2019"),
+        pytest.param("AKIAJ2345ABCDEFGHIJK", None, id="first bit 0"),
+        pytest.param("AKIAQNZGKIQY56JQ7WM", None, id="too short"),
+        pytest.param("not an id", None, id="no id"),
+    ],
+)
+def test_the_account_in_the_id_of_a_key(key_id, account):
+    assert account_in(key_id) == account
+
+
+def test_what_shares_a_limit_of_requests(aws, key):
+    role = {"sign_in": "default", "role_arn": f"arn:aws:iam::{OTHER}:role/a"}
+    old = {"accessKey": "AKIAI44QH8DHBEXAMPLE"}
+    for account in (ACCOUNT, OTHER):
+        assert AwsIssuer(role).rate_key(aws.create_user("same", account)) == account
+    assert AwsIssuer(role).rate_key(old) == OTHER
+    assert AwsIssuer({"sign_in": "default", "profile": "ours"}).rate_key(old) == "ours"
+    assert AwsIssuer({}).rate_key(old) == AwsIssuer({}).rate_key({}) == "aws"
+
+
+def test_options_that_are_kept_are_not_secret():
+    assert not set(AwsIssuer.recorded_options) & {"access_key", "secret_key", "session_token"}
+    options = {
+        "sign_in": "default", "profile": "a", "role_arn": "arn:aws:iam::123456789012:role/a", "region": "eu-west-1",
+        "endpoint_url": "https://a", "user_name": "a", "ca_bundle": __file__, "propagation": "1s",
+    }
+    assert set(AwsIssuer.recorded_options) == set(options)
+    AwsIssuer(options)
 
 
 def test_an_issuer_shows_no_secret(aws, key):
     issuer = _issuer(aws, sign_in="given", access_key=key["accessKey"], secret_key=key["secretKey"])
     issuer.keys(key)
     assert key["secretKey"] not in repr(issuer)
+    signer = aws_requests.Signer("AKIA", "hidden-secret", "hidden-token")
+    assert "hidden" not in repr(signer)
 
 
 def test_a_fake_is_independent_and_starts_empty(aws, key):

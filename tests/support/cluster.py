@@ -9,7 +9,6 @@ import base64
 import datetime
 import json
 import os
-import subprocess
 import sys
 import time
 import typing
@@ -19,6 +18,7 @@ from pathlib import Path
 import yaml
 
 from control_plane import ApiError
+from support.playbooks import ansible_playbook
 
 HERE = Path(__file__).parent
 SECRETS = "/api/v1/namespaces/cattle-global-data/secrets"
@@ -83,7 +83,6 @@ class Cluster:
         variables_file.write_text(yaml.safe_dump(variables or {}))
         results.touch()
         command = [
-            str(Path(sys.executable).with_name("ansible-playbook")),
             "-i",
             "localhost,",
             "-c",
@@ -95,17 +94,12 @@ class Cluster:
         ]
         if as_module:  # another path of the interpreter: the action plugin starts a process
             command += ["-e", f"ansible_python_interpreter={other_interpreter()}"]
-        done = subprocess.run(
-            command,
+        done = ansible_playbook(
+            *command,
             env=self.environment(
                 kubeconfig, ANSIBLE_CALLBACKS_ENABLED="collect", RANCHHAND_RESULTS=str(results), **(environment or {})
             ),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
             timeout=300,
-            check=False,
         )
         tasks = [json.loads(line) for line in results.read_text().splitlines()]
         for task in tasks:

@@ -50,6 +50,7 @@ _TEAMS = (
 _ENVIRONMENTS = ("prod", "staging", "dev", "sandbox")
 _MESSAGES = {
     "unreadable": "has fields of several drivers (azure, digitalocean), of which Rancher reads a random one",
+    "malformed": "the expiry of a certificate in accessToken cannot be read",
     "owner_gone": "its owner u-x7k2p is no longer a user of this Rancher, so only administrators see it",
     "driver_inactive": "driver outscale is not active in this Rancher",
     "template_broken": "node template small (cattle-global-nt:nt-h6x2m), which uses it, has driver azure",

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import yaml
+
+from support.playbooks import ansible_playbook
 
 
 class ThirdServer:
@@ -79,11 +79,7 @@ def run_playbook(playbook, folder, environment, *arguments, variables=None):
     path = folder / "variables.yml"
     path.write_text(yaml.safe_dump(variables or {}))
     command = [
-        str(Path(sys.executable).with_name("ansible-playbook")),
         "-i", str(folder / "ranchers.yml"), "-e", f"@{path}", str(playbook), *arguments,
     ]  # fmt: skip
-    done = subprocess.run(
-        command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True, timeout=180, check=False,
-    )  # fmt: skip
+    done = ansible_playbook(*command, env=environment, cwd=folder, timeout=180)
     return done.returncode, done.stdout

@@ -8,11 +8,10 @@ from __future__ import annotations
 import json
 import re
 import secrets
-import subprocess
 import sys
-from pathlib import Path
 
 from support.cluster import SECRETS, decoded
+from support.playbooks import ansible_playbook
 
 ROTATION = "ranchhand.rancher.cloud_credential_rotation"
 ROTATION_INFO = "ranchhand.rancher.cloud_credential_rotation_info"
@@ -112,7 +111,6 @@ class RotationFleet:
         if playbook == "retire":
             common["retire_issuers"] = {"aws": {"issuer_options": options, "drain": "1s"}}
         command = [
-            str(Path(sys.executable).with_name("ansible-playbook")),
             "-i",
             "localhost,",
             "-c",
@@ -122,16 +120,7 @@ class RotationFleet:
             json.dumps({**common, **variables}),
             *arguments,
         ]
-        done = subprocess.run(
-            command,
-            env=self.cluster.environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        done = ansible_playbook(*command, env=self.cluster.environment(), timeout=120)
         assert done.returncode == code, done.stdout
         assert self.members[0].key["secretKey"] not in done.stdout
         assert "WARNING" not in done.stdout.replace(NO_TERMINAL, ""), done.stdout

@@ -157,7 +157,9 @@ TEMPLATES = {
     "a credential of another owner": TemplateCase(
         {"cloud_credential": ID, "validate_config": False}, credential={"owner": "u-b"}),
     "a credential whose name looks like an id": TemplateCase(
-        {"cloud_credential": ID, "validate_config": None}, credential={"name": "a:b"}),
+        {"cloud_credential": ID, "validate_config": None}, credential={"name": "cattle-global-data:cc-z"}),
+    "a credential whose name has a slash and a colon": TemplateCase(
+        {"cloud_credential": "a/b: c", "validate_config": None}, credential={"name": "a/b: c"}),
     "a credential that does not exist": TemplateCase(None, credential={"id": "cattle-global-data:cc-b"}),
     "a credential of another driver": TemplateCase(None, credential={"driver": "azure"}),
     "an unreadable template": TemplateCase(None, {"problems": [UNREADABLE]}),

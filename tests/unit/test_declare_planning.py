@@ -48,6 +48,10 @@ class TestTable:
     def test_no_rows(self):
         assert table([], empty="Nothing to do.") == ["Nothing to do."] and table([]) == []
 
+    def test_a_name_cannot_make_a_line_wrap_where_it_wants(self):
+        lines = table([{"name": "a" + "\u3164" * 200 + "b  will be deleted", "id": "cc-a"}])
+        assert len(lines[1]) < 90 and "\u3164" not in lines[1] and lines[1].endswith("…  cc-a")
+
     @pytest.mark.parametrize("character", ["\n", "\r", "\x1b", "\u2028", "\u202e", "\x00", "\x85"], ids=ascii)
     def test_a_name_cannot_imitate_a_row(self, character):
         lines = table([{"name": f"x{character}host  y"}, {"name": "z"}])
@@ -96,6 +100,28 @@ class TestSteps:
         steps = declaration_steps([], templates, "present", first)
         assert steps["waiting"] == [0]
         assert steps["node_templates"] == [{"name": " new ", "cloud_credential": None}, *templates[1:]]
+
+
+    @pytest.mark.parametrize("check_mode", [True, False], ids=["check mode", "run"])
+    def test_renames_and_hand_overs_that_check_mode_does_not_write(self, check_mode):
+        first = {"credentials": [
+            {**credential("new", "updated"), "id": "cattle-global-data:cc-a", "changed_fields": ["name"]},
+            {**credential("theirs", "updated"), "id": "cattle-global-data:cc-b", "changed_fields": ["owner"]},
+            {**credential("x", "updated"), "id": "cattle-global-data:cc-x", "changed_fields": ["tenantId"]},
+        ]}
+        templates = [
+            {"name": "a", "cloud_credential": " new "}, {"name": "b", "cloud_credential": "theirs", "owner": "bob"},
+            {"name": "c", "owner": "bob"}, {"name": "d", "cloud_credential": "x"}, {"name": "e"},
+        ]
+        steps = declaration_steps([], templates, "present", first, check_mode)["node_templates"]
+        if not check_mode:
+            assert steps == templates
+            return
+        assert steps == [
+            {"name": "a", "cloud_credential": "cattle-global-data:cc-a", "validate_config": False},
+            {"name": "b", "cloud_credential": "cattle-global-data:cc-b", "owner": "bob", "validate_config": False},
+            {"name": "c", "owner": "bob", "validate_config": False}, *templates[3:],
+        ]
 
 
 class TestResult:

@@ -11,10 +11,12 @@ import pytest
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.errors import RanchhandError
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.text import same_json, to_text, trim
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.driver_schema import (
+    DriverField,
     DriverSchemas,
     check_config,
     missing_fields,
     to_stored_text,
+    to_typed_value,
 )
 
 
@@ -192,3 +194,13 @@ def test_without_a_schema_only_names_are_validated():
 )
 def test_same_json(text, stored, same):
     assert same_json(text, stored) == same
+
+
+@pytest.mark.parametrize("value", ["--5canary", "\u00b2", "9" * 5000, "1e3", "", "canary", "5 canary"])
+def test_a_malformed_number_is_not_in_the_error(value):
+    with pytest.raises(ValueError, match="^must be a whole number of at most 18 digits$"):
+        to_typed_value(value, DriverField("size", "int"))
+
+
+def test_whole_numbers():
+    assert [to_typed_value(value, DriverField("size", "int")) for value in (" -5 ", 7, "08")] == [-5, 7, 8]

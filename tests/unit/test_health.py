@@ -8,18 +8,32 @@ from __future__ import annotations
 import base64
 import datetime
 import json
-from dataclasses import dataclass, field
+import time
+from dataclasses import dataclass, field, replace
 
 import pytest
-from ansible_collections.ranchhand.rancher.plugins.module_utils._common.times import UTC, format_time
+from ansible_collections.ranchhand.rancher.plugins.module_utils._common.times import (
+    LONGEST_DURATION,
+    UTC,
+    format_time,
+)
 from ansible_collections.ranchhand.rancher.plugins.module_utils._health.checker import HealthChecker, HealthContext
 from ansible_collections.ranchhand.rancher.plugins.module_utils._health.evaluation import KeyState, evaluate
 from ansible_collections.ranchhand.rancher.plugins.module_utils._health.expiry import find_expiries
 from ansible_collections.ranchhand.rancher.plugins.module_utils._health.policies import AgePolicy, find_max_age
-from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.cloud_credential import parse_cloud_credential
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.annotations import (
+    announced_runs,
+    deleting_run,
+    leftover_marks,
+)
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.cloud_credential import (
+    harvester_token_id,
+    parse_cloud_credential,
+)
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.references import ReferenceIndex
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.users import User, Users
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.record import RotationRecord
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.status import due_time, key_issued_at
 
 NOW = datetime.datetime(2026, 11, 24, 7, 30, tzinfo=UTC)
 MONTH = datetime.timedelta(days=30)
@@ -124,8 +138,105 @@ def jwt(expires_at):
 
 def test_the_earliest_expiry_of_each_field():
     subject = credential(accessToken=f"{jwt(ago(days=-9))} {jwt(ago(days=-2))}", refreshToken=jwt(ago(days=-3)))
-    assert [(expiry.subject, expiry.at) for expiry in find_expiries(subject)] == [
+    assert [(expiry.subject, expiry.at) for expiry in find_expiries(subject).found] == [
         ("a token (JWT) in accessToken", ago(days=-2)), ("a token (JWT) in refreshToken", ago(days=-3))]
+
+
+STAMP, ROTATED_AT = "rancher.io/expiration-timestamp", "ranchhand.cattle.io/rotated-at"
+NO_EXPIRY = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+
+
+def claims(text):
+    return f"eyJhIjoxfQ.{base64.urlsafe_b64encode(text.encode()).decode().rstrip('=')}.x"
+
+
+@dataclass(frozen=True)
+class HostileCase:
+    """Annotations and a value that an owner can write, and the messages of the problems."""
+
+    messages: list
+    annotations: dict = field(default_factory=dict)
+    value: str = "x"
+
+
+TOKEN_PROBLEM = ["the expiry of the token in its kubeconfig cannot be read"]
+JWT_PROBLEM = ["the expiry of a token (JWT) in accessToken cannot be read"]
+AGE = f"its annotation {ROTATED_AT} is"
+HOSTILE = {
+    "a stamp after the year 9999": HostileCase(TOKEN_PROBLEM, {STAMP: "999999999999999"}),
+    "a stamp of 5000 digits": HostileCase(TOKEN_PROBLEM, {STAMP: "9" * 5000}),
+    "a stamp of other digits": HostileCase(TOKEN_PROBLEM, {STAMP: "\u00b2"}),
+    "a stamp with text": HostileCase(TOKEN_PROBLEM, {STAMP: "tomorrow"}),
+    "a token that does not exist": HostileCase([], {STAMP: "0"}),
+    "rotated at x": HostileCase([f"{AGE} not a time, so that the age of its key is not certain"], {ROTATED_AT: "x"}),
+    "rotated in 9999": HostileCase(
+        [f"{AGE} not a time, so that the age of its key is not certain"], {ROTATED_AT: "9999-12-31T23:59:59Z"}),
+    "rotated in the future": HostileCase(
+        [f"{AGE} in the future, so that the age of its key is not certain"], {ROTATED_AT: "2999-01-01T00:00:00Z"}),
+    "rotated now": HostileCase([], {ROTATED_AT: format_time(NOW)}),
+    "a token that never ends": HostileCase(JWT_PROBLEM, value=claims('{"exp":1e400}')),
+    "a token with text": HostileCase(JWT_PROBLEM, value=claims('{"exp":"x"}')),
+    "a token with a list": HostileCase(JWT_PROBLEM, value=claims('{"exp":[]}')),
+    "nested claims": HostileCase(JWT_PROBLEM, value=claims('{"a":' + "[" * 20000)),
+    "huge claims": HostileCase(JWT_PROBLEM, value=claims('{"a":"' + "x" * 100000)),
+    "a number of 5000 digits": HostileCase(JWT_PROBLEM, value=claims('{"exp":' + "9" * 5000 + "}")),
+    "a token without expiry": HostileCase([], value=claims('{"a":1}')),
+    "an odd certificate": HostileCase(["the expiry of a certificate in accessToken cannot be read"], value=NO_EXPIRY),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE.values(), ids=HOSTILE)
+def test_what_an_owner_wrote_is_a_problem_of_the_credential(case):
+    subject = credential(accessToken=case.value)
+    subject = replace(subject, annotations={**subject.annotations, **case.annotations})
+    status = {"key_age_seconds": 5, "key_age_source": "secret", "due_at": None, "due": False, "problems": []}
+    shown = evaluate(checker(subject, unlisted=("x",)), subject, KeyState(None, status, None), NOW, MONTH)
+    found = [(problem["code"], problem["message"]) for problem in shown["problems"]]
+    assert found == [("malformed", message) for message in case.messages]
+
+
+def test_key_age_of_a_rotation_in_9999():
+    subject = replace(credential(), annotations={ROTATED_AT: "9999-12-31T23:59:59Z"})
+    issued_at, source = key_issued_at(subject, None, None)
+    assert (source, due_time(issued_at, LONGEST_DURATION, None, None).year) == ("secret", 2035)
+
+
+@pytest.mark.parametrize("value", [
+    pytest.param("eyJ-" * 250_000, id="headers"),
+    pytest.param("eyJa." * 200_000, id="parts"),
+    pytest.param("eyJa-.eyJ-" * 100_000, id="headers and claims"),
+    pytest.param("-----BEGIN CERTIFICATE-----" * 38_000, id="beginnings"),
+    pytest.param(NO_EXPIRY * 15_000, id="certificates"),
+    pytest.param("LS0tLS1CRUdJTiBDRVJU" * 50_000, id="beginnings in base64"),
+    pytest.param(claims("{}") * 40_000, id="tokens"),
+    pytest.param("token" + " " * 1_000_000, id="spaces"),
+])
+def test_a_value_of_a_mebibyte_is_read_in_linear_time(value):
+    start = time.process_time()
+    subject = credential(driver="harvester", kubeconfigContent=value)
+    find_expiries(subject)
+    harvester_token_id(subject)
+    assert time.process_time() - start < 3
+
+
+def test_messages_about_a_thousand_credentials_with_the_same_key_are_short():
+    credentials = [credential(identifier=f"cc-{number:04}", accessToken="x") for number in range(1000)]
+    found = [problem.message for problem in checker(*credentials).problems(credentials[0])]
+    ids = ", ".join(f"cattle-global-data:cc-{number:04}" for number in range(1, 6))
+    assert found[:2] == [
+        f"has the same name and driver as {ids} and 994 more", f"contains the same key as {ids} and 994 more",
+    ]
+
+
+@pytest.mark.parametrize("days", [pytest.param(0, id="now"), pytest.param(-3650, id="in ten years")])
+def test_an_announcement_from_the_future_blocks_nothing(days):
+    recent = days == 0
+    mark = f"{format_time(ago(days=days))} run"
+    announced = {"ranchhand.cattle.io/intent.a": mark}
+    assert announced_runs(announced, NOW) == (["a"] if recent else [])
+    marked = {"ranchhand.cattle.io/marked-for-deletion": mark}
+    assert deleting_run(marked, NOW) == ("run" if recent else None)
+    assert leftover_marks(marked, NOW) == ([] if recent else list(marked))
 
 
 POLICIES = [

@@ -118,6 +118,14 @@ def test_all_errors_are_reported(options, expected):
     assert validation_errors(ITEM, options) == expected
 
 
+@pytest.mark.parametrize("value", ["9" * 5000, "\u00b2", "\u0663", 10**5000, -1, "-1"], ids=[
+    "5000 digits", "superscript", "other digits", "a huge number", "negative", "negative text"])
+def test_malformed_numbers(value):
+    expected = "timeout must be a whole number of at least 0, not this "
+    error, = validation_errors(ITEM, {"name": "a", "timeout": value})
+    assert error.startswith(expected) and len(error) < 80
+
+
 def test_items_are_identified_by_index_and_name():
     assert validation_errors(
         CALL, {"state": "x", "name": "a", "items": [{"name": "good"}, 5, {"name": "bad", "wait": "x"}, {"id": "i"}]}

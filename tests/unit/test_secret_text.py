@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import base64
+import json
 
+import pytest
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.masking import (
     HIDDEN,
     mask,
@@ -74,3 +76,28 @@ def test_short_secrets_are_masked_as_whole_words_only():
         **result,
         "note": f"the {HIDDEN} is {HIDDEN}, not bypass",
     }
+
+
+PEM = "-----BEGIN PRIVATE KEY-----\nMIIEvQ&<>\u00e4+/==\n-----END PRIVATE KEY-----\n"
+SERVICE_ACCOUNT = json.dumps({"type": "service_account", "private_key": PEM, "client_email": "a@b.example"}, indent=2)
+QUOTES = {
+    "json": json.dumps,
+    "json without ASCII": lambda text: json.dumps(text, ensure_ascii=False),
+    "json of Go": lambda text: json.dumps(text, ensure_ascii=False).replace("&", "\\u0026").replace(
+        "<", "\\u003c").replace(">", "\\u003e"),
+    "json in json": lambda text: json.dumps(json.dumps({"a": text})),
+    "python": repr,
+}
+
+
+@pytest.mark.parametrize("quote", QUOTES.values(), ids=QUOTES)
+@pytest.mark.parametrize("secret", [PEM, PEM.strip(), SERVICE_ACCOUNT], ids=["pem", "trimmed", "service account"])
+def test_quoted_secrets_are_masked(quote, secret):
+    message = f'admission webhook "x" denied the request: {quote(secret)} is not allowed'
+    assert "MIIEvQ" not in mask(message, secret_forms([secret]))
+
+
+def test_the_key_within_a_secret_of_json_is_masked():
+    forms = secret_forms([SERVICE_ACCOUNT])
+    assert "MIIEvQ" not in mask(f"{PEM} and {json.dumps(PEM)}", forms)
+    assert mask("a service_account of a@b.example", forms) == "a service_account of a@b.example"

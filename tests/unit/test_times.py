@@ -16,6 +16,7 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._common.times im
     format_time,
     parse_duration,
     parse_time,
+    parse_timestamp,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -60,6 +61,8 @@ def test_fractions_of_any_length_are_parsed(fraction, microseconds):
         "2026-02-30T12:00:00Z",
         "0001-01-01T00:00:00+14:00",
         "9999-12-31T23:59:59-01:00",
+        "9999-12-31T23:59:59Z",
+        "1969-12-31T23:59:59Z",
         "2026-01-31T12:00:00Z ",
         "٢٠٢٦-01-31T12:00:00Z",
         "2026-01-31T12:00:00+99:99",
@@ -70,15 +73,18 @@ def test_other_times_are_rejected(text):
         parse_time(text)
 
 
-@given(st.datetimes(timezones=st.timezones()))
+@given(st.datetimes(datetime.datetime(1970, 1, 3), datetime.datetime(9899, 12, 29), timezones=st.timezones()))
 def test_formatted_times_are_parsed_to_the_same_time(time):
-    try:
-        utc = time.astimezone(UTC)
-    except OverflowError:
-        return
+    utc = time.astimezone(UTC)
     assert parse_time(format_time(time)) == utc.replace(microsecond=0)
     assert parse_time(format_precise_time(time)) == utc
     assert format_time(time).endswith("Z")
+
+
+@pytest.mark.parametrize("seconds", [1e300, float("inf"), float("nan"), -1e15, 999999999999.999, -1])
+def test_timestamps_that_are_not_times_are_rejected(seconds):
+    with pytest.raises(ValueError):
+        parse_timestamp(seconds)
 
 
 @pytest.mark.parametrize(

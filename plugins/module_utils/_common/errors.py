@@ -9,6 +9,7 @@ docs/failure-codes.md is generated from ``FAILURE_CODES``. A new code needs an e
 
 from __future__ import annotations
 
+import traceback
 import typing as t
 from collections.abc import Mapping
 
@@ -202,6 +203,14 @@ class ValidationErrors(RanchhandError):
     def __init__(self, messages: list[str], code: ErrorCode = "invalid") -> None:
         super().__init__(code, "; ".join(messages))
         self.messages = messages
+
+
+def internal_error(error: Exception) -> RanchhandError:
+    """Return the failure that a bug means: its location is reported, but not its text, which may contain anything."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    location = f"{last.filename.rpartition('/')[2]}:{last.lineno}"
+    message = f"internal error ({type(error).__name__} at {location}); please report it"
+    return RanchhandError("server_error", message)
 
 
 class FailureWithResult(RanchhandError):

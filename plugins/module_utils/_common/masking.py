@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 import functools
+import json
 import re
 import typing as t
 from collections.abc import Mapping
@@ -25,13 +26,41 @@ _START = 8   # a pattern contains only secrets whose first characters are in the
 
 
 def secret_forms(secrets: t.Iterable[str]) -> set[str]:
-    """Return every form in which a secret could appear: as it is, trimmed, and as the data of a Secret."""
+    """Return every form in which a secret could appear.
+
+    As it is, trimmed, as the data of a Secret, and quoted once or twice as in JSON, in Go's %q and in YAML, which an
+    admission webhook may return. If a secret is JSON itself, such as a service account file, its keys are secrets too.
+    """
     return {
         form
         for secret in secrets
-        for text in (secret, secret.strip()) if len(text) >= _SHORTEST
-        for form in (text, base64_encode(text))
+        for whole in (secret, *_keys_in_json(secret))
+        for text in (whole, whole.strip()) if len(text) >= _SHORTEST
+        for form in (text, base64_encode(text), *_quoted(text))
     }
+
+
+def _quoted(text: str) -> t.Iterator[str]:
+    """Yield the escaped forms of a text, without the quotes around them."""
+    for ascii_only in (False, True):
+        once = json.dumps(text, ensure_ascii=ascii_only)[1:-1]
+        for form in (once, _escape_html(once)):  # as Go's encoding/json
+            yield form
+            yield json.dumps(form, ensure_ascii=ascii_only)[1:-1]
+
+
+def _escape_html(text: str) -> str:
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def _keys_in_json(secret: str) -> t.Iterator[str]:
+    """Yield the texts of several lines in a secret that is a JSON object: private keys and certificates."""
+    if secret.lstrip().startswith("{"):
+        try:
+            content = json.loads(secret)
+        except (ValueError, RecursionError):
+            return
+        yield from (text for text in secret_leaves(content) if "\n" in text.strip())
 
 
 def secret_leaves(value: t.Any) -> t.Iterator[str]:

@@ -11,6 +11,7 @@ playbook and a number of seconds in the parsed options. Its defaults are written
 from __future__ import annotations
 
 import os
+import re
 import typing as t
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -118,11 +119,17 @@ def _parse_bool(value: t.Any) -> bool:
 
 
 def _parse_int(value: t.Any) -> int:
-    if isinstance(value, str) and value.strip().isdecimal():
+    if isinstance(value, (str, int)) and not isinstance(value, bool) and re.fullmatch("[0-9]{1,18}", _digits(value)):
         return int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
     raise _wrong_type("int", value)
+
+
+def _digits(value: str | int) -> str:
+    """Return the text of a number; "" if Python refuses to convert one with thousands of digits."""
+    try:
+        return str(value).strip()
+    except ValueError:
+        return ""
 
 
 def _parse_duration(value: t.Any) -> int:

@@ -10,18 +10,18 @@ import typing as t
 from collections.abc import Mapping
 
 ProblemCode = t.Literal[
-    "unreadable", "owner_gone", "driver_inactive", "template_broken", "duplicate_name", "shared_key", "unused",
-    "overdue", "drift", "restored", "stuck_rotation", "gone", "record_unreadable", "expired", "expires_soon",
+    "unreadable", "malformed", "owner_gone", "driver_inactive", "template_broken", "duplicate_name", "shared_key",
+    "unused", "overdue", "drift", "restored", "stuck_rotation", "gone", "record_unreadable", "expired", "expires_soon",
 ]
 Level = t.Literal["error", "warning", "notice"]
 
 # From the most to the least severe one.
 LEVELS: t.Tuple[Level, ...] = ("error", "warning", "notice")
 PROBLEM_LEVELS: Mapping[ProblemCode, Level] = {
-    "unreadable": "error", "owner_gone": "error", "driver_inactive": "warning", "template_broken": "error",
-    "duplicate_name": "warning", "shared_key": "warning", "unused": "notice", "overdue": "warning", "drift": "error",
-    "restored": "error", "stuck_rotation": "warning", "gone": "error", "record_unreadable": "error",
-    "expired": "error", "expires_soon": "warning",
+    "unreadable": "error", "malformed": "warning", "owner_gone": "error", "driver_inactive": "warning",
+    "template_broken": "error", "duplicate_name": "warning", "shared_key": "warning", "unused": "notice",
+    "overdue": "warning", "drift": "error", "restored": "error", "stuck_rotation": "warning", "gone": "error",
+    "record_unreadable": "error", "expired": "error", "expires_soon": "warning",
 }
 
 

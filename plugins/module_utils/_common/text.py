@@ -21,6 +21,20 @@ def trim(text: str) -> str:
     return text.strip(_GO_SPACE)
 
 
+LISTED = 5  # names in a message
+
+
+def short_list(names: t.Sequence[str], total: int | None = None) -> str:
+    """Return names for a message: the first ones, and how many more of ``total`` there are."""
+    more = (len(names) if total is None else total) - LISTED
+    return ", ".join(names[:LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
+def single_line(text: str) -> str:
+    """Return a message without control characters: a name in it cannot imitate another line or color the terminal."""
+    return "".join(char if char.isprintable() else " " if char.isspace() else "?" for char in text)
+
+
 def to_text(value: t.Any) -> str:
     """Return the text that a string field stores for a value of a playbook.
 

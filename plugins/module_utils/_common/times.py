@@ -19,6 +19,8 @@ _TIME = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?(Z|[+-][0-9]{2}:?[0-9]{2})",
     re.IGNORECASE,
 )
+# Within these years, adding or subtracting the longest duration several times is a time too.
+_YEARS = range(1970, 9900)
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 LONGEST_DURATION = 3650 * _UNITS["d"]
 
@@ -45,7 +47,8 @@ def _format(time: Time, precision: str) -> str:
 def parse_time(text: str) -> Time:
     """Parse a time with ``Z`` or an offset; returns it in UTC.
 
-    Raises ValueError, also for a time without an offset, as its meaning would depend on the host.
+    Raises ValueError, also for a time without an offset, as its meaning would depend on the host, and for years before
+    1970 or after 9899, which calculations cannot use.
     """
     match = _TIME.fullmatch(text)
     if match is None:
@@ -53,9 +56,23 @@ def parse_time(text: str) -> Time:
     day, clock, fraction, offset = match.groups()
     offset = "+00:00" if offset in "Zz" else offset if ":" in offset else f"{offset[:3]}:{offset[3:]}"
     try:
-        return datetime.datetime.fromisoformat(f"{day}T{clock}.{(fraction or '0')[:6]:0<6}{offset}").astimezone(UTC)
+        time = datetime.datetime.fromisoformat(f"{day}T{clock}.{(fraction or '0')[:6]:0<6}{offset}").astimezone(UTC)
     except (ValueError, OverflowError):
         raise ValueError("is not a valid time") from None
+    if time.year not in _YEARS:
+        raise ValueError("is not a valid time")
+    return time
+
+
+def parse_timestamp(seconds: float) -> Time:
+    """Return the time that is so many seconds after 1970; raises ValueError like parse_time."""
+    try:
+        time = datetime.datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, OSError, TypeError):
+        raise ValueError("is not a valid time") from None
+    if time.year not in _YEARS:
+        raise ValueError("is not a valid time")
+    return time
 
 
 def parse_duration(text: str) -> int:

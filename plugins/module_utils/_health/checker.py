@@ -12,6 +12,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from .._common.problems import Problem
+from .._common.text import LISTED, short_list
 from .._common.times import Time, format_time, parse_time
 from .._rancher.cloud_credential import CloudCredential, harvester_token_id
 from .._rancher.driver_schema import DriverSchemas
@@ -64,28 +65,29 @@ class HealthChecker:
         self._by_name: dict[t.Any, list[CloudCredential]] = defaultdict(list)
         self._by_key: dict[t.Any, list[CloudCredential]] = defaultdict(list)
         self._templates: dict[str | None, list[NodeTemplate]] = defaultdict(list)
-        for credential in context.credentials:
+        for credential in sorted(context.credentials, key=lambda credential: credential.id):
             self._by_name[credential.driver, credential.name].append(credential)
-            for key in self._keys(credential):
-                self._by_key[key].append(credential)
+            self._by_key[self._key(credential)].append(credential)
         for template in context.templates or ():
             self._templates[referenced_name(template.credential, TEMPLATE_NAMESPACE)].append(template)
 
-    def _keys(self, credential: CloudCredential) -> list[t.Hashable]:
-        """Return what credentials with the same key share: the id of an AWS key or a token, or all secret values."""
+    def _key(self, credential: CloudCredential) -> t.Hashable:
+        """Return what credentials with the same key share: the id of an AWS key or a token, or all secret values.
+
+        None if the credential has no key.
+        """
         if credential.driver in ("amazonec2", "s3"):
             public = credential.data.get("accessKey")
         else:
             public = harvester_token_id(credential)
         if public:
-            return [public]
+            return public
         schemas = self._context.schemas
         fields = schemas.known_fields(credential.driver) if schemas and credential.driver else None
-        secret = frozenset(
+        return frozenset(
             value for name, value in credential.data.items()
             if value and (not fields or name not in fields or fields[name].secret)
-        )
-        return [secret] if secret else []
+        ) or None
 
     def problems(self, credential: CloudCredential) -> list[Problem]:
         """Return all problems of a credential except those of its rotation and of tokens and certificates."""
@@ -101,8 +103,10 @@ class HealthChecker:
     def _owner(self, credential: CloudCredential) -> t.Iterator[Problem]:
         users = self._context.users
         if users.complete and credential.owner and users.get(credential.owner) is None:
-            message = f"its owner {credential.owner} is no longer a user of this Rancher, so only administrators see it"
-            yield Problem("owner_gone", message)
+            yield Problem(
+                "owner_gone",
+                f"its owner {credential.owner:.80} is no longer a user of this Rancher, so only administrators see it",
+            )
 
     def _driver(self, credential: CloudCredential) -> t.Iterator[Problem]:
         schemas = self._context.schemas
@@ -110,22 +114,22 @@ class HealthChecker:
             yield Problem("driver_inactive", f"driver {credential.driver} is not active in this Rancher")
 
     def _node_templates(self, credential: CloudCredential) -> t.Iterator[Problem]:
-        for template in self._templates[credential.id]:
+        for template in self._templates.get(credential.id, ()):
             reason = template.problem
             if reason is None and template.driver != credential.driver:
-                reason = f"has driver {template.driver}"
+                reason = f"has driver {template.driver:.80}"
             if reason:
-                message = f"node template {template.name} ({template.full_id}), which uses it, {reason}"
+                message = f"node template {template.name:.80} ({template.full_id}), which uses it, {reason}"
                 yield Problem("template_broken", message)
 
     def _duplicates(self, credential: CloudCredential) -> t.Iterator[Problem]:
-        same_key = [other for key in self._keys(credential) for other in self._by_key[key]]
-        others = _ids(self._by_name[credential.driver, credential.name], credential)
+        others = _others(self._by_name[credential.driver, credential.name], credential)
         if others:
-            yield Problem("duplicate_name", f"has the same name and driver as {', '.join(others)}")
-        others = _ids(same_key, credential)
+            yield Problem("duplicate_name", f"has the same name and driver as {others}")
+        key = self._key(credential)
+        others = _others(self._by_key[key], credential) if key else ""
         if others:
-            yield Problem("shared_key", f"contains the same key as {', '.join(others)}")
+            yield Problem("shared_key", f"contains the same key as {others}")
 
     def _references(self, credential: CloudCredential) -> t.Iterator[Problem]:
         references = self._context.references
@@ -135,8 +139,10 @@ class HealthChecker:
                 f", except {history} that do not need it any more" if history else ""))
 
 
-def _ids(credentials: t.Iterable[CloudCredential], credential: CloudCredential) -> list[str]:
-    return sorted({other.full_id for other in credentials} - {credential.full_id})
+def _others(group: t.Sequence[CloudCredential], credential: CloudCredential) -> str:
+    """Return the first ids of the other credentials, and how many there are; "" if there are none."""
+    ids = [other.full_id for other in group[:LISTED + 1] if other.id != credential.id]
+    return short_list(ids, len(group) - 1)
 
 
 def expiry_problems(expiries: t.Iterable[Expiry], now: Time, expires_within: datetime.timedelta) -> list[Problem]:

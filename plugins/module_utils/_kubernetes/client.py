@@ -78,9 +78,18 @@ class KubernetesClient:
             "preconditions": {"uid": uid, "resourceVersion": resource_version},
         })
 
-    def list_objects(self, path: str, **query: t.Any) -> t.Iterator[dict[str, t.Any]]:
-        """Yield all items of a collection, page by page; starts again if the continue token has expired (410)."""
-        seen: set[str] = set()
+    def list_objects(self, path: str, **query: t.Any) -> list[dict[str, t.Any]]:
+        """Return all items of a collection."""
+        return self.read_collection(path, lambda item: (item,), **query)
+
+    def read_collection(
+        self, path: str, read: t.Callable[[dict[str, t.Any]], t.Iterable[Result]], **query: t.Any,
+    ) -> list[Result]:
+        """Return what ``read`` returns for each item of a collection, which is requested page by page.
+
+        If the continue token has expired (410), what was read is discarded, as these items may have changed or gone.
+        """
+        results: list[Result] = []
         token = None
         restarts = 0
         while True:
@@ -89,21 +98,18 @@ class KubernetesClient:
             except ApiError as error:
                 if error.status != 410 or restarts == RESTARTS:
                     raise
-                token, restarts = None, restarts + 1
+                results, token, restarts = [], None, restarts + 1
                 continue
             if not str(page.get("kind")).endswith("List"):
                 raise not_kubernetes(self.host)
             for item in page.get("items") or ():
-                uid = item["metadata"]["uid"]
-                if restarts == 0 or uid not in seen:
-                    seen.add(uid)
-                    yield item
+                results += read(item)
             metadata = page.get("metadata") or {}
             token = metadata.get("continue")
             if not token:
                 if not query:
                     self._watches.start(path, metadata.get("resourceVersion") or "")
-                return
+                return results
 
     def parallel_map(
         self, function: t.Callable[[Argument], Result], arguments: t.Sequence[Argument], workers: int = CONNECTIONS

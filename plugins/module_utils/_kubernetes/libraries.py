@@ -10,7 +10,7 @@ import typing as t
 
 __all__ = [
     "MISSING", "ConfigException", "Configuration", "ExecProvider", "KubeConfigLoader", "KubeConfigMerger",
-    "RESTClientObject", "load_incluster_config", "parse_rfc3339", "urllib3",
+    "RESTClientObject", "incluster_config", "parse_rfc3339", "urllib3",
 ]
 
 MISSING: ImportError | None = None
@@ -18,7 +18,7 @@ try:
     import urllib3
     from kubernetes.client.configuration import Configuration
     from kubernetes.client.rest import RESTClientObject
-    from kubernetes.config import ConfigException, load_incluster_config
+    from kubernetes.config import ConfigException, incluster_config
     from kubernetes.config.dateutil import parse_rfc3339
     from kubernetes.config.exec_provider import ExecProvider
     from kubernetes.config.kube_config import KubeConfigLoader, KubeConfigMerger
@@ -27,4 +27,4 @@ except ImportError as import_error:
     KubeConfigLoader = object
     unavailable: t.Any = None
     ConfigException = Configuration = ExecProvider = KubeConfigMerger = RESTClientObject = unavailable
-    load_incluster_config = parse_rfc3339 = urllib3 = unavailable
+    incluster_config = parse_rfc3339 = urllib3 = unavailable

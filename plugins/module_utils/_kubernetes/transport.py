@@ -34,7 +34,7 @@ class Transport:
         """Connect with ``configuration``; all requests end within ``patience`` seconds from now."""
         self.host = configuration.host
         self._configuration = configuration
-        self._pool = configuration.pool()
+        configuration.pool()  # reports what is wrong with the certificates and the proxy
         self._deadline = None if patience is None else time.monotonic() + patience
 
     def request(
@@ -42,16 +42,16 @@ class Transport:
         content_type: str = "application/json",
     ) -> dict[str, t.Any]:
         """Return the JSON object in the response; raises ApiError for an error, RanchhandError without a response."""
-        headers = self._configuration.headers()
-        payload = None
-        if body is not None:
-            headers["Content-Type"] = content_type
-            payload = json.dumps(body).encode()
+        payload = None if body is None else json.dumps(body).encode()
         url = self._url(path, query)
+        renewed = False
         for attempt in range(1, ATTEMPTS + 1):
+            headers = self._configuration.headers()
+            if body is not None:
+                headers["Content-Type"] = content_type
             pause = 0.2 * 2 ** attempt * random.uniform(0.5, 1.0)
             try:
-                response = self._pool.request(
+                response = self._configuration.pool().request(
                     method, url, body=payload, headers=headers, timeout=self._timeout(), retries=False, redirect=False,
                 )
             except (urllib3.exceptions.HTTPError, OSError) as error:
@@ -61,6 +61,9 @@ class Transport:
                 if response.status < 300:
                     return self._json_object(response.data)
                 failure = api_error(method, path, response.status, response.data)
+                if response.status == 401 and not renewed and self._configuration.renew():
+                    renewed = True
+                    continue
                 retry = response.status == 429 or response.status >= 500
                 pause = _requested_pause(response.headers, pause)
             if not retry or attempt == ATTEMPTS or self._too_late(pause):
@@ -72,7 +75,7 @@ class Transport:
     def stream(self, path: str, query: Mapping[str, t.Any], read_timeout: float) -> t.Iterator[t.Any]:
         """Yield the response to a GET, whose lines are read as they arrive. Not retried."""
         timeout = urllib3.Timeout(connect=CONNECT_TIMEOUT, read=read_timeout)
-        response = self._pool.request(
+        response = self._configuration.pool().request(
             "GET", self._url(path, query), headers=self._configuration.headers(), timeout=timeout, retries=False,
             redirect=False, preload_content=False,
         )

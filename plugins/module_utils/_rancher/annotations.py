@@ -91,21 +91,26 @@ def entry_time(entry: str) -> Time:
 def deleting_run(annotations: Mapping[str, str], at: Time) -> str | None:
     """Return the run that is deleting a credential; None if there is none."""
     mark = annotations.get(MARKED_FOR_DELETION) or annotations.get(FORMERLY_MARKED_FOR_DELETION)
-    return mark.partition(" ")[2] if mark and at - entry_time(mark) < ANNOTATION_LIFETIME else None
+    return mark.partition(" ")[2] if mark and _counts(mark, at) else None
+
+
+def _counts(entry: str, at: Time) -> bool:
+    """Whether an entry is recent. One from the future is not: its object's owner could block others with it forever."""
+    return abs(at - entry_time(entry)) < ANNOTATION_LIFETIME
 
 
 def announced_runs(annotations: Mapping[str, str], at: Time) -> list[str]:
     """Return the runs that are creating an object that refers to a credential."""
     return sorted(
         key[len(INTENT):] for key, mark in annotations.items()
-        if key.startswith(INTENT) and at - entry_time(mark) < ANNOTATION_LIFETIME
+        if key.startswith(INTENT) and _counts(mark, at)
     )
 
 
 def leftover_marks(annotations: Mapping[str, str], at: Time) -> list[str]:
     """Return the annotations of a deletion whose run must be over, as it was killed or could not remove them."""
     marks = [annotations[key] for key in (MARKED_FOR_DELETION, FORMERLY_MARKED_FOR_DELETION) if key in annotations]
-    if not marks or any(at - entry_time(mark) < ANNOTATION_LIFETIME for mark in marks):
+    if not marks or any(_counts(mark, at) for mark in marks):
         return []
     return [key for key in (MARKED_FOR_DELETION, FORMERLY_MARKED_FOR_DELETION, ALLOW_DELETE) if key in annotations]
 

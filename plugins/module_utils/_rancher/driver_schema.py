@@ -9,6 +9,7 @@ Pure.
 
 from __future__ import annotations
 
+import re
 import typing as t
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -165,8 +166,8 @@ def to_typed_value(value: t.Any, field: DriverField | None) -> t.Any:
             raise ValueError("must be a list of strings")
         return [to_text(element) for element in value]
     if kind == "int":
-        if isinstance(value, bool) or not str(value).strip().lstrip("-").isdigit():
-            raise ValueError("must be a whole number")
+        if isinstance(value, bool) or not re.fullmatch(r"-?[0-9]{1,18}", str(value).strip()):
+            raise ValueError("must be a whole number of at most 18 digits")
         return int(value)
     return to_text(value)
 

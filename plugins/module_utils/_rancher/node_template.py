@@ -74,22 +74,45 @@ class NodeTemplate:
 
 
 def parse_node_template(item: Mapping[str, t.Any]) -> NodeTemplate:
-    """Parse a NodeTemplate as Rancher does (pkg/controllers/management/node/controller.go)."""
+    """Parse a NodeTemplate as Rancher does (pkg/controllers/management/node/controller.go).
+
+    The API server does not validate the fields, as the kind has no schema: an owner can store any type in them.
+    """
     metadata, spec = item["metadata"], item.get("spec") or {}
+    malformed = "spec" if not isinstance(spec, Mapping) else _malformed_option(spec)
+    if not isinstance(spec, Mapping):
+        spec = {}
+    texts = {name: spec.get(name) or "" for name in ("driver", "displayName", "description", "cloudCredentialName")}
+    for name, value in texts.items():
+        if not isinstance(value, str):
+            malformed = malformed or f"spec.{name}"
+            texts[name] = ""
     annotations = metadata.get("annotations") or {}
-    driver = spec.get("driver") or None
+    driver = texts["driver"] or None
     owner = annotations.get(CREATOR_ID) or None
     config = item.get(f"{driver}Config")
-    credential = spec.get("cloudCredentialName") or ""
+    credential = texts["cloudCredentialName"]
     return NodeTemplate(
         id=metadata["name"], uid=metadata["uid"], resource_version=metadata["resourceVersion"],
-        name=spec.get("displayName") or metadata["name"], driver=driver, owner=owner,
-        description=spec.get("description") or "", created_at=metadata.get("creationTimestamp"), credential=credential,
+        name=texts["displayName"] or metadata["name"], driver=driver, owner=owner,
+        description=texts["description"], created_at=metadata.get("creationTimestamp"), credential=credential,
         labels=metadata.get("labels") or {}, annotations=annotations,
         config=config if isinstance(config, Mapping) else {}, spec=spec,
         finalizers=tuple(metadata.get("finalizers") or ()), deleting=bool(metadata.get("deletionTimestamp")),
-        problem=_problem(driver, config, credential, owner),
+        problem=f"has a field {malformed} of the wrong type" if malformed else
+        _problem(driver, config, credential, owner),
     )
+
+
+_TYPES: Mapping[str, type] = {"text": str, "map": dict, "list": list, "flag": bool}
+
+
+def _malformed_option(spec: Mapping[str, t.Any]) -> str | None:
+    """Return the first field of an option whose value has another type than Rancher's."""
+    return next((
+        f"spec.{key}" for key, form in SPEC_OPTIONS.values()
+        if spec.get(key) is not None and not isinstance(spec[key], _TYPES[form])
+    ), None)
 
 
 def _problem(driver: str | None, config: t.Any, credential: str, owner: str | None) -> str | None:
@@ -123,7 +146,8 @@ def show_node_template(template: NodeTemplate, schemas: DriverSchemas | None) ->
     fields = schemas.node_fields(template.driver) if schemas and template.driver else None
     public = {name for name in template.config if fields and name in fields and not fields[name].secret}
     options = {
-        option: template.spec.get(key) for option, (key, _form) in SPEC_OPTIONS.items() if option not in _SECRET_OPTIONS
+        option: template.spec.get(key) for option, (key, form) in SPEC_OPTIONS.items()
+        if option not in _SECRET_OPTIONS and isinstance(template.spec.get(key), _TYPES[form])
     }
     return {
         "id": template.full_id, "name": template.name, "driver": template.driver, "owner": template.owner,

@@ -57,7 +57,7 @@ def list_credential_secrets(client: KubernetesClient, ids: t.Collection[str] | N
         names = list(ids)
     else:
         try:
-            return list(client.list_objects(SECRETS_PATH))
+            return client.list_objects(SECRETS_PATH)
         except ApiError as error:
             if error.status != 403:
                 raise
@@ -159,7 +159,7 @@ def list_node_template_objects(
     try:
         if ids is not None and len(ids) <= _SINGLE_READS:
             return _get_each(client, TEMPLATES_PATH, ids)
-        return list(client.list_objects(TEMPLATES_PATH))
+        return client.list_objects(TEMPLATES_PATH)
     except ApiError as error:
         if error.status == 404:
             return []
@@ -188,7 +188,7 @@ def parse_version(text: str) -> tuple[int, int] | None:
 def read_users(client: KubernetesClient) -> Users:
     """Return all users; only the connection's own user if they may not be listed."""
     try:
-        return Users([User.from_object(item) for item in client.list_objects(f"{MANAGEMENT_PATH}/users")])
+        return Users(client.read_collection(f"{MANAGEMENT_PATH}/users", lambda item: (User.from_object(item),)))
     except ApiError as error:
         if error.status == 403:
             own_user = read_own_user(client)
@@ -236,19 +236,25 @@ def read_references(
 
 def _scan(client: KubernetesClient, path: str, kind: str, rows: t.Sequence[ReferenceField]) -> _Scan:
     reader = ReferenceReader(rows, kind)
-    scan = _Scan()
+    pools = rows[0].group == "provisioning.cattle.io"
+    hosted = not pools and rows[0].use == "hosted"
+
+    def read(item: Mapping[str, t.Any]) -> t.Iterator[_Scan]:
+        yield _Scan(
+            list(reader.read(item)), list(parse_machine_pools(item)) if pools else [],
+            list(parse_failed_sync(item, kind)) if hosted else [],
+        )
+
     try:
-        for item in client.list_objects(path):
-            scan.findings += reader.read(item)
-            if rows[0].group == "provisioning.cattle.io":
-                scan.pools += parse_machine_pools(item)
-            elif rows[0].use == "hosted":
-                scan.failed_syncs += parse_failed_sync(item, kind)
+        scans = client.read_collection(path, read)
     except ApiError as error:
         if error.status not in (403, 404):
             raise
-        scan = _Scan(unlisted=[f"{path.rpartition('/')[2]}.{rows[0].group}"] if error.status == 403 else [])
-    return scan
+        return _Scan(unlisted=[f"{path.rpartition('/')[2]}.{rows[0].group}"] if error.status == 403 else [])
+    return _Scan(
+        [finding for scan in scans for finding in scan.findings], [pool for scan in scans for pool in scan.pools],
+        [cluster for scan in scans for cluster in scan.failed_syncs],
+    )
 
 
 # Namespace, kind and name of a machine template.
@@ -289,7 +295,7 @@ def list_cluster_api_objects(client: KubernetesClient, resource: str, **query: s
     group = get_or_none(client, f"/apis/{CLUSTER_API_GROUP}")
     version = ((group or {}).get("preferredVersion") or {}).get("version")
     try:
-        return list(client.list_objects(f"/apis/{CLUSTER_API_GROUP}/{version}/{resource}", **query)) if version else []
+        return client.list_objects(f"/apis/{CLUSTER_API_GROUP}/{version}/{resource}", **query) if version else []
     except ApiError as error:
         if error.status == 404:
             return []
@@ -347,7 +353,7 @@ def read_machine_configs(
         items = _get_each(client, path, names)
     else:
         try:
-            items = list(client.list_objects(path))
+            items = client.list_objects(path)
         except ApiError as error:
             if error.status != 403 or names is None:
                 raise
@@ -371,7 +377,7 @@ def list_machine_pools(client: KubernetesClient, namespace: str | None = None) -
     """Return the machine pools of a namespace or of all; None if the connection may not list the clusters."""
     where = f"/namespaces/{name_in_path(namespace)}" if namespace else ""
     try:
-        clusters = list(client.list_objects(f"/apis/provisioning.cattle.io/v1{where}/clusters"))
+        clusters = client.list_objects(f"/apis/provisioning.cattle.io/v1{where}/clusters")
     except ApiError as error:
         if error.status == 404:
             return []

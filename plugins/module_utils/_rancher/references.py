@@ -9,6 +9,7 @@ Pure. Does not know how objects are read.
 
 from __future__ import annotations
 
+import re
 import typing as t
 from collections import defaultdict
 from collections.abc import Mapping
@@ -178,6 +179,12 @@ def referenced_name(value: t.Any, namespace: str | None) -> str | None:
     return value if namespace == CREDENTIAL_NAMESPACE else None
 
 
+def credential_id(name_or_id: str) -> str | None:
+    """Return the metadata.name in an id with its namespace; None for a name, which may be a metadata.name too."""
+    match = re.fullmatch(CREDENTIAL_NAMESPACE + "[:/]([a-z0-9][-a-z0-9.]{0,252})", name_or_id)
+    return match.group(1) if match else None
+
+
 def values_at(item: t.Any, path: t.Sequence[str]) -> t.Iterator[t.Any]:
     """Return all values at a path of keys; a key ending in [] means all elements of a list."""
     for position, step in enumerate(path):
@@ -200,7 +207,7 @@ def _key(field: ReferenceField, value: t.Any, namespace: str | None, item: Mappi
         prefix, _colon, name = value.rpartition(":")
         return name if prefix == TEMPLATE_NAMESPACE and name else None
     if field.form == "display name":
-        provider = ((item.get("spec") or {}).get("name") or item["metadata"]["name"]).lower()
+        provider = str((item.get("spec") or {}).get("name") or item["metadata"]["name"]).lower()
         return ("display name", provider, value)
     if field.form == "bare":
         return value

@@ -10,10 +10,12 @@ Pure.
 from __future__ import annotations
 
 import typing as t
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .._common.errors import RanchhandError
+from .._common.text import short_list
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,11 @@ class User:
 
     @classmethod
     def from_object(cls, item: Mapping[str, t.Any]) -> User:
-        return cls(item["metadata"]["name"], item.get("username") or "", tuple(item.get("principalIds") or ()))
+        username, principals = item.get("username"), item.get("principalIds")
+        return cls(
+            item["metadata"]["name"], username if isinstance(username, str) else "",
+            tuple(name for name in principals if isinstance(name, str)) if isinstance(principals, list) else (),
+        )
 
 
 class Users:
@@ -35,6 +41,10 @@ class Users:
     def __init__(self, users: t.Iterable[User], only_own: bool = False) -> None:
         self._users = tuple(users)
         self._by_id = {user.id: user for user in self._users}
+        self._ids_by_name: dict[str, set[str]] = defaultdict(set)
+        for user in self._users:
+            for name in (user.id, user.username, *user.principals):
+                self._ids_by_name[name].add(user.id)
         self._only_own = only_own
 
     @property
@@ -51,12 +61,12 @@ class Users:
 
         Raises RanchhandError: ``not_found``, ``ambiguous``, or ``forbidden`` if the users could not be listed.
         """
-        found = sorted({user.id for user in self._users if owner in (user.id, user.username, *user.principals)})
+        found = sorted(self._ids_by_name.get(owner, ()))
         if len(found) == 1:
             return found[0]
         if found:
             raise RanchhandError(
-                "ambiguous", f"owner {owner:.80} matches several users ({', '.join(found)}); set owner to a user id"
+                "ambiguous", f"owner {owner:.80} matches several users ({short_list(found)}); set owner to a user id"
             )
         if self._only_own:
             own = self._users[0].id if self._users else "unknown"

@@ -14,6 +14,7 @@ import typing as t
 from collections.abc import Mapping
 
 from .._common.errors import RanchhandError
+from .._common.text import short_list
 from .._rancher.users import Users
 from .differences import Described
 
@@ -104,10 +105,10 @@ class Catalog(t.Generic[StoredT]):
     def single(self, found: t.Sequence[StoredT], name: str) -> StoredT | None:
         """Return the only object found; None if there is none. Raises RanchhandError (``ambiguous``)."""
         if len(found) > 1:
-            candidates = ", ".join(
-                f"{item.full_id} (driver {item.driver}, owner {item.owner})"
+            candidates = short_list([
+                f"{item.full_id} (driver {item.driver}, owner {item.owner or 'none':.80})"
                 for item in sorted(found, key=lambda item: item.id)
-            )
+            ])
             raise RanchhandError(
                 "ambiguous", f'{len(found)} {self.kind}s have the name "{name:.80}": {candidates}. Set id to select '
                              'one of them'

@@ -43,7 +43,7 @@ from .cloud_credential_plan import (
     plan_cloud_credentials,
 )
 from .desired import DesiredCredential
-from .planning import plan_deletion
+from .planning import check_selected, plan_deletion
 from .reconciler import Reconciler
 from .report import report
 
@@ -124,8 +124,14 @@ class CloudCredentialReconciler(Reconciler[DesiredCredential, CloudCredential]):
         others = [replace(change, action="unchanged") if change.action == "deleted" else change for change in changes]
         done = super().write_all(others)
         if deletions:
-            for index, deleted in zip(deletions, self._delete_all([changes[index] for index in deletions])):
-                done[index] = deleted
+            pending = [changes[index] for index in deletions]
+            try:
+                deleted = self._delete_all(pending)
+            except RanchhandError as error:  # the result contains what was created before
+                failed = error
+                deleted = [replace(change, action="failed", error=failed) for change in pending]
+            for index, change in zip(deletions, deleted):
+                done[index] = change
         return done
 
     def _delete_all(self, changes: list[CredentialChange]) -> list[CredentialChange]:
@@ -161,6 +167,7 @@ class CloudCredentialReconciler(Reconciler[DesiredCredential, CloudCredential]):
 
     def _mark_for_deletion(self, change: CredentialChange) -> CredentialChange:
         def decide(current: CloudCredential) -> dict[str, str | None]:
+            check_selected(change.desired, change.stored, current)
             announced = announced_runs(current.annotations, now())
             if announced and not change.desired.force:
                 raise RanchhandError(
@@ -202,6 +209,7 @@ class CloudCredentialReconciler(Reconciler[DesiredCredential, CloudCredential]):
             if deleting_run(fresh.annotations, now()) != self.run_id:
                 raise RanchhandError("conflict", f"cannot delete {current.full_id}: another run is deleting it; run "
                                                  "again")
+            check_selected(change.desired, current, fresh)
             # Another client has changed the credential. While it is marked, no run of this collection refers to it, but
             # other clients may.
             current = fresh

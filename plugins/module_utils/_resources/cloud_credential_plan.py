@@ -22,6 +22,7 @@ from .._rancher.annotations import (
     DISPLAY_NAME,
     ROTATED_AT,
     ROTATED_FIELDS,
+    TOKEN_EXPIRES_AT,
     UI_DRIVER,
 )
 from .._rancher.cloud_credential import (
@@ -154,10 +155,10 @@ def _plan_creation(desired: DesiredCredential, observed: ObservedCredentials) ->
     }
     metadata = {**body["metadata"], "name": "", "uid": "", "resourceVersion": ""}
     after = parse_cloud_credential({**body, "metadata": metadata})
-    if after is None:
+    if after is None or after.driver != driver:  # the next run would not find it and create another one
         raise RanchhandError(
             "invalid", f"driver {driver:.60} cannot have credentials: Rancher does not read a Secret whose driver "
-                       "contains a dash"
+                       "contains a dash or ends in Config"
         )
     _check_sizes(after)
     options = [name for name in ("description", "labels", "annotations") if getattr(desired, name)]
@@ -174,6 +175,8 @@ def _plan_update(
     if driver == "azure" and "subscriptionId" in changed_options(fields):
         for key in AZURE_TENANT_ANNOTATIONS:
             differences += compare(None, (*ANNOTATIONS, key), None, current.annotations.get(key))
+    if "kubeconfigContent" in changed_options(fields) and TOKEN_EXPIRES_AT not in desired.annotations:
+        differences += compare(None, (*ANNOTATIONS, TOKEN_EXPIRES_AT), None, current.annotations.get(TOKEN_EXPIRES_AT))
 
     def patched(patch: Mapping[str, t.Any]) -> CloudCredential:
         after = parse_cloud_credential(apply_merge_patch(credential_secret(current), patch))
@@ -207,7 +210,8 @@ def _field_differences(
         raise RanchhandError(
             "conflict", f'cannot change {", ".join(overwritten)} of cloud credential "{current.name:.80}" '
                         f"({current.full_id}): cloud_credential_rotation keeps this key since "
-                        f"{current.annotations.get(ROTATED_AT)}, and a former value would bring the old key back. "
+                        f"{current.annotations.get(ROTATED_AT, 'an unknown time'):.40}, and a former value would bring "
+                        "the old key back. "
                         "Remove the fields from the task or set update_secrets: on_create, or set "
                         "overwrite_rotated: true to replace the rotated key"
         )

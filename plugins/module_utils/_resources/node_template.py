@@ -28,7 +28,14 @@ from .._rancher.queries import (
     read_references,
     read_server_version,
 )
-from .._rancher.references import CREDENTIAL_NAMESPACE, TEMPLATE_REFERENCE_FIELDS, ReferenceIndex, referenced_name
+from .._rancher.references import (
+    CREDENTIAL_NAMESPACE,
+    TEMPLATE_NAMESPACE,
+    TEMPLATE_REFERENCE_FIELDS,
+    ReferenceIndex,
+    credential_id,
+    referenced_name,
+)
 from .._runtime.execute import Connect, RunMode
 from .catalog import Catalog
 from .cloud_credential import OBJECT_ITEM
@@ -133,12 +140,11 @@ class NodeTemplateReconciler(Reconciler[DesiredNodeTemplate, NodeTemplate]):
         self, present: t.Sequence[DesiredNodeTemplate], stored: Catalog[NodeTemplate],
     ) -> Catalog[CloudCredential]:
         """Read the credentials that items name, and those of templates that get another owner."""
-        names = {item.cloud_credential.strip() for item in present if item.cloud_credential}
-        names |= {stored.by_id[item.id].credential for item in present if item.owner and item.id in stored.by_id}
-        names.discard("")
-        if not names:
+        ids = {credential_id(item.cloud_credential.strip()) for item in present if item.cloud_credential}
+        references = {stored.by_id[item.id].credential for item in present if item.owner and item.id in stored.by_id}
+        ids |= {referenced_name(reference, TEMPLATE_NAMESPACE) or "" for reference in references} - {""}
+        if not ids:
             return credential_catalog()
-        ids = [referenced_name(name, None) for name in names]
         if None in ids:  # a name, or an id without its namespace
             found: Catalog[CloudCredential] = self.client.cached(
                 SECRETS_PATH, CACHE_SECONDS, lambda: credential_catalog(list_cloud_credentials(self.client)),

@@ -34,7 +34,13 @@ from .._rancher.node_template import (
     node_template_object,
     parse_node_template,
 )
-from .._rancher.references import CREDENTIAL_NAMESPACE, TEMPLATE_NAMESPACE, ReferenceIndex, referenced_name
+from .._rancher.references import (
+    CREDENTIAL_NAMESPACE,
+    TEMPLATE_NAMESPACE,
+    ReferenceIndex,
+    credential_id,
+    referenced_name,
+)
 from .catalog import Catalog
 from .cloud_credential_plan import credential_catalog
 from .desired import CALL_OPTIONS, DesiredNodeTemplate, list_items, parse_common_options
@@ -161,12 +167,14 @@ def _find_credential(
     desired: DesiredNodeTemplate, name_or_id: str, driver: str, owner: str | None, observed: ObservedNodeTemplates,
 ) -> CloudCredential:
     """Return the credential with a name or id; raises RanchhandError if the node template cannot use it."""
-    identifier = referenced_name(name_or_id, CREDENTIAL_NAMESPACE)
-    found = [observed.credentials.by_id[identifier]] if identifier in observed.credentials.by_id else []
-    if ":" not in name_or_id:
-        same_owner = owner if desired.validate_config else None
-        named = observed.credentials.named(name_or_id, driver, same_owner) or observed.credentials.named(name_or_id)
-        found += [credential for credential in named if credential not in found]
+    identifier = credential_id(name_or_id)
+    by_id = observed.credentials.by_id.get(identifier or name_or_id)
+    found = [] if by_id is None else [by_id]
+    if identifier is None:  # names contain any characters, and other owners cannot make an id ambiguous
+        named = observed.credentials.named(name_or_id, driver, owner if desired.validate_config else None)
+        if not named and not found:
+            named = observed.credentials.named(name_or_id)
+        found += [credential for credential in named if credential is not by_id]
     credential = observed.credentials.single(found, name_or_id)
     if credential is None:
         raise RanchhandError("not_found", f'cloud_credential "{name_or_id:.80}" does not exist, neither as a name nor '
@@ -266,7 +274,8 @@ def _plan_update(
         differences += _compare_spec_option(option, value, current.spec)
     config_key = f"{driver}Config"
     credential = None
-    name_or_id = desired.cloud_credential or (current.credential if owner != current.owner else "")
+    stored = referenced_name(current.credential, TEMPLATE_NAMESPACE) if owner != current.owner else None
+    name_or_id = desired.cloud_credential or (f"{CREDENTIAL_NAMESPACE}:{stored}" if stored else "")
     if name_or_id:
         credential = _find_credential(desired, name_or_id.strip(), driver, owner, observed)
         if referenced_name(current.credential, TEMPLATE_NAMESPACE) != credential.id:
@@ -301,7 +310,7 @@ def _compare_spec_option(option: str, value: t.Any, spec: Mapping[str, t.Any]) -
     stored = spec.get(key)
     path = ("spec", key)
     if form == "map":
-        return compare_entries(option, path, value, stored or {})
+        return compare_entries(option, path, value, stored if isinstance(stored, Mapping) else {})
     if form == "text":
         return compare(option, path, value or None, stored or None)
     return compare(option, path, value, (stored or []) if form == "list" else stored)

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from .._common.errors import RanchhandError, ValidationErrors
+from .._common.text import short_list
 from .._rancher.driver_schema import DriverSchemas, Fields
 from .._rancher.references import Reference, ReferenceIndex
 from .._rancher.users import Users
@@ -188,7 +189,7 @@ def plan_deletion(
 
 
 def _in_use_message(kind: str, current: StoredObject, used_by: t.Sequence[Reference]) -> str:
-    users = ", ".join(map(str, used_by[:5])) + (f" and {len(used_by) - 5} more" if len(used_by) > 5 else "")
+    users = short_list([str(reference) for reference in used_by])
     return (
         f'cannot delete {kind} "{current.name:.80}" ({current.full_id}): it is in use by {users}. '
         f"Change or delete these objects first, or delete the {kind} anyway with force: true"
@@ -258,6 +259,19 @@ def check_updatable(desired: DesiredObject, current: StoredObject, kind: str) ->
     if current.driver is None:
         raise RanchhandError("invalid", f"{current.full_id} {current.problem}; repair or delete it first")
     return current.driver
+
+
+def check_selected(desired: DesiredObject, selected: StoredObject, current: StoredObject) -> None:
+    """Raise RanchhandError (``conflict``) if an object that was selected by its name is not the one any more.
+
+    Writing it would undo a rename or hand-over by another client, or delete what the task does not mean.
+    """
+    same = current.name == selected.name and (desired.owner is None or current.owner == selected.owner)
+    if desired.id is None and not same:
+        raise RanchhandError(
+            "conflict", f'{current.full_id}, which had the name "{selected.name:.80}", was renamed or handed over by '
+                        "another client during this run; run again"
+        )
 
 
 def check_not_deleting(current: StoredObject) -> None:

@@ -12,7 +12,7 @@ import typing as t
 from collections.abc import Mapping
 from dataclasses import replace
 
-from .._common.errors import ApiError, RanchhandError
+from .._common.errors import ApiError, RanchhandError, internal_error
 from .._common.times import format_duration
 from .._kubernetes.client import CONFLICT_ATTEMPTS, KubernetesClient, name_in_path
 from .._rancher.annotations import annotation_patch
@@ -24,7 +24,7 @@ from .._rancher.users import Users
 from .._runtime.execute import RunMode
 from .catalog import Catalog, StoredT
 from .desired import DesiredObject
-from .planning import Change, DesiredT, Observed
+from .planning import Change, DesiredT, Observed, check_selected
 
 # The characters that Kubernetes appends to a generateName (apimachinery pkg/util/rand).
 _NAME_CHARACTERS = "bcdfghjklmnpqrstvwxz2456789"
@@ -131,37 +131,54 @@ class Reconciler(t.Generic[DesiredT, StoredT]):
 
     def run(self, mode: RunMode) -> list[Change[DesiredT, StoredT]]:
         """Observe and plan, and apply the plan unless in check mode."""
-        changes = self.observe_and_plan()
-        return changes if mode.check else self.apply(self.wait_for_references(changes))
+        changes = self.observe_and_plan(self.desired)
+        return changes if mode.check else self._apply_and_wait(changes)
 
-    def observe_and_plan(self) -> list[Change[DesiredT, StoredT]]:
+    def observe_and_plan(self, desired: t.Sequence[DesiredT]) -> list[Change[DesiredT, StoredT]]:
+        """Observe what all objects of the call need, and plan some of them."""
         self.observed = self.observe()
         if self._creates_for_own_user(self.observed):
             own_user = read_own_user(self.client)
             self.observed = replace(self.observed, own_user=own_user.id if own_user else None)
-        changes = self.plan(self.desired, self.observed.stored)
+        changes = self.plan(desired, self.observed.stored)
         if any(change.action == "deleted" for change in changes):
-            changes = self.plan(self.desired, self.observed.stored, self.read_references())
+            changes = self.plan(desired, self.observed.stored, self.read_references())
         return changes
 
-    def wait_for_references(self, changes: list[Change[DesiredT, StoredT]]) -> list[Change[DesiredT, StoredT]]:
-        """Plan again until no object that has to be deleted with ``wait`` is in use, or its ``wait_timeout`` is over.
+    def _apply_and_wait(self, changes: list[Change[DesiredT, StoredT]]) -> list[Change[DesiredT, StoredT]]:
+        """Apply the changes, and those that wait for references as soon as they can be: no item delays another one.
+
+        An object that has to be deleted with ``wait`` is planned again until it is not in use, or its ``wait_timeout``
+        is over.
         """
         start = time.monotonic()
+        done = list(changes)
+        pending = list(range(len(changes)))
         while True:
             elapsed = time.monotonic() - start
             waiting = [
-                change.desired for change in changes
-                if change.action == "refused" and change.desired.state == "absent" and change.desired.wait
-                and elapsed < change.desired.wait_timeout
+                index for index in pending
+                if done[index].action == "refused" and done[index].desired.wait
+                and elapsed < done[index].desired.wait_timeout
             ]
+            ready = [index for index in pending if index not in waiting]
+            for index, change in zip(ready, self.apply([done[index] for index in ready])):
+                done[index] = change
             if not waiting:
-                return changes
-            time.sleep(max(_SHORTEST_PAUSE, min(item.wait_sleep for item in waiting)))
-            changes = self.observe_and_plan()
+                return done
+            pending, desired = waiting, [done[index].desired for index in waiting]
+            time.sleep(max(_SHORTEST_PAUSE, min(item.wait_sleep for item in desired)))
+            try:
+                planned = self.observe_and_plan(desired)
+            except RanchhandError as error:
+                planned = [replace(done[index], action="failed", error=error) for index in pending]
+            for index, change in zip(pending, planned):
+                done[index] = change
 
     def apply(self, changes: list[Change[DesiredT, StoredT]]) -> list[Change[DesiredT, StoredT]]:
         """Write all changes; an error is reported with its item and does not stop the others."""
+        if not changes:
+            return changes
         try:
             done = self.write_all(changes)
         except BaseException:
@@ -186,6 +203,8 @@ class Reconciler(t.Generic[DesiredT, StoredT]):
             return step(change)
         except RanchhandError as error:
             return replace(change, action="refused" if error.code == "in_use" else "failed", error=error)
+        except Exception as error:  # a bug, or an odd answer, which does not hide what was done for other items
+            return replace(change, action="failed", error=internal_error(error))
 
     def write(self, change: Change[DesiredT, StoredT]) -> Change[DesiredT, StoredT]:
         """Write one change; after a conflict it is planned and written again, a limited number of times."""
@@ -218,6 +237,7 @@ class Reconciler(t.Generic[DesiredT, StoredT]):
                 return replace(change, action="unchanged")
             raise RanchhandError("conflict", f"{current.full_id} was deleted by another client during this run; run "
                                              "again")
+        check_selected(change.desired, current, fresh)
         references = self.read_references() if change.action == "deleted" else None
         planned, = self.plan([replace(change.desired, id=fresh.id)], self.new_catalog([fresh]), references)
         return replace(planned, desired=change.desired)
@@ -330,10 +350,14 @@ class Reconciler(t.Generic[DesiredT, StoredT]):
     def _remove_duplicates(self, done: list[Change[DesiredT, StoredT]]) -> list[Change[DesiredT, StoredT]]:
         """Delete each created object for which a concurrent run created the same one earlier."""
         created = [change.created for change in done if change.action == "created"]
-        if not created or self._are_unique(created):
-            return done
-        self.wait_until_readable([stored.id for stored in created])
-        catalog = self.catalog(fresh=True)
+        try:
+            if not created or self._are_unique(created):
+                return done
+            self.wait_until_readable([stored.id for stored in created])
+            catalog = self.catalog(fresh=True)
+        except RanchhandError as error:
+            failure = _unchecked(error)
+            return [replace(change, error=failure) if change.action == "created" else change for change in done]
 
         def remove_duplicate(change: Change[DesiredT, StoredT]) -> Change[DesiredT, StoredT]:
             return self._yield_to_earlier(change, catalog)
@@ -372,14 +396,17 @@ class Reconciler(t.Generic[DesiredT, StoredT]):
         Of two runs that see each other's object, only the later one deletes its own.
         """
         own = change.created
-        earlier = [
-            stored for stored in catalog.named(own.name, own.driver, own.owner)
-            if stored.id != own.id and not stored.deleting and self._existed_at(stored, own.resource_version)
-        ]
-        if not earlier:
-            return change
-        self.client.invalidate(self.path)
-        self.delete_version(catalog.by_id.get(own.id, own))
+        try:
+            earlier = [
+                stored for stored in catalog.named(own.name, own.driver, own.owner)
+                if stored.id != own.id and not stored.deleting and self._existed_at(stored, own.resource_version)
+            ]
+            if not earlier:
+                return change
+            self.client.invalidate(self.path)
+            self.delete_version(catalog.by_id.get(own.id, own))
+        except RanchhandError as error:
+            return replace(change, error=_unchecked(error))
         planned, = self.plan([change.desired], self.new_catalog(earlier))
         return self.write(planned) if planned.writes else planned
 
@@ -388,6 +415,13 @@ class Reconciler(t.Generic[DesiredT, StoredT]):
         """
         version = {"resourceVersion": resource_version, "resourceVersionMatch": "Exact"}
         return any(self.client.list_objects(self.path, fieldSelector=f"metadata.name={stored.id}", **version))
+
+
+def _unchecked(error: RanchhandError) -> RanchhandError:
+    """Return the failure of an object that was created, and that the result therefore contains."""
+    return RanchhandError(
+        error.code, f"it was created, but whether another run created the same object is unknown: {error.message}",
+    )
 
 
 def _written(changes: t.Iterable[Change[DesiredT, StoredT]]) -> dict[str, StoredT | None]:

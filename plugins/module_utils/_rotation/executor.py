@@ -14,12 +14,12 @@ import typing as t
 from collections import defaultdict
 from collections.abc import Mapping
 
-from .._common.errors import ErrorCode, FailureWithResult, RanchhandError
+from .._common.errors import ErrorCode, FailureWithResult, RanchhandError, internal_error
 from .._common.times import Time, now
 from .._kubernetes.client import KubernetesClient
 from .._rancher.queries import list_cloud_credentials, read_schemas, read_users
 from .._rancher.users import Users
-from .._runtime.execute import Connect, RunMode, internal_error
+from .._runtime.execute import Connect, RunMode
 from ..issuer import IssuerError, Key
 from .backend import ClusterBackend, RunContext
 from .cluster_gates import evaluate_gates

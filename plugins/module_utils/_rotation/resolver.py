@@ -15,12 +15,11 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from .._common.errors import RanchhandError, ValidationErrors
+from .._common.errors import RanchhandError, ValidationErrors, internal_error
 from .._rancher.cloud_credential import CloudCredential
 from .._rancher.driver_schema import DriverSchemas, check_config, to_stored_text
 from .._rancher.references import CREDENTIAL_NAMESPACE
 from .._rancher.users import Users
-from .._runtime.execute import internal_error
 from ..issuer import Issuer, IssuerError
 from .decisions import ROTATED
 from .issuers.registry import default_issuer, load_issuer

@@ -6,12 +6,12 @@
 
 from __future__ import annotations
 
-import traceback
 import typing as t
 from collections.abc import Mapping
 
-from .._common.errors import ErrorCode, FailureWithResult, RanchhandError
+from .._common.errors import ErrorCode, FailureWithResult, RanchhandError, internal_error
 from .._common.masking import mask, secret_forms
+from .._common.text import single_line
 from .._kubernetes.client import KubernetesClient
 from .._kubernetes.connection import connection_options
 from .secret_options import secret_values
@@ -55,14 +55,18 @@ def execute(
     except Exception as error:
         bug = internal_error(error)
         result = failure(bug.code, bug.message)
-    return mask(result, secret_forms(secret for options in with_secrets for secret in secret_values(options)))
+    secrets = secret_forms(secret for options in with_secrets for secret in secret_values(options))
+    return _with_short_messages(mask(result, secrets))
 
 
-def internal_error(error: Exception) -> RanchhandError:
-    """Return the failure for a bug: its location is reported, but not its text, which may contain anything."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    location = f"{last.filename.rpartition('/')[2]}:{last.lineno}"
-    return RanchhandError("server_error", f"internal error ({type(error).__name__} at {location}); please report it")
+def _with_short_messages(result: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Return a result whose messages are one line each; they are masked already, as secrets can have several lines."""
+    for item in [result, *(item for value in result.values() if isinstance(value, list) for item in value)]:
+        if isinstance(item, dict) and isinstance(item.get("msg"), str):
+            item["msg"] = single_line(item["msg"])
+    if "warnings" in result:
+        result["warnings"] = [single_line(warning) for warning in result["warnings"]]
+    return result
 
 
 def failure(code: ErrorCode, message: str) -> dict[str, t.Any]:

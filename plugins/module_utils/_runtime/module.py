@@ -10,6 +10,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from .._common.errors import RanchhandError
 from .._common.options import OptionSpec, parse_options, to_builtin
+from .._common.text import single_line
 from .execute import ModuleCore, RunMode, execute
 
 
@@ -21,7 +22,7 @@ def main(spec: OptionSpec, core: ModuleCore) -> None:
     try:
         params = parse_options(spec, to_builtin(arguments))
     except RanchhandError as error:
-        module.fail_json(msg=error.message, code=error.code, invocation={})
+        module.fail_json(msg=single_line(error.message), code=error.code, invocation={})
     result = execute(core, params, RunMode(module.check_mode, module._diff))
     for warning in result.pop("warnings", ()):
         module.warn(warning)

@@ -18,7 +18,9 @@ from ...module_utils._common.times import parse_time
 from .model import LEVELS, SOURCES, Entry, is_rotating, runbook, visible
 
 # Characters with which a spreadsheet recognizes a formula, fullwidth forms included.
-_FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
+_FORMULA = "=+\\-@\uff1d\uff0b\uff0d\uff20"
+# The start of a cell: of the text, or after a semicolon, which separates cells in many locales.
+_CELL_START = re.compile(rf"(^|;)([\s\"']*)(?=[{_FORMULA}])")
 _COLUMNS = (
     "rancher", "name", "id", "driver", "owner", "owner_name", "key_age_days", "key_age_source", "max_age_days",
     "due_at", "due", "used_by", "phase", "next_step", "problems", "error",
@@ -178,8 +180,9 @@ def _label(text: str) -> str:
 
 
 def _cell(value: t.Any) -> t.Any:
+    """Return the value of a cell, in which an apostrophe precedes each character that could begin a formula."""
     text = visible(value)
-    return f"'{text}" if isinstance(text, str) and text.lstrip().startswith(_FORMULA) else text
+    return _CELL_START.sub(r"\1\2'", text) if isinstance(text, str) else text
 
 
 def _reference(reference: Entry) -> str:

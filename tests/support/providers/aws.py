@@ -8,8 +8,10 @@
 
     python -m support.providers.aws [--port N] [-- COMMAND ...]
 
-moto accepts inactive keys, knows every key at once, lets a user change the keys of other users, and never fails. Here,
-inactive and too young keys are refused, users can only manage their own keys, and `Faults` injects failures.
+moto accepts inactive keys, knows every key at once, lets a user change the keys of other users and accounts, lets every
+identity assume roles of other accounts, and never fails. Here, inactive and too young keys are refused, users can only
+manage their own keys, administrators only those of their account, roles only serve accounts that they trust, and
+`Faults` injects failures.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ import urllib3
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from moto.core import DEFAULT_ACCOUNT_ID
+from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT
 from moto.core.authorization import enable_iam_authentication
 from moto.core.base_backend import BackendDict
 from moto.core.utils import utcnow
@@ -45,7 +47,8 @@ from werkzeug.wrappers import Response
 
 REGION = "us-east-1"
 _OWN_KEYS = ("iam:*", "sts:*")
-_KEY_ACTIONS = ("CreateAccessKey", "ListAccessKeys", "UpdateAccessKey", "DeleteAccessKey", "GetAccessKeyLastUsed")
+_CHANGES = ("UpdateAccessKey", "DeleteAccessKey")
+_KEY_ACTIONS = ("CreateAccessKey", "ListAccessKeys", "GetAccessKeyLastUsed", *_CHANGES)
 _READER = "support.providers.aws reader"
 _ERROR = """<ErrorResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/"><Error><Type>Sender</Type><Code>{}</Code><Message>{}</Message></Error>\
 <RequestId>00000000-0000-0000-0000-000000000000</RequestId></ErrorResponse>"""
@@ -134,7 +137,7 @@ class Aws:
     """AWS on loopback, in a thread of this process. A process can have only one, because moto's state is global.
 
     Keys from CreateAccessKey are unknown for `propagation_delay` seconds; those of create_user, create_admin and
-    add_key are valid at once.
+    add_key are valid at once. An account exists as soon as it is named.
     """
 
     _only = threading.Lock()
@@ -146,6 +149,7 @@ class Aws:
         self._port = port
         self._known = set()
         self._admins = set()
+        self._trusted = {}
         self._performing = threading.Lock()
 
     def __enter__(self):
@@ -170,29 +174,37 @@ class Aws:
         self._authentication.__exit__(None, None, None)
         self._only.release()
 
-    def create_user(self, name):
+    def create_user(self, name, account=ACCOUNT):
         """Create a user that may manage its own keys; returns its first key as Rancher's fields."""
-        return self._create(name, _OWN_KEYS)
+        return self._create(name, _OWN_KEYS, account)
 
-    def create_admin(self, name="admin"):
-        """Create a user with all permissions; returns its first key."""
-        self._admins.add(name)
-        return self._create(name, "*")
+    def create_admin(self, name="admin", account=ACCOUNT):
+        """Create a user with all permissions in its account; returns its first key."""
+        self._admins.add((account, name))
+        return self._create(name, ("*",), account)
 
-    def set_policy(self, user, *actions):
+    def create_role(self, name, account=ACCOUNT, trusted=ACCOUNT):
+        """Create a role with all permissions in its account, which another account may assume; returns its ARN."""
+        arn = f"arn:aws:iam::{account}:role/{name}"
+        trust = _policy(("sts:AssumeRole",), Principal={"AWS": trusted})
+        _iam(account).create_role(name, json.dumps(trust), "/", None, "", [], 3600)
+        _iam(account).put_role_policy(name, "test", json.dumps(_policy(("*",))))
+        self._trusted[arn] = trusted
+        return arn
+
+    def set_policy(self, user, *actions, account=ACCOUNT):
         """Permit a user only these actions."""
-        statement = {"Effect": "Allow", "Action": actions or "none:None", "Resource": "*"}
-        self._iam.put_user_policy(user, "test", json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+        _iam(account).put_user_policy(user, "test", json.dumps(_policy(actions or ("none:None",))))
 
-    def add_key(self, user):
+    def add_key(self, user, account=ACCOUNT):
         """Create another key that is valid at once."""
-        key = self._iam.create_access_key(user)
+        key = _iam(account).create_access_key(user)
         self._known.add(key.access_key_id)
         return {"accessKey": key.access_key_id, "secretKey": key.secret_access_key}
 
-    def keys(self, user):
+    def keys(self, user, account=ACCOUNT):
         """Return id and status of each key."""
-        return [(key.access_key_id, key.status) for key in self._iam.list_access_keys(user)]
+        return [(key.access_key_id, key.status) for key in _iam(account).list_access_keys(user)]
 
     def set_status(self, key_id, status):
         self._key(key_id).status = status
@@ -202,22 +214,28 @@ class Aws:
         self._key(key_id).create_date = utcnow() - datetime.timedelta(days=days)
 
     def delete_key(self, key_id):
-        self._iam.delete_access_key_by_name(key_id)
+        account, _key = self._find(key_id)
+        _iam(account).delete_access_key_by_name(key_id)
 
     def works(self, access_key, secret_key):
         return works(self.url, access_key, secret_key)
 
-    @property
-    def _iam(self):
-        return iam_backends[DEFAULT_ACCOUNT_ID]["aws"]
-
-    def _create(self, name, actions):
-        self._iam.create_user(REGION, name)
-        self.set_policy(name, *actions)
-        return self.add_key(name)
+    def _create(self, name, actions, account):
+        _iam(account).create_user(REGION, name)
+        self.set_policy(name, *actions, account=account)
+        return self.add_key(name, account)
 
     def _key(self, key_id):
-        return next((key for key in self._iam.get_all_access_keys_for_all_users() if key.access_key_id == key_id), None)
+        return self._find(key_id)[1]
+
+    @staticmethod
+    def _find(key_id):
+        """Return the account of a key, and the key; None if it does not exist."""
+        for account in list(iam_backends):
+            key = _iam(account).access_keys.get(key_id)
+            if key:
+                return account, key
+        return None, None
 
     def _answer(self, environ, start_response):
         begun = time.time()
@@ -241,17 +259,39 @@ class Aws:
 
     def _refusal(self, action, signer, form):
         """Return the response to a request that moto would wrongly accept, else None."""
-        key = self._key(signer)
-        young = (
-            key and signer not in self._known and (utcnow() - key.create_date).total_seconds() < self.propagation_delay
-        )
-        if key and (key.status != "Active" or young):
+        account, key = self._find(signer)
+        if not key:
+            return None
+        age = (utcnow() - key.create_date).total_seconds()
+        young = key.user_name and signer not in self._known and age < self.propagation_delay
+        if key.status != "Active" or young:
             return _error("InvalidClientTokenId", 403)
-        if key and action in _KEY_ACTIONS and key.user_name not in self._admins:
-            about = self._key(form.get("AccessKeyId"))
-            if form.get("UserName", key.user_name) != key.user_name or (about and about.user_name != key.user_name):
-                return _error("AccessDenied", 403)
+        if action == "AssumeRole" and self._trusted.get(form.get("RoleArn")) != account:
+            return _error("AccessDenied", 403)
+        return self._refusal_of_keys(action, account, key, form) if action in _KEY_ACTIONS else None
+
+    def _refusal_of_keys(self, action, account, key, form):
+        user = form.get("UserName", key.user_name)
+        owner = self._find(form.get("AccessKeyId"))
+        owner = owner[1] and (owner[0], owner[1].user_name)
+        may_all = key.user_name is None or (account, key.user_name) in self._admins  # a role, or an administrator
+        if action == "GetAccessKeyLastUsed":
+            allowed = owner and owner[0] == account and (may_all or owner[1] == key.user_name)
+            return None if allowed else _error("AccessDenied", 403)
+        if user != key.user_name and not may_all:
+            return _error("AccessDenied", 403)
+        if action in _CHANGES and owner != (account, user):
+            return _error("NoSuchEntity", 404)
         return None
+
+
+def _iam(account):
+    return iam_backends[account]["aws"]
+
+
+def _policy(actions, **subject):
+    statement = {"Effect": "Allow", "Action": actions, **(subject or {"Resource": "*"})}
+    return {"Version": "2012-10-17", "Statement": [statement]}
 
 
 class _Handler(MotoRequestHandler):

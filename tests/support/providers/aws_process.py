@@ -12,7 +12,7 @@ import threading
 import time
 from multiprocessing.managers import BaseManager
 
-from support.providers.aws import Aws, Faults, _signer
+from support.providers.aws import ACCOUNT, Aws, Faults, _signer
 
 _here = threading.local()
 
@@ -59,9 +59,9 @@ class AwsProcess(Aws):
     def address(self):
         return self.url
 
-    def create_user(self, name):
+    def create_user(self, name, account=ACCOUNT):
         with self._performing:
-            return super().create_user(name)
+            return super().create_user(name, account)
 
     def user_of(self, signer):
         with self._performing:

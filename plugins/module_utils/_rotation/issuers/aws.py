@@ -2,131 +2,75 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""The issuer of access keys of an AWS IAM user.
-
-The SDK never retries, because a repeated request could issue two keys. This module repeats reads while there is time.
-"""
+"""The issuer of access keys of AWS IAM users."""
 
 from __future__ import annotations
 
-import contextlib
+import base64
+import datetime
 import os
 import re
 import threading
 import time
 import typing as t
 
+from ..._common.times import Time, now
 from ...issuer import CALL_TIMEOUT, Issuer, IssuerError, Key, Values
+from .aws_requests import NoSuchEntity, Settings, Signer, create_session, describe_key, send
 from .options import parse_duration_option
 from .registry import ISSUERS
 
-CONNECT_TIMEOUT = (
-    4.0  # seconds; together with READ_TIMEOUT less than half of CALL_TIMEOUT: a write may need a read before it
-)
-READ_TIMEOUT = 8.0     # seconds
-READS = 3              # attempts
-PAUSE = 0.5            # seconds between them
-_WRITES = ("CreateAccessKey", "UpdateAccessKey", "DeleteAccessKey")
-_OPTIONS = ("sign_in", "region", "endpoint_url", "user_name", "ca_bundle", "propagation")
-_SIGN_IN: dict[str, tuple[str, ...]] = {
-    "rotating": (),
-    "default": ("profile",),
-    "given": ("access_key", "secret_key", "session_token"),
-}
-_UNKNOWN_KEYS = (
-    "AuthFailure",
-    "ExpiredToken",
-    "ExpiredTokenException",
-    "IncompleteSignature",
-    "InvalidAccessKeyId",
-    "InvalidClientTokenId",
-    "InvalidToken",
-    "MissingAuthenticationToken",
-    "OptInRequired",
-    "RequestExpired",
-    "SignatureDoesNotMatch",
-    "UnrecognizedClientException",
-)
-_BUSY = (
-    "RequestLimitExceeded",
-    "RequestTimeout",
-    "ServiceFailure",
-    "ServiceUnavailable",
-    "SlowDown",
-    "TooManyRequestsException",
-)
-_Credentials = t.Tuple[str, str, t.Optional[str]]
+ROLE_SESSION = "ranchhand.rancher"  # in the logs of AWS
+
+_RECORDED = ("sign_in", "profile", "role_arn", "region", "endpoint_url", "user_name", "ca_bundle", "propagation")
+_SECRET = ("access_key", "secret_key", "session_token")
+_SIGN_IN: dict[str, tuple[str, ...]] = {"rotating": (), "default": ("profile",), "given": _SECRET}
+_ROLE_ARN = re.compile(r"arn:[a-z-]+:iam::([0-9]{12}):role/[\w+=,.@/-]+", re.ASCII)
+_USER_ARN = re.compile(r"arn:[a-z-]+:iam::([0-9]{12}):user/(?:.*/)?([^/]+)")
+
+# A session of a role is replaced so long before it ends: more than the largest difference of clocks.
+_MARGIN = datetime.timedelta(minutes=10)
 
 
-def _sdk() -> t.Any:
-    try:
-        import botocore.config
-        import botocore.exceptions
-        import botocore.session
-    except ImportError as error:
-        raise IssuerError(
-            "unsupported",
-            f"the Python package boto3 is required on the controller to rotate AWS keys. Install it: {error}",
-        ) from None
-    return botocore
+def account_in(key_id: str) -> str | None:
+    """Return the account that the id of an access key contains; None for the ids that AWS issued until 2019.
+
+    AWS does not document this: use it only where a wrong account does no harm. After four letters, the id is base32;
+    its first bit is 1, and the next 40 bits are the account.
+    """
+    if not re.fullmatch("[A-Z]{4}[Q-Z2-7][A-Z2-7]{15}", key_id):
+        return None
+    number = int.from_bytes(base64.b32decode(key_id[4:])[:6], "big")
+    return f"{number >> 7 & (1 << 40) - 1:012d}"
 
 
-def _named(key_id: str) -> str:
-    """Return a key for a message; a value that is no key id may be a secret."""
-    return f"the key {key_id}" if re.fullmatch("[A-Z0-9]{16,32}", key_id) else "the key"
-
-
-def _pair(values: Values) -> _Credentials:
+def _pair(values: Values) -> Signer:
     if not values.get("accessKey") or not values.get("secretKey"):
         raise IssuerError("invalid", "the credential has no accessKey and secretKey")
-    return values["accessKey"], values["secretKey"], None
-
-
-def _problem(error: Exception, operation: str, key_id: str) -> IssuerError:
-    """Return the error without the SDK's text, which may quote the request."""
-    exceptions = _sdk().exceptions
-    if isinstance(error, exceptions.ParamValidationError):
-        return IssuerError("invalid", f"{operation} was called with malformed values")
-    if not isinstance(error, exceptions.ClientError):
-        return IssuerError("unreachable", f"AWS did not answer {operation} ({type(error).__name__})")
-    code = error.response.get("Error", {}).get("Code", "")
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    reason = code if re.fullmatch("[A-Za-z.]{1,64}", code) else f"status {status}"
-    if code in _BUSY or code.startswith("Throttl") or status >= 500:
-        return IssuerError("unreachable", f"AWS could not perform {operation} ({reason})")
-    if code.startswith("LimitExceeded"):
-        return IssuerError("limit", "the user has the maximum number of access keys. Delete one that is not in use")
-    if code.startswith("AccessDenied"):
-        return IssuerError(
-            "refused", f"AWS does not allow {_named(key_id)} to do {operation}. Allow this action in a policy"
-        )
-    if code in _UNKNOWN_KEYS or status in (401, 403):
-        return IssuerError("refused", f"AWS does not accept {_named(key_id)} ({reason})")
-    if code == "NoSuchEntity":
-        return _Gone("refused", f"the user or access key does not exist, AWS answered to {operation}")
-    return IssuerError("invalid", f"AWS rejected {operation} ({reason})")
-
-
-class _Gone(IssuerError):
-    """The key or user does not exist."""
+    return Signer(values["accessKey"], values["secretKey"])
 
 
 class Aws(Issuer):
-    """The access keys of one IAM user.
+    """The access keys of IAM users.
 
-    Options: ``sign_in`` with its own options (see _SIGN_IN), ``region`` of the partition and of STS, ``endpoint_url``
-    of IAM and STS, ``user_name``, ``ca_bundle`` and ``propagation``. With sign_in ``rotating``, a key manages the keys
-    of its own user. Otherwise the user is the owner of the key in the credential.
+    Options: ``sign_in`` with its own options (see _SIGN_IN), ``role_arn`` of a role that this identity assumes,
+    ``region`` of the partition and of STS, ``endpoint_url`` of IAM and STS, ``user_name``, ``ca_bundle`` and
+    ``propagation``. With sign_in ``rotating``, a key manages the keys of its own user. Otherwise the user is the owner
+    of the key in the credential.
+
+    Credentials with the same options may share an issuer, and threads may use it: sessions of roles, users and
+    accounts are cached.
     """
 
     drivers = ISSUERS["aws"].drivers
     fields = ISSUERS["aws"].fields
     limit = 2
+    recorded_options = _RECORDED
 
     def __init__(self, options: t.Mapping[str, t.Any]) -> None:
         super().__init__(options)
         given = {name: value for name, value in options.items() if value is not None}
-        allowed = _OPTIONS + sum(_SIGN_IN.values(), ())
+        allowed = _RECORDED + _SECRET
         if set(given) - set(allowed):
             raise IssuerError(
                 "invalid",
@@ -141,26 +85,38 @@ class Aws(Issuer):
                 raise IssuerError("invalid", f"{', '.join(names)} require sign_in: {way}")
         if self._sign_in == "given" and not (given.get("access_key") and given.get("secret_key")):
             raise IssuerError("invalid", "sign_in: given requires access_key and secret_key")
+        role = _ROLE_ARN.fullmatch(str(given.get("role_arn")))
+        if "role_arn" in given and (not role or self._sign_in == "rotating"):
+            raise IssuerError(
+                "invalid",
+                "role_arn must be like arn:aws:iam::123456789012:role/NAME, and requires sign_in: default or given",
+            )
+        self._role_account = role and role.group(1)
         self.propagation = float(parse_duration_option(given, "propagation", "15s"))
         if given.get("ca_bundle") and not os.path.exists(given["ca_bundle"]):
             raise IssuerError("invalid", f"ca_bundle {given['ca_bundle']} does not exist on the controller")
         self._given = given
-        self._lock = threading.Lock()
+        self._settings = Settings(*(given.get(name) for name in Settings._fields))
+        self._signing_in = threading.Lock()
         self._session: t.Any = None
-        self._clients: dict[tuple[_Credentials, str], t.Any] = {}
-        self._users: dict[str, str] = {}
+        self._role: tuple[Signer, Time] | None = None
+        self._accounts: dict[str, str] = {}  # by the key that signs
+        self._users: dict[str, str] = {}     # by key
 
     def key_id(self, values: Values) -> str:
-        return _pair(values)[0]
+        return _pair(values).access_key
+
+    def rate_key(self, by: Values) -> str:
+        account = account_in(str(by.get("accessKey"))) or self._role_account
+        return account or self._given.get("profile") or "aws"
 
     def keys(self, by: Values) -> list[Key]:
-        signer = self._signer(by)
-        until = self._time_for(signer, "iam")
+        signer, until = self._begin(by)
         found = []
         for listed in self._list(signer, until, self._user(by, signer, until)):
             try:
-                used = self._call(signer, until, "GetAccessKeyLastUsed", AccessKeyId=listed["AccessKeyId"])
-            except _Gone:
+                used = self._send(signer, until, "GetAccessKeyLastUsed", AccessKeyId=listed["AccessKeyId"])
+            except NoSuchEntity:  # deleted since the keys were listed
                 continue
             found.append(
                 Key(
@@ -173,58 +129,64 @@ class Aws(Issuer):
         return found
 
     def issue(self, by: Values) -> dict[str, str]:
-        key = self._write("CreateAccessKey", by)["AccessKey"]
+        signer, until = self._begin(by)
+        key = self._send(signer, until, "CreateAccessKey", **self._user(by, signer, until))["AccessKey"]
         return {"accessKey": key["AccessKeyId"], "secretKey": key["SecretAccessKey"]}
 
     def verify(self, values: Values, by: Values) -> None:
-        until = self._time_for(_pair(values), "sts")
-        who = self._call(_pair(values), until, "GetCallerIdentity")
-        if values["accessKey"] == by["accessKey"]:
+        until = time.monotonic() + CALL_TIMEOUT
+        who = self._send(_pair(values), until, "GetCallerIdentity")
+        if self._sign_in != "rotating":
+            signer = self._signer(by, until)
+            owner = (self._account(signer, until), self._user(by, signer, until)["UserName"])
+            user = _USER_ARN.fullmatch(who["Arn"])
+            same = user is not None and user.groups() == owner
+        elif values["accessKey"] == by["accessKey"]:
             return
-        signer = self._signer(by)
-        if self._sign_in == "rotating":
+        else:
             try:
-                same = who["UserId"] == self._call(signer, until, "GetCallerIdentity")["UserId"]
+                same = who["UserId"] == self._send(_pair(by), until, "GetCallerIdentity")["UserId"]
             except IssuerError as error:
                 if error.code != "refused":
                     raise
                 return
-        else:
-            name = self._user(by, signer, until)["UserName"]
-            account = self._call(signer, until, "GetCallerIdentity")["Account"]
-            same = (who["Account"], who["Arn"].rpartition("/")[2]) == (account, name)
         if not same:
-            raise IssuerError("invalid", f"{_named(values['accessKey'])} belongs to another principal")
+            raise IssuerError(
+                "invalid", f"{describe_key(values['accessKey'])} belongs to another principal: {who['Arn']}"
+            )
 
     def disable(self, key_id: str, by: Values) -> None:
-        with contextlib.suppress(_Gone):
-            self._write("UpdateAccessKey", by, AccessKeyId=key_id, Status="Inactive")
+        self._change("UpdateAccessKey", key_id, by, Status="Inactive")
 
     def enable(self, key_id: str, by: Values) -> None:
-        try:
-            self._write("UpdateAccessKey", by, AccessKeyId=key_id, Status="Active")
-        except _Gone:
-            raise IssuerError("refused", f"{_named(key_id)} does not exist any more") from None
+        self._change("UpdateAccessKey", key_id, by, Status="Active")
 
     def delete(self, key_id: str, by: Values) -> None:
-        with contextlib.suppress(_Gone):
-            self._write("DeleteAccessKey", by, AccessKeyId=key_id)
+        self._change("DeleteAccessKey", key_id, by)
 
-    def _write(self, operation: str, by: Values, **parameters: str) -> t.Any:
-        signer = self._signer(by)
-        until = self._time_for(signer, "iam")
-        return self._call(signer, until, operation, **parameters, **self._user(by, signer, until))
+    def _change(self, operation: str, key_id: str, by: Values, **parameters: str) -> None:
+        signer, until = self._begin(by)
+        user = self._user(by, signer, until)
+        try:
+            self._send(signer, until, operation, AccessKeyId=key_id, **parameters, **user)
+        except NoSuchEntity:
+            owner = f"the user {user['UserName']}" if user else f"the owner of {describe_key(signer.access_key)}"
+            raise IssuerError(
+                "invalid",
+                f"{describe_key(key_id)} does not exist, or is not a key of {owner}. If it exists, correct user_name, "
+                "profile, role_arn or the identity that signs in",
+            ) from None
 
-    def _list(self, signer: _Credentials, until: float, user: dict[str, str]) -> t.Iterator[t.Any]:
+    def _list(self, signer: Signer, until: float, user: dict[str, str]) -> t.Iterator[t.Any]:
         marker: dict[str, str] = {}
         while True:
-            page = self._call(signer, until, "ListAccessKeys", **user, **marker)
+            page = self._send(signer, until, "ListAccessKeys", **user, **marker)
             yield from page["AccessKeyMetadata"]
             if not page.get("IsTruncated"):
                 return
             marker = {"Marker": page["Marker"]}
 
-    def _user(self, by: Values, signer: _Credentials, until: float) -> dict[str, str]:
+    def _user(self, by: Values, signer: Signer, until: float) -> dict[str, str]:
         """Return the user as a parameter of requests; without it, IAM uses the owner of the key that signs."""
         if self._given.get("user_name"):
             return {"UserName": self._given["user_name"]}
@@ -232,78 +194,71 @@ class Aws(Issuer):
             return {}
         key_id = self.key_id(by)
         if key_id not in self._users:
-            name = self._call(signer, until, "GetAccessKeyLastUsed", AccessKeyId=key_id).get("UserName")
-            if not name:
-                raise IssuerError("invalid", f"{_named(key_id)} belongs to no IAM user")
-            self._users[key_id] = name
+            self._users[key_id] = self._find_user(key_id, signer, until)
         return {"UserName": self._users[key_id]}
 
-    def _signer(self, by: Values) -> _Credentials:
+    def _find_user(self, key_id: str, signer: Signer, until: float) -> str:
+        """Return the owner of a key. AWS answers AccessDenied if the key is of another account."""
+        name, code = None, "invalid"
+        try:
+            name = self._send(signer, until, "GetAccessKeyLastUsed", AccessKeyId=key_id).get("UserName")
+        except IssuerError as error:
+            if not isinstance(error, NoSuchEntity) and error.code != "forbidden":
+                raise
+            code = error.code
+        if not name:
+            raise IssuerError(
+                code,
+                f"{describe_key(signer.access_key)} cannot find the user of {describe_key(key_id)}. Allow it "
+                "iam:GetAccessKeyLastUsed, and sign in to the account of that user (profile, role_arn)",
+            )
+        return t.cast(str, name)
+
+    def _account(self, signer: Signer, until: float) -> str:
+        """Return the account of the identity that signs in."""
+        if self._role_account:
+            return self._role_account
+        if signer.access_key not in self._accounts:
+            self._accounts[signer.access_key] = self._send(signer, until, "GetCallerIdentity")["Account"]
+        return self._accounts[signer.access_key]
+
+    def _begin(self, by: Values) -> tuple[Signer, float]:
+        """Sign in; returns the time by which the method must end, too."""
+        until = time.monotonic() + CALL_TIMEOUT
+        return self._signer(by, until), until
+
+    def _signer(self, by: Values, until: float) -> Signer:
         if self._sign_in == "rotating":
             return _pair(by)
-        if self._sign_in == "given":
-            return self._given["access_key"], self._given["secret_key"], self._given.get("session_token")
-        botocore = _sdk()
+        if self._sign_in == "default":
+            identity = self._default_signer()
+        else:
+            identity = Signer(self._given["access_key"], self._given["secret_key"], self._given.get("session_token"))
+        return self._assume_role(identity, until) if self._role_account else identity
+
+    def _default_signer(self) -> Signer:
         try:
-            with self._lock:
-                self._session = self._session or botocore.session.Session(profile=self._given.get("profile"))
+            with self._signing_in:
+                self._session = self._session or create_session(self._given.get("profile"))
                 credentials = self._session.get_credentials()
             frozen = credentials and credentials.get_frozen_credentials()
+        except IssuerError:
+            raise
         except Exception as error:  # of the profile or its programs; IAM was not contacted yet
             raise IssuerError("invalid", f"the SDK's own credentials cannot be used ({type(error).__name__})") from None
         if not frozen:
             raise IssuerError("invalid", "the SDK finds no credentials. Set profile, or another sign_in")
-        return frozen.access_key, frozen.secret_key, frozen.token
+        return Signer(frozen.access_key, frozen.secret_key, frozen.token)
 
-    def _client(self, credentials: _Credentials, service: str) -> t.Any:
-        botocore = _sdk()
-        with self._lock:
-            client = self._clients.get((credentials, service))
-            if not client:
-                try:
-                    session = botocore.session.Session(profile=self._given.get("profile"))
-                    session.set_config_variable("sts_regional_endpoints", "regional")
-                    client = session.create_client(
-                        service,
-                        region_name=self._given.get("region") or "us-east-1",
-                        endpoint_url=self._given.get("endpoint_url"),
-                        verify=self._given.get("ca_bundle"),
-                        aws_access_key_id=credentials[0],
-                        aws_secret_access_key=credentials[1],
-                        aws_session_token=credentials[2],
-                        config=botocore.config.Config(
-                            connect_timeout=CONNECT_TIMEOUT,
-                            read_timeout=READ_TIMEOUT,
-                            retries={"total_max_attempts": 1, "mode": "standard"},
-                        ),
-                    )
-                except Exception as error:  # of options, a profile or settings that are not valid
-                    raise IssuerError(
-                        "invalid", f"the SDK cannot be set up with these options ({type(error).__name__})"
-                    ) from None
-                self._clients[credentials, service] = client
-        return client
+    def _assume_role(self, identity: Signer, until: float) -> Signer:
+        with self._signing_in:
+            if self._role is None or self._role[1] - now() < _MARGIN:
+                session = self._send(
+                    identity, until, "AssumeRole", RoleArn=self._given["role_arn"], RoleSessionName=ROLE_SESSION
+                )["Credentials"]
+                signer = Signer(session["AccessKeyId"], session["SecretAccessKey"], session["SessionToken"])
+                self._role = (signer, session["Expiration"])
+            return self._role[0]
 
-    def _time_for(self, signer: _Credentials, service: str) -> float:
-        """Return the time by which a call must end.
-
-        The SDK's description of the service is loaded before, as this may take seconds.
-        """
-        self._client(signer, service)
-        return time.monotonic() + CALL_TIMEOUT
-
-    def _call(self, signer: _Credentials, until: float, operation: str, **parameters: str) -> t.Any:
-        service = "sts" if operation == "GetCallerIdentity" else "iam"
-        request = getattr(self._client(signer, service), _sdk().xform_name(operation))
-        problem = IssuerError("unreachable", f"AWS was too slow, so {service}:{operation} was not requested")
-        for attempt in range(1 if operation in _WRITES else READS):
-            time.sleep(PAUSE * attempt)
-            if time.monotonic() + CONNECT_TIMEOUT + READ_TIMEOUT > until:
-                break
-            try:
-                return request(**parameters)
-            except Exception as error:
-                problem = _problem(error, f"{service}:{operation}", signer[0])
-            if problem.code != "unreachable":
-                break
-        raise problem
+    def _send(self, signer: Signer, until: float, operation: str, **parameters: str) -> t.Any:
+        return send(signer, self._settings, until, operation, **parameters)
