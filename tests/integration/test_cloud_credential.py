@@ -444,7 +444,7 @@ REFUSALS = {
     "an unknown field": Refusal(
         {**AWS, "config": {"nosuch": "1"}},
         code="invalid",
-        message="config.nosuch is unknown; the fields of the driver are accessKey, defaultRegion, secretKey",
+        message="config.nosuch is unknown; the fields of the driver are accessKey, defaultRegion, secretKey (secret)",
     ),
     "an unknown field with on_create": Refusal(
         {"id": "cc-aws", "config": {"nosuch": "1"}, "update_secrets": "on_create"},

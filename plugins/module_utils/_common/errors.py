@@ -23,7 +23,7 @@ ErrorCode = t.Literal[
 _CREDENTIAL, _TEMPLATE = ("cloud_credential", "cloud_credential_info"), ("node_template", "node_template_info")
 _ROTATION = ("cloud_credential_rotation", "cloud_credential_rotation_info")
 _OBJECTS = ("guard", "manifest")
-_CONNECTED = (*_CREDENTIAL, *_TEMPLATE, *_ROTATION, *_OBJECTS)
+_CONNECTED = (*_CREDENTIAL, *_TEMPLATE, *_ROTATION, "node_driver_info", *_OBJECTS)
 _ALL = (*_CONNECTED, "report")
 
 

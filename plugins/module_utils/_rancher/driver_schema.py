@@ -9,6 +9,7 @@ Pure.
 
 from __future__ import annotations
 
+import difflib
 import re
 import typing as t
 from collections.abc import Mapping
@@ -27,6 +28,7 @@ class DriverField:
     required: bool = False
     default: t.Any = None
     options: tuple[str, ...] = ()
+    description: str = ""
 
     @property
     def secret(self) -> bool:
@@ -37,7 +39,10 @@ def _field(name: str, stored: Mapping[str, t.Any]) -> DriverField:
     kind = stored.get("type") or "string"
     values = stored.get("default") or {}
     key = {"boolean": "boolValue", "int": "intValue", "array[string]": "stringSliceValue"}.get(kind, "stringValue")
-    return DriverField(name, kind, bool(stored.get("required")), values.get(key), tuple(stored.get("options") or ()))
+    return DriverField(
+        name, kind, bool(stored.get("required")), values.get(key), tuple(stored.get("options") or ()),
+        str(stored.get("description") or ""),
+    )
 
 
 # A static Go type, without DynamicSchema and defaults (Rancher pkg/apis/management.cattle.io/v3/machine_types.go).
@@ -61,10 +66,11 @@ class DriverSchemas:
             item["metadata"]["name"]: (item.get("spec") or {}).get("resourceFields") or {} for item in objects
         }
         self._parsed: dict[str, Fields | None] = {}
-        suffix = "credentialConfig"
-        self.drivers = frozenset(
-            name[:-len(suffix)] for name in self._stored.get("credentialconfig", ()) if name.endswith(suffix)
-        ) | {"s3"}
+        self.drivers = self._drivers_in("credentialconfig", "credentialConfig") | {"s3"}
+        self.machine_drivers = self._drivers_in("nodeconfig", "Config")
+
+    def _drivers_in(self, schema: str, suffix: str) -> frozenset[str]:
+        return frozenset(name[:-len(suffix)] for name in self._stored.get(schema, ()) if name.endswith(suffix))
 
     def credential_fields(self, driver: str) -> Fields | None:
         """Return the fields of a driver's credentials.
@@ -76,9 +82,8 @@ class DriverSchemas:
         """
         if driver not in self.drivers:
             raise RanchhandError(
-                "invalid", f"driver {driver:.60} has no credentials in this Rancher; the active drivers with "
-                           "credentials are "
-                           f"{', '.join(sorted(self.drivers))}"
+                "invalid", f"driver {driver:.60} has no credentials in this Rancher{suggest(driver, self.drivers)}; "
+                           f"the active drivers with credentials are {', '.join(sorted(self.drivers))}"
             )
         return self.known_fields(driver)
 
@@ -143,8 +148,22 @@ def missing_fields(fields: Fields | None, config: CheckedConfig, creating: bool)
     for name, field in sorted((fields or {}).items()):
         if field.required and not config.values.get(name):
             if name in config.values or (creating and not field.default):
-                errors.append(f"{'secrets' if field.secret else 'config'}.{name} is required and must not be empty")
+                errors.append(
+                    f"{'secrets' if field.secret else 'config'}.{name} is required and must not be empty; the "
+                    f"fields of the driver are {_list(fields or {})}"
+                )
     return errors
+
+
+def suggest(name: str, known: t.Iterable[str]) -> str:
+    """Return " (did you mean …?)" with the nearest of the known names, or an empty string if none is near."""
+    by_lower = {each.lower(): each for each in known}
+    nearest = difflib.get_close_matches(name[:60].lower(), by_lower, 1)
+    return f" (did you mean {by_lower[nearest[0]]}?)" if nearest else ""
+
+
+def _list(fields: Fields) -> str:
+    return ", ".join(f"{name} (secret)" if fields[name].secret else name for name in sorted(fields))
 
 
 def to_stored_text(value: t.Any, field: DriverField | None) -> str:
@@ -179,7 +198,7 @@ def _misplaced(fields: Fields | None, option: str, name: str) -> str | None:
             return None
         return f"{option}.{name:.60} is not a field name: use letters, digits, dots and underscores only"
     if name not in fields:
-        return f"{option}.{name:.60} is unknown; the fields of the driver are {', '.join(sorted(fields))}"
+        return f"{option}.{name:.60} is unknown{suggest(name, fields)}; the fields of the driver are {_list(fields)}"
     if fields[name].secret and option == "config":
         return f"config.{name} is secret and belongs in secrets"
     if not fields[name].secret and option == "secrets":

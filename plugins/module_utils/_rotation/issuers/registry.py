@@ -21,16 +21,20 @@ from ..store import decode_values
 
 @dataclass(frozen=True)
 class IssuerEntry:
-    """An issuer of this collection. A driver has at most one; ``fields`` are empty if they depend on the options."""
+    """An issuer of this collection. A driver has at most one; ``fields`` are empty if they depend on the options.
+
+    ``disables`` is that of its class, which can be loaded only on the controller.
+    """
 
     module: str
     class_name: str
     drivers: tuple[str, ...] = ()
     fields: tuple[str, ...] = ()
+    disables: bool = False
 
 
 ISSUERS: Mapping[str, IssuerEntry] = {
-    "aws": IssuerEntry("aws", "Aws", ("amazonec2", "s3"), ("accessKey", "secretKey")),
+    "aws": IssuerEntry("aws", "Aws", ("amazonec2", "s3"), ("accessKey", "secretKey"), True),
     "kubernetes": IssuerEntry("kubernetes", "Kubernetes", ("harvester",), ("kubeconfigContent",)),
     "openstack": IssuerEntry("openstack", "OpenStack", ("openstack",), ("password",)),
     "supplied": IssuerEntry("supplied", "Supplied"),
