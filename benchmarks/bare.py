@@ -13,6 +13,7 @@ import urllib3
 
 CONNECTIONS = 16
 PAGE = 500
+_MERGE_PATCH = "application/merge-patch+json"
 
 
 class Bare:
@@ -30,7 +31,8 @@ class Bare:
         }
 
     def request(self, method, path, content=None):
-        answer = self._pool.urlopen(method, path, body=content, headers=self._headers)
+        headers = {**self._headers, "Content-Type": _MERGE_PATCH} if method == "PATCH" else self._headers
+        answer = self._pool.urlopen(method, path, body=content, headers=headers)
         if answer.status >= 300:
             raise RuntimeError("%s %s: %d %s" % (method, path, answer.status, answer.data[:300]))
         return answer.data

@@ -24,8 +24,10 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.referen
 
 from control_plane import ControlPlane, install_fixtures
 from control_plane.fixtures import resources
+from support.providers.aws_process import AwsManager
 
 from . import objects
+from .aws import count_writes, rotate_bare
 from .bare import Bare
 from .objects import SECRETS
 from .plays import Cost, Plays, run
@@ -35,6 +37,8 @@ MODULE, INFO, K8S = (
     "ranchhand.rancher.cloud_credential_info",
     "kubernetes.core.k8s",
 )
+ROTATION = "ranchhand.rancher.cloud_credential_rotation"
+PARALLEL = 8  # rotations at the same time
 LABEL = {"label": "{{ item.name }}"}
 
 
@@ -64,6 +68,9 @@ class Times:
 
     def __getitem__(self, name):
         return min(self._runs[name])
+
+    def all(self, name):
+        return self._runs[name]
 
     def wall(self, name):
         return min(cost.wall for cost in self._runs[name])
@@ -644,6 +651,124 @@ def reports(bench):
     ]
 
 
+def rotation(bench):
+    """300 AWS credentials in 30 accounts, all due and then none of them; and which of 2,000 share a key."""
+    bench.fill(0)
+    times = Times()
+    for number in range(bench.repetitions):
+        with AwsManager() as manager:
+            _rotate_all(bench, manager.AwsProcess(), "rotation-%d" % number, times)
+        bench.clear()
+    due, bare = times.wall("due") - times.wall("single due"), times["bare"]
+    rows = [
+        row(
+            "300 AWS credentials in 30 accounts rotated in one call, above single, against bare requests and writes",
+            due / bare,
+            2,
+            above_single=due,
+            bare=bare,
+            slowest_bare=max(times.all("bare")),
+            whole_playbook=times.wall("due"),
+            slowest_playbook=max(cost.wall for cost in times.all("due")),
+            with_single=times.wall("single due"),
+            CPU_seconds_whole_playbook=times.cpu("due"),
+        ),
+        row("its peak memory", times.memory("due"), 300, unit=" MB", MB_with_single=times.memory("single due")),
+        row(
+            "nothing due among these 300, whole playbook, against cloud_credential_info over them",
+            times.wall("none") / times.wall("info"),
+            1.5,
+            nothing_due=times.wall("none"),
+            info=times.wall("info"),
+            with_single=times.wall("single none"),
+            requests_to_AWS=max(times.all("requests")),
+            MB_nothing_due=times.memory("none"),
+            MB_info=times.memory("info"),
+        ),
+        row(
+            "the same without ansible-core around it and without loading the SDK, against bare LISTs of credentials "
+            "and records",
+            times.wall("core") / times["list"],
+            None,
+            without_ansible=times.wall("core"),
+            bare_LISTs=times["list"],
+        ),
+    ]
+    seconds = {}
+    for count in (500, 1000, 2000):
+        bench.fill(count)
+        seconds[count] = min(_child(bench, "resolve", bench.plane()).wall for unused in range(bench.repetitions))
+    rows.append(
+        row(
+            "which of 2,000 credentials share a key, growth from 500, against linear",
+            seconds[2000] / seconds[500] / 4,
+            1.15,
+            **{"seconds_%d" % count: value for count, value in seconds.items()},
+        )
+    )
+    return rows
+
+
+def _rotate_all(bench, provider, namespace, times):
+    """Rotate 300 credentials and a single one, twice, with new users; then do the same bare."""
+    count, accounts = 300, 30
+
+    def users(prefix, number):
+        created = [
+            provider.create_user("%s-%05d" % (prefix, each), "%012d" % (100000000000 + each % accounts))
+            for each in range(number)
+        ]
+        for key in created:
+            provider.set_created(key["accessKey"], days=100)
+        return created
+
+    plane = bench.plane()
+    items = [{"id": "cc-rotated-%05d" % number} for number in range(count + 1)]
+    contents = [objects.credential("rotated", number) for number in range(count + 1)]
+    for content, key in zip(contents, users("ours", count + 1)):
+        content["config"]["accessKey"], content["secrets"]["secretKey"] = key["accessKey"], key["secretKey"]
+    bench.bare.post_all(SECRETS, [objects.secret(content) for content in contents])
+
+    options = {
+        "max_age": "90d",
+        "namespace": namespace,
+        "parallel": PARALLEL,
+        "issuer_options": {"endpoint_url": provider.address(), "propagation": "0s"},
+    }
+
+    def play(name, selected, changed):
+        task = {ROTATION: {**options, "credentials": "{{ wanted[%s] }}" % selected}}
+        times.add(name, bench.play([task], {"wanted": items}, recap="changed=%d" % changed))
+
+    play("single due", "%d:" % count, 1)
+    provider.count_actions()
+    mark = plane.audit_mark()
+    play("due", ":%d" % count, 1)
+    actions, writes = provider.count_actions(), count_writes(plane.audit(mark))
+    if actions["CreateAccessKey"] != count:
+        raise RuntimeError("not all credentials were rotated: %s" % dict(actions))
+    play("single none", "%d:" % count, 0)
+    play("none", ":%d" % count, 0)
+    times.add("core", _child(bench, "nothing due", plane, json.dumps({**options, "credentials": items[:count]})))
+    times.add("requests", sum(provider.count_actions().values()))
+    times.add("info", bench.play([{INFO: {}}]))
+    records = "/api/v1/namespaces/%s/configmaps" % namespace
+    times.add("list", bench.bare.timed_list(SECRETS) + bench.bare.timed_list(records))
+    bench.log("  %s, %s" % (dict(actions), {" ".join(name): number for name, number in writes.items()}))
+    keys = users("bare", count)
+    times.add("bare", rotate_bare(bench.bare, provider.address(), namespace, keys, actions, writes, PARALLEL))
+    bench.log(
+        "  due %.1f s, bare %.1f s, nothing due %.2f s; for each credential %.1f requests to AWS and %.1f writes"
+        % (
+            times.all("due")[-1].wall,
+            times.all("bare")[-1],
+            times.all("none")[-1].wall,
+            sum(actions.values()) / count,
+            sum(writes.values()) / count,
+        )
+    )
+
+
 # in this order, as the namespace grows
 CASES = {
     "process": process,
@@ -654,4 +779,5 @@ CASES = {
     "info": info,
     "references": references,
     "report": reports,
+    "rotation": rotation,
 }

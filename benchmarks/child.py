@@ -47,6 +47,11 @@ def main():
             parsed = parse_options(CLOUD_CREDENTIAL_INFO, {})
             return len(list_cloud_credential_info(parsed, lambda: api, None)["credentials"])
 
+        if what == "resolve":
+            read = _resolver(KubernetesClient(connection_options(options)))
+        elif what == "nothing due":
+            read = _nothing_due(lambda: KubernetesClient(connection_options(options)), json.loads(paths[0]))
+
     begun, cpu = time.perf_counter(), time.process_time()
     read()
     print(
@@ -58,6 +63,49 @@ def main():
             }
         )
     )
+
+
+def _nothing_due(connect, options):
+    """Return a function that runs rotations of which none is due, and must not load the SDK."""
+    from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import parse_options
+    from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.executor import manage_rotations
+    from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.options import CLOUD_CREDENTIAL_ROTATION
+    from ansible_collections.ranchhand.rancher.plugins.module_utils._runtime.execute import RunMode
+
+    parsed = parse_options(CLOUD_CREDENTIAL_ROTATION, options)
+
+    def read():
+        result = manage_rotations(parsed, connect, RunMode())
+        if result["changed"] or "botocore" in sys.modules:
+            raise RuntimeError("something was due, or the SDK was loaded")
+
+    return read
+
+
+def _resolver(client):
+    """Return a function that resolves rotations of all credentials, which are read before."""
+    from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import parse_options
+    from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.queries import list_cloud_credentials
+    from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.users import Users
+    from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.issuers.throttle import CallRates
+    from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.options import (
+        CLOUD_CREDENTIAL_ROTATION,
+        parse_rotations,
+    )
+    from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.resolver import resolve
+    from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.store import RotationStore, read_history
+
+    credentials = list_cloud_credentials(client)
+    history = read_history(client, "rotation-resolve")
+    items = [{"id": credential.id} for credential in credentials]
+    desired = parse_rotations(parse_options(CLOUD_CREDENTIAL_ROTATION, {"credentials": items, "rotation_id": "first"}))
+
+    def read():
+        resolution = resolve(desired, RotationStore(credentials, history), Users(()), lambda: None, CallRates(20))
+        if len(resolution.units) != len(credentials):
+            raise RuntimeError("resolved %d units" % len(resolution.units))
+
+    return read
 
 
 if __name__ == "__main__":

