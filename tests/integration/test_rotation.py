@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -461,3 +462,147 @@ def test_stored_keys_of_a_deleted_record_are_not_reused(rotating):
     rotating.run("retired", grace="0s")
     rotating.run("retired", soak="0s")
     assert list(rotating.kept().values()) == [rotating.live]
+
+
+# each item by itself
+
+
+def _records(rotating):
+    return f"/api/v1/namespaces/{rotating.namespace}/configmaps"
+
+
+def test_each_item_fails_by_itself(rotating, cluster, aws):
+    damaged = RotatingCredential(cluster, aws)
+    damaged.namespace = rotating.namespace
+    assert damaged.run()["rotation"]["phase"] == "grace"
+    cluster.api.patch(f"{_records(damaged)}/rotation-{damaged.id}", {"data": {"record": "{}"}})
+    cluster.secret(f"{rotating.id}-do", "digitalocean", {"accessToken": "stored"}, f"do {rotating.id}")
+    items = [
+        {"id": "cc-nowhere"}, {"name": "no such name"}, {"id": damaged.id}, {"id": f"{rotating.id}-do"},
+        {"id": rotating.id, "issuer_secrets_name": "missing"}, {"id": rotating.id},
+    ]
+    failed = rotating.run(id=None, credentials=items[:-1])
+    assert failed["code"] == "partial" and not failed["changed"], failed
+    result = rotating.run(id=None, credentials=[*items[:-2], items[-1]])
+    rows = result["rotations"]
+    assert result["code"] == "partial" and [row.get("code") for row in rows] == [
+        "not_found", "not_found", "conflict", "invalid", None
+    ], result
+    assert rows[-1]["phase"] == "grace" and rotating.works()
+    assert (rows[0]["id"], rows[0]["phase"], rows[1]["name"]) == ("cattle-global-data:cc-nowhere", None, "no such name")
+    status = rotating.play({INFO: {"namespace": rotating.namespace}}).result["rotations"]
+    problems = {row["id"].partition(":")[2]: [problem["code"] for problem in row["problems"]] for row in status}
+    assert problems[damaged.id] == ["record_unreadable"] and problems[rotating.id] == []
+
+
+def test_a_secret_in_config_is_not_shown(rotating, cluster):
+    cluster.secret(f"{rotating.id}-do", "digitalocean", {"accessToken": "stored"}, f"do {rotating.id}")
+    task = rotating.task(id=f"{rotating.id}-do", issuer="supplied", issuer_options=None,
+                         config={"accessToken": "{{ token }}"})
+    played = rotating.play(task, variables={"token": "the-new-token"})
+    assert played.result["code"] == "invalid" and "is secret and belongs in secrets" in played.result["msg"]
+    assert "the-new-token" not in played.output
+    assert not cluster.api.get(_records(rotating))["items"]
+
+
+def test_options_of_the_issuer_are_kept(rotating):
+    _rotated(rotating)
+    result = rotating.run("retired", issuer_options=None, grace="0s")
+    assert result["rotation"]["phase"] == "disabled", result
+    assert rotating.run("retired", issuer_options=None, soak="0s")["rotation"]["phase"] == "idle"
+    again = rotating.run(issuer_options=None, rotation_id="second")
+    assert again["rotation"]["phase"] == "grace", again
+
+
+def test_a_member_that_sorts_first_starts_no_other_rotation(rotating):
+    _rotated(rotating)
+    rotating.run("retired", grace="0s")
+    rotating.run("retired", soak="0s")
+    first = f"cc-0-{rotating.id}"
+    rotating.add(first, "s3", rotating.live)
+    result = rotating.run(id=first, rotation_id="second", shared_key="together")
+    assert result["rotation"]["phase"] == "grace", result
+    assert [item["metadata"]["name"] for item in rotating.cluster.api.get(_records(rotating))["items"]
+            if item["metadata"]["name"].startswith("rotation-")] == [f"rotation-{rotating.id}"]
+    assert rotating.run("retired", grace="0s")["rotation"]["members"] == [
+        f"cattle-global-data:{name}" for name in (first, rotating.id)
+    ]
+
+
+def test_after_a_restore_all_members_are_repaired(rotating):
+    other = f"{rotating.id}-s3"
+    rotating.add(other, "s3")
+    rotating.run(shared_key="together")
+    new = rotating.live
+    rotating.run("retired", grace="0s")
+    rotating.run("retired", soak="0s")
+    _edit(rotating, **rotating.key)
+    path = f"/api/v1/namespaces/cattle-global-data/secrets/{other}"
+    rotating.cluster.api.patch(path, {"stringData": {
+        f"s3credentialConfig-{name}": value for name, value in rotating.key.items()}})
+    assert rotating.run("retired", id=other)["changed"]
+    stored = decoded(rotating.cluster.stored(other))
+    assert rotating.live == new == {name: stored[f"s3credentialConfig-{name}"] for name in new}
+
+
+def test_an_old_key_that_another_credential_contains_is_not_disabled(rotating):
+    _rotated(rotating)
+    rotating.add(f"{rotating.id}-s3", "s3", rotating.key)
+    result = rotating.run("retired", grace="0s")
+    assert not result["changed"] and f"{rotating.id}-s3, which would stop working" in str(
+        result["rotation"]["waiting_for"]), result
+    assert rotating.run("retired", grace="0s", override_gates=["shared_key"])["rotation"]["phase"] == "disabled"
+
+
+def test_a_credential_that_was_deleted_in_grace_is_listed(rotating):
+    _rotated(rotating)
+    rotating.cluster.api.delete(f"/api/v1/namespaces/cattle-global-data/secrets/{rotating.id}")
+    (row,) = rotating.play({INFO: {"id": rotating.id, "namespace": rotating.namespace}}).result["rotations"]
+    assert (row["id"], row["name"], row["phase"]) == (f"cattle-global-data:{rotating.id}", None, "grace")
+    (problem,) = row["problems"]
+    assert problem["code"] == "gone" and rotating.key["accessKey"] in problem["message"]
+    assert "state: forgotten" in problem["message"]
+    assert rotating.run("retired", grace="0s")["code"] == "gone"
+
+
+def test_a_lease_of_a_machine_whose_clock_is_ahead_ends_in_time(rotating):
+    """The API server knows when it was written; the machine that wrote it believes that it is three hours later."""
+    rotating.run(pause_before_cutover=True)
+    leases = f"/apis/coordination.k8s.io/v1/namespaces/{rotating.namespace}/leases"
+    later = "2099-01-01T00:00:00.000000Z"
+    rotating.cluster.api.patch(f"{leases}/rotation-{rotating.id}", {"spec": {
+        "holderIdentity": "elsewhere/1-1/1-1/1", "renewTime": later, "acquireTime": later}})
+    result = rotating.run()
+    assert result["code"] == "busy", result
+    seconds = int(re.search(r"run the task again in (\d+) s", result["msg"]).group(1))
+    assert 0 < seconds <= 60
+
+
+def test_discovery(rotating, cluster):
+    for name, team in (("prod", "a"), ("sandbox", "a"), ("test", "b")):
+        identifier = f"{rotating.id}-{name}"
+        rotating.add(identifier)
+        cluster.api.patch(f"/api/v1/namespaces/cattle-global-data/secrets/{identifier}", {
+            "metadata": {"labels": {"team": f"{team}-{rotating.id}"}}})
+
+    def found(**options):
+        task = {INFO: {"namespace": rotating.namespace, **options}}
+        return [row["id"].partition(":")[2].removeprefix(f"{rotating.id}-") for row in
+                rotating.play(task).result["rotations"]]
+
+    team = {"team": f"a-{rotating.id}"}
+    assert found(labels=team) == ["prod", "sandbox"]
+    assert found(labels=team, exclude=["* *-sandbox"]) == ["prod"]
+    assert found(labels=team, exclude=[f"{rotating.id}-prod"]) == ["sandbox"]
+    assert found(name_pattern=f"aws {rotating.id}-*", exclude=[f"cattle-global-data:{rotating.id}-p*"]) == [
+        "sandbox", "test"
+    ]
+
+
+def test_a_credential_with_a_long_name(rotating):
+    long = f"cc-{'very-' * 30}{rotating.id}"
+    rotating.cluster.api.delete(f"/api/v1/namespaces/cattle-global-data/secrets/{rotating.id}")
+    rotating.add(long)
+    rotating.id = long
+    assert rotating.run()["rotation"]["phase"] == "grace"
+    assert rotating.run("retired", grace="0s")["rotation"]["phase"] == "disabled"
