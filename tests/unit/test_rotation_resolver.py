@@ -369,6 +369,7 @@ def test_items_with_the_same_options_share_an_issuer():
         pytest.param({"rotation_id": "1", "parallel": 0}, "parallel must be a number from 1 to 32", id="no parallel"),
         pytest.param({"rotation_id": "1", "rate": 0}, "rate must be at least 1", id="no rate"),
         pytest.param({"rotation_id": "1", "issuer_secrets_by_name": {"a": "text"}}, "a must be a mapping", id="text"),
+        pytest.param({"rotation_id": "1", "issuer_options": {"region": "x" * 10000}}, "more than 10000", id="options"),
         pytest.param({"max_age": "90"}, "max_age must be a number with a unit", id="max_age without unit"),
         pytest.param({"max_age": "99999999999999999999d"}, "max_age must not be longer", id="max_age beyond any limit"),
     ],

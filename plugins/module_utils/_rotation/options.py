@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import typing as t
 from collections.abc import Mapping
@@ -37,7 +38,8 @@ GATES = (
 )
 _MOST_PARALLEL = 32
 _LONGEST_WAIT = 3600  # seconds; the unit of a longer one is wrong
-_LONGEST_ID, _LONGEST_REASON = 128, 1000  # characters; they are in each record, Event and line of the audit file
+# Characters; they are in each record, Event and line of the audit file.
+_LONGEST_ID, _LONGEST_REASON, _LONGEST_OPTIONS = 128, 1000, 10000
 _IDENTITY = OptionSpec({
     "name": {"type": "str"},
     "id": {"type": "str"},
@@ -226,6 +228,8 @@ def _validate_limits(item: Mapping[str, t.Any]) -> list[str]:
         text = item.get(name)
         if text is not None and not (len(text) <= longest and text.isprintable() and text.strip()):
             errors.append(f"{name} must be a text of 1 to {longest} printable characters")
+    if len(json.dumps(item.get("issuer_options"))) > _LONGEST_OPTIONS:
+        errors.append(f"issuer_options must not have more than {_LONGEST_OPTIONS} characters, as the record keeps them")
     return errors
 
 
