@@ -107,7 +107,7 @@ def test_without_a_right_a_gate_is_unknown(rotating, grant):
              **dict.fromkeys(unused, {"etcd_s3"})}
     tasks, expected = [], []
     for number, position, _group, resource, verb in single_rights(roles[:3]):
-        if number < 2:
+        if number < 2 or resource == "dynamicschemas":  # for supplied values, not for gates
             continue
         left = without(roles[:3], number, position, resource, verb)
         if resource == "users":
@@ -136,6 +136,27 @@ def test_without_a_right_a_gate_is_unknown(rotating, grant):
     assert allowed["rotations"][0]["steps"] == ["disabling", "disabled"], (
         "snapshots are stored with no such credential, which is known without its plans"
     )
+
+
+def test_without_the_right_to_list_schemas_every_field_may_be_secret(rotating, grant):
+    roles = _documented()[:3]
+    rotating.cluster.secret(f"{rotating.id}-do", "digitalocean", {"accessToken": "stored"}, f"do {rotating.id}")
+    left = next(
+        without(roles, number, position, resource, verb)
+        for number, position, _group, resource, verb in single_rights(roles) if resource == "dynamicschemas"
+    )
+    (module, options), = rotating.task(
+        id=f"{rotating.id}-do", issuer="supplied", issuer_options=None, config={"accessToken": "{{ token }}"}
+    ).items()
+    played = rotating.play(
+        {module: {**options, "kubeconfig": grant("with-schemas", roles)}},
+        {module: {**options, "kubeconfig": grant("without-schemas", left)}}, variables={"token": "the-new-token"},
+    )
+    refused, accepted = played.results
+    assert refused["code"] == "invalid" and "belongs in secrets" in refused["msg"], refused
+    assert accepted["rotation"]["key_id"] == "supplied", accepted
+    record = rotating.cluster.api.get(f"/api/v1/namespaces/{RECORDS}/configmaps/rotation-{rotating.id}-do")
+    assert "the-new-token" not in played.output + str(record)
 
 
 def test_who_stores_snapshots_has_to_let_plans_be_read(rotating, grant):
