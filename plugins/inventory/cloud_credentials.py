@@ -280,7 +280,7 @@ def _groups(rancher: str, credential: Mapping[str, t.Any], references_complete: 
     yield f"rancher_{rancher}"
     for name in ("driver", "owner"):
         if credential[name]:
-            yield f"{name}_{credential[name]}"
+            yield f"{name}_{credential[name]:.80}"  # the owner is an annotation, which may have any length
     if credential["rotation"]:
         yield f"phase_{credential['rotation']['phase']}"
     if credential["due"]:

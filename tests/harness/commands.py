@@ -28,6 +28,8 @@ ONCE = ("unit", "issuers", "crash_safety", "guides", "automation_platforms", "sc
 PLATFORMS = ("issuers", "automation_platforms", "schedule")
 # The tests of FAST=1.
 CORE = ("unit", "integration/test_cloud_credential.py", "integration/test_node_template.py")
+# Inputs for each test of unit/test_hostile_input.py in `soak`: 20 tests, 30 000 inputs.
+HOSTILE_INPUTS = 1500
 PASSED, FAILED, NOT_RUN = "passed", "FAILED", "not run"
 
 Result = namedtuple("Result", "name verdict reason seconds")
@@ -91,7 +93,9 @@ def _parser():
         add_help=False,
     )
     commands.add_parser("lint", help="run ruff, mypy and the check of words")
-    commands.add_parser("soak", help="interrupt rotations in all ways, and write docs/rotation-proof.md")
+    commands.add_parser(
+        "soak", help="pass hostile inputs, interrupt rotations in all ways, and write docs/rotation-proof.md"
+    )
     bench_parser = commands.add_parser("bench", help="run the benchmarks, and write docs/performance.md")
     bench_parser.add_argument("cases", nargs="*", help="run only these cases (see benchmarks/cases.py)")
     return parser
@@ -173,15 +177,18 @@ def lint():
 
 
 def soak():
-    """Interrupt rotations in all ways; tests/crash_safety does a part of it."""
+    """Pass many hostile inputs to all parsers, and interrupt rotations in all ways; the tests do a part of both."""
     venv = environments.test_venv(environments.newest_available())
     environments.link_collection()
     _ensure_control_plane()
+    python = venv / "bin" / "python"
     with private_home() as home:
-        return run(
-            [venv / "bin" / "python", "-m", "crash_safety"],
-            environment(venv, home, PYTHONPATH=_join(COLLECTIONS, TESTS)),
+        variables = environment(
+            venv, home, PYTHONPATH=_join(COLLECTIONS, TESTS), RANCHHAND_HOSTILE_INPUTS=str(HOSTILE_INPUTS),
         )
+        # Failing inputs are kept in .hypothesis and are tried first in the next run.
+        inputs = run([python, "-m", "pytest", "-c", "tests/pytest.ini", "tests/unit/test_hostile_input.py"], variables)
+        return run([python, "-m", "crash_safety"], variables) or inputs
 
 
 def bench(cases):

@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from support.cluster import SECRETS, decoded
-from support.objects import SCHEMAS, TEMPLATES, downstream, template
+from support.objects import ADMIN, SCHEMAS, TEMPLATES, downstream, template
 from support.playbooks import PROGRAM, ansible_playbook
 from support.ranchers import run_playbook, write_inventory
 from support.recorded import credential_exchanges
@@ -186,6 +186,36 @@ def test_apply(cluster, project):
 
 
 SCOPE = {"owner": "alice", "name_pattern": "team-a *"}
+
+
+def test_check_mode_predicts_renames_and_hand_overs(cluster, project):
+    """Of credentials together with the node templates that use them."""
+    project.write(
+        "declared", cloud_credentials_list=[aws("one"), aws("two")],
+        cloud_credentials_node_templates=[small("one"), small("two", "other")],
+    )
+    project.run(cluster, "apply")
+    ids = {
+        secret["metadata"]["annotations"]["field.cattle.io/name"]: secret["metadata"]["name"]
+        for secret in cluster.secrets()
+    }
+    other, = (
+        item["metadata"]["name"] for item in cluster.api.get(TEMPLATES)["items"]
+        if item["spec"]["displayName"] == "other"
+    )
+    project.write(
+        "declared",
+        cloud_credentials_list=[
+            {**aws("one"), "id": ids["one"], "name": "new/name"}, aws("two", id=ids["two"], owner=ADMIN),
+        ],
+        cloud_credentials_node_templates=[small("new/name"), small("two", "other", id=other, owner=ADMIN)],
+    )
+    predicted = project.check(cluster)
+    project.run(cluster, "drift", code=2)
+    applied = project.run(cluster, "apply")
+    assert table(applied) == [line.replace("would be ", "") for line in table(predicted)]
+    assert changed(applied) == changed(predicted) == 2
+    project.unchanged(cluster)
 
 
 def test_no_scope_no_removal(cluster, project):

@@ -111,7 +111,7 @@ def test_every_problem_is_found(cluster):
         "kubeconfig token": {"driver_inactive", "unused", "expires_soon"},
         "kubeconfig annotation": {"driver_inactive", "unused", "expired"},
         "kubeconfig endless": {"driver_inactive", "unused"},
-        "kubeconfig hostile": {"driver_inactive", "unused"},
+        "kubeconfig hostile": {"driver_inactive", "unused", "malformed"},
     }
     by_id = {shown["id"].partition(":")[2]: shown for shown in result["credentials"]}
     bare, other = (problem["message"] for problem in by_id["cc-good"]["problems"])

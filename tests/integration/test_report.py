@@ -14,7 +14,9 @@ from base64 import b64encode
 from pathlib import Path
 
 import pytest
+import yaml
 
+from support.cluster import SECRETS
 from support.fleets import HOSTILE
 from support.playbooks import ansible_playbook
 
@@ -106,6 +108,51 @@ def test_failures_and_figures(reports, cluster):
     assert {rancher["name"]: rancher["up"] for rancher in reports.model["ranchers"]} == {"here": True, "away": False}
     for path in reports.files.values():
         assert "away" in Path(path).read_text() and reports.token not in Path(path).read_text()
+
+
+def test_an_owner_cannot_blind_the_report(reports, cluster):
+    """Annotations and values that only make a problem of their own credential."""
+    hostile = {
+        "rancher.io/expiration-timestamp": "9" * 30, "ranchhand.cattle.io/rotated-at": "9999-12-31T23:59:59Z",
+        "ranchhand.cattle.io/marked-for-deletion": "x" * 1000, "field.cattle.io/description": "\x1b[2J\n" * 99,
+    }
+    cluster.secret("cc-good", display_name="good")
+    cluster.secret("cc-bad", display_name="bad\nall is well", owner="u-\n" * 50, fields={
+        "accessToken": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n" + "eyJ-" * 100_000,
+    })
+    cluster.api.patch(f"{SECRETS}/cc-bad", {"metadata": {"annotations": hostile}})
+    reports.run(report_max_age="90d")
+    found = {entry["id"].rpartition(":")[2]: entry for entry in reports.model["credentials"]}
+    messages = [problem["message"] for problem in found["cc-bad"]["problems"] if problem["code"] == "malformed"]
+    assert messages == [
+        "the expiry of a certificate in accessToken cannot be read",
+        "the expiry of the token in its kubeconfig cannot be read",
+        "its annotation ranchhand.cattle.io/rotated-at is not a time, so that the age of its key is not certain",
+    ]
+    assert [problem["code"] for problem in found["cc-good"]["problems"]] == ["unused"]
+
+
+@pytest.mark.parametrize("keywords", [{"strategy": "free"}, {"serial": 1}], ids=["free", "serial"])
+def test_a_report_needs_the_results_of_all_hosts(reports, cluster, tmp_path, keywords):
+    """The playbook sets the strategy. A play of a user is refused, instead of reporting unread hosts as failed."""
+    play = {"hosts": "here:later", "gather_facts": False, "roles": ["ranchhand.rancher.report"], **keywords}
+    playbook = reports.directory / "play.yml"
+    playbook.write_text(yaml.safe_dump([play]))
+    (reports.directory / "more").write_text(json.dumps({"all": {"hosts": {"later": {
+        "ansible_connection": "local", "ansible_python_interpreter": sys.executable,
+        "rancher_kubeconfig": "{{ lookup('ansible.builtin.pipe', 'sleep 3; echo ' ~ kubeconfig) }}",
+        "kubeconfig": str(cluster.control_plane.kubeconfig),
+    }}}}))
+    inventories = ["-i", str(reports.directory / "hosts"), "-i", str(reports.directory / "more")]
+    given = json.dumps({"report_files": reports.files, "report_hosts": "here:later"})
+    environment = {**cluster.environment("/nowhere"), "ANSIBLE_STRATEGY": "free"}
+    done = ansible_playbook(
+        *inventories, str(playbook), "-e", given, "-e", "@vault.json", env=environment, cwd=reports.directory)
+    assert done.returncode == 2 and "report_found is not registered yet on later" in done.stdout, done.stdout
+    done = ansible_playbook(
+        *inventories, "ranchhand.rancher.report", "-e", given, "-e", "@vault.json", env=environment,
+        cwd=reports.directory)
+    assert done.returncode == 0 and "Ranchers read: 2 of 2" in done.stdout, done.stdout
 
 
 def test_module_with_results_of_a_single_host(cluster, tmp_path):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import copy
+import time
 
 import pytest
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.errors import ValidationErrors
@@ -315,7 +316,65 @@ def test_an_object_that_is_being_deleted(change):
     assert caught.value.code == "conflict"
 
 
-def test_a_driver_that_rancher_cannot_read_is_rejected():
-    desired = wanted(driver="my-driver", owner="u-a", name="x", secrets={"token": "x"}, validate_config=False)
-    with pytest.raises(ValidationErrors, match="driver my-driver cannot have credentials"):
+@pytest.mark.parametrize("driver", ["my-driver", "fooConfig", "a-Config", "-"])
+def test_a_driver_that_rancher_cannot_read_is_rejected(driver):
+    """Otherwise the next run would not find the credential and create another one."""
+    desired = wanted(driver=driver, owner="u-a", name="x", secrets={"token": "x"}, validate_config=False)
+    with pytest.raises(ValidationErrors, match=f"driver {driver} cannot have credentials"):
         plan(desired)
+
+
+@pytest.mark.parametrize("stored", [True, False], ids=["update", "creation"])
+def test_a_field_that_rancher_cannot_read_is_rejected(stored):
+    schemas = DriverSchemas([
+        {"metadata": {"name": "credentialconfig"}, "spec": {"resourceFields": {"dashcredentialConfig": {}}}},
+        {"metadata": {"name": "dashcredentialconfig"}, "spec": {"resourceFields": {"a-b": {}, "c": {}}}},
+    ])
+    secret = {"metadata": {"name": "cc-a", "uid": "1", "resourceVersion": "1", "annotations": {
+        "field.cattle.io/creatorId": "u-a"}}, "data": {"dashcredentialConfig-c": "eA=="}}
+    catalog = credential_catalog([parse_cloud_credential(secret)] if stored else [])
+    desired = wanted(name="cc-a" if stored else "x", driver="dash", owner="u-a", config={"a-b": "x", "c": "y"})
+    with pytest.raises(ValidationErrors, match="^(no cloud.*)?a-b cannot be a field of a cloud credential"):
+        plan_cloud_credentials(desired, ObservedCredentials(catalog, schemas, USERS))
+
+
+EXPIRY = "rancher.io/expiration-timestamp"
+
+
+@pytest.mark.parametrize("options, annotations", [
+    pytest.param({"secrets": {"kubeconfigContent": "new"}}, {}, id="a new kubeconfig"),
+    pytest.param({"secrets": {"kubeconfigContent": "old"}}, {EXPIRY: "1"}, id="the same kubeconfig"),
+    pytest.param({"description": "new"}, {EXPIRY: "1"}, id="another option"),
+    pytest.param(
+        {"secrets": {"kubeconfigContent": "new"}, "annotations": {EXPIRY: "2"}}, {EXPIRY: "2"},
+        id="its own annotation"),
+])
+def test_the_expiry_of_a_former_token_is_removed(options, annotations):
+    secret = {
+        "metadata": {"name": "cc-a", "uid": "1", "resourceVersion": "1", "annotations": {
+            "field.cattle.io/creatorId": "u-a", EXPIRY: "1"}},
+        "data": {f"harvestercredentialConfig-{key}": value for key, value in texts(kubeconfigContent="old").items()},
+    }
+    change, = plan(wanted(id="cc-a", validate_config=False, **options), secret)
+    after = merge_patch(secret, change.body)["metadata"]["annotations"]
+    assert {key: value for key, value in after.items() if key == EXPIRY} == annotations
+
+
+def test_owners_are_found_without_a_search_of_all_users():
+    users = Users([User(f"u-{number}", f"name {number}", (f"local://{number}",)) for number in range(20_000)])
+    start = time.process_time()
+    for number in range(20_000):
+        assert users.find(f"local://{number}") == users.find(f"name {number}") == f"u-{number}"
+    assert time.process_time() - start < 5
+
+
+def test_messages_about_ambiguous_names_are_short():
+    secrets = [
+        {"metadata": {"name": f"cc-{number}", "uid": "1", "resourceVersion": "1", "annotations": {
+            "field.cattle.io/name": "x", "field.cattle.io/creatorId": "u" * 5000,
+        }}, "data": {"azurecredentialConfig-a": ""}}
+        for number in range(1000)
+    ]
+    with pytest.raises(ValidationErrors, match="1000 cloud credentials .* and 995 more") as refused:
+        plan(wanted(name="x", description="new"), *secrets)
+    assert len(refused.value.message) < 2000

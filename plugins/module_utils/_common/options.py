@@ -107,6 +107,8 @@ def _parse_str(value: t.Any) -> str:
 
 def _parse_path(value: t.Any) -> str:
     if isinstance(value, str):
+        if "\0" in value:
+            raise ValueError("must not contain a NUL character")
         return os.path.expanduser(os.path.expandvars(value))
     raise _wrong_type("path", value)
 

@@ -159,7 +159,7 @@ def source_identity(kubeconfig: t.Any, context: str | None) -> list[t.Any]:
 def _content_digest(path: str) -> str | None:
     try:
         return _digest(read_file(path))
-    except OSError:
+    except (OSError, ValueError):
         return None
 
 

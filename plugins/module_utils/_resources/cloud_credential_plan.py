@@ -125,6 +125,10 @@ def _check_fields(
     )
     config, errors = check_config(fields, public, secret, to_stored_text)
     errors += missing_fields(fields, config, creating)
+    errors += [
+        f"{name:.60} cannot be a field of a cloud credential: Rancher does not read fields whose name contains a dash"
+        for name in config.values if "-" in name
+    ]
     if errors:
         raise ValidationErrors(errors)
     return fields, config

@@ -279,5 +279,5 @@ def check_not_deleting(current: StoredObject) -> None:
     if current.deleting:
         raise RanchhandError(
             "conflict", f"{current.full_id} is being deleted and waits for "
-                        f"{', '.join(current.finalizers) or 'the API server'}; run again when it is gone"
+                        f"{short_list(current.finalizers) or 'the API server'}; run again when it is gone"
         )

@@ -57,17 +57,63 @@ def validation_errors(results: t.Any) -> list[str]:
         return ["registered must be a mapping of the names of Ranchers to results of cloud_credential_info"]
     if not any(results.values()):
         return ["registered contains no result of cloud_credential_info; register one on the hosts of the play first"]
-    errors = []
-    for name, result in results.items():
-        credentials = result.get("credentials", []) if isinstance(result, Mapping) else [] if result is None else None
-        if not isinstance(credentials, list) or not all(_has_health(credential) for credential in credentials):
-            errors.append(f"registered: {name!s:.60} must be what cloud_credential_info returned with problems: true")
-    return errors
+    return [
+        f"registered: {name!s:.60} must be what cloud_credential_info returned with problems: true"
+        for name, result in results.items()
+        if result is not None and not (_matches(result, _RESULT) and _has_health(result))
+    ]
 
 
-def _has_health(credential: t.Any) -> bool:
-    """Whether a credential was listed with ``problems: true``, which adds the source of the age of its key."""
-    return isinstance(credential, Mapping) and "problems" in credential and "key_age_source" in credential
+def _is_time(value: t.Any) -> bool:
+    try:
+        parse_time(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+class _Keys(t.NamedTuple):
+    """The keys of a mapping that a report uses, with the shapes of their values; others are allowed."""
+
+    required: Mapping[str, t.Any]
+    optional: Mapping[str, t.Any] = {}
+
+
+# A shape is a type, a test of text, a list with the shape of its elements, or _Keys.
+_PROBLEM = _Keys({"code": str, "level": LEVELS.__contains__, "message": str})
+_REFERENCE = _Keys({"kind": str, "name": str}, dict.fromkeys(("api_version", "namespace", "field"), str))
+_ROTATION_KEYS = _Keys({}, {
+    "phase": str, "next_step": str, "expires_at": _is_time, "waiting_for": [str],
+    "transitions": [_Keys({"at": _is_time, "phase": str, "what": str})],
+})
+_CREDENTIAL = _Keys({"id": str, "name": str, "problems": [_PROBLEM]}, {
+    **dict.fromkeys(("driver", "owner", "owner_name", "description", "created_at"), str), "due_at": _is_time,
+    "key_age_seconds": int, "max_age_seconds": int, "key_age_source": SOURCES.__contains__, "gone": bool,
+    "references": [_REFERENCE], "rotation": _ROTATION_KEYS,
+})
+_RESULT = _Keys({}, {
+    "credentials": [_CREDENTIAL], "dangling": [_Keys({"id": str}, {"references": [_REFERENCE]})],
+    "problems_incomplete": [str], "references_incomplete": [str],
+})
+
+
+def _matches(value: t.Any, shape: t.Any) -> bool:
+    if isinstance(shape, _Keys):
+        return isinstance(value, Mapping) and all(
+            _matches(value.get(key), inner) for key, inner in shape.required.items()
+        ) and all(
+            value.get(key) is None or _matches(value[key], inner) for key, inner in shape.optional.items()
+        )
+    if isinstance(shape, list):
+        return isinstance(value, list) and all(_matches(element, shape[0]) for element in value)
+    if isinstance(shape, type):
+        return isinstance(value, shape)
+    return isinstance(value, str) and bool(shape(value))
+
+
+def _has_health(result: Mapping[str, t.Any]) -> bool:
+    """Whether credentials were listed with ``problems: true``, which adds the source of the age of their keys."""
+    return all("key_age_source" in credential for credential in result.get("credentials") or ())
 
 
 def build(results: Mapping[str, t.Any], now: datetime.datetime, runbook_url: str) -> Entry:
@@ -80,7 +126,7 @@ def build(results: Mapping[str, t.Any], now: datetime.datetime, runbook_url: str
     credentials = [
         _credential(rancher, credential, now)
         for rancher, result in results.items()
-        for credential in [*result.get("credentials", ()), *map(_missing, result.get("dangling", ()))]
+        for credential in [*(result.get("credentials") or ()), *map(_missing, result.get("dangling") or ())]
     ]
     credentials.sort(key=_urgency)
     ranchers = [_rancher(name, result) for name, result in results.items()]
@@ -143,8 +189,8 @@ def _rancher(name: str, result: Mapping[str, t.Any]) -> Entry:
         "up": credentials is not None,
         "error": None if credentials is not None else str(result.get("msg") or "the result has no message"),
         "credentials": len(credentials or ()),
-        "references_incomplete": list(result.get("references_incomplete", ())),
-        "problems_incomplete": list(result.get("problems_incomplete", ())),
+        "references_incomplete": list(result.get("references_incomplete") or ()),
+        "problems_incomplete": list(result.get("problems_incomplete") or ()),
     }
 
 
@@ -154,7 +200,7 @@ def _credential(rancher: str, credential: Mapping[str, t.Any], now: datetime.dat
     reference_fields = ("kind", "api_version", "namespace", "name", "field")
     return {
         "rancher": rancher,
-        "gone": credential.get("gone", False),
+        "gone": bool(credential.get("gone")),
         **{name: credential.get(name) for name in copied},
         "key_age_days": _days(credential.get("key_age_seconds")),
         "key_age_source": credential.get("key_age_source"),
@@ -174,7 +220,10 @@ def _credential(rancher: str, credential: Mapping[str, t.Any], now: datetime.dat
 
 def _missing(dangling: Mapping[str, t.Any]) -> Entry:
     problem = {"code": "dangling", "level": CODES["dangling"], "message": "does not exist, but objects refer to it"}
-    return {**dangling, "gone": True, "name": dangling["id"].rpartition(":")[2], "problems": [problem]}
+    return {
+        "id": dangling["id"], "references": dangling.get("references"), "gone": True,
+        "name": dangling["id"].rpartition(":")[2], "problems": [problem],
+    }
 
 
 def _urgency(credential: Entry) -> tuple[t.Any, ...]:
