@@ -587,3 +587,39 @@ def test_a_cluster_without_rancher():
             )
         assert played.results[4]["code"] == "forbidden"
         assert played.results[5]["code"] == "unsupported"
+
+
+def _json(value):
+    return 200, {"Content-Type": "application/json"}, value if isinstance(value, bytes) else json.dumps(value).encode()
+
+
+ODD_ANSWERS = {
+    "HTML": (200, {"Content-Type": "text/html"}, b"<html>canary</html>"),
+    "no body": _json(b""),
+    "truncated": _json(b'{"kind": "SecretList", "items": [{"metadata": {"na'),
+    "a list": _json([{"kind": "SecretList"}]),
+    "nested": _json(b"[" * 200_000),
+    "another kind": _json({"kind": "Status", "items": []}),
+    "items of text": _json({"kind": "SecretList", "items": "canary"}),
+    "an item of null": _json({"kind": "SecretList", "items": [None]}),
+    "an item without metadata": _json({"kind": "SecretList", "items": [{"data": {"canary": "x"}}]}),
+    "metadata of text": _json({"kind": "SecretList", "items": [], "metadata": "canary"}),
+    "a name that is a number": _json({"kind": "SecretList", "items": [{"metadata": {"name": 5}}]}),
+    "a redirect": (302, {"Location": "http://canary.example/"}, b""),
+    "not UTF-8": _json(b"\xff\xfe{}"),
+    "endless pages": _json({"kind": "SecretList", "items": [], "metadata": {"continue": "x"}}),
+}
+
+
+@pytest.mark.parametrize("answer", ODD_ANSWERS.values(), ids=ODD_ANSWERS)
+def test_odd_answers_are_expected_failures(answer, monkeypatch):
+    """A fake server; nothing is written, and no part of the answer is in the message."""
+    monkeypatch.setattr(client_module, "MOST_PAGES", 20)
+    with FaultInjector() as server:
+        server.rule(".*", lambda seen: answer, times=100)
+        client = KubernetesClient(connection_options({"host": server.url, "api_key": "x"}))
+        with pytest.raises(RanchhandError) as failure:
+            client.list_objects(SECRETS)
+        assert {seen.method for seen in server.seen} == {"GET"} and len(server.seen) <= 20
+    assert failure.value.code in ("unreachable", "server_error")
+    assert "canary" not in failure.value.message and len(failure.value.message) < 200

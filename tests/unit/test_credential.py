@@ -8,9 +8,14 @@ from __future__ import annotations
 import base64
 import copy
 import time
+from dataclasses import replace
 
 import pytest
-from ansible_collections.ranchhand.rancher.plugins.module_utils._common.errors import ValidationErrors
+from ansible_collections.ranchhand.rancher.plugins.module_utils._common.errors import (
+    FailureWithResult,
+    RanchhandError,
+    ValidationErrors,
+)
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.cloud_credential import (
     parse_cloud_credential,
     show_cloud_credential,
@@ -24,6 +29,9 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.cloud
     parse_desired_credentials,
     plan_cloud_credentials,
 )
+from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.planning import Change
+from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.report import report
+from ansible_collections.ranchhand.rancher.plugins.module_utils._runtime.execute import RunMode
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -378,3 +386,14 @@ def test_messages_about_ambiguous_names_are_short():
     with pytest.raises(ValidationErrors, match="1000 cloud credentials .* and 995 more") as refused:
         plan(wanted(name="x", description="new"), *secrets)
     assert len(refused.value.message) < 2000
+
+
+def test_the_message_about_a_thousand_failed_items_is_short():
+    items = [wanted(name=f"name {number}")[0] for number in range(1000)]
+    error = RanchhandError("conflict", "x" * 100)
+    changes = [Change(replace(item, where=f"credentials[{number}]: "), "failed", error=error)
+               for number, item in enumerate(items)]
+    with pytest.raises(FailureWithResult) as failure:
+        report(changes, [], None, show_cloud_credential, RunMode(), "credential", True)
+    assert failure.value.message.endswith("; and 980 more items") and len(failure.value.message) < 3000
+    assert {item["msg"] for item in failure.value.result["credentials"]} == {error.message}

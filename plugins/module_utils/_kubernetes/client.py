@@ -25,6 +25,7 @@ from .transport import Transport
 from .watch import CollectionWatches
 
 PAGE = 500
+MOST_PAGES = 4000  # of a list, that is two million objects, restarts included
 RESTARTS = 3  # of a list whose continue token expired
 CONFLICT_ATTEMPTS = 8  # of a write to an object that other clients change
 
@@ -92,7 +93,7 @@ class KubernetesClient:
         results: list[Result] = []
         token = None
         restarts = 0
-        while True:
+        for _page in range(MOST_PAGES):
             try:
                 page = self.get(path, limit=PAGE, **({"continue": token} if token else {}), **query)
             except ApiError as error:
@@ -100,16 +101,17 @@ class KubernetesClient:
                     raise
                 results, token, restarts = [], None, restarts + 1
                 continue
-            if not str(page.get("kind")).endswith("List"):
+            items, metadata = page.get("items") or [], page.get("metadata") or {}
+            if not _is_list_of_objects(page, items, metadata):
                 raise not_kubernetes(self.host)
-            for item in page.get("items") or ():
+            for item in items:
                 results += read(item)
-            metadata = page.get("metadata") or {}
             token = metadata.get("continue")
             if not token:
                 if not query:
                     self._watches.start(path, metadata.get("resourceVersion") or "")
                 return results
+        raise RanchhandError("server_error", f"{self.host} returns {path} in more than {MOST_PAGES} pages")
 
     def parallel_map(
         self, function: t.Callable[[Argument], Result], arguments: t.Sequence[Argument], workers: int = CONNECTIONS
@@ -126,6 +128,17 @@ class KubernetesClient:
     def parallel_reads(*reads: t.Callable[[], t.Any]) -> list[t.Any]:
         """Return the results of several independent reads."""
         return list(parallel_results(lambda read: read(), reads))
+
+
+def _is_list_of_objects(page: Mapping[str, t.Any], items: t.Any, metadata: t.Any) -> bool:
+    return (
+        str(page.get("kind")).endswith("List") and isinstance(items, list) and isinstance(metadata, dict)
+        and all(isinstance(item, dict) and _is_metadata(item.get("metadata")) for item in items)
+    )
+
+
+def _is_metadata(metadata: t.Any) -> bool:
+    return isinstance(metadata, dict) and isinstance(metadata.get("name"), str)
 
 
 def name_in_path(name: str) -> str:

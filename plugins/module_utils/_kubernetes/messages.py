@@ -60,7 +60,7 @@ def api_error(method: str, path: str, status: int, data: bytes) -> ApiError:
     """Return the failure that an error response means."""
     try:
         answer = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         answer = None
     answer = answer if isinstance(answer, dict) else {}
     reason = str(answer.get("reason") or "")

@@ -98,7 +98,7 @@ class Transport:
     def _json_object(self, data: bytes) -> dict[str, t.Any]:
         try:
             value = json.loads(data)
-        except ValueError:
+        except (ValueError, RecursionError):
             value = None
         if not isinstance(value, dict):
             raise not_kubernetes(self.host)

@@ -17,6 +17,7 @@ from .catalog import StoredT
 from .planning import Change, DesiredT
 
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"  # may contain former secrets
+_FAILURES = 20  # in the message of a call; each failed item has its own message too
 Show = t.Callable[[StoredT, t.Optional[DriverSchemas]], t.Dict[str, t.Any]]
 
 
@@ -42,7 +43,9 @@ def report(
         result["references"] = references
     codes = {error.code for _change, error in failed}
     code = codes.pop() if not many or codes == {"in_use"} else "partial"
-    message = "; ".join(change.desired.where + error.message for change, error in failed)
+    messages = [change.desired.where + error.message for change, error in failed[:_FAILURES]]
+    more = [f"and {len(failed) - _FAILURES} more items"] if len(failed) > _FAILURES else []
+    message = "; ".join(messages + more)
     raise FailureWithResult(code, message, result)
 
 
