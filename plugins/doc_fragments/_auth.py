@@ -10,8 +10,10 @@ options:
   kubeconfig:
     description:
       - Path of a kubeconfig, or its content as a mapping or as YAML text.
-      - If it is not set, E(K8S_AUTH_KUBECONFIG), the service account of the pod, E(KUBECONFIG) and C(~/.kube/config)
-        are used, in this order.
+      - If it is not set, E(K8S_AUTH_KUBECONFIG), the service account of the pod if the pod has its token,
+        E(KUBECONFIG) and C(~/.kube/config) are used, in this order.
+      - A relative path, also of a certificate, starts at the directory in which C(ansible-playbook) was started; with a
+        connection other than local, at that of the module on the managed host.
       - It must connect to Rancher's management cluster (C(local)), directly or through Rancher's proxy.
     type: raw
   context:

@@ -12,13 +12,13 @@ from __future__ import annotations
 import base64
 import csv
 import datetime
-import importlib
 import io
 import json
 import os
 import time
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import yaml
@@ -28,15 +28,26 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._common.errors i
     ValidationErrors,
 )
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.masking import mask, secret_forms
-from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import parse_options, to_builtin
+from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import (
+    OptionSpec,
+    parse_options,
+    to_builtin,
+)
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.times import UTC, now
+from ansible_collections.ranchhand.rancher.plugins.module_utils._guard.module import GUARD
 from ansible_collections.ranchhand.rancher.plugins.module_utils._health.checker import HealthChecker, HealthContext
+from ansible_collections.ranchhand.rancher.plugins.module_utils._health.cloud_credential_info import (
+    CLOUD_CREDENTIAL_INFO,
+)
 from ansible_collections.ranchhand.rancher.plugins.module_utils._health.evaluation import KeyState, evaluate
 from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.kubeconfig import (
     load_kubeconfig,
     source_identity,
 )
-from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.libraries import Configuration
+from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.libraries import (
+    MISSING,
+    Configuration,
+)
 from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.messages import api_error
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.annotations import (
     announced_runs,
@@ -59,16 +70,31 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.referen
     ReferenceReader,
 )
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.users import User, Users
+from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.cloud_credential import CLOUD_CREDENTIAL
 from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.cloud_credential_plan import (
     ObservedCredentials,
     credential_catalog,
+    parse_desired_credentials,
     plan_cloud_credentials,
 )
-from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.info import add_details, info_result
+from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.info import (
+    NODE_TEMPLATE_INFO,
+    add_details,
+    info_result,
+)
+from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.manifest import MANIFEST
+from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.node_template import NODE_TEMPLATE
 from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.node_template_plan import (
     ObservedNodeTemplates,
+    parse_desired_node_templates,
     plan_node_templates,
     template_catalog,
+)
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.options import (
+    CLOUD_CREDENTIAL_ROTATION,
+    CLOUD_CREDENTIAL_ROTATION_INFO,
+    check_info,
+    parse_rotations,
 )
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.status import due_time, key_issued_at
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._declaration import declaration
@@ -83,7 +109,6 @@ from ansible_collections.ranchhand.rancher.plugins.plugin_utils._text_output imp
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-ROOT = Path(__file__).parents[2]
 INPUTS = int(os.environ.get("RANCHHAND_HOSTILE_INPUTS", "50"))
 hostile = settings(
     max_examples=INPUTS, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large,
@@ -160,16 +185,27 @@ def outcome(function, *arguments):
 
 # The options of all modules
 
-def actions():
-    names = sorted(path.stem for path in (ROOT / "plugins" / "action").glob("*.py") if path.stem != "__init__")
-    package = "ansible_collections.ranchhand.rancher.plugins.action"
-    return {name: importlib.import_module(f"{package}.{name}").ActionModule for name in names}
+class Module(NamedTuple):
+    """The options of a module, and their further validation."""
+
+    spec: OptionSpec
+    check: Callable = lambda parsed: None
 
 
-ACTIONS = actions()
+MODULES = {
+    "cloud_credential": Module(CLOUD_CREDENTIAL, parse_desired_credentials),
+    "cloud_credential_info": Module(CLOUD_CREDENTIAL_INFO),
+    "cloud_credential_rotation": Module(CLOUD_CREDENTIAL_ROTATION, parse_rotations),
+    "cloud_credential_rotation_info": Module(CLOUD_CREDENTIAL_ROTATION_INFO, check_info),
+    "guard": Module(GUARD),
+    "manifest": Module(MANIFEST),
+    "node_template": Module(NODE_TEMPLATE, parse_desired_node_templates),
+    "node_template_info": Module(NODE_TEMPLATE_INFO),
+    "report": Module(write.REPORT, write.check_report),
+}
 
 
-def values(option, name):
+def values(option):
     """Return values of an option, most of them of its type."""
     kind = option.get("type", "str")
     if option.get("no_log"):
@@ -187,19 +223,17 @@ def values(option, name):
 
 
 def arguments(options):
-    known = {name: values(option, name) for name, option in options.items()}
+    known = {name: values(option) for name, option in options.items()}
     return st.fixed_dictionaries({}, optional=known) | st.dictionaries(TEXT, JSON, max_size=2)
 
 
-@pytest.mark.parametrize("name", ACTIONS)
-def test_options_of_a_module(name):
-    action = ACTIONS[name]
-
+@pytest.mark.parametrize("module", MODULES.values(), ids=MODULES)
+def test_options_of_a_module(module):
     @hostile
-    @given(arguments(action.spec.options))
+    @given(arguments(module.spec.options))
     @example({"files": {"html": "\0"}})
     def check(given_arguments):
-        outcome(parse_options, action.spec, to_builtin(given_arguments), action.check)
+        outcome(parse_options, module.spec, to_builtin(given_arguments), module.check)
 
     check()
 
@@ -246,8 +280,7 @@ def test_secrets(objects):
 
 
 def parse_credentials(options):
-    action = ACTIONS["cloud_credential"]
-    return action.check(parse_options(action.spec, options))
+    return parse_desired_credentials(parse_options(CLOUD_CREDENTIAL, options))
 
 
 @hostile
@@ -263,14 +296,17 @@ def test_node_templates(objects):
     yaml.safe_load(declaration([], result["node_templates"]))
     health([], templates)
     catalog = template_catalog(templates)
-    action = ACTIONS["node_template"]
     for template in templates:
         for state in ("present", "absent"):
             call = {"id": template.id, "state": state, "engine_env": {"a": "b"}, "node_taints": [],
                     "description": "new", "docker_version": "1", "config": {"region": "x"}, "validate_config": False}
-            desired = outcome(lambda options: action.check(parse_options(action.spec, options)), call)
+            desired = outcome(parse_templates, call)
             if desired:
                 outcome(plan_node_templates, desired, ObservedNodeTemplates(catalog, version=(2, 10)), ReferenceIndex())
+
+
+def parse_templates(options):
+    return parse_desired_node_templates(parse_options(NODE_TEMPLATE, options))
 
 
 def objects_with(path, leaves):
@@ -336,6 +372,8 @@ KUBECONFIGS = st.fixed_dictionaries({}, optional={
 @hostile
 @given(KUBECONFIGS | KUBECONFIGS.map(lambda value: yaml.safe_dump(value) + "\n# text\n"))
 def test_kubeconfigs(kubeconfig):
+    if MISSING:
+        pytest.skip("the kubernetes client is not installed")
     outcome(load_kubeconfig, Configuration(), kubeconfig, None)
     source_identity(kubeconfig, None)
 
