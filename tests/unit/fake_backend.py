@@ -1,18 +1,20 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A fake backend in memory, to explore the interleavings of several runs of the real protocol.
+"""A fake backend in memory, to explore the interleavings of several runs of the real protocol, and of people.
 
-Each call is one atomic step. Any run may be killed before or after any step, replies may be lost, and another client
-may write the credential at any moment. Real API servers and real cloud providers are tested elsewhere.
+Each call is one atomic step. Any run may be killed before or after any step, replies may be lost, and people may act
+between any two steps (people.py). Real API servers and real cloud providers are tested elsewhere.
 """
 
 from __future__ import annotations
 
+import collections
 import datetime
 from dataclasses import dataclass, replace
 
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.errors import RanchhandError
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation import gates
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.decisions import RotationRequest
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.protocol import (
     Conflict,
@@ -20,6 +22,7 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.protoc
     Snapshot,
 )
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.record import (
+    DISABLED,
     CredentialSnapshot,
     RotationRecord,
     StoredGeneration,
@@ -29,16 +32,27 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import Is
 START = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
 PROVIDER_CALLS = ("issue", "activate", "disable", "enable", "delete")
 FOREIGN_KEY = "foreign"  # a key that another client wrote
+WINDOW = 9  # calls from the first proof of a step to the step
 
 
 class Listed(Issuer):
-    """An issuer like AWS: two keys at once, which can be listed and disabled."""
+    """An issuer like AWS: two keys at once, which can be listed and disabled, signed with the key itself."""
 
     fields = ("id", "secret")
     limit = 2
 
     def key_id(self, values):
         return values["id"]
+
+
+class Admin(Listed):
+    """As Listed, but an administrator signs in, perhaps of another account."""
+
+
+class Bound(Listed):
+    """As Listed, but keys cannot be disabled, like tokens of ServiceAccounts."""
+
+    disables = False
 
 
 class Single(Listed):
@@ -49,66 +63,118 @@ class Single(Listed):
     write_ahead = True
 
 
+class Given(Listed):
+    """An issuer of values that the playbook supplies."""
+
+    lists = disables = False
+    limit = None
+
+    def next_values(self):
+        return self.options.get("values")
+
+
+@dataclass
+class ProviderKey:
+    """A key at the provider; ``creator`` is ``start``, ``run`` or ``person``."""
+
+    enabled: bool = True
+    created_at: datetime.datetime = START - datetime.timedelta(days=90)
+    last_used: datetime.datetime | None = None
+    account: str = "a"
+    creator: str = "start"
+
+
 @dataclass
 class SharedState:
-    """The state that all runs share: the cluster and the provider. Keys are named k1, k2, …; the secret of kN is sN."""
+    """The state that all runs share: the cluster and the provider. Keys are named k1, k2, …"""
 
     members: int = 1
     issuer: type = Listed
 
     def __post_init__(self):
-        self.provider = {"k1": [True, START - datetime.timedelta(days=90)]}
+        self.provider = {"k1": ProviderKey()}
         self.accepted = "k1"  # with a single value
         self.keys = 1
         self.generations = {}
         self.record, self.record_version = None, 0
         self.time = START
+        self.provider_clock = 0  # seconds that the clock of the provider is ahead
+        self.refusals = []       # codes of the next requests that change something
+        self.acts = 0            # of people
+        self.violation = None
         self.credentials = [
             CredentialSnapshot(f"cc-{number}", f"uid-{number}", "1", None, pair(1), pair(1))
             for number in range(self.members)
         ]
 
     @property
+    def existing(self):
+        return [credential for credential in self.credentials if credential]
+
+    @property
     def blank(self):
         return RotationRecord(
             "rotation",
-            tuple((credential.id, credential.uid) for credential in self.credentials),
+            tuple((f"cc-{number}", each.uid if each else "gone") for number, each in enumerate(self.credentials)),
             "fake",
             "fake",
             self.issuer.fields,
         )
 
+    @property
+    def provider_time(self):
+        return self.time + datetime.timedelta(seconds=self.provider_clock)
+
     def works(self, key):
         if self.issuer is Single:
             return key in (self.accepted, FOREIGN_KEY)
-        return key == FOREIGN_KEY or self.provider.get(key, [False])[0]
+        return key == FOREIGN_KEY or key in self.provider and self.provider[key].enabled
+
+    def signs_in(self, values):
+        key = values["id"]
+        return self.works(key) and (key == FOREIGN_KEY or values["secret"] == pair(key[1:])["secret"])
+
+    def write(self, number, **changes):
+        """Another client writes a credential."""
+        credential = self.credentials[number]
+        self.credentials[number] = replace(
+            credential, **changes, resource_version=str(int(credential.resource_version) + 1))
 
     def save(self, values=None):
-        """Another client writes the first credential, with or without a new value."""
-        credential = self.credentials[0]
-        values = values or credential.values
-        self.credentials[0] = replace(
-            credential, values=values, digests=values, resource_version=str(int(credential.resource_version) + 1)
-        )
+        values = values or self.credentials[0].values
+        self.write(0, values=values, digests=values)
 
     def lose_token(self):
-        credential = self.credentials[0]
-        self.credentials[0] = replace(
-            credential, token=None, resource_version=str(int(credential.resource_version) + 1)
-        )
+        self.write(0, token=None)
+
+    def add_key(self, creator, account="a"):
+        self.keys += 1
+        self.provider[f"k{self.keys}"] = ProviderKey(True, self.provider_time, None, account, creator)
+        return f"k{self.keys}"
+
+    def count(self, account="a"):
+        return sum(key.account == account for key in self.provider.values())
 
 
 def pair(number):
-    return {"id": f"k{number}", "secret": f"s{number}"}
+    return {"id": f"k{number}", "secret": f"secret-{number}"}
 
 
 class FakeRun:
     """A run, which makes one call of the protocol at a time."""
 
-    def __init__(self, shared, state, token, **options):
+    def __init__(self, shared, state, token, invariants=None, account="a", clock=0, supplied=None,
+                 override=False, **options):
         self.shared = shared
+        self.invariants = invariants
+        self.account = account
+        self.clock = datetime.timedelta(seconds=clock)
+        self.override = override  # of the gate last_used
+        self.acts = collections.deque(maxlen=2 * WINDOW)  # of people, at the latest calls of this run
+        self.performed = []
         settings = {"rotation_id": "r1", "default_grace": 0, "default_soak": 0, **options}
-        self.protocol = RotationProtocol(RotationRequest(state, token, **settings), shared.issuer({}), shared.blank)
+        issuer = shared.issuer({"values": supplied} if supplied else {})
+        self.protocol = RotationProtocol(RotationRequest(state, token, **settings), issuer, shared.blank)
         self.steps = self.protocol.run()
         self.call = next(self.steps)
         self.outcome = self.error = None
@@ -117,11 +183,25 @@ class FakeRun:
     def ended(self):
         return self.call is None
 
+    @property
+    def undisturbed(self):
+        """Whether people did nothing since the proof of the step that is being made."""
+        return self.undisturbed_for(WINDOW)
+
+    def undisturbed_for(self, calls):
+        """Whether people did nothing during the latest calls of this run."""
+        return not self.shared.acts or len(self.acts) >= calls and self.acts[-calls] == self.shared.acts
+
     def advance(self, lose=False):
         """Make the next call. If its reply is lost, it is made and fails as the real call would."""
+        self.acts.append(self.shared.acts)
         answer = error = None
         try:
+            if self.invariants:
+                self.invariants.before(self)
             answer = getattr(self, f"_{self.call.name}")(*self.call.arguments)
+            if self.call.name in PROVIDER_CALLS or self.call.name == "write_credential" and self.call.arguments[2]:
+                self.performed.append(self.call.name)
         except Exception as problem:  # pylint: disable=broad-except
             error = problem
         if lose and error is None:
@@ -135,6 +215,8 @@ class FakeRun:
             self.call, self.outcome = None, end.value
         except (RanchhandError, IssuerError) as problem:
             self.call, self.error = None, problem
+        if self.invariants and self.ended:
+            self.invariants.ended(self)
 
     # the calls
 
@@ -143,13 +225,13 @@ class FakeRun:
 
     def _now(self):
         self.shared.time += datetime.timedelta(seconds=1)
-        return self.shared.time
+        return self.shared.time + self.clock
 
     def _sleep(self, seconds):
         self.shared.time += datetime.timedelta(seconds=seconds)
 
     def _preflight(self, credentials):
-        if not self.shared.works(credentials[0].values["id"]):
+        if self.shared.issuer is not Given and not self.shared.signs_in(credentials[0].values):
             raise RanchhandError("unusable", "the current key does not work")
 
     def _take_lease(self):
@@ -157,24 +239,25 @@ class FakeRun:
 
     def _write_credential(self, credential, token, values):
         number = int(credential.id.rpartition("-")[2])
-        if self.shared.credentials[number].resource_version != credential.resource_version:
+        stored = self.shared.credentials[number]
+        if stored is None or (stored.uid, stored.resource_version) != (credential.uid, credential.resource_version):
             raise Conflict
         written = values or credential.values
-        self.shared.credentials[number] = replace(
-            credential,
-            token=token,
-            values=written,
-            digests=written,
-            resource_version=str(int(credential.resource_version) + 1),
-        )
+        self.shared.write(number, token=token, values=written, digests=written)
         return self.shared.credentials[number]
 
     def _write_record(self, record, stored):
-        if stored != self.shared.record_version:
+        if stored != self.shared.record_version or stored and self.shared.record is None:
             raise Conflict
-        self.shared.record = RotationRecord.from_json(record.to_json())
+        self.shared.record = RotationRecord.from_json(record.to_json()) if self.invariants is None else record
         self.shared.record_version += 1
         return self.shared.record_version
+
+    def _delete_record(self, stored):
+        if stored != self.shared.record_version:
+            raise Conflict
+        self.shared.record = None
+        self.shared.record_version = 0
 
     def _store_generation(self, name, record, epoch, values):
         return self.shared.generations.setdefault(name, StoredGeneration(name, name, epoch, dict(values), dict(values)))
@@ -186,52 +269,78 @@ class FakeRun:
         self.shared.generations.pop(generation.name, None)
 
     def _evaluate_gates(self, record):
-        return []
+        if record.phase != DISABLED or self.override or not self.protocol.issuer.lists or not self.shared.existing:
+            return []
+        keys = self._keys(self.shared.existing[0].values)
+        gate = gates.used_in_soak(keys, record)
+        return [gate.detail] if gate.state != gates.OPEN else []
 
     def _gate_states(self):
         return {}
 
     def _signed_in(self, by):
-        if not self.shared.works(by["id"]):
+        """Return the account that signs in."""
+        if self.shared.issuer is Admin:
+            return self.account
+        if not self.shared.signs_in(by):
             raise IssuerError("refused", "the key to sign in with does not work")
+        return self.shared.provider[by["id"]].account if by["id"] in self.shared.provider else "a"
+
+    def _change(self, by):
+        account = self._signed_in(by)
+        if self.shared.refusals:
+            raise IssuerError(self.shared.refusals.pop(0), "the provider refuses")
+        return account
 
     def _keys(self, by):
-        self._signed_in(by)
-        return [Key(name, enabled, created_at) for name, (enabled, created_at) in self.shared.provider.items()]
+        account = self._signed_in(by)
+        return [
+            Key(name, key.enabled, key.created_at, key.last_used)
+            for name, key in self.shared.provider.items() if key.account == account
+        ]
 
     def _issue(self, by):
         shared = self.shared
-        if shared.issuer is Listed:
-            self._signed_in(by)
-            if len(shared.provider) >= 2:
-                raise IssuerError("limit", "two keys")
-        shared.keys += 1
-        if shared.issuer is Listed:
-            shared.provider[f"k{shared.keys}"] = [True, shared.time]
-        return pair(shared.keys)
+        if shared.issuer is Given:
+            return dict(self.protocol.issuer.next_values())
+        if shared.issuer is Single:
+            shared.keys += 1
+            return pair(shared.keys)
+        account = self._change(by)
+        if shared.count(account) >= 2:
+            raise IssuerError("limit", "two keys")
+        return pair(shared.add_key("run", account)[1:])
 
     def _activate(self, values, by):
-        self._signed_in(by)
+        self._change(by)
         self.shared.accepted = values["id"]
 
     def _verify(self, values, by):
-        if not self.shared.works(values["id"]):
+        if self.shared.issuer is Given:
+            return
+        if not self.shared.signs_in(values):
             raise IssuerError("refused", "does not work")
 
+    def _find(self, key, by):
+        """Return a key of the account that signs in; None if it has no such key."""
+        account = self._change(by)
+        found = self.shared.provider.get(key)
+        return found if found and found.account == account else None
+
     def _disable(self, key, by):
-        self._signed_in(by)
-        if key in self.shared.provider:
-            self.shared.provider[key][0] = False
+        found = self._find(key, by)
+        if found:
+            found.enabled = False
 
     def _enable(self, key, by):
-        self._signed_in(by)
-        if key not in self.shared.provider:
+        found = self._find(key, by)
+        if not found:
             raise IssuerError("refused", "gone")
-        self.shared.provider[key][0] = True
+        found.enabled = True
 
     def _delete(self, key, by):
-        self._signed_in(by)
-        self.shared.provider.pop(key, None)
+        if self.shared.issuer is not Given and self._find(key, by):
+            del self.shared.provider[key]
 
 
 def finish(run, limit=500):

@@ -13,6 +13,7 @@ import json
 import pytest
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.references import Reference
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation import gates
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.record import KeyGeneration, RotationRecord
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import Key
 
 CUTOVER = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
@@ -30,18 +31,20 @@ def test_time():
     assert gates.until("grace", None, CUTOVER).state == gates.UNKNOWN
 
 
-def _job(begun, machine="prod-1", **status):
-    return {"metadata": {"name": "job", "namespace": "fleet-default", "creationTimestamp": "2025-12-31T00:00:00Z",
+def _job(created, machine="prod-1", **status):
+    """A job that was created, and started an hour later."""
+    return {"metadata": {"name": "job", "namespace": "fleet-default", "creationTimestamp": created,
                          "labels": {"rke.cattle.io/infra-machine-name": machine}},
-            "status": {"startTime": begun, **status}}
+            "status": {"startTime": "2026-01-01T01:00:00Z", **status}}
 
 
 @pytest.mark.parametrize(
     ("job", "state"),
     [
-        pytest.param(_job("2025-12-31T23:59:00Z"), gates.WAITING, id="begun before the cutover"),
-        pytest.param(_job(None), gates.WAITING, id="not begun"),
-        pytest.param(_job("2026-01-01T00:01:00Z"), gates.OPEN, id="begun after the cutover"),
+        pytest.param(_job("2025-12-31T23:59:00Z"), gates.WAITING, id="created before the cutover"),
+        pytest.param(_job(None), gates.WAITING, id="without a time"),
+        pytest.param(_job("2026-01-01T00:05:00Z"), gates.WAITING, id="created after it, within the margin for clocks"),
+        pytest.param(_job("2026-01-01T00:05:01Z"), gates.OPEN, id="created after the cutover"),
         pytest.param(_job("2025-12-31T23:59:00Z", "another"), gates.OPEN, id="of another machine"),
         pytest.param(
             _job("2025-12-31T23:59:00Z", conditions=[{"type": "Complete", "status": "True"}]),
@@ -125,3 +128,20 @@ def test_last_use():
     assert gates.last_used(late, "AKIAOLD", datetime.timedelta(0), CUTOVER).state == gates.OPEN, (
         "the clock of the provider may be ahead"
     )
+
+
+@pytest.mark.parametrize(
+    ("used", "state"),
+    [
+        pytest.param(None, gates.OPEN, id="never used"),
+        pytest.param(CUTOVER, gates.OPEN, id="used before it was disabled"),
+        pytest.param(CUTOVER + datetime.timedelta(minutes=5), gates.OPEN, id="within the margin for clocks"),
+        pytest.param(CUTOVER + HOUR, gates.WAITING, id="used after it was disabled"),
+    ],
+)
+def test_the_old_key_was_used_in_the_soak_time(used, state):
+    record = RotationRecord(
+        "rotation-cc-1", (("cc-1", "uid"),), "amazonec2", "aws", ("accessKey",), phase="disabled", disabled_at=CUTOVER,
+        old=KeyGeneration("AKIAOLD", "old", {}))
+    gate = gates.used_in_soak([Key("AKIAOLD", last_used=used), Key("AKIANEW", last_used=CUTOVER + 9 * HOUR)], record)
+    assert gate.state == state and ("override_gates: [last_used]" in gate.detail) == (state == gates.WAITING)

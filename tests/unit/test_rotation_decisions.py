@@ -4,14 +4,16 @@
 """The table of decisions, for all phases, requested states, contents of the credentials and options.
 
 rotation_decisions.txt contains the expected decisions in a readable form. It was written from the implementation
-before the table existed; since then, aborting ignores pause_before_cutover, and a pause is predicted only while all
-credentials contain the old key.
+before the table existed; since then, aborting ignores pause_before_cutover, a pause is predicted only while all
+credentials contain the old key, a rollback enables and verifies the old key itself instead of stopping, a rotation_id
+counts when its rotation was finished, and a cutover that was not verified is verified first.
 """
 
 from __future__ import annotations
 
 import datetime
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,10 +63,12 @@ OPTIONS = {
     "id": ("none", "same", "other"),
     "due": (False, True),
     "recorded": (True, False),
+    "verified": (True, False),
 }
 STEPS = {
     "_start": "start", "_issue_and_cut_over": "issue", "_cut_over": "cut_over", "_rewrite_new_key": "roll_forward",
     "_restore_current_key": "restore", "_retire": "retire", "_roll_back": "roll_back", "_abort": "abort",
+    "_verify_cutover": "verify", "_adopt": "adopt", "_forget": "forget",
 }
 
 
@@ -72,7 +76,7 @@ def generation(name):
     return KeyGeneration(VALUES[name]["id"], name, VALUES[name])
 
 
-def record_of(phase, contents, owner="", recorded=True):
+def record_of(phase, contents, owner="", recorded=True, verified=True):
     members = tuple((f"cc-{number}", f"uid-{number}") for number in range(len(contents)))
     if not recorded:
         return RotationRecord("rotation-x", members, "driver", "issuer", ("id", "secret"))
@@ -90,6 +94,8 @@ def record_of(phase, contents, owner="", recorded=True):
         owner=owner,
         past=(VALUES["past"],),
         started_at=START,
+        verified_at=START if verified else None,
+        completed_id="r1" if phase == IDLE else "r0",
         **keys,
     )
 
@@ -102,7 +108,7 @@ def credentials_of(record, contents):
 
 
 def result_of(phase, state, contents, options):
-    record = record_of(phase, contents, "someone" if options["owner"] else "", options["recorded"])
+    record = record_of(phase, contents, "someone" if options["owner"] else "", options["recorded"], options["verified"])
     rotation_id = {"none": None, "same": "r1", "other": "r2"}[options["id"]]
     request = RotationRequest(
         state, "token", rotation_id=rotation_id, repair=options["repair"], pause=options["pause"], due=options["due"])
@@ -119,7 +125,8 @@ def combinations(phase):
     """All combinations of the options that can matter in a phase."""
     for values in itertools.product(*OPTIONS.values()):
         options = dict(zip(OPTIONS, values))
-        if phase == IDLE and not options["owner"] or phase != IDLE and options["recorded"] and not options["due"]:
+        if phase == IDLE and not options["owner"] and options["verified"] or (
+                phase != IDLE and options["recorded"] and not options["due"]):
             yield options
 
 
@@ -216,10 +223,25 @@ def test_problems(phase, content, code):
     assert (problem and problem.code) == code and (problem is None or "cc-0" in problem.message)
 
 
-def test_a_credential_that_was_recreated_is_missing():
+def test_a_credential_that_was_recreated_does_not_count():
     record = record_of("grace", ("new", "new"))
     item, two = credentials_of(record, ("new", "new"))
-    recreated = CredentialSnapshot(two.id, "another", "1", None, two.values, two.digests)
-    assert classify(record, (item, None)) == classify(record, (item, recreated)) == decisions.MISSING
+    recreated = CredentialSnapshot(two.id, "another", "1", None, VALUES["old"], VALUES["old"])
+    assert classify(record, (item, None)) == classify(record, (item, recreated)) == "new"
+    assert classify(record, (None, recreated)) == decisions.MISSING
     message = explain(decisions.GONE, None, record, (item, recreated))
     assert "cc-1" in message and "cc-0" not in message and "rotation-x" in message
+
+
+@pytest.mark.parametrize(
+    ("rotation_id", "completed_id", "starts"),
+    [
+        pytest.param("r1", "r1", False, id="completed"),
+        pytest.param("r1", None, True, id="begun, but not completed"),
+        pytest.param("r2", "r1", True, id="another one"),
+    ],
+)
+def test_a_rotation_id_counts_when_its_rotation_was_completed(rotation_id, completed_id, starts):
+    record = replace(record_of(IDLE, ("new",)), rotation_id="r1", completed_id=completed_id)
+    request = RotationRequest("rotated", "token", rotation_id=rotation_id)
+    assert (decide(request, record, "current", True) is decisions.START) == starts

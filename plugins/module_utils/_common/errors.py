@@ -16,7 +16,7 @@ from collections.abc import Mapping
 ErrorCode = t.Literal[
     "ambiguous", "busy", "conflict", "drift", "forbidden", "gone", "in_use", "invalid", "not_cut_over", "not_found",
     "old_unusable", "orphan", "other_writer", "partial", "problems", "provider_refused", "server_error", "shared_key",
-    "slot_taken", "throttled", "too_late", "unfinished", "unreachable", "unsupported", "unusable",
+    "slot_taken", "throttled", "too_late", "unfinished", "unproven", "unreachable", "unsupported", "unusable",
     "verify_failed",
 ]
 
@@ -161,6 +161,12 @@ FAILURE_CODES: Mapping[ErrorCode, FailureCode] = {
     "unfinished": FailureCode(
         "A new rotation cannot start because the old key of the previous rotation still exists.",
         "Finish the previous rotation with `state: retired`, then run the task again.",
+        ("cloud_credential_rotation",),
+    ),
+    "unproven": FailureCode(
+        "A step that disables, deletes or overwrites a key was not performed, because it could not be proven that the"
+        " credentials work without it, or because the key is not in the state in which the rotation left it.",
+        "Follow the message; docs/runbooks/rotation.md describes each case.",
         ("cloud_credential_rotation",),
     ),
     "unusable": FailureCode(

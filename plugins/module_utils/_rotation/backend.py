@@ -216,6 +216,17 @@ class ClusterBackend:
             if error.status != 404:
                 raise
 
+    def delete_record(self, stored_record: t.Any) -> None:
+        metadata = stored_record["metadata"]
+        path = f"{self._namespace.config_maps}/{metadata['name']}"
+        try:
+            self._client.delete(path, metadata["uid"], metadata["resourceVersion"])
+        except ApiError as error:
+            if error.status == 409:
+                raise Conflict from None
+            if error.status != 404:
+                raise
+
     def take_lease(self) -> bool:
         return self._lease.take(self._context.assume_dead)
 

@@ -16,7 +16,18 @@ from .._rancher.cloud_credential import CloudCredential
 from .._rancher.queries import read_references, read_server_version
 from .._rancher.references import ReferenceIndex
 from ..issuer import Issuer
-from .gates import OPEN, WAITING, Gate, etcd_s3, last_used, machine_jobs, rancher_version, rke1_nodes, until
+from .gates import (
+    OPEN,
+    WAITING,
+    Gate,
+    etcd_s3,
+    last_used,
+    machine_jobs,
+    rancher_version,
+    rke1_nodes,
+    until,
+    used_in_soak,
+)
 from .options import DesiredRotation
 from .record import DISABLED, RotationRecord
 from .store import decode_values
@@ -37,6 +48,8 @@ def evaluate_gates(
         record = record.with_times(desired.grace, desired.soak)
     if record.phase == DISABLED:
         gates = [until("soak", record.delete_not_before, now())]
+        if issuer and issuer.lists and issuer.disables and members and gates[0].state == OPEN:
+            gates.append(used_in_soak(issuer.keys(decode_values(members[0])), record))
     else:
         gates = [until("grace", record.retire_not_before, now()), *_cluster_gates(client, members, record)]
         if issuer and issuer.lists:

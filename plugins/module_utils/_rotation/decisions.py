@@ -33,14 +33,15 @@ from .record import (
     RotationRecord,
 )
 
-ROTATED, RETIRED, ROLLED_BACK, ABORTED = STATES = ("rotated", "retired", "rolled_back", "aborted")
+ROTATED, RETIRED, ROLLED_BACK, ABORTED, ADOPTED, FORGOTTEN = STATES = (
+    "rotated", "retired", "rolled_back", "aborted", "adopted", "forgotten")
 
 # What all credentials of a rotation contain together: OLD and NEW (each contains this key), MIXED and OTHER (at least
 # one does), and:
 BOTH = "both"              # some contain the old key, some the new one
 RESTORED = "restored"      # idle, and at least one contains a retired key
 CURRENT = "current"        # idle, and none contains a retired key
-MISSING = "missing"        # at least one was deleted
+MISSING = "missing"        # all were deleted
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,9 @@ ROLL_BACK = Decision("_roll_back", "roll back", (ROLLING_BACK, IDLE))
 END_BACK = Decision("_roll_back", "finish rolling back", (IDLE,))
 ABORT = Decision("_abort", "abort", (ABORTING, IDLE))
 END_ABORT = Decision("_abort", "finish aborting", (IDLE,))
+VERIFY = Decision("_verify_cutover", "verify the new key")
+ADOPT = Decision("_adopt", "adopt the present key", (GRACE,))
+FORGET = Decision("_forget", "forget the rotation", (FORGOTTEN,))
 
 # No step
 NOTHING = Decision()
@@ -85,37 +89,34 @@ PAUSED = Decision(message="the cutover, with pause_before_cutover: false")
 GONE = Decision(
     code="gone",
     message=(
-        "{missing} was deleted or recreated after its rotation began. The values of its keys are kept in the Secrets "
-        "whose names begin with {record}."
+        "{missing} was deleted or recreated after its rotation began. state: forgotten deletes the record {record}, "
+        "the kept values and the keys that this rotation issued, except keys that a credential contains."
     ),
 )
 FOREIGN = Decision(
     code="drift",
     message=(
         "{other} was changed by another client while its rotation was in phase {phase}: the new value is neither the "
-        "old key ({old}) nor "
-        "the new key ({new}) of the rotation. Nothing was changed. Write one of these keys to it, or delete the "
-        "record {record} to accept the value."
+        "old key ({old}) nor the new key ({new}) of the rotation. state: adopted accepts the "
+        "value; otherwise write one of these keys to it. If Terraform manages the credential, set ignore_changes for "
+        "the fields of the key."
     ),
+)
+UNEQUAL = Decision(
+    code="drift",
+    message="{names} contain different keys. Write the key that is to be used to all of them, and run the task again.",
 )
 TORN = Decision(
     code="drift",
     message=(
         "{mixed} contains a mix of the old key and the new one, as after a form that was opened before the cutover "
-        "was saved. "
-        "Set repair: true with state: rotated to write the new key again."
+        "was saved. Set repair: true with state: rotated to write the new key again, or return to the old key with "
+        "state: rolled_back. If neither key works, write a working key and accept it with state: adopted."
     ),
 )
 PUT_BACK = Decision(code="drift", message=(
-    "{names} contains the old key {old} again: another client or a restored backup wrote it. "
-    "state: rolled_back accepts that; repair: true with state: rotated writes the new key again."))
-MAYBE_OFF = Decision(
-    code="drift",
-    message=(
-        "{names} contains the old key {old} again, which may be disabled. Run state: retired to write the new key "
-        "again, then roll back."
-    ),
-)
+    "{names} contains the old key {old} again: another client, such as Terraform without ignore_changes, or a restored "
+    "backup wrote it. state: rolled_back accepts that; repair: true with state: rotated writes the new key again."))
 NOT_CUT = Decision(
     code="not_cut_over", message="{names} does not use the new key yet. Use state: aborted to end the rotation."
 )
@@ -124,7 +125,10 @@ IN_USE = Decision(
 )
 TOO_LATE = Decision(
     code="too_late",
-    message="the old key {old} of {names} is being deleted, so it cannot be restored. Start another rotation.",
+    message=(
+        "the old key {old} of {names} is being deleted, so it cannot be restored. Finish with state: retired and start "
+        "another rotation; if the old key is in use, state: adopted keeps it."
+    ),
 )
 UNFINISHED = Decision(code="unfinished", message=(
     "{names} is still being rotated (phase {phase}), so rotation_id {requested} cannot begin. "
@@ -157,34 +161,40 @@ class Row(t.NamedTuple):
     retired: Decision
     rolled_back: Decision
     aborted: Decision
+    adopted: Decision
     problem: Decision = NOTHING
 
 
 _ALL = (PREPARING, ISSUED, GRACE, DISABLING, DISABLED, DELETING, ROLLING_BACK, ABORTING)
+_RETURNABLE = (ISSUED, GRACE, DISABLING, DISABLED, ROLLING_BACK, ABORTING)
 
 # fmt: off
 TABLE = (
-    # phase, what the credentials contain, then for rotated, retired, rolled_back, aborted, and the problem
-    Row((IDLE, *_ALL), (MISSING,), GONE, GONE, GONE, GONE),
-    Row((IDLE,), (CURRENT,), START, NOTHING, NOTHING, NOTHING),
-    Row((IDLE,), (RESTORED,), RESTORE, RESTORE, NOTHING, NOTHING, RETIRED_KEY),
-    Row(_ALL, (OTHER,), FOREIGN, FOREIGN, FOREIGN, FOREIGN, FOREIGN),
-    Row(_ALL, (MIXED,), TORN, TORN, TORN, TORN, TORN),
-    Row((PREPARING,), (OLD,), ISSUE, ROTATE_1ST, NOT_CUT, ABORT),
-    Row((PREPARING,), (BOTH, NEW), ISSUE, ROTATE_1ST, ROLL_BACK, IN_USE),
-    Row((ISSUED,), (OLD,), CUT_OVER, ROTATE_1ST, NOT_CUT, ABORT),
-    Row((ISSUED,), (BOTH, NEW), CUT_OVER, ROTATE_1ST, ROLL_BACK, IN_USE),
-    Row((GRACE,), (OLD, BOTH), PUT_BACK, PUT_BACK, ROLL_BACK, IN_USE, PUT_BACK),
-    Row((GRACE,), (NEW,), RETIRE_1ST, RETIRE, ROLL_BACK, IN_USE),
-    Row((DISABLING,), (OLD, BOTH), REWRITE, REWRITE, MAYBE_OFF, IN_USE, OLD_AGAIN),
-    Row((DISABLING,), (NEW,), RETIRE_1ST, DISABLE, ROLL_BACK, IN_USE),
-    Row((DISABLED,), (OLD, BOTH), REWRITE, REWRITE, MAYBE_OFF, IN_USE, OLD_AGAIN),
-    Row((DISABLED,), (NEW,), RETIRE_1ST, DELETE, ROLL_BACK, IN_USE),
-    Row((DELETING,), (OLD, BOTH), REWRITE, REWRITE, TOO_LATE, IN_USE, OLD_AGAIN),
-    Row((DELETING,), (NEW,), RETIRE_1ST, FINISH, TOO_LATE, IN_USE),
-    Row((ROLLING_BACK,), (OLD, BOTH, NEW), END_BACK, END_BACK, END_BACK, IN_USE),
-    Row((ABORTING,), (OLD,), END_ABORT, END_ABORT, NOT_CUT, END_ABORT),
-    Row((ABORTING,), (BOTH, NEW), END_ABORT, END_ABORT, END_ABORT, IN_USE),
+    # phase, what the credentials contain, then for rotated, retired, rolled_back, aborted, adopted, and the problem
+    Row((IDLE, *_ALL), (MISSING,), GONE, GONE, GONE, GONE, GONE),
+    Row((IDLE,), (CURRENT,), START, NOTHING, NOTHING, NOTHING, NOTHING),
+    Row((IDLE,), (RESTORED,), RESTORE, RESTORE, NOTHING, NOTHING, ADOPT, RETIRED_KEY),
+    Row(_ALL, (OTHER,), FOREIGN, FOREIGN, FOREIGN, FOREIGN, ADOPT, FOREIGN),
+    Row((PREPARING,), (MIXED,), TORN, TORN, TORN, TORN, TORN, TORN),
+    Row(_RETURNABLE, (MIXED,), TORN, TORN, ROLL_BACK, TORN, TORN, TORN),
+    Row((DELETING,), (MIXED,), TORN, TORN, TOO_LATE, TORN, TORN, TORN),
+    Row((PREPARING,), (OLD,), ISSUE, ROTATE_1ST, NOT_CUT, ABORT, ROTATE_1ST),
+    Row((PREPARING,), (BOTH, NEW), ISSUE, ROTATE_1ST, ROLL_BACK, IN_USE, ROTATE_1ST),
+    Row((ISSUED,), (OLD,), CUT_OVER, ROTATE_1ST, NOT_CUT, ABORT, ROTATE_1ST),
+    Row((ISSUED,), (BOTH, NEW), CUT_OVER, ROTATE_1ST, ROLL_BACK, IN_USE, ROTATE_1ST),
+    Row((GRACE,), (OLD,), PUT_BACK, PUT_BACK, ROLL_BACK, IN_USE, ROLL_BACK, PUT_BACK),
+    Row((GRACE,), (BOTH,), PUT_BACK, PUT_BACK, ROLL_BACK, IN_USE, UNEQUAL, PUT_BACK),
+    Row((GRACE,), (NEW,), RETIRE_1ST, RETIRE, ROLL_BACK, IN_USE, RETIRE_1ST),
+    Row((DISABLING, DISABLED), (OLD,), REWRITE, REWRITE, ROLL_BACK, IN_USE, ROLL_BACK, OLD_AGAIN),
+    Row((DISABLING, DISABLED), (BOTH,), REWRITE, REWRITE, ROLL_BACK, IN_USE, UNEQUAL, OLD_AGAIN),
+    Row((DISABLING,), (NEW,), RETIRE_1ST, DISABLE, ROLL_BACK, IN_USE, RETIRE_1ST),
+    Row((DISABLED,), (NEW,), RETIRE_1ST, DELETE, ROLL_BACK, IN_USE, RETIRE_1ST),
+    Row((DELETING,), (OLD,), REWRITE, REWRITE, TOO_LATE, IN_USE, ROLL_BACK, OLD_AGAIN),
+    Row((DELETING,), (BOTH,), REWRITE, REWRITE, TOO_LATE, IN_USE, UNEQUAL, OLD_AGAIN),
+    Row((DELETING,), (NEW,), RETIRE_1ST, FINISH, TOO_LATE, IN_USE, RETIRE_1ST),
+    Row((ROLLING_BACK,), (OLD, BOTH, NEW), END_BACK, END_BACK, END_BACK, IN_USE, END_BACK),
+    Row((ABORTING,), (OLD,), END_ABORT, END_ABORT, NOT_CUT, END_ABORT, END_ABORT),
+    Row((ABORTING,), (BOTH, NEW), ROLL_BACK, ROLL_BACK, ROLL_BACK, IN_USE, ROLL_BACK),
 )
 # fmt: on
 _ROWS = {(phase, content): row for row in TABLE for phase in row.phases for content in row.contents}
@@ -213,10 +223,9 @@ class RotationRequest:
 
 
 def classify(record: RotationRecord, credentials: t.Sequence[CredentialSnapshot | None]) -> str:
-    """Return what the credentials of a rotation contain; they have the order of the record's members."""
-    found = [credential for credential in credentials if credential is not None]
-    same = [credential.uid == uid for credential, (_name, uid) in zip(found, record.members)]
-    if len(found) < len(record.members) or record.phase != IDLE and not all(same):
+    """Return what the credentials of a rotation contain. Deleted and recreated ones do not count."""
+    found = record.present(credentials)
+    if not found:
         return MISSING
     if record.phase == IDLE:
         return RESTORED if record.is_restored(found) else CURRENT
@@ -233,6 +242,8 @@ def decide(request: RotationRequest, record: RotationRecord, content: str, disab
     Args: ``disables`` is whether the issuer can disable a key.
     """
     repair = request.repair and request.state == ROTATED
+    if request.state == FORGOTTEN:
+        return FORGET if record.generation else NOTHING
     if content == MIXED and repair:
         content = BOTH
     decision: Decision = getattr(_ROWS[record.phase, content], request.state)
@@ -240,12 +251,16 @@ def decide(request: RotationRequest, record: RotationRecord, content: str, disab
         return NOTHING
     if decision is PUT_BACK and repair:
         decision = REWRITE
-    if decision is RETIRE_1ST and request.rotation_id not in (None, record.rotation_id):
+    if request.state == ROTATED and decision is RETIRE_1ST and _is_another(request, record):
         return UNFINISHED
     if decision is RETIRE and not disables:
-        return DELETE
+        decision = DELETE
+    if record.phase == GRACE and decision in (RETIRE_1ST, RETIRE, DELETE) and is_unverified(record):
+        return replace(VERIFY, phases=decision.phases, gated=decision.gated)
     if decision is REWRITE:
         return replace(decision, phases=(record.phase,))
+    if decision is ROLL_BACK and record.phase == ROLLING_BACK:
+        return END_BACK
     if request.pause and decision in (START, ISSUE):
         return replace(decision, phases=decision.phases[:-1])
     if request.pause and decision is CUT_OVER and content == OLD:
@@ -253,9 +268,18 @@ def decide(request: RotationRequest, record: RotationRecord, content: str, disab
     return decision
 
 
+def _is_another(request: RotationRequest, record: RotationRecord) -> bool:
+    return request.rotation_id not in (None, record.rotation_id, record.completed_id)
+
+
+def is_unverified(record: RotationRecord) -> bool:
+    """Whether the run that cut over ended before it had verified the credentials."""
+    return record.verified_at is None
+
+
 def _is_due(request: RotationRequest, record: RotationRecord) -> bool:
     if request.rotation_id is not None:
-        return request.rotation_id != record.rotation_id
+        return request.rotation_id != record.completed_id
     return request.due
 
 
@@ -266,7 +290,7 @@ def explain(
     credentials: t.Sequence[CredentialSnapshot | None],
 ) -> str:
     """Fill in the message of a decision."""
-    found = [credential for credential in credentials if credential is not None]
+    found = record.present(credentials)
     known = {(credential.id, credential.uid) for credential in found}
     keys = {credential.id: record.key_in(credential) for credential in found}
     return decision.message.format(

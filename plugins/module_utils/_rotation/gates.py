@@ -18,6 +18,8 @@ from collections.abc import Mapping
 from .._common.times import Time, format_duration, format_time, parse_time
 from .._rancher.references import Reference
 from ..issuer import Key
+from .checks import SKEW
+from .record import RotationRecord
 
 OPEN, WAITING, UNKNOWN = "open", "waiting", "unknown"
 
@@ -51,7 +53,10 @@ def until(name: str, moment: Time | None, now: Time) -> Gate:
 def machine_jobs(
     jobs: t.Iterable[Mapping[str, t.Any]] | None, machines: t.Collection[tuple[str | None, str]] | None, cutover: Time
 ) -> Gate:
-    """Machine jobs keep the key that they started with (rancher pkg/controllers/capr/machineprovision)."""
+    """Machine jobs keep the key that they were created with (rancher pkg/controllers/capr/machineprovision).
+
+    The clocks of the API server and of the machine that cut over may differ.
+    """
     name = "machine_jobs"
     if jobs is None or machines is None:
         return Gate(name, UNKNOWN, "this connection may not list jobs.batch and machines in all namespaces")
@@ -59,17 +64,17 @@ def machine_jobs(
     for job in jobs:
         metadata, status = job["metadata"], job.get("status") or {}
         machine = (metadata.get("labels") or {}).get("rke.cattle.io/infra-machine-name")
-        started = _parse(status.get("startTime") or metadata.get("creationTimestamp"))
+        created = _parse(metadata.get("creationTimestamp"))
         conditions = status.get("conditions") or ()
         ended = any(
             condition.get("type") in ("Complete", "Failed") and condition.get("status") == "True"
             for condition in conditions
         )
         used = machine and (metadata.get("namespace"), machine) in machines
-        if used and not ended and (started is None or started <= cutover):
+        if used and not ended and (created is None or created <= cutover + SKEW):
             running.append(f"{metadata.get('namespace')}/{metadata['name']}")
     if running:
-        return Gate(name, WAITING, f"the end of {_several(running)}, started before the cutover")
+        return Gate(name, WAITING, f"the end of {_several(running)}, created before the cutover or at most 5m after it")
     return Gate(name, OPEN, "no machine job from before the cutover is running")
 
 
@@ -149,6 +154,24 @@ def last_used(keys: t.Sequence[Key] | None, key_id: str, unused_for: datetime.ti
             f"the old key to be unused for {format_duration(unused_for.total_seconds())}; it was used at {used}",
         )
     return Gate(name, OPEN, f"last used at {used}")
+
+
+def used_in_soak(keys: t.Sequence[Key] | None, record: RotationRecord) -> Gate:
+    """Whether the old key was used after it was disabled: another client enabled it, and still needs it."""
+    name = "last_used"
+    old, disabled_at = record.old_key.key, record.disabled_at
+    used = next((key.last_used for key in keys or () if key.id == old), None)
+    if used is None or disabled_at is None or used <= disabled_at + SKEW:
+        return Gate(name, OPEN, "the provider reports no use of the old key after it was disabled")
+    return Gate(
+        name,
+        WAITING,
+        (
+            f"a decision: the old key {old} was used at {format_time(used)}, after it was disabled at "
+            f"{format_time(disabled_at)}, so another client enabled it and needs it. state: rolled_back returns to "
+            "it; override_gates: [last_used] deletes it anyway"
+        ),
+    )
 
 
 def _parse(text: t.Any) -> Time | None:

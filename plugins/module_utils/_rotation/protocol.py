@@ -9,13 +9,16 @@ Pure: RotationProtocol.run() is a generator of Calls, which a RotationBackend ma
 The key of a credential, or of several that share it, is replaced in place. The phase of a RotationRecord shows what may
 have been started. What really happened is read each time: which key the credentials contain, and which keys the
 provider lists. Every write to a credential or record fails with a Conflict if the object has changed since it was
-read. Providers have no such check, so right before each call to a provider the credential is read again and must have
-this run's token. A run that takes a token over waits until a call of the former run must have ended.
+read. Providers have no such check, so right before each call that changes something at a provider the credential is
+read again and must have this run's token. A run that takes a token over waits until a call of the former run must have
+ended: no call takes longer than CALL_TIMEOUT. Reads may take any time, as the credential is read after them.
+
+Before a step takes something away, _prove() proves what remains, with the functions in checks: the key in each
+credential signs in, and its provider lists it as enabled. What was done is confirmed in the provider's list afterwards.
 """
 
 from __future__ import annotations
 
-import datetime
 import typing as t
 from collections.abc import Mapping
 from dataclasses import replace
@@ -23,7 +26,8 @@ from dataclasses import replace
 from .._common.errors import RanchhandError
 from .._common.times import Time, format_time
 from ..issuer import Issuer, IssuerError, Key
-from .decisions import PAUSED, START, Decision, RotationRequest, classify, decide, explain
+from . import checks
+from .decisions import FORGOTTEN, PAUSED, START, VERIFY, Decision, RotationRequest, classify, decide, explain
 from .record import (
     ABORTING,
     DELETING,
@@ -35,6 +39,7 @@ from .record import (
     MIXED,
     NEW,
     OLD,
+    OTHER,
     PREPARING,
     ROLLING_BACK,
     CredentialSnapshot,
@@ -45,15 +50,17 @@ from .record import (
 )
 
 ATTEMPTS = 4
+_ANY = (OLD, NEW, MIXED, OTHER)
 _TRANSITIONS = 20  # kept in a record
 _PAST = 5          # digests of retired keys kept in a record
 
 # Seconds after which a request that a dead process had sent has arrived.
 _IN_FLIGHT = 5
 
-# The largest difference between the clocks of a provider and of this machine: AWS rejects signatures that are further
-# off.
-SKEW = datetime.timedelta(minutes=5)
+# How to continue if the key in the credentials does not work
+_RETIRE_REMEDY = "Enable it again and run the task again, or return to the old key with state: rolled_back."
+_RETURN_REMEDY = "Enable the old key again and run the task again, or continue with the new key with state: rotated."
+_START_REMEDY = "Write a working key to the credential, and run the task again."
 
 
 class Conflict(Exception):
@@ -122,6 +129,9 @@ class RotationBackend(t.Protocol):
     def list_generations(self, record: RotationRecord) -> list[StoredGeneration]:
         """List the stored generations of the record."""
 
+    def delete_record(self, stored_record: t.Any) -> None:
+        """Delete the record. Raises Conflict."""
+
     def delete_generation(self, generation: StoredGeneration) -> None:
         """Delete a stored generation; a missing one is no error."""
 
@@ -179,6 +189,7 @@ class RotationProtocol:
         self.steps: list[str] = []
         self.token_written = False
         self.took_over = False
+        self.in_doubt = False   # a request may still be performed
 
     # decide
 
@@ -217,34 +228,39 @@ class RotationProtocol:
             if attempt and self._has_other_token(snapshot.credentials):
                 break
             try:
-                return (yield from self._execute(decision, snapshot))
+                outcome = yield from self._execute(decision, snapshot)
             except Conflict:
                 continue
-            except (RanchhandError, IssuerError) as error:
+            except (RanchhandError, IssuerError):
                 # If the provider did not answer, what was requested may still happen: the token is kept, so that the
                 # next run waits.
-                if self.token_written and not (isinstance(error, IssuerError) and error.code == "unreachable"):
+                if self.token_written and not self.in_doubt:
                     yield from self._release()
                 raise
-        raise RanchhandError(
-            "busy",
-            f"another run has taken over the rotation of {self.blank.names}. Run the task again when it has ended.",
-        )
+            if outcome is not None:
+                return outcome
+        if self._has_other_token(snapshot.credentials):
+            raise RanchhandError("busy", (
+                f"another run has taken over the rotation of {self.blank.names}. Run the task again when it has "
+                "ended."))
+        raise RanchhandError("conflict", (
+            f"another client changed {self.blank.names}, or the record {self.blank.name}, several times during the "
+            "run. Run the task again."))
 
-    def _execute(self, decision: Decision, snapshot: Snapshot) -> Steps[Outcome]:
-        """Run a step, under this run's token."""
+    def _execute(self, decision: Decision, snapshot: Snapshot) -> Steps[Outcome | None]:
+        """Run a step, under this run's token. None means that the next step is to be decided."""
         before = snapshot.record or self.blank
-        credentials = t.cast("tuple[CredentialSnapshot, ...]", snapshot.credentials)
+        credentials = before.present(snapshot.credentials)
         self.stored_record = snapshot.stored_record
         timed = before.with_times(self.request.grace, self.request.soak)
-        if decision.gated:
+        if decision.gated and decision.step != VERIFY.step:
             waiting: t.Sequence[str] = yield Call("evaluate_gates", (timed,))
             if waiting:
                 return Outcome(before, tuple(self.steps), tuple(waiting))
         key_ids: tuple[str, ...] = ()
         starting = decision.step == START.step
         if starting:
-            key_ids = yield from self._preflight_of(snapshot)
+            key_ids = yield from self._preflight_of(snapshot, credentials)
         self.took_over |= self._has_other_token(credentials) or before.owner not in ("", self.request.token)
         former_run_ended: bool = yield Call("take_lease")
         self.token_written = True
@@ -260,12 +276,14 @@ class RotationProtocol:
         if self.took_over:  # perhaps in an earlier attempt
             yield Call("sleep", (min(self.request.drain, _IN_FLIGHT) if former_run_ended else self.request.drain,))
             self.took_over = False
-        step: t.Callable[[], Steps[Outcome]] = getattr(self, decision.step)
+        step: t.Callable[[], Steps[Outcome | None]] = getattr(self, decision.step)
         return (yield from step())
 
-    def _preflight_of(self, snapshot: Snapshot) -> Steps[tuple[str, ...]]:
+    def _preflight_of(
+        self, snapshot: Snapshot, credentials: tuple[CredentialSnapshot, ...]
+    ) -> Steps[tuple[str, ...]]:
         try:
-            return (yield from self.preflight(t.cast("tuple[CredentialSnapshot, ...]", snapshot.credentials)))
+            return (yield from self.preflight(credentials))
         except RanchhandError:
             again: Snapshot = yield Call("read_snapshot")
             if (
@@ -277,10 +295,13 @@ class RotationProtocol:
     def preflight(self, credentials: tuple[CredentialSnapshot, ...]) -> Steps[tuple[str, ...]]:
         """Check that the current key works and that another one can be issued; returns the ids of all keys."""
         by = credentials[0].values
+        checks.credentials_agree(self.blank, credentials)
+        checks.value_is_another(self.blank, self.issuer.next_values(), credentials)
         yield Call("preflight", (credentials,))
+        keys = yield from self._list_keys(by)
         if not self.issuer.lists:
             return ()
-        keys: list[Key] = yield Call("keys", (by,))
+        self._check_live(keys, by, _START_REMEDY)
         limit = self.issuer.limit
         if limit is not None and len(keys) >= limit and not self.issuer.write_ahead:
             others = ", ".join(sorted(key.id for key in keys if key.id != self.issuer.key_id(by)))
@@ -317,6 +338,7 @@ class RotationProtocol:
             issuing_at=None,
             issued_at=None,
             cutover_at=None,
+            verified_at=None,
             disabled_at=None,
             expires_at=None,
         )
@@ -335,31 +357,38 @@ class RotationProtocol:
             self.steps.append(record.phase)
         self.record = record
 
-    def _confirm(self, *allowed: str) -> Steps[Values]:
-        """Read the credentials right before a call to the provider; returns the fields to sign in with.
+    def _confirm(self, *allowed: str, without: str = "") -> Steps[Values]:
+        """Read the credentials and the record right before a call to the provider.
 
-        Raises Conflict if another run has taken over or a credential contains none of the allowed keys.
+        Returns the fields to sign in with. ``without`` is the key that is taken away, which no credential may contain.
+        Raises Conflict if another run has taken over, or another client has changed the record or a credential.
         """
         snapshot: Snapshot = yield Call("read_snapshot")
-        confirmed = []
-        for credential in snapshot.credentials:
-            if (
-                credential is None
-                or credential.token != self.request.token
-                or self.record.key_in(credential) not in allowed
-            ):
+        present = self.record.present(snapshot.credentials)
+        if not checks.is_record_of_run(self.record, snapshot.record) or self.credentials and not present:
+            raise Conflict
+        for credential in present:
+            if not checks.has_token(credential, self.request.token):
                 raise Conflict
-            confirmed.append(credential)
-        self.credentials = tuple(confirmed)
-        return self.credentials[0].values
+            if not checks.contains_key(self.record, credential, allowed):
+                raise Conflict
+            if not checks.is_unchanged(self.record, self.credentials, credential):
+                raise Conflict
+        if without and self.issuer.lists:
+            recreated = [each for each in snapshot.credentials if each is not None and each not in present]
+            checks.key_is_in_no_recreated_member(self.record, recreated, without, self.issuer)
+            checks.key_is_not_in_use(self.record, present, without, self.issuer)
+        self.credentials = present
+        return present[0].values if present else {}
 
-    def _release(self) -> Steps[None]:
+    def _release(self, **changes: t.Any) -> Steps[None]:
         """Remove the token, as no call is in progress any more. Changes by other clients are kept."""
         try:
             snapshot: Snapshot = yield Call("read_snapshot")
             yield from self._remove_tokens(snapshot)
             if snapshot.record is not None and snapshot.record.owner == self.request.token:
-                yield Call("write_record", (replace(snapshot.record, owner=""), snapshot.stored_record))
+                record = replace(snapshot.record, owner="", **changes)
+                yield Call("write_record", (record, snapshot.stored_record))
         except (Conflict, RanchhandError):
             pass
 
@@ -368,19 +397,152 @@ class RotationProtocol:
             if credential is not None and credential.token == self.request.token:
                 yield Call("write_credential", (credential, None, None))
 
-    def _end(self) -> Steps[Outcome]:
-        yield from self._release()
-        return Outcome(replace(self.record, owner=""), tuple(self.steps))
+    def _end(self, **changes: t.Any) -> Steps[Outcome]:
+        yield from self._release(**changes)
+        return Outcome(replace(self.record, owner="", **changes), tuple(self.steps))
 
     def _all_contain(self, key: str) -> bool:
         return all(self.record.key_in(credential) == key for credential in self.credentials)
 
+    # requests to the provider
+
+    def _repeat(self, name: str, *arguments: t.Any, codes: t.Collection[str] = ("busy",)) -> Steps[t.Any]:
+        """Make a call that changes nothing, again after errors with these codes, until the time is over."""
+        started: Time = yield Call("now")
+        pause, waited = 1.0, 0.0
+        while True:
+            try:
+                return (yield Call(name, arguments))
+            except IssuerError as error:
+                now: Time = yield Call("now")
+                elapsed = max((now - started).total_seconds(), waited)  # the clock may be set back
+                if error.code not in codes or elapsed + pause > self.request.verify_timeout:
+                    raise
+            yield Call("sleep", (pause,))
+            waited += pause
+            pause = min(2 * pause, 10.0)
+
+    def _list_keys(self, by: Values) -> Steps[list[Key]]:
+        """List the keys of the principal; none if the issuer cannot list them."""
+        if not self.issuer.lists:
+            return []
+        return t.cast("list[Key]", (yield from self._repeat("keys", by)))
+
+    def _verify(self, values: Values, by: Values | None = None) -> Steps[None]:
+        """Sign in with a key until it works or the time is over: a new key does not work everywhere at once."""
+        by = self.credentials[0].values if by is None else by
+        yield from self._repeat("verify", values, by, codes=("busy", "refused"))
+
+    def _check_live(self, keys: t.Sequence[Key], values: Values, remedy: str) -> None:
+        if self.issuer.lists:
+            key_id = self.issuer.key_id(values)
+            checks.live_key_is_listed(self.record, keys, key_id, remedy)
+            checks.live_key_is_enabled(self.record, keys, key_id, remedy)
+
+    def _sign_in(self, credential: CredentialSnapshot, remedy: str) -> Steps[None]:
+        """Prove that the key in a credential signs in."""
+        values = checks.rotating_values(self.record, credential)
+        try:
+            yield from self._repeat("verify", values, credential.values)
+        except IssuerError as error:
+            if error.code in ("unreachable", "busy"):
+                raise
+            raise RanchhandError("unproven", (
+                f"the key in {credential.id} does not work: {error.message}. {remedy}")) from None
+
+    def _prove(self, remedy: str) -> Steps[list[Key]]:
+        """Prove that the key in each credential works; returns the keys that the provider lists for the first one."""
+        listed: list[list[Key]] = []
+        proven: list[Values] = []
+        for credential in self.credentials:
+            values = checks.rotating_values(self.record, credential)
+            if values not in proven:
+                proven.append(values)
+                yield from self._sign_in(credential, remedy)
+                listed.append((yield from self._list_keys(credential.values)))
+                self._check_live(listed[-1], credential.values, remedy)
+        return listed[0] if listed else []
+
+    def _request(self, name: str, *arguments: t.Any, allowed: t.Sequence[str], without: str = "") -> Steps[t.Any]:
+        """Make a call that changes something, right after the credentials were read, which it is signed with.
+
+        It is repeated if the provider was too busy to perform it.
+        """
+        waited, pause = 0.0, 1.0
+        while True:
+            by = yield from self._confirm(*allowed, without=without)
+            try:
+                return (yield Call(name, (*arguments, by)))
+            except IssuerError as error:
+                self.in_doubt = error.code == "unreachable"
+                if error.code != "busy" or waited + pause > self.request.verify_timeout:
+                    raise
+            yield Call("sleep", (pause,))
+            waited += pause
+            pause = min(2 * pause, 10.0)
+
+    def _confirm_effect(
+        self, key_id: str, is_done: t.Callable[[t.Sequence[Key], str], bool], allowed: t.Sequence[str], remedy: str
+    ) -> Steps[None]:
+        """List the keys until the provider shows what was done to one, and prove that the others still work.
+
+        If the key in use has been disabled meanwhile, the key that was disabled is enabled again.
+        """
+        if not self.issuer.lists:
+            return
+        waited, pause = 0.0, 1.0
+        while True:
+            by = self.credentials[0].values
+            keys = yield from self._list_keys(by)
+            try:
+                self._check_live(keys, by, remedy)
+            except RanchhandError:
+                yield from self._undo(key_id, keys, allowed)
+                raise
+            if is_done(keys, key_id):
+                return
+            if waited + pause > self.request.verify_timeout:
+                raise RanchhandError("unproven", (
+                    f"the provider was requested to disable or delete the key {key_id} of {self.record.names}, but "
+                    "still lists it unchanged. Run the task again."))
+            yield Call("sleep", (pause,))
+            waited += pause
+            pause = min(2 * pause, 10.0)
+
+    def _undo(self, key_id: str, keys: t.Sequence[Key], allowed: t.Sequence[str]) -> Steps[None]:
+        """Enable a key that was disabled, because the key in use does not work any more."""
+        if not self.issuer.disables or checks.find_key(keys, key_id) is None:
+            return
+        try:
+            yield from self._request("enable", key_id, allowed=allowed)
+        except IssuerError as error:
+            raise RanchhandError("unproven", (
+                f"another client disabled the key in {self.record.names} while the rotation disabled the key {key_id}, "
+                f"which cannot be enabled again: {error.message}. Enable one of them at the provider.")) from None
+
+    def _disable(self, key_id: str, allowed: t.Sequence[str], remedy: str) -> Steps[None]:
+        """Disable a key, after _prove()."""
+        yield from self._request("disable", key_id, allowed=allowed, without=key_id)
+        yield from self._confirm_effect(key_id, checks.is_disabled, allowed, remedy)
+
+    def _delete(self, key_id: str, allowed: t.Sequence[str], remedy: str) -> Steps[None]:
+        """Delete a key, after _prove()."""
+        yield from self._request("delete", key_id, allowed=allowed, without=key_id)
+        yield from self._confirm_effect(key_id, checks.is_deleted, allowed, remedy)
+
+    def _remove(self, key_id: str, keys: t.Sequence[Key], allowed: t.Sequence[str], remedy: str) -> Steps[None]:
+        """Delete a key that may still be enabled: it is disabled before, because that can be undone."""
+        key = checks.find_key(keys, key_id)
+        if self.can_disable and key is not None and key.enabled:
+            yield from self._disable(key_id, allowed, remedy)
+        yield from self._delete(key_id, allowed, remedy)
+
     # issue
 
-    def _start(self) -> Steps[Outcome]:
+    def _start(self) -> Steps[Outcome | None]:
         return (yield from self._issue_and_cut_over())
 
-    def _issue_and_cut_over(self) -> Steps[Outcome]:
+    def _issue_and_cut_over(self) -> Steps[Outcome | None]:
         record = self.record
         by = self.credentials[0].values
         values = {name: by.get(name, "") for name in record.fields}
@@ -391,26 +553,36 @@ class RotationProtocol:
                 (
                     f"Secret {record.old_key.version} contains another value than {record.names}, so the old key "
                     "cannot be restored from it. "
-                    "Nothing was changed. Delete the Secret if it is not needed."
+                    "Delete the Secret if it is not needed."
                 ),
             )
         attempts = yield from self._new_generations()
-        keys: list[Key] = []
-        if self.issuer.lists:
-            keys = yield Call("keys", (by,))
+        if checks.is_request_unanswered(record, attempts):
+            yield from self._wait_for_propagation(record.issuing_at)
+        keys = yield from self._list_keys(by)
+        self._check_live(keys, by, _START_REMEDY)
         enabled = {key.id for key in keys if key.enabled}
+        requested = self.issuer.next_values()
+        checks.value_is_another(record, requested, self.credentials)
         generation = next((
             attempt for attempt in sorted(attempts, key=lambda attempt: -attempt.epoch)
-            if not self.issuer.lists or self.issuer.key_id(attempt.values) in enabled), None)
+            if checks.is_value_requested(requested, attempt.values)
+            and (not self.issuer.lists or self.issuer.key_id(attempt.values) in enabled)), None)
         if generation is None:
-            yield from self._delete_orphans(keys)
-            generation = yield from self._issue()
+            for key in self._find_orphans(keys, attempts):
+                yield from self._remove(key.id, keys, (OLD,), _START_REMEDY)
+            generation = yield from self._issue(keys)
         now: Time = yield Call("now")
         new = KeyGeneration(self.issuer.key_id(generation.values), generation.name, generation.digests)
         if dict(new.digests) == dict(record.old_key.digests):
             raise RanchhandError("invalid", f"the new value for {record.names} is the old one. Supply another value.")
         issued = replace(
-            self.record, phase=ISSUED, new=new, issued_at=now, expires_at=self.issuer.expires_at(generation.values)
+            self.record,
+            phase=ISSUED,
+            new=new,
+            issuing_at=None,
+            issued_at=now,
+            expires_at=self.issuer.expires_at(generation.values),
         )
         yield from self._write_record(issued, f"issued {new.key}")
         return (yield from self._cut_over())
@@ -420,97 +592,168 @@ class RotationProtocol:
         record = self.record
         generations: list[StoredGeneration] = yield Call("list_generations", (record,))
         return [
-            each for each in generations if each.name.startswith(record.prefix) and each.name != record.old_key.version
+            each for each in generations
+            if checks.was_issued(each) and each.name.startswith(record.prefix)
+            and (record.old is None or each.name != record.old.version)
         ]
 
-    def _issue(self) -> Steps[StoredGeneration]:
+    def _issue(self, keys: t.Sequence[Key]) -> Steps[StoredGeneration]:
+        before = self.record
         now: Time = yield Call("now")
-        yield from self._write_record(replace(self.record, issuing_at=now), None)
-        by = yield from self._confirm(OLD)
-        values: Values = yield Call("issue", (by,))
+        snapshot = tuple(sorted({*before.snapshot, *(key.id for key in keys)}))
+        yield from self._write_record(
+            replace(before, snapshot=snapshot, issuing_at=now, issuing_epoch=before.epoch), None
+        )
+        try:
+            values: Values = yield from self._request("issue", allowed=(OLD,))
+        except (IssuerError, Conflict):
+            if not self.in_doubt:
+                yield from self._write_record(self._refused(before), None)
+            raise
         record = self.record
+        if set(values) != set(record.fields):
+            raise RanchhandError("invalid", (
+                f"the rotation of {record.names} replaces {', '.join(record.fields)}, but the new value has "
+                f"{', '.join(sorted(values))}. Supply these fields, or end the rotation with state: aborted."))
         stored: StoredGeneration = yield Call(
             "store_generation", (f"{record.prefix}-e{record.epoch}", record, record.epoch, values)
         )
         return stored
 
-    def _delete_orphans(self, keys: t.Sequence[Key]) -> Steps[None]:
-        """Delete keys that this rotation issued and whose secret was lost before it was stored: new and never used."""
+    def _refused(self, before: RotationRecord) -> RotationRecord:
+        """Return the record after a refusal: nothing was issued, so a key that appears later belongs to others."""
+        return replace(self.record, issuing_at=before.issuing_at, issuing_epoch=before.issuing_epoch)
+
+    def _find_orphans(self, keys: t.Sequence[Key], attempts: t.Sequence[StoredGeneration]) -> list[Key]:
+        """Return the keys of this rotation that cannot be used: their secret was lost, or they were disabled.
+
+        Raises RanchhandError (``orphan``) if it cannot be proven that a key is one of them.
+        """
         record = self.record
-        issuing_at = record.issuing_at
-        if issuing_at is None:
-            return
-        for key in keys:
-            if key.id in record.snapshot or key.id == record.old_key.key:
-                continue
-            created_then = key.created_at is not None and issuing_at - SKEW <= key.created_at <= issuing_at + SKEW
-            if key.last_used is not None or not created_then or not self.request.delete_orphans:
-                raise RanchhandError(
-                    "orphan",
-                    (
-                        f"the key {key.id} was created since the rotation of {record.names} began, but there is no "
-                        "proof that this rotation issued it. "
-                        "Delete it if nothing uses it, and run the task again."
-                    ),
-                )
-            by = yield from self._confirm(OLD)
-            yield Call("delete", (key.id, by))
+        stored = {self.issuer.key_id(attempt.values) for attempt in attempts} if self.issuer.lists else set()
+        found = [key for key in keys if key.id in stored and key.id != record.old_key.key]
+        if not checks.is_request_unanswered(record, attempts):
+            return found
+        unknown = [
+            key for key in keys
+            if not checks.existed_before(record, key) and key.id != record.old_key.key and key.id not in stored
+        ]
+        for key in unknown:
+            if (
+                not self.request.delete_orphans
+                or key.created_at is None
+                or checks.is_foreign(record, key)
+                or not checks.is_only_candidate(unknown)
+            ):
+                raise RanchhandError("orphan", (
+                    f"the key {key.id} was created since the rotation of {record.names} began, but there is no proof "
+                    "that this rotation issued it. Delete it if nothing uses it, and run the task again."))
+        return found + unknown
 
     # cut over
 
-    def _cut_over(self) -> Steps[Outcome]:
+    def _cut_over(self) -> Steps[Outcome | None]:
         record = self.record
         if self.request.pause and self._all_contain(OLD):
             return (yield from self._end())._replace(waiting=(PAUSED.message,))
-        new = yield from self._stored_values(record.new_key)
-        yield from self._wait_for_propagation()
+        generations: list[StoredGeneration] = yield Call("list_generations", (record,))
+        new = self._values_of(record.new_key, generations, "state: aborted ends the rotation.")
+        if not checks.is_value_requested(self.issuer.next_values(), new):
+            return (yield from self._replace_supplied())
+        yield from self._wait_for_propagation(record.issued_at)
         try:
             if self.issuer.write_ahead:
                 yield from self._activate(new, self.credentials[0].values)
-            yield from self._verify(new)
+            yield from self._prove_value(record.new_key, new)
         except IssuerError as error:
-            if error.code == "unreachable":
+            if error.code in ("unreachable", "busy"):
                 raise
             message = f"the new key {record.new_key.key} of {record.names} does not work: {error.message}."
-            if self.request.rollback and self._all_contain(OLD):
+            if not self._all_contain(OLD):
+                message += " state: rolled_back returns to the old key."
+            elif self.request.rollback:
                 yield from self._abort()
                 message += " The rotation was aborted; the old key is still in use."
             raise RanchhandError("verify_failed", message) from None
         yield from self._write_values(new, NEW)
         now: Time = yield Call("now")
         yield from self._write_record(
-            replace(self.record, phase=GRACE, cutover_at=now), f"cut over to {record.new_key.key}"
+            replace(self.record, phase=GRACE, cutover_at=now, verified_at=None), f"cut over to {record.new_key.key}"
         )
-        yield from self._verify_credentials()
-        return (yield from self._end())
+        verified_at = yield from self._verify_credentials()
+        return (yield from self._end(verified_at=verified_at))
 
-    def _wait_for_propagation(self) -> Steps[None]:
+    def _replace_supplied(self) -> Steps[Outcome | None]:
+        """Return to the issue of a key, because this run supplies another value than the one that is kept."""
+        record = self.record
+        if not self._all_contain(OLD):
+            raise RanchhandError("invalid", (
+                f"{record.names} contains the value that an earlier run supplied. Supply this value again to finish "
+                "the cutover, or return to the old key with state: rolled_back."))
+        yield from self._write_record(replace(record, phase=PREPARING, new=None, issued_at=None, expires_at=None), None)
+        return (yield from self._issue_and_cut_over())
+
+    def _keep(self, key: KeyGeneration, generations: t.Sequence[StoredGeneration]) -> Steps[None]:
+        record = self.record
+        for credential in self.credentials:
+            values = checks.rotating_values(record, credential)
+            same = {name: credential.digests.get(name) for name in record.fields} == dict(key.digests)
+            if same and all(generation.name != key.version for generation in generations):
+                yield Call("store_generation", (key.version, record, record.epoch, values))
+                return
+
+    def _prove_value(self, key: KeyGeneration, values: Values) -> Steps[None]:
+        """Prove that the value of a key works before it is written: it signs in, and is enabled in its own list.
+
+        Raises IssuerError.
+        """
+        by = self.credentials[0].values
+        yield from self._verify(values, by)
+        try:
+            keys = yield from self._list_keys({**by, **values})
+            self._check_listed_value(keys, key)
+        except RanchhandError as error:
+            raise IssuerError("invalid", error.message.rstrip(". ")) from None
+
+    def _check_listed_value(self, keys: t.Sequence[Key], key: KeyGeneration) -> None:
+        if self.issuer.lists:
+            checks.live_key_is_listed(self.record, keys, key.key, "")
+            checks.live_key_is_enabled(self.record, keys, key.key, "")
+
+    def _wait_for_propagation(self, since: Time | None) -> Steps[None]:
         now: Time = yield Call("now")
-        issued_at = self.record.issued_at or now
-        rest = self.issuer.propagation - (now - issued_at).total_seconds()
+        rest = self.issuer.propagation - max((now - (since or now)).total_seconds(), 0.0)
         if rest > 0:
             yield Call("sleep", (rest,))
 
     def _write_values(self, values: Values, key: str) -> Steps[None]:
-        """Write the values of a key to each credential that does not contain it."""
-        credentials = []
+        """Write the values of a key to each credential that does not contain it; what is overwritten is kept."""
+        record, credentials = self.record, []
+        if not self._all_contain(key):
+            generations: list[StoredGeneration] = yield Call("list_generations", (record,))
+            for overwritten in (record.old, record.new):
+                if overwritten:
+                    yield from self._keep(overwritten, generations)
         for credential in self.credentials:
-            if self.record.key_in(credential) != key:
+            if record.key_in(credential) != key:
                 credential = yield Call("write_credential", (credential, self.request.token, values))
             credentials.append(credential)
         self.credentials = tuple(credentials)
 
-    def _verify_credentials(self) -> Steps[None]:
-        """Verify what the credentials contain now; roll back if it does not work."""
+    def _verify_cutover(self) -> Steps[None]:
+        """Do what the run that cut over did not: verify the credentials."""
+        verified_at = yield from self._verify_credentials()
+        yield from self._release(verified_at=verified_at)
+
+    def _verify_credentials(self) -> Steps[Time]:
+        """Verify what the credentials contain now; roll back if it does not work. Returns the time."""
         record = self.record
         try:
-            snapshot: Snapshot = yield Call("read_snapshot")
-            for credential in snapshot.credentials:
-                if credential is None or record.key_in(credential) != NEW:
-                    raise Conflict
-                yield from self._verify({name: credential.values[name] for name in record.fields}, credential.values)
+            yield from self._confirm(NEW)
+            for credential in self.credentials:
+                yield from self._verify(checks.rotating_values(record, credential), credential.values)
         except IssuerError as error:
-            if error.code == "unreachable":
+            if error.code in ("unreachable", "busy"):
                 raise
             message = (
                 f"the new key {record.new_key.key} of {record.names} did not work after the cutover: {error.message}."
@@ -519,21 +762,8 @@ class RotationProtocol:
                 yield from self._roll_back()
                 message += " The rotation was rolled back; the old key is in use again."
             raise RanchhandError("verify_failed", message) from None
-
-    def _verify(self, values: Values, by: Values | None = None) -> Steps[None]:
-        """Sign in with a key until it works or the time is over: a new key does not work everywhere at once."""
-        started: Time = yield Call("now")
-        pause = 1.0
-        while True:
-            try:
-                yield Call("verify", (values, self.credentials[0].values if by is None else by))
-                return
-            except IssuerError as error:
-                now: Time = yield Call("now")
-                if error.code != "refused" or (now - started).total_seconds() + pause > self.request.verify_timeout:
-                    raise
-            yield Call("sleep", (pause,))
-            pause = min(2 * pause, 10.0)
+        now: Time = yield Call("now")
+        return now
 
     def _activate(self, values: Values, by: Values) -> Steps[None]:
         """Make a value the only accepted one, unless it is. Until the cutover the credential contains another one."""
@@ -543,33 +773,57 @@ class RotationProtocol:
             if error.code != "refused":
                 raise
             yield from self._confirm(OLD, NEW)
-            yield Call("activate", (values, by))
+            try:
+                yield Call("activate", (values, by))
+            except IssuerError as problem:
+                self.in_doubt = problem.code == "unreachable"
+                raise
 
-    def _stored_values(self, key: KeyGeneration) -> Steps[dict[str, str]]:
+    def _stored_values(self, key: KeyGeneration, way_on: str) -> Steps[dict[str, str]]:
         generations: list[StoredGeneration] = yield Call("list_generations", (self.record,))
+        return self._values_of(key, generations, way_on)
+
+    def _values_of(
+        self, key: KeyGeneration, generations: t.Sequence[StoredGeneration], way_on: str
+    ) -> dict[str, str]:
+        """Return the value of a key: kept, or in a credential that contains the key."""
         for generation in generations:
             if generation.name == key.version and dict(generation.digests) == dict(key.digests):
                 return dict(generation.values)
+        for credential in self.credentials:
+            if {name: credential.digests.get(name) for name in self.record.fields} == dict(key.digests):
+                return checks.rotating_values(self.record, credential)
         raise RanchhandError("conflict", (
             f"Secret {key.version}, which keeps the values of the key {key.key}, is missing or contains another value. "
-            "Restore it from a backup of the namespace."))
+            f"Restore it from a backup of the namespace. {way_on}"))
 
     def _rewrite_new_key(self) -> Steps[Outcome]:
         """Write the new key again where a backup or a form restored the old one."""
-        new = yield from self._stored_values(self.record.new_key)
-        yield from self._verify(new)
-        yield from self._write_values(new, NEW)
-        yield from self._write_record(self.record, f"wrote {self.record.new_key.key} again")
+        record = self.record
+        new = yield from self._stored_values(record.new_key, "state: adopted accepts the present key.")
+        yield from self._write_proven(record.new_key, new, NEW)
+        yield from self._write_record(self.record, f"wrote {record.new_key.key} again")
         return (yield from self._end())
+
+    def _write_proven(self, key: KeyGeneration, values: Values, content: str) -> Steps[None]:
+        try:
+            yield from self._prove_value(key, values)
+        except IssuerError as error:
+            if error.code in ("unreachable", "busy"):
+                raise
+            raise RanchhandError("unproven", (
+                f"the key {key.key} does not work, so it was not written to {self.record.names}: {error.message}. "
+                "Enable it again and run the task again; otherwise write a working key to the credential, and accept "
+                "it with state: adopted.")) from None
+        yield from self._write_values(values, content)
 
     def _restore_current_key(self) -> Steps[Outcome]:
         """Write the current key again where a backup restored a retired one."""
-        current = yield from self._stored_values(self.record.current_key)
-        yield from self._verify(current, current)
-        for credential in self.credentials:
-            if any(credential.values.get(name) != text for name, text in current.items()):
-                yield Call("write_credential", (credential, self.request.token, current))
-        yield from self._write_record(self.record, f"restored {self.record.current_key.key}")
+        key = self.record.current_key
+        current = yield from self._stored_values(key, "state: adopted accepts the restored key.")
+        self.record = replace(self.record, new=key)  # what is to be written, for key_in()
+        yield from self._write_proven(key, current, NEW)
+        yield from self._write_record(replace(self.record, new=None), f"restored {key.key}")
         return (yield from self._end())
 
     # retire
@@ -580,128 +834,282 @@ class RotationProtocol:
         if record.phase in (GRACE, DISABLED):
             gates: Mapping[str, str] = yield Call("gate_states")
             record = replace(record, gates=gates)
+        keys = yield from self._prove(_RETIRE_REMEDY)
         if record.phase == GRACE:
             yield from self._write_record(
                 replace(record, phase=DISABLING if self.can_disable else DELETING), f"retiring {old.key}"
             )
-        elif record.phase == DISABLED:
+        elif record.phase != DISABLING and self.can_disable:
+            checks.old_key_is_disabled(record, keys)
+        if record.phase == DISABLED:
             yield from self._write_record(replace(record, phase=DELETING), f"deleting {old.key}")
         if self.record.phase == DISABLING:
-            by = yield from self._confirm(NEW)
-            yield Call("disable", (old.key, by))
+            yield from self._disable(old.key, (NEW,), _RETIRE_REMEDY)
             now: Time = yield Call("now")
             yield from self._write_record(replace(self.record, phase=DISABLED, disabled_at=now), f"disabled {old.key}")
             return (yield from self._end())
         if not self.issuer.write_ahead:
-            by = yield from self._confirm(NEW)
-            if self.issuer.lists and old.key == self.issuer.key_id(by):
-                raise RanchhandError(
-                    "conflict",
-                    f"the old key and the new key of {record.names} have the same id {old.key}. Nothing was deleted.",
-                )
-            yield Call("delete", (old.key, by))
-        past = (*record.past, old.digests)[-_PAST:]
-        return (yield from self._finish(record.new_key, f"retired {old.key}", past, record.cutover_at))
+            yield from self._delete(old.key, (NEW,), _RETIRE_REMEDY)
+        return (yield from self._finish(
+            record.new_key,
+            NEW,
+            f"retired {old.key}",
+            past=(*record.past, old.digests)[-_PAST:],
+            rotated_at=record.cutover_at,
+            completed_id=record.rotation_id,
+        ))
 
-    def _finish(
-        self, current: KeyGeneration | None, what: str, past: t.Sequence[Values], rotated_at: Time | None
-    ) -> Steps[Outcome]:
+    def _finish(self, current: KeyGeneration, content: str, what: str, **changes: t.Any) -> Steps[Outcome]:
         """Delete the stored values of all other generations, and end the rotation."""
+        yield from self._confirm(content)
         generations: list[StoredGeneration] = yield Call("list_generations", (self.record,))
+        yield from self._keep(current, generations)
         for generation in generations:
-            if current is None or generation.name != current.version:
+            if generation.name != current.version:
                 yield Call("delete_generation", (generation,))
-        snapshot: Snapshot = yield Call("read_snapshot")
-        yield from self._remove_tokens(snapshot)
-        yield from self._write_record(
-            replace(
-                self.record,
-                phase=IDLE,
-                owner="",
-                current=current,
-                old=None,
-                new=None,
-                past=tuple(past),
-                snapshot=(),
-                rotated_at=rotated_at,
-            ),
-            what,
-        )
+        for credential in self.credentials:
+            yield Call("write_credential", (credential, None, None))
+        finished = replace(
+            self.record, phase=IDLE, owner="", current=current, old=None, new=None, snapshot=(), issuing_at=None)
+        yield from self._write_record(replace(finished, **changes), what)
         return Outcome(self.record, tuple(self.steps))
 
     # return to the old key
 
     def _abort(self) -> Steps[Outcome]:
         record = self.record
-        if record.phase != ABORTING:
-            yield from self._write_record(replace(record, phase=ABORTING), "aborting")
-        if self.issuer.write_ahead:
-            listed: list[StoredGeneration] = yield Call("list_generations", (record,))
-            stored = {generation.name: generation.values for generation in listed}
-            if record.new and record.new.version in stored:  # if not, a former run has aborted as far as this
-                old = stored[record.old_key.version]
-                yield from self._activate(old, {**self.credentials[0].values, **stored[record.new.version]})
-                yield from self._verify(old)
-        yield from self._delete_new_keys()
-        return (yield from self._return_to_old_key("aborted"))
-
-    def _roll_back(self) -> Steps[Outcome]:
-        if self.record.phase != ROLLING_BACK:
-            yield from self._write_record(
-                replace(self.record, phase=ROLLING_BACK), f"rolling back to {self.record.old_key.key}"
-            )
-        if not self._all_contain(OLD):
-            yield from self._write_old_key()
-        yield from self._delete_new_keys()
-        return (yield from self._return_to_old_key("rolled back"))
-
-    def _write_old_key(self) -> Steps[None]:
-        """Enable the old key, verify it, and write it to the credentials."""
-        key = self.record.old_key
-        old = yield from self._stored_values(key)
-        by = yield from self._confirm(OLD, NEW, MIXED)
         try:
             if self.issuer.write_ahead:
-                yield from self._activate(old, by)
+                yield from self._activate_old_value()
+            keys = yield from self._prove(_RETURN_REMEDY)
+        except RanchhandError:
+            if record.phase == ABORTING:  # the new key may be the only one that works
+                yield from self._step_back("the old key does not work")
+            raise
+        if record.phase != ABORTING:
+            yield from self._write_record(replace(record, phase=ABORTING), "aborting")
+        yield from self._remove_new_keys(keys)
+        return (yield from self._finish(record.old_key, OLD, f"aborted to {record.old_key.key}"))
+
+    def _activate_old_value(self) -> Steps[None]:
+        """Make the only value of the principal the old one again."""
+        record = self.record
+        generations: list[StoredGeneration] = yield Call("list_generations", (record,))
+        stored = {generation.name: generation.values for generation in generations}
+        if record.new and record.new.version in stored:  # if not, a former run has returned as far as this
+            old = self._values_of(record.old_key, generations, "")
+            yield from self._activate(old, {**self.credentials[0].values, **stored[record.new.version]})
+
+    def _step_back(self, what: str) -> Steps[None]:
+        """Return to the phase before the return to the old key, from which the new key can be used."""
+        record = self.record
+        phase = GRACE if record.cutover_at else ISSUED if record.new else PREPARING
+        if record.phase != phase:
+            yield from self._write_record(replace(record, phase=phase), what)
+
+    def _roll_back(self) -> Steps[Outcome]:
+        record = self.record
+        old = yield from self._stored_values(record.old_key, "state: retired continues with the new key.")
+        if record.phase != ROLLING_BACK:
+            yield from self._write_record(
+                replace(record, phase=ROLLING_BACK), f"rolling back to {record.old_key.key}"
+            )
+        yield from self._recover_old_key(old)
+        yield from self._write_values(old, OLD)
+        keys = yield from self._prove(_RETURN_REMEDY)
+        yield from self._remove_new_keys(keys)
+        return (yield from self._finish(record.old_key, OLD, f"rolled back to {record.old_key.key}"))
+
+    def _recover_old_key(self, old: Values) -> Steps[None]:
+        """Enable the old key and prove that it works, also if the credentials contain it already."""
+        key = self.record.old_key
+        try:
+            if self.issuer.write_ahead:
+                yield from self._activate_old_value()
             elif self.issuer.disables:
-                yield Call("enable", (key.key, by))
-            yield from self._verify(old)
+                yield from self._enable(key.key)
+            yield from self._prove_value(key, old)
         except IssuerError as error:
-            if error.code == "unreachable":
+            if error.code in ("unreachable", "busy"):
                 raise
-            if self._all_contain(NEW):
-                yield from self._write_record(replace(self.record, phase=GRACE), f"{key.key} does not work any more")
+            yield from self._step_back(f"{key.key} does not work")
+            if error.code == "forbidden":
+                raise
             raise RanchhandError(
                 "old_unusable",
                 (
                     f"the old key {key.key} of {self.record.names} does not work any more, so the new key is kept: "
-                    f"{error.message}. "
-                    "Start another rotation if the new key must not be used."
+                    f"{error.message}. If a credential contains the old key, write the new one again with repair: true "
+                    "and state: rotated. Start another rotation if the new key must not be used."
                 ),
             ) from None
-        yield from self._write_values(old, OLD)
 
-    def _delete_new_keys(self) -> Steps[None]:
-        """Delete all keys that this rotation issued, stored or lost."""
+    def _enable(self, key_id: str) -> Steps[None]:
+        """Enable a key, signed with a key that works: that of a credential, or the kept new one."""
+        by = yield from self._confirm(OLD, NEW, MIXED)
+        generations: list[StoredGeneration] = yield Call("list_generations", (self.record,))
+        new = self.record.new
+        kept: list[Values] = [{**by, **each.values} for each in generations if new and each.name == new.version]
+        signers = [*(credential.values for credential in self.credentials), *kept]
+        for number, signer in enumerate(signers, 1):
+            yield from self._confirm(OLD, NEW, MIXED)
+            try:
+                yield Call("enable", (key_id, signer))
+                return
+            except IssuerError as error:
+                self.in_doubt = error.code == "unreachable"
+                if error.code != "refused" or number == len(signers):
+                    raise
+
+    def _remove_new_keys(self, keys: t.Sequence[Key]) -> Steps[None]:
+        """Delete all keys that this rotation issued, stored or lost, whether or not they are listed already."""
         record, issuer = self.record, self.issuer
         if issuer.write_ahead or not issuer.lists:
             return
-        by = yield from self._confirm(OLD)
         attempts = yield from self._new_generations()
-        new = {issuer.key_id(attempt.values) for attempt in attempts}
-        if record.new:
-            new.add(record.new.key)
-        keys: list[Key] = yield Call("keys", (by,))
-        for key in keys:
-            if key.id in new and key.id != record.old_key.key:
-                by = yield from self._confirm(OLD)
-                yield Call("delete", (key.id, by))
-        if record.new is None:
-            yield from self._delete_orphans([key for key in keys if key.id not in new])
+        if checks.is_request_unanswered(record, attempts):
+            yield from self._wait_for_propagation(record.issuing_at)
+            keys = yield from self._list_keys(self.credentials[0].values)
+        foreign = [key for key in keys if checks.is_foreign(record, key)]
+        orphans = self._find_orphans([key for key in keys if key not in foreign], attempts)
+        issued = {issuer.key_id(attempt.values) for attempt in attempts} | {key.id for key in orphans}
+        if record.new and checks.was_issued(record.new):
+            issued.add(record.new.key)
+        for key_id in sorted(issued - {record.old_key.key}):
+            yield from self._remove(key_id, keys, (OLD,), _RETURN_REMEDY)
 
-    def _return_to_old_key(self, what: str) -> Steps[Outcome]:
-        record = self.record
+    # another key than the rotation's
+
+    def _adopt(self) -> Steps[Outcome]:
+        """Accept the key in the credentials, and retire the key before it as usual."""
+        record, issuer = self.record, self.issuer
+        checks.credentials_agree(record, self.credentials)
+        credential = self.credentials[0]
+        values = checks.rotating_values(record, credential)
+        digests = {name: credential.digests.get(name, "") for name in record.fields}
+        yield from self._sign_in(credential, "Write a working key to it, and run the task again.")
+        keys = yield from self._list_keys(credential.values)
+        self._check_live(keys, values, "Write a working key to it, and run the task again.")
+        adopted = KeyGeneration(issuer.key_id(credential.values), f"{record.prefix}-a{record.epoch}", digests)
+        former = yield from self._former_keys(adopted, keys)
+        if issuer.lists and len(former) > 1:
+            names = " and ".join(sorted(former))
+            raise RanchhandError("unproven", (
+                f"the keys {names}, which {record.names} contained before, exist at the provider, and only one can be "
+                "retired. Delete the other one if nothing uses it, and run the task again."))
+        yield from self._confirm(*_ANY)
+        yield Call("store_generation", (adopted.version, record, record.epoch, values))
+        now: Time = yield Call("now")
+        old = next(iter(former.values()), record.old or record.current)
+        yield from self._write_record(
+            replace(
+                record,
+                phase=GRACE,
+                old=old,
+                new=adopted,
+                gates={},
+                issuing_at=None,
+                issued_at=now,
+                cutover_at=now,
+                verified_at=now,
+                disabled_at=None,
+                expires_at=issuer.expires_at(values),
+            ),
+            f"adopted {adopted.key}",
+        )
+        return (yield from self._end())
+
+    def _former_keys(self, adopted: KeyGeneration, keys: t.Sequence[Key]) -> Steps[dict[str, KeyGeneration]]:
+        """Return the keys before the adopted one that still exist, by id."""
+        record, issuer = self.record, self.issuer
+        attempts = yield from self._new_generations()
+        candidates = [
+            *(KeyGeneration(issuer.key_id(each.values), each.name, each.digests) for each in attempts
+              if issuer.lists and checks.was_issued(each)),
+            *(each for each in (record.new, record.old, record.current) if each),
+        ]
+        former = {each.key: each for each in candidates if each.key != adopted.key}
+        if not issuer.lists:
+            return {}
+        orphans = self._find_orphans([key for key in keys if key.id != adopted.key and key.id not in former], attempts)
+        if orphans:
+            raise RanchhandError("orphan", (
+                f"the key {orphans[0].id} was issued by the rotation of {record.names}, but its secret was lost. "
+                "Delete it at the provider, and run the task again."))
+        listed = {key.id for key in keys}
+        for key_id in sorted(set(former) - listed):
+            yield from self._check_former_is_dead(former[key_id])
+        return {key_id: each for key_id, each in former.items() if key_id in listed}
+
+    def _check_former_is_dead(self, key: KeyGeneration) -> Steps[None]:
+        """Prove that a key that is not listed does not work, as it may belong to another principal."""
+        generations: list[StoredGeneration] = yield Call("list_generations", (self.record,))
+        for generation in generations:
+            if generation.name == key.version:
+                try:
+                    yield from self._repeat("verify", generation.values, generation.values)
+                except IssuerError as error:
+                    if error.code in ("unreachable", "busy"):
+                        raise
+                    continue
+                raise RanchhandError("unproven", (
+                    f"the key {key.key}, which {self.record.names} contained before, still works, but belongs to "
+                    "another account or user than the present key. Delete it there if nothing "
+                    "uses it, and run the task again."))
+
+    def _forget(self) -> Steps[Outcome]:
+        """Delete the keys that attempts of this rotation issued and no credential contains, and all that is stored."""
+        record, issuer = self.record, self.issuer
+        yield from self._prove("Write a working key to the credential, and run the task again.")
         generations: list[StoredGeneration] = yield Call("list_generations", (record,))
-        stored = any(generation.name == record.old_key.version for generation in generations)
-        current = record.old if stored else record.current  # a rotation may be aborted before its old key was stored
-        return (yield from self._finish(current, f"{what} to {record.old_key.key}", record.past, record.rotated_at))
+        left: list[str] = []
+        if issuer.lists and not issuer.write_ahead:
+            left = yield from self._remove_issued_keys(generations)
+        for generation in generations:
+            yield Call("delete_generation", (generation,))
+        snapshot: Snapshot = yield Call("read_snapshot")
+        yield from self._remove_tokens(snapshot)
+        yield Call("delete_record", (self.stored_record,))
+        self.steps.append(FORGOTTEN)
+        return Outcome(None, tuple(self.steps), tuple(left))
+
+    def _remove_issued_keys(self, generations: t.Sequence[StoredGeneration]) -> Steps[list[str]]:
+        """Delete the keys that are proven to be of this rotation; returns sentences about those that are left."""
+        record, issuer = self.record, self.issuer
+        snapshot: Snapshot = yield Call("read_snapshot")
+        used = {checks.key_id_of(issuer, credential.values) for credential in snapshot.credentials if credential}
+        issued = {issuer.key_id(each.values) for each in generations if checks.was_issued(each)}
+        known = {key.key for key in (record.old, record.new, record.current) if key} | issued
+        signers = [credential.values for credential in self.credentials] or [each.values for each in generations]
+        for by in signers:
+            try:
+                keys = yield from self._list_keys(by)
+                self._check_live(keys, by, "")
+            except (IssuerError, RanchhandError) as error:
+                if error.code in ("unreachable", "busy"):
+                    raise
+                continue
+            listed = {key.id for key in keys}
+            signer = issuer.key_id(by)  # the key that signs is deleted last
+            targets = sorted(issued & listed - used, key=lambda each: (each == signer, each))
+            for key_id in targets:
+                yield from self._forget_key(key_id, by, keys)
+            left = known & listed - used - set(targets)
+            break
+        else:
+            left = known - used
+        return [
+            f"the key {key_id} to be deleted at the provider if nothing uses it: it is not proven that this rotation "
+            "issued it, or no key signs in" for key_id in sorted(left)
+        ]
+
+    def _forget_key(self, key_id: str, by: Values, keys: t.Sequence[Key]) -> Steps[None]:
+        if self.credentials:
+            yield from self._remove(key_id, keys, _ANY, _START_REMEDY)
+            return
+        yield from self._confirm(*_ANY, without=key_id)
+        try:
+            yield Call("delete", (key_id, by))
+        except IssuerError as error:
+            self.in_doubt = error.code == "unreachable"
+            raise

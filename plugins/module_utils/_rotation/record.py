@@ -90,7 +90,8 @@ class RotationRecord:
     current: KeyGeneration | None = None
     past: tuple[Values, ...] = ()
     started_at: Time | None = None
-    issuing_at: Time | None = None
+    issuing_at: Time | None = None  # of a request to issue a key that was not refused
+    issuing_epoch: int = 0           # of the same request
     issued_at: Time | None = None
     cutover_at: Time | None = None
     disabled_at: Time | None = None
@@ -188,6 +189,14 @@ class RotationRecord:
         if record.phase not in PHASES:
             raise ValueError(f"unknown phase {record.phase}")
         return record
+
+    def present(self, credentials: t.Iterable[CredentialSnapshot | None]) -> tuple[CredentialSnapshot, ...]:
+        """Return the credentials that are members, without those that were deleted or recreated."""
+        uids = dict(self.members)
+        return tuple(
+            credential for credential in credentials
+            if credential is not None and uids.get(credential.id) == credential.uid
+        )
 
     def key_in(self, credential: CredentialSnapshot) -> str:
         """Return which key a credential contains: OLD, NEW, MIXED or OTHER."""

@@ -1,0 +1,152 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Histories in which people act between the calls of the runs with people, and the removal of each check in turn."""
+
+from __future__ import annotations
+
+import os
+import random
+import typing
+
+import pytest
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.decisions import (
+    ABORTED,
+    ADOPTED,
+    FORGOTTEN,
+    RETIRED,
+    ROLLED_BACK,
+    ROTATED,
+)
+
+from .fake_backend import PROVIDER_CALLS, Admin, Bound, FakeRun, Given, Listed, SharedState, Single, pair
+from .people import Invariants, Operator, People, Violation
+
+DRAIN = 60
+ROTATE, RETIRE, BACK, ABORT, ADOPT, FORGET = ROTATED, RETIRED, ROLLED_BACK, ABORTED, ADOPTED, FORGOTTEN
+
+
+class Cast(typing.NamedTuple):
+    """Who takes part in a history: the commands, in turn, and the number of acts of people between their calls."""
+
+    goals: tuple
+    people: int = 2
+    issuer: type = Listed
+    members: int = 1
+    accounts: tuple = ("a",)
+
+
+CASTS = {
+    "rotate": Cast((ROTATE, RETIRE, RETIRE), 3),
+    "retire": Cast((ROTATE, RETIRE, RETIRE, RETIRE), 2),
+    "roll back": Cast((ROTATE, RETIRE, BACK), 3),
+    "abort": Cast((ROTATE, ABORT, ROTATE), 3),
+    "adopt": Cast((ROTATE, ADOPT, RETIRE, BACK), 3),
+    "forget": Cast((ROTATE, RETIRE, FORGET), 3),
+    "a shared key": Cast((ROTATE, RETIRE, RETIRE, BACK), 3, members=2),
+    "a shared key, adopted": Cast((ROTATE, ADOPT, RETIRE, FORGET), 3, members=2),
+    "another account": Cast((ROTATE, RETIRE, RETIRE, BACK), 2, Admin, accounts=("a", "a", "b")),
+    "no disabling": Cast((ROTATE, RETIRE, BACK), 3, Bound),
+    "one value": Cast((ROTATE, RETIRE, BACK, ABORT), 2, Single),
+    "supplied": Cast((ROTATE, ROTATE, RETIRE, ABORT), 2, Given),
+}
+
+
+class History:
+    """One history: several commands, one after another or at the same time, which may be killed or lose a reply."""
+
+    def __init__(self, cast, choose):
+        self.cast = cast
+        self.choose = choose
+        self.shared = SharedState(cast.members, cast.issuer)
+        self.invariants = Invariants(self.shared)
+        self.people = People(self.shared, choose)
+        self.left = cast.people
+        self.faults = 1
+        self.tokens = 0
+        self.supplied = 2
+        self.events = []
+
+    def fresh(self, goal, **options):
+        self.tokens += 1
+        settings = {"drain": DRAIN, "verify_timeout": 20, **options}
+        if self.cast.issuer is Given and goal == ROTATE:
+            settings["supplied"] = pair(self.supplied)
+        return FakeRun(self.shared, goal, f"run{self.tokens}", self.invariants, **settings)
+
+    def play(self):
+        goals = list(self.cast.goals)
+        running = []
+        for _step in range(3000):
+            if goals and (not running or self.choose(40) == 0 and len(running) < 2):
+                account = self.cast.accounts[self.choose(len(self.cast.accounts))]
+                clock = (self.choose(5) - 2) * 60
+                if self.choose(3) == 0:
+                    self.supplied = 1 + self.choose(4)
+                running.append(self.fresh(goals.pop(0), account=account, clock=clock))
+            running = [run for run in running if not run.ended]
+            if not running and not goals:
+                break
+            if not running or self.left and self.choose(24) == 0:
+                if self.left:
+                    self.left -= 1
+                    self.events.append(self.people.act(running))
+                continue
+            run = running[self.choose(len(running))]
+            if run.call.name == "sleep" and run.call.arguments == (DRAIN,) and any(
+                other.call.name in PROVIDER_CALLS for other in running if other is not run
+            ):
+                running.remove(run)  # the call has ended before
+                running.insert(0, run)
+                run = next(other for other in running if other.call.name in PROVIDER_CALLS)
+            self._step(run, running)
+        else:
+            raise Violation("no end")
+        self._settle()
+
+    def _step(self, run, running):
+        event = f"{run.protocol.request.state[:6]}{run.protocol.request.token[3:]}:{run.call.name}"
+        fault = self.faults and self.choose(60) == 0
+        lose = fault and run.call.name in (*PROVIDER_CALLS, "write_credential", "write_record") and self.choose(2)
+        if fault:
+            self.faults -= 1
+        if fault and not lose:
+            if self.choose(2):
+                run.advance()
+            running.remove(run)
+            self.events.append(f"{event} killed")
+            return
+        run.advance(lose=bool(lose))
+        if lose:
+            event += " reply lost"
+        if run.ended:
+            event += f" -> {run.error or run.outcome.steps or run.outcome.waiting}"
+        self.events.append(event)
+
+    def _settle(self):
+        self.invariants.shared.acts += 1
+        self.supplied = 5
+        Operator(self.shared, self.fresh, self.events).go_on()
+
+
+def play(cast, choose):
+    history = History(cast, choose)
+    try:
+        history.play()
+    except Violation as violation:
+        return str(violation), history.events
+    return None, history.events
+
+
+def violations(name, histories, first=0):
+    """Return the violation of each history that has one, and its events."""
+    for seed in range(first, first + histories):
+        violation, events = play(CASTS[name], random.Random(seed).randrange)
+        if violation:
+            yield seed, violation, events
+
+
+@pytest.mark.parametrize("name", CASTS)
+def test_random_histories_with_people(name):
+    for seed, violation, events in violations(name, int(os.environ.get("RANCHHAND_PEOPLE", "150"))):
+        raise AssertionError(f"{violation}, with seed {seed}:\n" + "\n".join(events))
