@@ -91,6 +91,10 @@ class Issuer:
         """
         raise NotImplementedError
 
+    def can_list(self, key_id: str) -> bool:
+        """Whether keys() would return this key if it existed."""
+        return self.lists
+
     def next_values(self) -> Values | None:
         """Return what issue() will return, if it is known before; None if issue() creates it."""
         return None
@@ -104,7 +108,7 @@ class Issuer:
         raise NotImplementedError
 
     def disable(self, key_id: str, by: Values) -> None:
-        """Disable a key; a disabled or deleted key is no error."""
+        """Disable a key; a disabled key is no error."""
         raise NotImplementedError
 
     def enable(self, key_id: str, by: Values) -> None:
@@ -112,7 +116,7 @@ class Issuer:
         raise NotImplementedError
 
     def delete(self, key_id: str, by: Values) -> None:
-        """Delete a key; a deleted key is no error."""
+        """Delete a key. It was listed right before, unless can_list() is false for it."""
         raise NotImplementedError
 
     def expires_at(self, values: Values) -> datetime.datetime | None:

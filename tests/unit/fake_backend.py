@@ -322,24 +322,22 @@ class FakeRun:
             raise IssuerError("refused", "does not work")
 
     def _find(self, key, by):
-        """Return a key of the account that signs in; None if it has no such key."""
+        """Return a key of the account that signs in."""
         account = self._change(by)
         found = self.shared.provider.get(key)
-        return found if found and found.account == account else None
+        if found is None or found.account != account:
+            raise IssuerError("invalid", f"the account has no key {key}")
+        return found
 
     def _disable(self, key, by):
-        found = self._find(key, by)
-        if found:
-            found.enabled = False
+        self._find(key, by).enabled = False
 
     def _enable(self, key, by):
-        found = self._find(key, by)
-        if not found:
-            raise IssuerError("refused", "gone")
-        found.enabled = True
+        self._find(key, by).enabled = True
 
     def _delete(self, key, by):
-        if self.shared.issuer is not Given and self._find(key, by):
+        if self.shared.issuer is not Given:
+            self._find(key, by)
             del self.shared.provider[key]
 
 

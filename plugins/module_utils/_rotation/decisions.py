@@ -307,6 +307,16 @@ def explain(
     )
 
 
+def possible_states(
+    record: RotationRecord, credentials: t.Sequence[CredentialSnapshot | None], disables: bool = True
+) -> tuple[str, ...]:
+    """Return the states that a run could work towards now, and ``repair`` if state rotated with repair could."""
+    content = classify(record, credentials)
+    requests = {state: RotationRequest(state, "", due=True) for state in STATES}
+    requests["repair"] = RotationRequest(ROTATED, "", repair=True)
+    return tuple(name for name, request in requests.items() if decide(request, record, content, disables).step)
+
+
 def next_step(phase: str, content: str | None = None) -> str:
     """Describe what comes next for a rotation; without ``content``, if nothing interferes."""
     contents = [content, _USUAL_CONTENT.get(phase, OLD)]

@@ -235,7 +235,7 @@ class RotationProtocol:
                 # If the provider did not answer, what was requested may still happen: the token is kept, so that the
                 # next run waits.
                 if self.token_written and not self.in_doubt:
-                    yield from self._release()
+                    yield from self._release(failures=self.record.failures + 1)
                 raise
             if outcome is not None:
                 return outcome
@@ -325,6 +325,8 @@ class RotationProtocol:
             owner=request.token,
             snapshot=key_ids,
             issuer=self.blank.issuer,
+            issuer_options=self.blank.issuer_options,
+            issuer_secrets_name=self.blank.issuer_secrets_name,
             fields=self.blank.fields,
             members=self.blank.members,
             rotation_id=request.rotation_id,
@@ -351,7 +353,7 @@ class RotationProtocol:
         if what is not None:
             now: Time = yield Call("now")
             entry = {"at": format_time(now), "phase": record.phase, "what": what, "run": self.request.token[:8]}
-            record = replace(record, transitions=(*record.transitions, entry)[-_TRANSITIONS:])
+            record = replace(record, failures=0, transitions=(*record.transitions, entry)[-_TRANSITIONS:])
         self.stored_record = yield Call("write_record", (record, self.stored_record))
         if what is not None:
             self.steps.append(record.phase)
@@ -520,13 +522,23 @@ class RotationProtocol:
                 f"another client disabled the key in {self.record.names} while the rotation disabled the key {key_id}, "
                 f"which cannot be enabled again: {error.message}. Enable one of them at the provider.")) from None
 
-    def _disable(self, key_id: str, allowed: t.Sequence[str], remedy: str) -> Steps[None]:
-        """Disable a key, after _prove()."""
+    def _is_gone(self, key_id: str, keys: t.Sequence[Key]) -> bool:
+        """Whether the provider, which lists the keys of the right principal, has no such key any more."""
+        return self.issuer.lists and self.issuer.can_list(key_id) and checks.is_deleted(keys, key_id)
+
+    def _disable(self, key_id: str, keys: t.Sequence[Key], allowed: t.Sequence[str], remedy: str) -> Steps[None]:
+        """Disable a key, after _prove() has listed the keys."""
+        if self._is_gone(key_id, keys):
+            yield from self._confirm(*allowed, without=key_id)
+            return
         yield from self._request("disable", key_id, allowed=allowed, without=key_id)
         yield from self._confirm_effect(key_id, checks.is_disabled, allowed, remedy)
 
-    def _delete(self, key_id: str, allowed: t.Sequence[str], remedy: str) -> Steps[None]:
-        """Delete a key, after _prove()."""
+    def _delete(self, key_id: str, keys: t.Sequence[Key], allowed: t.Sequence[str], remedy: str) -> Steps[None]:
+        """Delete a key, after _prove() has listed the keys."""
+        if self._is_gone(key_id, keys):
+            yield from self._confirm(*allowed, without=key_id)
+            return
         yield from self._request("delete", key_id, allowed=allowed, without=key_id)
         yield from self._confirm_effect(key_id, checks.is_deleted, allowed, remedy)
 
@@ -534,8 +546,8 @@ class RotationProtocol:
         """Delete a key that may still be enabled: it is disabled before, because that can be undone."""
         key = checks.find_key(keys, key_id)
         if self.can_disable and key is not None and key.enabled:
-            yield from self._disable(key_id, allowed, remedy)
-        yield from self._delete(key_id, allowed, remedy)
+            yield from self._disable(key_id, keys, allowed, remedy)
+        yield from self._delete(key_id, keys, allowed, remedy)
 
     # issue
 
@@ -844,12 +856,12 @@ class RotationProtocol:
         if record.phase == DISABLED:
             yield from self._write_record(replace(record, phase=DELETING), f"deleting {old.key}")
         if self.record.phase == DISABLING:
-            yield from self._disable(old.key, (NEW,), _RETIRE_REMEDY)
+            yield from self._disable(old.key, keys, (NEW,), _RETIRE_REMEDY)
             now: Time = yield Call("now")
             yield from self._write_record(replace(self.record, phase=DISABLED, disabled_at=now), f"disabled {old.key}")
             return (yield from self._end())
         if not self.issuer.write_ahead:
-            yield from self._delete(old.key, (NEW,), _RETIRE_REMEDY)
+            yield from self._delete(old.key, keys, (NEW,), _RETIRE_REMEDY)
         return (yield from self._finish(
             record.new_key,
             NEW,
@@ -967,9 +979,12 @@ class RotationProtocol:
         if issuer.write_ahead or not issuer.lists:
             return
         attempts = yield from self._new_generations()
-        if checks.is_request_unanswered(record, attempts):
-            yield from self._wait_for_propagation(record.issuing_at)
+        listed = {key.id for key in keys}
+        unlisted = [each for each in attempts if issuer.key_id(each.values) not in listed]
+        if unlisted or checks.is_request_unanswered(record, attempts):  # a new key may be listed later
+            yield from self._wait_for_propagation(record.issued_at or record.issuing_at)
             keys = yield from self._list_keys(self.credentials[0].values)
+            yield from self._check_unlisted(unlisted, keys)
         foreign = [key for key in keys if checks.is_foreign(record, key)]
         orphans = self._find_orphans([key for key in keys if key not in foreign], attempts)
         issued = {issuer.key_id(attempt.values) for attempt in attempts} | {key.id for key in orphans}
@@ -977,6 +992,24 @@ class RotationProtocol:
             issued.add(record.new.key)
         for key_id in sorted(issued - {record.old_key.key}):
             yield from self._remove(key_id, keys, (OLD,), _RETURN_REMEDY)
+
+    def _check_unlisted(self, attempts: t.Sequence[StoredGeneration], keys: t.Sequence[Key]) -> Steps[None]:
+        """Prove that keys that are not listed do not work, as the list may be of another moment or principal."""
+        for attempt in attempts:
+            key_id = self.issuer.key_id(attempt.values)
+            if checks.is_deleted(keys, key_id) and (yield from self._signs_in(attempt)):
+                raise RanchhandError("unproven", (
+                    f"the new key {key_id} of {self.record.names} works, but the provider does not list it, so it "
+                    "cannot be deleted. Correct issuer_options, and run the task again."))
+
+    def _signs_in(self, generation: StoredGeneration) -> Steps[bool]:
+        try:
+            yield from self._repeat("verify", generation.values, {**self.credentials[0].values, **generation.values})
+        except IssuerError as error:
+            if error.code in ("unreachable", "busy"):
+                raise
+            return False
+        return True
 
     # another key than the rotation's
 
@@ -1045,17 +1078,11 @@ class RotationProtocol:
         """Prove that a key that is not listed does not work, as it may belong to another principal."""
         generations: list[StoredGeneration] = yield Call("list_generations", (self.record,))
         for generation in generations:
-            if generation.name == key.version:
-                try:
-                    yield from self._repeat("verify", generation.values, generation.values)
-                except IssuerError as error:
-                    if error.code in ("unreachable", "busy"):
-                        raise
-                    continue
+            if generation.name == key.version and (yield from self._signs_in(generation)):
                 raise RanchhandError("unproven", (
                     f"the key {key.key}, which {self.record.names} contained before, still works, but belongs to "
-                    "another account or user than the present key. Delete it there if nothing "
-                    "uses it, and run the task again."))
+                    "another account or user than the present key. Delete it there if nothing uses it, and run the "
+                    "task again."))
 
     def _forget(self) -> Steps[Outcome]:
         """Delete the keys that attempts of this rotation issued and no credential contains, and all that is stored."""

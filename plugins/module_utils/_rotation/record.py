@@ -102,6 +102,7 @@ class RotationRecord:
     version: int = VERSION
     verified_at: Time | None = None    # when all credentials were verified after the cutover
     completed_id: str | None = None    # rotation_id of the last rotation that was finished and not returned from
+    failures: int = 0                  # runs that failed one after another since the latest transition
     issuer_options: Mapping[str, t.Any] = field(default_factory=dict)  # those in Issuer.recorded_options
     issuer_secrets_name: str | None = None
     unknown: Mapping[str, t.Any] = field(default_factory=dict)  # fields of a later release

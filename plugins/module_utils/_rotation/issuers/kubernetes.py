@@ -167,6 +167,9 @@ class Kubernetes(Issuer):
             [] if any(item.id == token.key_id for item in keys) else [Key(token.key_id, created_at=token.issued_at)]
         )
 
+    def can_list(self, key_id: str) -> bool:
+        return " " not in key_id  # a token that is bound to no Secret
+
     def issue(self, by: Values) -> dict[str, str]:
         kubeconfig = Kubeconfig(by)
         token = self._token(by)
