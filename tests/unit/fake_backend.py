@@ -50,9 +50,10 @@ class Admin(Listed):
 
 
 class Bound(Listed):
-    """As Listed, but keys cannot be disabled, like tokens of ServiceAccounts."""
+    """As Listed, but keys cannot be disabled, and there may be many, like tokens of ServiceAccounts."""
 
     disables = False
+    limit = 9
 
 
 class Single(Listed):
@@ -100,6 +101,7 @@ class SharedState:
         self.time = START
         self.provider_clock = 0  # seconds that the clock of the provider is ahead
         self.refusals = []       # codes of the next requests that change something
+        self.ignored = 0         # number of the next requests that are answered, but have no effect
         self.acts = 0            # of people
         self.violation = None
         self.credentials = [
@@ -307,8 +309,8 @@ class FakeRun:
             shared.keys += 1
             return pair(shared.keys)
         account = self._change(by)
-        if shared.count(account) >= 2:
-            raise IssuerError("limit", "two keys")
+        if shared.count(account) >= shared.issuer.limit:
+            raise IssuerError("limit", "no more keys")
         return pair(shared.add_key("run", account)[1:])
 
     def _activate(self, values, by):
@@ -329,8 +331,15 @@ class FakeRun:
             raise IssuerError("invalid", f"the account has no key {key}")
         return found
 
+    def _is_ignored(self):
+        ignored = self.shared.ignored > 0
+        self.shared.ignored -= ignored
+        return ignored
+
     def _disable(self, key, by):
-        self._find(key, by).enabled = False
+        found = self._find(key, by)
+        if not self._is_ignored():
+            found.enabled = False
 
     def _enable(self, key, by):
         self._find(key, by).enabled = True
@@ -338,7 +347,8 @@ class FakeRun:
     def _delete(self, key, by):
         if self.shared.issuer is not Given:
             self._find(key, by)
-            del self.shared.provider[key]
+            if not self._is_ignored():
+                del self.shared.provider[key]
 
 
 def finish(run, limit=500):

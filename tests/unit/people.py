@@ -12,7 +12,9 @@ from __future__ import annotations
 import datetime
 from dataclasses import replace
 
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.checks import SKEW
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.record import (
+    DELETING,
     GRACE,
     IDLE,
 )
@@ -32,7 +34,6 @@ class Invariants:
 
     def __init__(self, shared):
         self.shared = shared
-        self.orphans = set()
 
     def before(self, run):
         check = getattr(self, f"_{run.call.name}", None)
@@ -47,7 +48,7 @@ class Invariants:
         """Whether a request changes this key."""
         shared = self.shared
         found = shared.provider.get(key)
-        if found is None or shared.refusals or shared.issuer is Given:
+        if found is None or shared.refusals or shared.ignored or shared.issuer is Given:
             return False
         if shared.issuer is Admin:
             return found.account == run.account
@@ -65,6 +66,10 @@ class Invariants:
                 self._fail(run, "deletes a key that a person made")
             if found.creator == "start" and not recorded:
                 self._fail(run, "deletes a key that is not recorded")
+            disabled_at = record.disabled_at
+            if recorded and disabled_at and found.last_used and found.last_used > disabled_at + SKEW and (
+                    record.phase == DELETING and not run.override and run.undisturbed):
+                self._fail(run, "deletes a key that was used after it was disabled")
             if found.enabled and run.protocol.can_disable and run.undisturbed and run.protocol.credentials:
                 self._fail(run, "deletes a key that is enabled")
         self._take(run, key, by)
@@ -132,11 +137,18 @@ class Invariants:
         if error is not None:
             if ("is in use again" in str(error) or "is still in use" in str(error)) and not works:
                 self._fail(run, "reports a key in use that does not work")
-        elif outcome.steps and outcome.record is not None:
+        elif outcome.record is not None:
             self._check_outcome(run, outcome, works)
 
     def _check_outcome(self, run, outcome, works):
         shared, state, record = self.shared, run.protocol.request.state, outcome.record
+        if state == "rotated" and not outcome.waiting and record.phase == IDLE and not outcome.steps and (
+                record.completed_id != run.protocol.request.rotation_id):
+            self._fail(run, "reports a rotation as done that was not completed")
+        if state == "rotated" and record.phase == GRACE and record.verified_at is None:
+            self._fail(run, "reports a cutover that was not verified")
+        if not outcome.steps:
+            return
         if outcome.steps[-1] == GRACE and not works:
             self._fail(run, "reports a cutover to a key that does not work")
         if shared.issuer in (Single, Given):
@@ -148,9 +160,9 @@ class Invariants:
                 outcome.steps[-1] == IDLE and state in ("rolled_back", "aborted")):
             own = {name for name, key in shared.provider.items() if key.creator == "run"}
             live = {credential.values["id"] for credential in shared.existing} | {record.current.key}
-            gone = own - live - self.orphans
-            if gone:
-                self._fail(run, f"reports the end of a rotation while {sorted(gone)} exist")
+            kept = {generation.values["id"] for generation in shared.generations.values()}  # of a lost record
+            if own - live - kept:
+                self._fail(run, f"reports the end of a rotation while {sorted(own - live - kept)} exist")
 
 
 class People:
@@ -171,7 +183,7 @@ class People:
                    self.record, self.kept]
         if shared.issuer in (Listed, Admin, Bound):
             actions += [self.disable, self.disable, self.disable, self.enable, self.delete, self.create, self.use,
-                        self.refuse, self.refuse]
+                        self.refuse, self.refuse, self.ignore]
         if shared.issuer is Single:
             actions += [self.change_password, self.refuse]
         what = actions[self.choose(len(actions))](runs)
@@ -218,7 +230,7 @@ class People:
         Within minutes of an unanswered request for a key, nothing but its first use distinguishes it from that key.
         """
         shared = self.shared
-        if shared.count() >= 2 or any(
+        if shared.count() >= shared.issuer.limit or any(
             not run.ended and run.call.name in ("now", "write_record", "issue") and run.protocol.record.new is None
             for run in runs
         ):
@@ -235,6 +247,11 @@ class People:
     def refuse(self, _runs):
         self.shared.refusals.append(self._pick(["forbidden", "limit", "busy"]))
         return f"the next request refused ({self.shared.refusals[-1]})"
+
+    def ignore(self, _runs):
+        """Let a request be answered without an effect, as before a change has reached all servers of a provider."""
+        self.shared.ignored += 1
+        return "the next request to disable or delete without effect"
 
     def change_password(self, _runs):
         self.shared.keys += 1
@@ -335,6 +352,7 @@ class Operator:
         """Return when a rotation was finished, and the key in use works. Raises Violation if no command leads on."""
         shared = self.shared
         shared.refusals.clear()
+        shared.ignored = 0
         for _round in range(16):
             if not shared.existing:
                 run = self._run("forgotten")

@@ -10,6 +10,7 @@ import random
 import typing
 
 import pytest
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation import checks, decisions, gates
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.decisions import (
     ABORTED,
     ADOPTED,
@@ -18,6 +19,7 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.decisi
     ROLLED_BACK,
     ROTATED,
 )
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.protocol import Call, RotationProtocol
 
 from .fake_backend import PROVIDER_CALLS, Admin, Bound, FakeRun, Given, Listed, SharedState, Single, pair
 from .people import Invariants, Operator, People, Violation
@@ -150,3 +152,98 @@ def violations(name, histories, first=0):
 def test_random_histories_with_people(name):
     for seed, violation, events in violations(name, int(os.environ.get("RANCHHAND_PEOPLE", "150"))):
         raise AssertionError(f"{violation}, with seed {seed}:\n" + "\n".join(events))
+
+
+# The removal of each check: where it is, and what it is replaced with.
+def _nothing(*_arguments, **_options):
+    return iter(())
+
+
+def _empty(*_arguments, **_options):
+    return None
+
+
+def _true(*_arguments, **_options):
+    return True
+
+
+def _false(*_arguments, **_options):
+    return False
+
+
+def _listed_only(protocol, _remedy):
+    """Instead of RotationProtocol._prove()."""
+    return (yield from protocol._list_keys(protocol.credentials[0].values)) if protocol.credentials else []
+
+
+def _delete_only(protocol, key_id, keys, allowed, remedy):
+    """Instead of RotationProtocol._remove()."""
+    yield from protocol._delete(key_id, keys, allowed, remedy)
+
+
+def _time_only(_protocol):
+    """Instead of RotationProtocol._verify_credentials()."""
+    return (yield Call("now"))
+
+
+REMOVALS = {
+    "no other run has taken over, and the record is of this run": (
+        (checks, "has_token", _true), (checks, "is_record_of_run", _true)),
+    "the record was not deleted or restored": ((checks, "is_record_of_run", _true),),
+    "no other client has changed a credential": ((checks, "contains_key", _true), (checks, "is_unchanged", _true)),
+    "the credential contains what was proven": ((checks, "is_unchanged", _true),),
+    "no recreated credential contains the key": ((checks, "key_is_in_no_recreated_member", _empty),),
+    "no credential contains the key": ((checks, "key_is_not_in_use", _empty),),
+    "all credentials contain the same value": ((checks, "credentials_agree", _empty),),
+    "the supplied value is another one": ((checks, "value_is_another", _empty),),
+    "the kept value is the supplied one": ((checks, "is_value_requested", _true),),
+    "the key in use is listed": ((checks, "live_key_is_listed", _empty),),
+    "the key in use is enabled": ((checks, "live_key_is_enabled", _empty),),
+    "the key in use signs in": ((RotationProtocol, "_sign_in", _nothing),),
+    "the whole proof": ((RotationProtocol, "_prove", _listed_only),),
+    "the old key is still disabled": ((checks, "old_key_is_disabled", _empty),),
+    "the old key was not used after it was disabled": (
+        (gates, "used_in_soak", lambda keys, record: gates.Gate("last_used", gates.OPEN, "")),),
+    "a key was really disabled": ((checks, "is_disabled", _true),),
+    "a key was really deleted": ((RotationProtocol, "_confirm_effect", _nothing),),
+    "a key is disabled before it is deleted": ((RotationProtocol, "_remove", _delete_only),),
+    "a key that is written works": ((RotationProtocol, "_prove_value", _nothing),),
+    "a key that is written is listed and enabled": ((RotationProtocol, "_check_listed_value", _empty),),
+    "what is overwritten is kept": ((RotationProtocol, "_keep", _nothing),),
+    "the old key is enabled and verified before a return to it": ((RotationProtocol, "_recover_old_key", _nothing),),
+    "the phase is restored if the old key does not work": ((RotationProtocol, "_step_back", _nothing),),
+    "the credentials work after the cutover": ((RotationProtocol, "_verify_credentials", _time_only),),
+    "an unverified cutover is verified": ((decisions, "is_unverified", _false),),
+    "a rotation_id counts when it was completed": (
+        (decisions, "_is_due", lambda request, record: request.rotation_id != record.rotation_id),),
+    "a refused request issued nothing": ((RotationProtocol, "_refused", lambda protocol, before: protocol.record),),
+    "a lost key did not exist before": ((checks, "existed_before", _false),),
+    "a lost key was created with the request": ((checks, "created_before_timeout", _true),),
+    "a lost key was never used": ((checks, "was_never_used", _true),),
+    "a lost key is the only candidate": ((checks, "is_only_candidate", _true),),
+    "only the latest request may be unanswered": (
+        (checks, "is_request_unanswered", lambda record, attempts: record.issuing_at is not None),),
+    "a key was issued by the rotation": ((checks, "was_issued", _true),),
+    "a former key of another user does not work": ((RotationProtocol, "_check_former_is_dead", _nothing),),
+    "a run waits after it has taken over": ((RotationProtocol, "_has_other_token", _false),),
+}
+HISTORIES = 2000
+
+
+def find_violation(histories):
+    """Play histories of all casts in turn; returns the number of the first with a violation, and the violation."""
+    for number in range(histories):
+        name = list(CASTS)[number % len(CASTS)]
+        for _seed, violation, _events in violations(name, 1, number // len(CASTS)):
+            return number + 1, name, violation
+    return None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", REMOVALS)
+def test_the_histories_fail_without_a_check(monkeypatch, name):
+    for owner, attribute, replacement in REMOVALS[name]:
+        monkeypatch.setattr(owner, attribute, replacement)
+    found = find_violation(HISTORIES)
+    assert found is not None
+    print(f"{name}: history {found[0]} ({found[1]}): {found[2][:150]}")

@@ -190,6 +190,7 @@ class RotationProtocol:
         self.token_written = False
         self.took_over = False
         self.in_doubt = False   # a request may still be performed
+        self.listed: list[Key] = []  # the keys that the provider listed last
 
     # decide
 
@@ -428,7 +429,8 @@ class RotationProtocol:
         """List the keys of the principal; none if the issuer cannot list them."""
         if not self.issuer.lists:
             return []
-        return t.cast("list[Key]", (yield from self._repeat("keys", by)))
+        self.listed = t.cast("list[Key]", (yield from self._repeat("keys", by)))
+        return self.listed
 
     def _verify(self, values: Values, by: Values | None = None) -> Steps[None]:
         """Sign in with a key until it works or the time is over: a new key does not work everywhere at once."""
@@ -814,7 +816,8 @@ class RotationProtocol:
         record = self.record
         new = yield from self._stored_values(record.new_key, "state: adopted accepts the present key.")
         yield from self._write_proven(record.new_key, new, NEW)
-        yield from self._write_record(self.record, f"wrote {record.new_key.key} again")
+        now: Time = yield Call("now")
+        yield from self._write_record(replace(self.record, verified_at=now), f"wrote {record.new_key.key} again")
         return (yield from self._end())
 
     def _write_proven(self, key: KeyGeneration, values: Values, content: str) -> Steps[None]:
@@ -877,7 +880,7 @@ class RotationProtocol:
         generations: list[StoredGeneration] = yield Call("list_generations", (self.record,))
         yield from self._keep(current, generations)
         for generation in generations:
-            if generation.name != current.version:
+            if generation.name != current.version and not self._is_key_left(generation):
                 yield Call("delete_generation", (generation,))
         for credential in self.credentials:
             yield Call("write_credential", (credential, None, None))
@@ -885,6 +888,12 @@ class RotationProtocol:
             self.record, phase=IDLE, owner="", current=current, old=None, new=None, snapshot=(), issuing_at=None)
         yield from self._write_record(replace(finished, **changes), what)
         return Outcome(self.record, tuple(self.steps))
+
+    def _is_key_left(self, generation: StoredGeneration) -> bool:
+        """Whether a key exists that a rotation issued whose record was lost; state forgotten deletes it."""
+        if not self.issuer.lists or not checks.was_issued(generation):
+            return False
+        return not checks.is_deleted(self.listed, self.issuer.key_id(generation.values))
 
     # return to the old key
 
