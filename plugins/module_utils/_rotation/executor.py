@@ -23,7 +23,7 @@ from .._runtime.execute import Connect, RunMode
 from ..issuer import IssuerError, Key
 from .backend import ClusterBackend, RunContext
 from .cluster_gates import evaluate_gates
-from .decisions import ABORTED, RETIRED, ROLLED_BACK, ROTATED, START, Decision, RotationRequest
+from .decisions import ABORTED, ADOPTED, FORGOTTEN, RETIRED, ROLLED_BACK, ROTATED, START, Decision, RotationRequest
 from .gates import Gate
 from .issuers.throttle import CallRates, ThrottledIssuer
 from .lease import Lease
@@ -31,7 +31,7 @@ from .options import parse_rotations
 from .preflight import check_start
 from .protocol import Outcome, RotationProtocol, Snapshot, run_protocol
 from .record import GRACE, IDLE, CredentialSnapshot, RotationRecord, Values
-from .resolver import ADOPTED, FORGOTTEN, Resolution, ResolvedItem, RotationUnit, resolve
+from .resolver import Resolution, ResolvedItem, RotationUnit, resolve
 from .status import due_time, key_issued_at, shared_key, show_rotation, waiting_reasons
 from .store import RotationStore, read_history
 

@@ -21,14 +21,13 @@ from .._rancher.driver_schema import DriverSchemas, check_config, to_stored_text
 from .._rancher.references import CREDENTIAL_NAMESPACE
 from .._rancher.users import Users
 from ..issuer import Issuer, IssuerError
-from .decisions import ROTATED
+from .decisions import ADOPTED, FORGOTTEN, ROTATED
 from .issuers.registry import default_issuer, load_issuer
 from .issuers.throttle import CallRates, ThrottledIssuer
 from .options import DesiredRotation
 from .record import IDLE, PREPARING, KeyGeneration, RotationRecord
 from .store import RotationStore, StoredRecord, record_name
 
-ADOPTED, FORGOTTEN = "adopted", "forgotten"
 SUPPLIED = "supplied"
 ReadSchemas = t.Callable[[], t.Optional[DriverSchemas]]
 
