@@ -165,7 +165,8 @@ credentials:
           description: >-
             One of V(unreadable), V(malformed), V(owner_gone), V(driver_inactive), V(template_broken),
             V(duplicate_name), V(shared_key), V(unused), V(overdue), V(drift), V(restored), V(stuck_rotation), V(gone),
-            V(record_unreadable), V(expired) and V(expires_soon).
+            V(record_unreadable), V(expired), V(expires_soon), V(reference_unresolved), V(driver_mismatch),
+            V(config_contradicts), V(config_repeats) and V(sync_failed).
             The runbook docs/runbooks/credentials.md has a section for each.
           type: str
           sample: expires_soon
@@ -178,12 +179,17 @@ credentials:
           type: str
           sample: a certificate in kubeconfigContent expires at 2026-12-01T00:00:00Z
     references:
-      description: Objects that refer to the credential.
+      description:
+        - Objects that refer to the credential.
+        - C(use) is what the credential is needed for, one of V(cluster), V(pool), V(s3), V(machine), V(hosted),
+          V(node_template), V(capi) and V(history). A reference with V(history) does not prevent a deletion.
+        - C(pools) are the machine pools that get the credential by this reference, also those that name none
+          themselves.
       returned: with O(references=true) or O(problems=true)
       type: list
       elements: dict
-      sample: [{kind: NodeTemplate, api_version: management.cattle.io/v3, namespace: cattle-global-nt, name: nt-h6x2m,
-                field: spec.cloudCredentialName}]
+      sample: [{kind: Cluster, api_version: provisioning.cattle.io/v1, namespace: fleet-default, name: prod,
+                field: spec.cloudCredentialSecretName, use: cluster, pools: [workers]}]
     owner_name:
       description: Username of the owner; null if the owner has none or the connection may not list users.
       returned: with O(problems=true)
@@ -231,6 +237,15 @@ dangling:
   elements: dict
   sample: [{id: "cattle-global-data:cc-7kq2f", references: [{kind: Cluster, api_version: provisioning.cattle.io/v1,
             namespace: fleet-default, name: prod, field: spec.cloudCredentialSecretName}]}]
+not_managed:
+  description:
+    - The objects CloudCredential of C(ext.cattle.io), which Rancher can have in addition to cloud credentials. This
+      collection does not manage them.
+    - C(count) is null if the connection may not list them. C(references) are returned with O(references=true) or
+      O(problems=true).
+  returned: if this Rancher has such objects
+  type: dict
+  sample: {api_version: ext.cattle.io/v1, kind: CloudCredential, count: 2, references: []}
 problems_incomplete:
   description: Checks that were skipped, each with the reason.
   returned: with O(problems=true), if checks were skipped

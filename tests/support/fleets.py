@@ -63,6 +63,14 @@ _MESSAGES = {
     "stuck_rotation": "its rotation has been in phase issued for 216 hours longer than expected",
     "expired": "a certificate in kubeconfigContent expired at 2026-11-20T07:30:00Z",
     "expires_soon": "the token in its kubeconfig expires at 2026-12-06T07:30:00Z",
+    "reference_unresolved": (
+        "Cluster fleet-default/prod (spec.cloudCredentialSecretName) spells it other:cc-1, which Rancher does not "
+        "resolve"
+    ),
+    "driver_mismatch": "pool prod/workers, which uses it, creates machines of driver azure",
+    "config_contradicts": "the machine config of pool prod/workers sets clientId to another value",
+    "config_repeats": "the machine config of pool prod/workers sets clientId too",
+    "sync_failed": "the last sync of Cluster c-m-4x7zp with it failed: [Syncing error: syncing failed] 403",
 }
 _PHASES = ("preparing", "issued", "grace", "disabling", "disabled", "deleting", "idle")
 _REFERENCES = (

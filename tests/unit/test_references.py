@@ -73,7 +73,13 @@ CLUSTER = {
                     "machineConfigRef": {"kind": "Amazonec2Config", "name": "nc-b"},
                     "dynamicSchemaSpec": '{"resourceFields": {"region": {}}}',
                 },
-                {"name": "c", "cloudCredentialSecretName": "cattle-global-data/cc-b", "dynamicSchemaSpec": "{"},
+                {
+                    "name": "c",
+                    "cloudCredentialSecretName": "cattle-global-data/cc-b",
+                    "machineConfigRef": {"kind": "PnapConfig", "name": "nc-c"},
+                    "dynamicSchemaSpec": "{",
+                },
+                {"name": "e", "cloudCredentialSecretName": "cattle-global-data:cc-e"},
                 {"name": "d", "machineConfigRef": {"apiVersion": "infra.example/v1", "kind": "X", "name": "x"}},
                 "not a pool",
             ],
@@ -92,7 +98,7 @@ def read(item, fields, kind):
 
 def test_references_of_a_cluster_name_the_pools_that_use_them():
     found = read(CLUSTER, FIELDS, "Cluster")
-    assert set(found) == {("cc-a", "cluster"), ("cc-b", "pool"), ("cc-a", "s3")}
+    assert set(found) == {("cc-a", "cluster"), ("cc-b", "pool"), ("cc-e", "pool"), ("cc-a", "s3")}
     assert found["cc-a", "cluster"].pools == ("a", "d") and found["cc-b", "pool"].pools == ("b", "c")
     assert found["cc-a", "cluster"].resolved
     assert not found["cc-b", "pool"].resolved and not found["cc-a", "s3"].resolved
@@ -103,7 +109,7 @@ def test_machine_pools_with_the_credential_in_effect():
     first, second, third = parse_machine_pools(CLUSTER)
     assert (first.credential, first.inherited, first.has_machines) == ("cattle-global-data:cc-a", True, False)
     assert (second.credential, second.inherited, second.has_machines) == ("cattle-global-data/cc-b", False, True)
-    assert (first.driver, second.driver, third.driver) == ("azure", "amazonec2", "")
+    assert (first.driver, second.driver, third.driver) == ("azure", "amazonec2", "pnap")
     assert (second.config, second.schema_fields, third.schema_fields) == ("nc-b", frozenset({"region"}), None)
     assert str(second) == "prod/b"
 
@@ -118,7 +124,7 @@ def test_a_credential_of_the_extension_api_is_not_a_secret_of_the_same_name():
     assert referenced_name(reference, "fleet-default") is None
     item = {"metadata": CLUSTER["metadata"], "spec": {"cloudCredentialSecretName": reference}}
     index = ReferenceIndex(ReferenceReader(FIELDS, "Cluster").read(item))
-    assert [found.name for found in index.references_to_extension("cc-a")] == ["prod"]
+    assert [found.name for found in index.references_to_extensions()] == ["prod"]
     assert index.dangling(()) == {}
 
 
@@ -128,13 +134,13 @@ def test_history_is_listed_and_does_not_block():
     index = ReferenceIndex([("cc-a", live), ("cc-a", old)])
 
     @dataclass
-    class Stored:
+    class Credential:
         id: str = "cc-a"
         name: str = "a"
         driver: str = "azure"
         annotations: dict = field(default_factory=dict)
 
-    assert index.references_to(Stored()) == (live, old) and index.needed_by(Stored()) == (live,)
+    assert index.references_to(Credential()) == (live, old) and index.needed_by(Credential()) == (live,)
 
 
 @pytest.mark.parametrize(

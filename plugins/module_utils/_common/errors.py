@@ -21,9 +21,10 @@ ErrorCode = t.Literal[
 ]
 
 _CREDENTIAL, _TEMPLATE = ("cloud_credential", "cloud_credential_info"), ("node_template", "node_template_info")
+_CONFIG = ("machine_config", "machine_config_info")
 _ROTATION = ("cloud_credential_rotation", "cloud_credential_rotation_info")
 _OBJECTS = ("guard", "manifest")
-_CONNECTED = (*_CREDENTIAL, *_TEMPLATE, *_ROTATION, "node_driver_info", *_OBJECTS)
+_CONNECTED = (*_CREDENTIAL, *_TEMPLATE, *_CONFIG, *_ROTATION, "node_driver_info", *_OBJECTS)
 _ALL = (*_CONNECTED, "report")
 
 
@@ -45,7 +46,7 @@ FAILURE_CODES: Mapping[ErrorCode, FailureCode] = {
     "ambiguous": FailureCode(
         "Several objects match the name, or several users match the owner.",
         "Set `id` to one of the ids in the message, or narrow the match with `driver` and `owner`.",
-        (*_CREDENTIAL, *_TEMPLATE, *_ROTATION),
+        (*_CREDENTIAL, *_TEMPLATE, "machine_config", *_ROTATION),
     ),
     "not_found": FailureCode(
         "The object, the owner or the namespace does not exist.",
@@ -53,10 +54,11 @@ FAILURE_CODES: Mapping[ErrorCode, FailureCode] = {
         _CONNECTED,
     ),
     "in_use": FailureCode(
-        "The object cannot be deleted because other objects refer to it; `references` lists them.",
+        "The object cannot be deleted because other objects refer to it; `references` lists them. Or the update of a"
+        " machine config would replace nodes; `would_roll` lists their pools.",
         "Point these objects at another credential or delete them first, wait for them with `wait: true`, or delete the"
-        " object anyway with `force: true`.",
-        ("cloud_credential", "node_template"),
+        " object anyway with `force: true`. Update the machine config with `on_use: roll` to replace the nodes.",
+        ("cloud_credential", "node_template", "machine_config"),
     ),
     "forbidden": FailureCode(
         "The API server rejected the connection's credentials, or the connection lacks the permission in the message.",
@@ -88,7 +90,7 @@ FAILURE_CODES: Mapping[ErrorCode, FailureCode] = {
     "partial": FailureCode(
         "Some items of a list failed, the others were processed. Each failed item has its own `msg` and `code`.",
         "Handle the failed items by their own codes, and run the task again.",
-        ("cloud_credential", "node_template", "cloud_credential_rotation"),
+        ("cloud_credential", "node_template", "machine_config", "cloud_credential_rotation"),
     ),
     "problems": FailureCode(
         "The report has a problem that `fail_on` names. The files were written.",

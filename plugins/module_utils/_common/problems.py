@@ -12,6 +12,7 @@ from collections.abc import Mapping
 ProblemCode = t.Literal[
     "unreadable", "malformed", "owner_gone", "driver_inactive", "template_broken", "duplicate_name", "shared_key",
     "unused", "overdue", "drift", "restored", "stuck_rotation", "gone", "record_unreadable", "expired", "expires_soon",
+    "reference_unresolved", "driver_mismatch", "config_contradicts", "config_repeats", "sync_failed",
 ]
 Level = t.Literal["error", "warning", "notice"]
 
@@ -22,6 +23,8 @@ PROBLEM_LEVELS: Mapping[ProblemCode, Level] = {
     "template_broken": "error", "duplicate_name": "warning", "shared_key": "warning", "unused": "notice",
     "overdue": "warning", "drift": "error", "restored": "error", "stuck_rotation": "warning", "gone": "error",
     "record_unreadable": "error", "expired": "error", "expires_soon": "warning",
+    "reference_unresolved": "error", "driver_mismatch": "error", "config_contradicts": "error",
+    "config_repeats": "notice", "sync_failed": "error",
 }
 
 

@@ -16,6 +16,8 @@ from .._common.text import LISTED, short_list
 from .._common.times import Time, format_time, parse_time
 from .._rancher.cloud_credential import CloudCredential, harvester_token_id
 from .._rancher.driver_schema import DriverSchemas
+from .._rancher.machine_config import MachineConfig, hidden_fields, pools_with
+from .._rancher.machine_pools import HostedCluster, MachinePool
 from .._rancher.node_template import NodeTemplate
 from .._rancher.references import TEMPLATE_NAMESPACE, ReferenceIndex, referenced_name
 from .._rancher.users import Users
@@ -26,6 +28,9 @@ from .expiry import CAN_READ_CERTIFICATES, Expiry
 # Two days mean that two runs of a daily job were missed.
 _STEP_LIMIT = datetime.timedelta(hours=1)
 _WAIT_LIMIT = datetime.timedelta(days=2)
+
+_SHORTEST_VALUE = 4    # characters of a value that is removed from a message
+_LONGEST_ERROR = 200   # characters
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,7 @@ class HealthContext:
     users: Users
     references: ReferenceIndex
     templates: t.Sequence[NodeTemplate] | None
+    machine_configs: t.Sequence[MachineConfig] | None = field(default=(), repr=False)
 
     def unchecked(self) -> list[str]:
         """Return the problems that cannot be found, each with the reason."""
@@ -50,6 +56,10 @@ class HealthContext:
             reasons.append("driver_inactive: this connection may not list dynamicschemas.management.cattle.io")
         if self.templates is None:
             reasons.append("template_broken: this connection may not list nodetemplates.management.cattle.io")
+        if self.machine_configs is None:
+            reasons.append(
+                "config_contradicts, config_repeats: this connection may not list rke-machine-config.cattle.io"
+            )
         if self.references.unlisted:
             reasons.append(f"unused: this connection may not list {', '.join(self.references.unlisted)}")
         if not CAN_READ_CERTIFICATES:
@@ -68,6 +78,13 @@ class HealthChecker:
         for credential in sorted(context.credentials, key=lambda credential: credential.id):
             self._by_name[credential.driver, credential.name].append(credential)
             self._by_key[self._key(credential)].append(credential)
+        self._configs = {config.id: config for config in context.machine_configs or ()}
+        self._pools: dict[str, list[MachinePool]] = defaultdict(list)
+        self._failed_syncs: dict[str, list[HostedCluster]] = defaultdict(list)
+        for pool in context.references.pools:
+            self._pools[pool.credential].append(pool)
+        for cluster in context.references.failed_syncs:
+            self._failed_syncs[cluster.credential].append(cluster)
         for template in context.templates or ():
             self._templates[referenced_name(template.credential, TEMPLATE_NAMESPACE)].append(template)
 
@@ -94,6 +111,7 @@ class HealthChecker:
         return [
             *self._unreadable(credential), *self._owner(credential), *self._driver(credential),
             *self._node_templates(credential), *self._duplicates(credential), *self._references(credential),
+            *self._machine_pools(credential), *self._hosted_clusters(credential),
         ]
 
     def _unreadable(self, credential: CloudCredential) -> t.Iterator[Problem]:
@@ -137,6 +155,54 @@ class HealthChecker:
             history = len(references.references_to(credential))
             yield Problem("unused", "no object refers to it" + (
                 f", except {history} that do not need it any more" if history else ""))
+        for reference in references.references_to(credential):
+            if reference.kind == "Cluster" and not reference.resolved:
+                message = (
+                    f"{reference} spells it {reference.value:.80}, which Rancher does not resolve, so that it applies "
+                    f"no change of the cluster; write {credential.full_id}"
+                )
+                yield Problem("reference_unresolved", message)
+
+    def _machine_pools(self, credential: CloudCredential) -> t.Iterator[Problem]:
+        pools = pools_with(credential, [*self._pools[credential.full_id], *self._pools[credential.id]])
+        others: dict[str, list[MachinePool]] = defaultdict(list)
+        for pool in pools:
+            if credential.driver and pool.driver != credential.driver:
+                others[pool.driver].append(pool)
+        for driver, found in sorted(others.items()):
+            message = f"pool {_names(found)}, which uses it, creates machines of driver {driver}"
+            yield Problem("driver_mismatch", message)
+        hidden: dict[tuple[str, bool], list[MachinePool]] = defaultdict(list)
+        for item in hidden_fields(credential, pools, self._configs, self._context.schemas):
+            hidden[item.name, item.differs].append(item.pool)
+        for (name, differs), found in sorted(hidden.items()):
+            if differs:
+                yield Problem("config_contradicts", (
+                    f"the machine config of pool {_names(found)} sets {name} to another value, which new machines get "
+                    "instead of the credential's"))
+            else:
+                yield Problem("config_repeats", (
+                    f"the machine config of pool {_names(found)} sets {name} too, so new machines would not get "
+                    "another value that the credential gets"))
+
+    def _hosted_clusters(self, credential: CloudCredential) -> t.Iterator[Problem]:
+        for cluster in self._failed_syncs[credential.full_id]:
+            message = f"the last sync of {cluster} with it failed: {_without_values(cluster.error, credential)}"
+            yield Problem("sync_failed", message)
+
+
+def _names(pools: t.Iterable[MachinePool]) -> str:
+    return short_list(sorted(map(str, pools)))
+
+
+def _without_values(text: str, credential: CloudCredential) -> str:
+    """Return a text of a cloud provider or Rancher in one line, without the values of a credential."""
+    for name in credential.data:
+        value = credential.text(name)
+        if len(value) >= _SHORTEST_VALUE:
+            text = text.replace(value, "…")
+    text = " ".join(text.split())
+    return text[:_LONGEST_ERROR] + ("…" if len(text) > _LONGEST_ERROR else "")
 
 
 def _others(group: t.Sequence[CloudCredential], credential: CloudCredential) -> str:

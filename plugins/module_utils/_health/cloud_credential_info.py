@@ -18,11 +18,14 @@ from .._kubernetes.client import KubernetesClient
 from .._kubernetes.connection import CONNECTION
 from .._rancher.cloud_credential import CloudCredential, show_cloud_credential
 from .._rancher.driver_schema import DriverSchemas
+from .._rancher.machine_config import MachineConfig
 from .._rancher.metadata import parse_id
 from .._rancher.node_template import NodeTemplate, parse_node_template
 from .._rancher.queries import (
     SECRETS_PATH,
     list_cloud_credentials,
+    list_extension_credentials,
+    list_machine_configs,
     list_node_template_objects,
     read_references,
     read_schemas,
@@ -67,6 +70,8 @@ class _Snapshot:
     users: Users | None
     references: ReferenceIndex | None
     templates: list[NodeTemplate] | None
+    machine_configs: list[MachineConfig] | None = field(repr=False)
+    extension_credentials: list[str] | None
     history: RotationHistory | None = field(repr=False)
 
 
@@ -87,6 +92,8 @@ def list_cloud_credential_info(params: Mapping[str, t.Any], connect: Connect, mo
         for credential in selected
     ]
     result = info_result("credentials", shown, snapshot.references)
+    if snapshot.extension_credentials is None or snapshot.extension_credentials:
+        result["not_managed"] = _show_not_managed(snapshot)
     if params["problems"]:
         incomplete = _add_health(client, params, snapshot, list(zip(selected, shown)))
         dangling = _list_dangling(client, snapshot)
@@ -108,8 +115,21 @@ def _read(client: KubernetesClient, params: Mapping[str, t.Any], identifier: str
         lambda: read_users(client) if params["owner"] or problems else None,
         lambda: read_references(client) if params["references"] or problems else None,
         lambda: _none_if_forbidden(lambda: _list_node_templates(client)) if problems else None,
+        lambda: list_machine_configs(client) if problems else [],
+        lambda: _none_if_forbidden(lambda: list_extension_credentials(client)),
         lambda: _none_if_forbidden(lambda: read_history(client, params["namespace"])) if problems else None,
     ))
+
+
+def _show_not_managed(snapshot: _Snapshot) -> dict[str, t.Any]:
+    """Return what results show of the CloudCredentials of ext.cattle.io; their number is None if it is unknown."""
+    names = snapshot.extension_credentials
+    shown: dict[str, t.Any] = {
+        "api_version": "ext.cattle.io/v1", "kind": "CloudCredential", "count": None if names is None else len(names),
+    }
+    if snapshot.references is not None:
+        shown["references"] = [reference.show() for reference in snapshot.references.references_to_extensions()]
+    return shown
 
 
 def _list_node_templates(client: KubernetesClient) -> list[NodeTemplate]:
@@ -134,8 +154,12 @@ def _add_health(
         raise AssertionError("users and references were not read")
     context = HealthContext(
         snapshot.credentials, snapshot.schemas, snapshot.users, snapshot.references, snapshot.templates,
+        snapshot.machine_configs,
     )
     incomplete = context.unchecked()
+    if snapshot.extension_credentials:
+        number = len(snapshot.extension_credentials)
+        incomplete.append(f"not_managed: {number} objects CloudCredential of ext.cattle.io, which are not checked")
     if snapshot.history is None:
         incomplete.append(
             "drift, restored, stuck_rotation: this connection may not read the records of rotations in namespace "

@@ -88,12 +88,14 @@ def parse_machine_pools(cluster: Mapping[str, t.Any]) -> list[MachinePool]:
     pools = []
     for pool in pool_objects(cluster):
         reference = _mapping(pool.get("machineConfigRef"))
-        if _text(reference.get("apiVersion")) not in ("", MACHINE_CONFIG_API_VERSION):
+        kind, config = _text(reference.get("kind")), _text(reference.get("name"))
+        is_other = _text(reference.get("apiVersion")) not in ("", MACHINE_CONFIG_API_VERSION)
+        if is_other or not kind or not config:
             continue
         own = pool_credential(pool)
         pools.append(MachinePool(
-            metadata.get("namespace") or "", metadata["name"], _text(pool.get("name")), _text(reference.get("kind")),
-            _text(reference.get("name")), own or of_cluster, not own, _has_machines(pool), _schema_fields(pool),
+            metadata.get("namespace") or "", metadata["name"], _text(pool.get("name")), kind, config,
+            own or of_cluster, not own, _has_machines(pool), _schema_fields(pool),
         ))
     return pools
 
@@ -144,6 +146,15 @@ def template_reference(item: Mapping[str, t.Any]) -> tuple[str, str, str] | None
     reference = _mapping(_mapping(_mapping(spec.get("template")).get("spec")).get("infrastructureRef"))
     kind, name = _text(reference.get("kind")), _text(reference.get("name"))
     return (item["metadata"].get("namespace") or "", kind, name) if kind and name else None
+
+
+def pool_of_deployment(deployment: Mapping[str, t.Any]) -> tuple[str, str, str] | None:
+    """Return namespace, cluster and name of the pool that a MachineDeployment belongs to; None if it has no labels."""
+    template = _mapping(_mapping(deployment.get("spec")).get("template"))
+    labels = _mapping(_mapping(template.get("metadata")).get("labels"))
+    cluster = _text(labels.get("cluster.x-k8s.io/cluster-name"))
+    pool = _text(labels.get("rke.cattle.io/rke-machine-pool-name"))
+    return (deployment["metadata"].get("namespace") or "", cluster, pool) if cluster and pool else None
 
 
 def has_replicas(machine_set: Mapping[str, t.Any]) -> bool:

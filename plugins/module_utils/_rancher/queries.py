@@ -387,6 +387,17 @@ def list_machine_pools(client: KubernetesClient, namespace: str | None = None) -
     return [pool for cluster in clusters for pool in parse_machine_pools(cluster)]
 
 
+def list_extension_credentials(client: KubernetesClient) -> list[str]:
+    """Return namespace and name of the CloudCredentials of ext.cattle.io; [] if this Rancher does not serve them.
+
+    No released Rancher does (rancher/rancher#54448), so the version is no test.
+    """
+    if "cloudcredentials" not in _served_kinds(client, "ext.cattle.io", "v1"):
+        return []
+    metadata = (item["metadata"] for item in client.list_objects("/apis/ext.cattle.io/v1/cloudcredentials"))
+    return sorted(f"{item.get('namespace') or ''}/{item['name']}" for item in metadata)
+
+
 def list_cloud_credentials(client: KubernetesClient, ids: t.Collection[str] | None = None) -> list[CloudCredential]:
     """Return all credentials, or at least those with these ids."""
     found = (parse_cloud_credential(secret) for secret in list_credential_secrets(client, ids))

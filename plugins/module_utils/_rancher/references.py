@@ -300,9 +300,12 @@ class ReferenceIndex:
         """Return the references to a credential or node template that prevent its deletion."""
         return tuple(reference for reference in self.references_to(stored) if reference.blocks)
 
-    def references_to_extension(self, name: str) -> tuple[Reference, ...]:
-        """Return the references to a CloudCredential of ext.cattle.io."""
-        return tuple(sorted(self._by_key.get((EXTENSION_NAMESPACE, name), ()), key=str))
+    def references_to_extensions(self) -> tuple[Reference, ...]:
+        """Return the references to CloudCredentials of ext.cattle.io."""
+        return tuple(sorted((
+            reference for key, references in self._by_key.items() if isinstance(key, tuple)
+            and key[0] == EXTENSION_NAMESPACE for reference in references
+        ), key=str))
 
     def dangling(self, present: t.Collection[str]) -> dict[str, tuple[Reference, ...]]:
         """Return the references to credentials that do not exist, by metadata.name.

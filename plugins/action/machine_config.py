@@ -1,0 +1,19 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.machine_config import (
+    MACHINE_CONFIG,
+    manage_machine_configs,
+)
+from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.machine_config_plan import (
+    parse_desired_machine_configs,
+)
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._action import RanchhandAction
+
+
+class ActionModule(RanchhandAction):
+    spec = MACHINE_CONFIG
+    core = staticmethod(manage_machine_configs)
+    check = staticmethod(parse_desired_machine_configs)
