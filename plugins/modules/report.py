@@ -78,7 +78,8 @@ options:
       - Errors are V(unreadable), V(owner_gone), V(template_broken), V(drift), V(restored), V(gone),
         V(record_unreadable), V(expired), V(reference_unresolved), V(driver_mismatch), V(config_contradicts),
         V(sync_failed) and V(dangling), warnings are V(driver_inactive), V(malformed), V(duplicate_name),
-        V(shared_key), V(overdue), V(stuck_rotation) and V(expires_soon), and V(unused) and V(config_repeats) are notices.
+        V(shared_key), V(overdue), V(stuck_rotation) and V(expires_soon), and V(unused) and V(config_repeats) are
+        notices.
       - A Rancher that could not be read is always a failure.
     type: list
     elements: str

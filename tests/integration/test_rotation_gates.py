@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import time
 
 import pytest
 
@@ -126,3 +127,76 @@ def test_the_old_key_was_used_a_moment_ago(rotated):
     )
     assert "unused for 1h" in _gate(result, "last_used")["detail"]
     assert rotated.run("retired", grace="0s")["rotation"]["phase"] == "disabled"
+
+
+CONFIG = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "amazonec2configs.rke-machine-config.cattle.io"},
+    "spec": {
+        "group": "rke-machine-config.cattle.io",
+        "scope": "Namespaced",
+        "names": {
+            "kind": "Amazonec2Config",
+            "listKind": "Amazonec2ConfigList",
+            "plural": "amazonec2configs",
+            "singular": "amazonec2config",
+        },
+        "versions": [
+            {
+                "name": "v1",
+                "served": True,
+                "storage": True,
+                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+            }
+        ],
+    },
+}
+CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+CONFIGS = "/apis/rke-machine-config.cattle.io/v1/namespaces/fleet-default/amazonec2configs"
+
+
+@pytest.fixture
+def machine_config(cluster):
+    """A machine config that contains a key itself."""
+    cluster.api.post(CRDS, CONFIG)
+    body = {
+        "apiVersion": "rke-machine-config.cattle.io/v1",
+        "kind": "Amazonec2Config",
+        "metadata": {"name": "own-key"},
+        "secretKey": "canary-key",
+    }
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            cluster.api.post(CONFIGS, body)
+            break
+        except ApiError:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+    yield "own-key"
+    cluster.api.delete(f"{CRDS}/{CONFIG['metadata']['name']}")
+    cluster.api.delete(f"{CLUSTERS}/keyed")
+
+
+def test_a_machine_config_that_hides_the_new_key(cluster, aws, machine_config):
+    """New machines of its pool would keep the old key, which the rotation deletes."""
+    rotating = RotatingCredential(cluster, aws)
+    pool = {"name": "workers", "machineConfigRef": {"kind": "Amazonec2Config", "name": machine_config}}
+    cluster.api.post(
+        CLUSTERS,
+        {
+            "apiVersion": "provisioning.cattle.io/v1",
+            "kind": "Cluster",
+            "metadata": {"name": "keyed"},
+            "spec": {
+                "cloudCredentialSecretName": f"cattle-global-data:{rotating.id}",
+                "rkeConfig": {"machinePools": [pool]},
+            },
+        },
+    )
+    refused = rotating.run()
+    assert refused["code"] == "conflict" and len(rotating.keys) == 1, refused
+    assert "Amazonec2Config fleet-default/own-key sets secretKey itself" in refused["msg"]
+    assert "pool keyed/workers" in refused["msg"] and "canary" not in refused["msg"]
+    assert rotating.run(override_gates=["machine_config"])["rotation"]["phase"] == "grace"

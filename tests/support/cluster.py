@@ -241,7 +241,8 @@ def _items(result):
     return (
         result.get("credentials")
         or result.get("node_templates")
-        or [result.get("credential") or result.get("node_template") or {}]
+        or result.get("machine_configs")
+        or [result.get("credential") or result.get("node_template") or result.get("machine_config") or {}]
     )
 
 

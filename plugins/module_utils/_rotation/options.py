@@ -35,6 +35,7 @@ GATES = (
     "confirmation",
     "other_writer",
     "shared_key",
+    "machine_config",
 )
 _MOST_PARALLEL = 32
 _LONGEST_WAIT = 3600  # seconds; the unit of a longer one is wrong

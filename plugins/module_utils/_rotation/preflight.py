@@ -2,7 +2,9 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""Checks before a rotation starts: permissions, other tools that write the credential, and the current key."""
+"""Checks before a rotation starts: permissions, other tools that write the credential, machine configs that would hide
+the new key from new machines, and the current key.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,10 @@ import typing as t
 from collections.abc import Mapping
 
 from .._common.errors import RanchhandError
+from .._common.text import short_list
 from .._kubernetes.client import KubernetesClient, name_in_path
-from .._rancher.queries import SECRETS_PATH
+from .._rancher.machine_config import new_machine_problems, pools_with
+from .._rancher.queries import SECRETS_PATH, list_machine_configs, read_references, read_schemas
 from .._rancher.references import CREDENTIAL_NAMESPACE
 from ..issuer import IssuerError
 from .record import CredentialSnapshot
@@ -53,6 +57,8 @@ def check_start(
                         "or set override_gates: [other_writer]."
                     ),
                 )
+    if "machine_config" not in unit.desired.override_gates:
+        _check_new_machines(client, unit)
     values = credentials[0].values
     try:
         unit.issuer.verify({name: values[name] for name in unit.record.fields}, values)
@@ -67,6 +73,36 @@ def check_start(
                 "The rotation was not started. Store a working key first."
             ),
         ) from None
+
+
+def _check_new_machines(client: KubernetesClient, unit: RotationUnit) -> None:
+    """Raise RanchhandError if machine configs would keep the new key from new machines of a pool.
+
+    Machine configs take precedence over credentials. If clusters may not be listed, the gates of their references are
+    unknown, and the old key is not disabled.
+    """
+    pools = client.cached("references", 30, lambda: read_references(client)).pools
+    for member in unit.members:
+        using = pools_with(member, pools)
+        if not using:
+            continue
+        configs = client.cached("machine configs", 30, lambda: list_machine_configs(client))
+        if configs is None:
+            raise RanchhandError(
+                "forbidden",
+                f"cannot rotate {member.full_id}: this connection may not list rke-machine-config.cattle.io, so it is "
+                f"unknown whether new machines of pool {short_list(sorted(map(str, using)))} would get the new key. "
+                "Grant it the verb list, or set override_gates: [machine_config]",
+            )
+        schemas = client.cached("schemas", 300, lambda: read_schemas(client))
+        by_id = {config.id: config for config in configs}
+        reasons = new_machine_problems(member, unit.record.fields, using, by_id, schemas)
+        if reasons:
+            raise RanchhandError(
+                "conflict",
+                f"cannot rotate {member.full_id}: {short_list(reasons)}. The rotation was not started. Remove the "
+                "fields with machine_config, which replaces the nodes, or set override_gates: [machine_config]",
+            )
 
 
 def _check_permissions(client: KubernetesClient, namespace: str) -> None:
