@@ -252,7 +252,7 @@ def test_deletion():
 
 ERRORS = {
     "inactive driver": ({"driver": "pnap"}, "unsupported", "driver pnap has no machine configs in this Rancher"),
-    "unknown field": ({"config": {"sise": "l"}}, "invalid", "config.sise is unknown (did you mean size?); the fields of the driver"),
+    "unknown field": ({"config": {"sise": "l"}}, "invalid", "config.sise is unknown (did you mean size?)"),
     "wrong type": ({"config": {"spot": "maybe"}}, "invalid", "config.spot must be true or false"),
     "text for a list": ({"config": {"openPort": "80"}}, "invalid", "config.openPort must be a list of strings"),
     "common": ({"config": {"common": {}}}, "invalid", "config.common has no effect"),
