@@ -850,6 +850,7 @@ def test_a_finalizer_delays_the_deletion(cluster):
     began = time.monotonic()
     held = cluster.play({MODULE: {**gone, "wait": True, "wait_timeout": "1s", "wait_sleep": "1s"}}).result
     assert (held["code"], "example.com/hold" in held["msg"]) == ("conflict", True)
+    assert (held["changed"], held["credential"]["action"]) == (True, "deleted"), "the deletion cannot be undone"
     assert time.monotonic() - began > 1
     release()
 

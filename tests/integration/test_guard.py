@@ -5,14 +5,17 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import datetime
 import json
 import time
 
 import pytest
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.errors import RanchhandError
-from ansible_collections.ranchhand.rancher.plugins.module_utils._common.times import now
+from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import parse_options
+from ansible_collections.ranchhand.rancher.plugins.module_utils._common.times import format_time, now
 from ansible_collections.ranchhand.rancher.plugins.module_utils._guard import client as guard_client
+from ansible_collections.ranchhand.rancher.plugins.module_utils._guard.client import GuardClient
 from ansible_collections.ranchhand.rancher.plugins.module_utils._guard.module import manage_guard
 from ansible_collections.ranchhand.rancher.plugins.module_utils._guard.policies import (
     BINDINGS,
@@ -27,8 +30,16 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._guard.policies 
 from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.apply import plan_apply, read_objects
 from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.client import KubernetesClient
 from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.connection import connection_options
-from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.annotations import deleting_run
-from ansible_collections.ranchhand.rancher.plugins.module_utils._runtime.execute import RunMode
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher import annotations
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.annotations import GUARD_SETTLE, deleting_run
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.cloud_credential import (
+    parse_cloud_credential,
+)
+from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.cloud_credential import (
+    CLOUD_CREDENTIAL,
+    manage_cloud_credentials,
+)
+from ansible_collections.ranchhand.rancher.plugins.module_utils._runtime.execute import RunMode, execute
 
 from control_plane import ApiError
 from support.cluster import MODULE, SECRETS
@@ -38,6 +49,7 @@ from support.reference_fields import DATA, nested, others, spellings, spots
 
 GUARD = "ranchhand.rancher.guard"
 IN_USE = f"{CONFIG_MAPS}/ranchhand-in-use"
+MARK = "ranchhand.cattle.io/marked-for-deletion"
 ESCAPE = {"metadata": {"annotations": {"ranchhand.cattle.io/allow-delete": "true"}}}
 
 
@@ -339,6 +351,118 @@ def test_a_deletion_uses_the_guard_automatically(guarded):
     until(lambda: refusal(spot.create, guarded.api, f"nt-{time.monotonic_ns()}", f"{DATA}:cc-two") is None)
     stored = guarded.stored("cc-two")["metadata"]["annotations"]
     assert not [key for key in stored if key.startswith("ranchhand.cattle.io/")]
+
+
+def test_a_deletion_that_waits_for_a_finalizer_is_still_guarded(guarded):
+    """Also if it failed, after an hour, and after the day for which names of deleted credentials are kept."""
+    install(guarded)
+    spot = spots("2.10.0")[0]
+    guarded.secret("cc-held", display_name="held", finalizers=["example.com/hold"])
+    gone = {"name": "held", "state": "absent", "wait": True, "wait_timeout": "1s", "wait_sleep": "1s"}
+    held = guarded.play({MODULE: gone}).result
+    assert (held["failed"], held["changed"], held["code"]) == (True, True, "conflict"), held
+    assert held["credential"]["action"] == "deleted" and "example.com/hold" in held["msg"]
+    assert MARK in guarded.stored("cc-held")["metadata"]["annotations"]
+    for ago in (0, 1, 25):
+        mark_for_deletion(guarded, "cc-held", "digitalocean/held", datetime.timedelta(hours=ago))
+        mark = guarded.api.get(NAMES)["data"]["cc-held"].partition(" ")[0] + " killed"
+        guarded.api.patch(f"{SECRETS}/cc-held", {"metadata": {"annotations": {MARK: mark}}})
+        role = guarded.prove({"settle": "0s"}, module=GUARD)
+        assert (role["stale"], role["marked_for_deletion"]) == ([], ["cc-held"]), ago
+        assert guarded.stored("cc-held")["metadata"]["annotations"][MARK] == mark
+        guarded.secret(f"cc-other-{ago}", display_name=f"other {ago}")
+        guarded.play({MODULE: {"name": f"other {ago}", "state": "absent"}})
+        assert refusal(spot.create, guarded.api, f"nt-{ago}", f"{DATA}:cc-held"), ago
+    guarded.api.patch(f"{SECRETS}/cc-held", {"metadata": {"finalizers": None}})
+    guarded.secret("cc-last", display_name="last")
+    guarded.play({MODULE: {"name": "last", "state": "absent"}})
+    assert "cc-held" not in guarded.api.get(NAMES)["data"], "expired, and the credential is deleted"
+
+
+def test_a_deletion_whose_reply_is_lost_is_still_guarded(guarded):
+    install(guarded)
+    guarded.secret("cc-held", display_name="held", finalizers=["example.com/hold"])
+    with FaultInjector(guarded.control_plane) as faults:
+        for _attempt in range(20):
+            faults.rule("DELETE", faults.lose_reply, path="/cc-held")
+        result = guarded.play(
+            {MODULE: {"name": "held", "state": "absent", "wait": True, "wait_timeout": "1s", **faults.options}}
+        ).result
+    assert result["failed"], result
+    assert "deletionTimestamp" in guarded.stored("cc-held")["metadata"]
+    assert "cc-held" in guarded.api.get(NAMES)["data"] and MARK in guarded.stored("cc-held")["metadata"]["annotations"]
+
+
+def test_the_mark_of_another_run_is_respected(guarded, subtests):
+    """Until it expires, or with force."""
+    install(guarded)
+    gone = {"name": "test", "state": "absent"}
+    for key in (MARK, "ranchhand.cattle.io/condemned"):
+        with subtests.test(key):
+            guarded.secret("cc-one", annotations={key: f"{format_time(now())} other"})
+            mark_for_deletion(guarded, "cc-one", "digitalocean/test")
+            before, names = guarded.stored("cc-one"), guarded.api.get(NAMES)["data"]
+            result = guarded.play({MODULE: gone}).result
+            assert (result["code"], result["changed"]) == ("conflict", False), result
+            assert "another run (other) is deleting it" in result["msg"]
+            assert guarded.stored("cc-one") == before and guarded.api.get(NAMES)["data"] == names
+            assert guarded.play({MODULE: {**gone, "force": True}}).result["changed"] and not guarded.secrets()
+    guarded.secret("cc-one", annotations={MARK: "2026-01-01T00:00:00Z other"})
+    assert guarded.play({MODULE: gone}).result["changed"] and not guarded.secrets()
+
+
+def test_two_runs_delete_one_credential(guarded, monkeypatch):
+    """The second run does not lift what protects the first one, whether it comes while the mark counts or later."""
+    install(guarded, settle=3)
+    spot = spots("2.10.0")[0]
+    for name, lifetime in (("cc-one", 900), ("cc-two", 0)):
+        guarded.secret(name, display_name=name)
+        monkeypatch.setattr(annotations, "ANNOTATION_LIFETIME", datetime.timedelta(seconds=lifetime))
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            first = pool.submit(_delete, guarded, name)
+            until(lambda: name in (guarded.api.get(NAMES).get("data") or {}))
+            run = guarded.api.get(NAMES)["data"][name].split(" ")[1]
+            second = pool.submit(_delete, guarded, name).result()
+            if lifetime:
+                assert second["code"] == "conflict" and f"another run ({run})" in second["msg"], second
+                assert guarded.api.get(NAMES)["data"][name].split(" ")[1] == run
+                assert first.result()["credential"]["action"] == "deleted"
+            else:
+                assert second["credential"]["action"] == "deleted" and first.result()["code"] in (None, "conflict")
+        assert refusal(spot.create, guarded.api, f"nt-{name}", f"{DATA}:{name}"), name
+        assert not guarded.secrets()
+
+
+def _delete(cluster, name):
+    options = parse_options(
+        CLOUD_CREDENTIAL, {"name": name, "state": "absent", "kubeconfig": str(cluster.control_plane.kubeconfig)}
+    )
+    return {"code": None, **execute(manage_cloud_credentials, options, RunMode())}
+
+
+def test_a_run_lifts_only_what_it_has_denied(guarded):
+    install(guarded)
+    client = KubernetesClient(connection_options({"kubeconfig": str(guarded.control_plane.kubeconfig)}))
+    stored = parse_cloud_credential(guarded.secret("cc-one", display_name="one"))
+    first, second = (GuardClient.find(client, run, []) for run in ("first", "second"))
+    first.deny_references([stored])
+    second.deny_references([stored])
+    first.allow_references(["cc-one"])
+    assert guarded.api.get(NAMES)["data"]["cc-one"].split(" ")[1] == "second"
+    second.allow_references(["cc-one", "cc-nothing"])
+    assert "cc-one" not in (guarded.api.get(NAMES).get("data") or {})
+
+
+def test_a_settle_time_that_cannot_be_used_is_reported(guarded):
+    assert "at most 10m" in guarded.prove({"settle": "11m"}, module=GUARD)["msg"]
+    install(guarded)
+    guarded.secret("cc-one")
+    for settle in ("soon", "nan", "-1", "9999999", ""):
+        guarded.api.patch(f"{BINDINGS}/{DELETION_LIST}", {"metadata": {"annotations": {GUARD_SETTLE: settle}}})
+        result = guarded.play({MODULE: {"name": "test", "state": "absent"}}).result
+        assert result["code"] == "conflict" and "ranchhand.rancher.guard" in result["msg"], result
+    assert guarded.prove({"settle": "0s"}, module=GUARD)["changed"]
+    assert guarded.play({MODULE: {"name": "test", "state": "absent"}}).result["changed"]
 
 
 def test_a_guard_that_may_not_be_read_is_reported(guarded):

@@ -19,7 +19,10 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._runtime.execute
 
 from support.cluster import INFO, MODULE, decoded
 from support.fakes import RancherController, RancherProxy
+from support.guard import NAMES, keep_watching, remove_guard
+from support.rights import documented
 
+TEMPLATES = "/apis/management.cattle.io/v3/namespaces/cattle-global-nt/nodetemplates"
 RBAC = "/apis/rbac.authorization.k8s.io/v1/namespaces/cattle-global-data"
 ALICE, TOKEN = "u-wt94n", "token-of-alice"
 
@@ -103,12 +106,54 @@ def test_an_own_credential_from_creation_to_deletion(cluster, alice):
     assert refused["code"] == "forbidden" and "force: true" in refused["msg"], refused
     for kind in ("nodetemplates.management.cattle.io", "clusters.provisioning.cattle.io"):
         assert kind in refused["msg"]
+    assert "ranchhand-references" in refused["msg"] and "docs/rbac/references.yaml" in refused["msg"]
     assert cluster.stored(created["id"])
     forced = cluster.play({MODULE: {"name": "mine", "state": "absent", "force": True}}, environment=alice).result[
         "credential"
     ]
     assert forced["action"] == "deleted" and "clusters.provisioning.cattle.io" in forced["references_incomplete"]
     assert not cluster.secrets()
+
+
+@pytest.mark.parametrize("guard", [False, True])
+def test_with_the_role_of_an_administrator_a_user_deletes_safely(cluster, alice, guard):
+    """The role names no Secret, so that alice still sees only her own."""
+    list_role, references_role = documented("references")
+    cluster.secret("cc-theirs", display_name="theirs", owner="user-8knjc")
+    bindings = [f"{RBAC.partition('/namespaces')[0]}/clusterrole", *([f"{RBAC}/role"] if guard else [])]
+    for base, role in zip(bindings, (references_role, list_role)):
+        cluster.api.post(f"{base}s", {**role, "metadata": {"name": "ranchhand-references"}})
+        cluster.api.post(f"{base}bindings", {
+            "metadata": {"name": "ranchhand-references"},
+            "roleRef": {
+                "apiGroup": "rbac.authorization.k8s.io", "kind": role["kind"], "name": "ranchhand-references",
+            },
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": ALICE}],
+        })
+    if guard:
+        keep_watching(cluster)
+        cluster.play({"ranchhand.rancher.guard": {"settle": "0s"}})
+    try:
+        created = cluster.play({MODULE: {"credentials": [_new("first"), _new("second")]}}, environment=alice).result
+        ids = [item["id"].rpartition(":")[2] for item in created["credentials"]]
+        template = {
+            "metadata": {"name": "uses-second"}, "spec": {"cloudCredentialName": f"cattle-global-data:{ids[1]}"},
+        }
+        cluster.api.post(TEMPLATES, template)
+        deleted, used, listed = cluster.play(
+            {MODULE: {"name": "first", "state": "absent"}}, {MODULE: {"name": "second", "state": "absent"}}, {INFO: {}},
+            environment=alice,
+        ).results
+        assert deleted["changed"] and "code" not in deleted and "warnings" not in deleted, deleted
+        assert used["code"] == "in_use" and "uses-second" in used["msg"], used
+        assert [item["name"] for item in listed["credentials"]] == ["second"]
+        if guard:
+            assert list(cluster.api.get(NAMES)["data"]) == [ids[0]]
+    finally:
+        remove_guard(cluster)
+        for base in bindings:
+            cluster.api.delete(f"{base}s/ranchhand-references")
+            cluster.api.delete(f"{base}bindings/ranchhand-references")
 
 
 def test_credentials_of_other_users(cluster, alice):

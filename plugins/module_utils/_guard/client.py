@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
 import time
 import typing as t
 from collections.abc import Mapping
 
 from .._common.errors import ApiError, RanchhandError
 from .._common.times import format_time, now
-from .._kubernetes.client import CONFLICT_ATTEMPTS, KubernetesClient
+from .._kubernetes.client import CONFLICT_ATTEMPTS, KubernetesClient, name_in_path
 from .._rancher.annotations import GUARD_SETTLE
 from .._rancher.cloud_credential import CloudCredential
-from .._rancher.queries import get_or_none
+from .._rancher.queries import SECRETS_PATH, get_or_none
 from .policies import (
     BINDINGS,
     CONFIG_MAPS,
@@ -26,11 +27,14 @@ from .policies import (
     IN_USE,
     PROBE,
     deletion_entry,
+    entry_run,
     expired_entries,
 )
 
 PROBE_TIMEOUT = 30.0  # seconds until the API server sees a change of the deletion list
 _DEFAULT_SETTLE = "60"
+_SECONDS = re.compile("[0-9]{1,6}")
+_EXPIRED_NAMES = 100  # how many expired names one deletion checks and removes
 _PROBE_NAME_CHARACTERS = "bcdfghjklmnpqrstvwxz"
 
 
@@ -38,16 +42,17 @@ class GuardClient:
     """The guard of a cluster; if it ``protects``, credentials in use cannot be deleted without the annotation for that.
     """
 
-    def __init__(self, client: KubernetesClient, settle_seconds: float, protects: bool) -> None:
+    def __init__(self, client: KubernetesClient, run: str, settle_seconds: float, protects: bool) -> None:
         self._client = client
+        self._run = run
         self._settle_seconds = settle_seconds
         self.protects = protects
 
     @classmethod
-    def find(cls, client: KubernetesClient, warnings: list[str]) -> GuardClient | None:
-        """Return the guard; None if there is none, or if it may not be read, which adds a warning.
+    def find(cls, client: KubernetesClient, run: str, warnings: list[str]) -> GuardClient | None:
+        """Return the guard for a run; None if there is none, or if it may not be read, which adds a warning.
 
-        Raises RanchhandError (``conflict``) for a guard of version 0.1, which a deletion cannot use.
+        Raises RanchhandError (``conflict``) for a guard that a deletion cannot use: of version 0.1, or damaged.
         """
         paths = [f"{BINDINGS}/{DELETION_LIST}", f"{BINDINGS}/{IN_USE}"]
         try:
@@ -65,29 +70,55 @@ class GuardClient:
             _reject_former_guard(client)
             return None
         settle = (binding["metadata"].get("annotations") or {}).get(GUARD_SETTLE, _DEFAULT_SETTLE)
-        return cls(client, float(settle), protecting is not None)
+        if not _SECONDS.fullmatch(settle):
+            raise RanchhandError(
+                "conflict", f"cannot delete safely: the annotation {GUARD_SETTLE} of the "
+                            f"ValidatingAdmissionPolicyBinding {DELETION_LIST} is not a number of seconds. Run the "
+                            "role ranchhand.rancher.guard, which repairs it, then run the task again"
+            )
+        return cls(client, run, float(settle), protecting is not None)
 
-    def deny_references(self, credentials: t.Sequence[CloudCredential], run: str) -> None:
+    def deny_references(self, credentials: t.Sequence[CloudCredential]) -> None:
         """Deny new references to credentials; returns when this is so for all clients.
 
         A request that was admitted before may be stored until the settle time is over.
         """
         time_text = format_time(now())
-        added = {credential.id: deletion_entry(time_text, run, credential) for credential in credentials}
-        self._change(lambda data: {**dict.fromkeys(expired_entries(data, now())), **added})
-        self._wait_until_denied(credentials[0].id)
+        added = {credential.id: deletion_entry(time_text, self._run, credential) for credential in credentials}
+        try:
+            self._change(lambda data: {**dict.fromkeys(self._removable(expired_entries(data, now()))), **added})
+            self._wait_until_denied(credentials[0].id)
+        except ApiError as error:
+            if error.status != 403:
+                raise
+            raise RanchhandError(
+                "forbidden", f"cannot delete safely, as the guard is installed: {error.message}. The roles in "
+                             "docs/rbac/cloud-credentials.yaml and docs/rbac/references.yaml contain this permission"
+            ) from None
         time.sleep(self._settle_seconds)
 
     def allow_references(self, names: t.Collection[str]) -> None:
-        """Allow references again; if this fails, the next run of the guard role does it."""
+        """Allow references again that this run has denied; if this fails, the next run of the guard role does it."""
         if names:
             with contextlib.suppress(RanchhandError):
-                self._change(lambda data: {name: None for name in names if name in data})
+                self._change(lambda data: {name: None for name in names if entry_run(data.get(name, "")) == self._run})
+
+    def _removable(self, names: t.Collection[str]) -> list[str]:
+        """Return those of the first names whose credential is certainly not being deleted."""
+        def is_removable(name: str) -> bool:
+            try:
+                stored = get_or_none(self._client, f"{SECRETS_PATH}/{name_in_path(name)}")
+            except RanchhandError:
+                return False
+            return stored is None or "deletionTimestamp" not in stored["metadata"]
+
+        first = sorted(names)[:_EXPIRED_NAMES]
+        return [name for name, removable in zip(first, self._client.parallel_map(is_removable, first)) if removable]
 
     def verify(self) -> None:
         """Raise RanchhandError (``server_error``) if the API server does not see changes of the deletion list."""
         name = "ranchhand-" + "".join(random.choices(_PROBE_NAME_CHARACTERS, k=10))
-        self._change(lambda data: {name: f"{format_time(now())} {name} {name}"})
+        self._change(lambda data: {name: f"{format_time(now())} {self._run} {name}"})
         try:
             self._wait_until_denied(name)
         finally:

@@ -39,6 +39,7 @@ GUARD = CONNECTION.merge(OptionSpec({
     "protect_in_use": {"type": "bool", "default": False},
     "settle": {"type": "duration", "default": "60s"},
 }))
+_LONGEST_SETTLE = 600  # seconds, less than annotations.ANNOTATION_LIFETIME
 _IN_USE_BYTES = 500_000  # of a ConfigMap, which is limited to a million, for the users of all credentials
 
 
@@ -68,6 +69,8 @@ class _Plan:
 
 def manage_guard(params: Mapping[str, t.Any], connect: Connect, mode: RunMode) -> dict[str, t.Any]:
     """Install, update, verify (in check mode) or remove the admission policies."""
+    if params["state"] == "present" and params["settle"] > _LONGEST_SETTLE:
+        raise RanchhandError("invalid", "settle must be at most 10m: a mark for deletion expires after 15 minutes")
     client = connect()
     stored = read_objects(client, [*guard_paths(), *former_guard_paths()])
     if params["state"] == "absent":
@@ -78,7 +81,7 @@ def manage_guard(params: Mapping[str, t.Any], connect: Connect, mode: RunMode) -
     if not mode.check:
         _write(client, plan)
         if plan.applied or plan.unmarked or (plan.deleted and params["state"] == "present"):
-            GuardClient(client, 0, False).verify()
+            GuardClient(client, "verification", 0, False).verify()
     return plan.result()
 
 
@@ -91,14 +94,16 @@ def _plan_present(
     )
     at = now()
     entries = (stored[f"{CONFIG_MAPS}/{DELETION_LIST}"] or {}).get("data") or {}
-    stale = stale_entries(entries, {credential.id for credential in credentials}, at)
-    kept = sorted(set(entries) - set(stale) - expired_entries(entries, at))
+    being_deleted = {credential.id for credential in credentials if credential.deleting}
+    not_deleted = [credential for credential in credentials if not credential.deleting]
+    stale = stale_entries(entries, {credential.id for credential in not_deleted}, at)
+    kept = sorted(set(entries) - set(stale) - (expired_entries(entries, at) - being_deleted))
     in_use = _users_of_credentials(credentials, index) if index is not None else {}
     desired = guard_objects(protect, params["settle"], in_use)
     return _Plan(
         applied=plan_apply(client, desired, stored, corrections(desired, stored, kept)),
         deleted=plan_delete({path: item for path, item in stored.items() if path not in desired}),
-        unmarked=[credential for credential in credentials if leftover_marks(credential.annotations, at)],
+        unmarked=[credential for credential in not_deleted if leftover_marks(credential.annotations, at)],
         marked_for_deletion=kept, stale=stale, in_use=sorted(in_use),
     )
 
@@ -119,7 +124,8 @@ def _users_of_credentials(credentials: t.Sequence[CloudCredential], index: Refer
     if index.unlisted:
         raise RanchhandError(
             "forbidden", "cannot protect the credentials in use: this connection may not list "
-                         f"{', '.join(index.unlisted)} in all namespaces. Grant it the verb list in a ClusterRole"
+                         f"{', '.join(index.unlisted)} in all namespaces. Grant it the ClusterRole "
+                         "ranchhand-references of docs/rbac/references.yaml"
         )
     users = {credential.id: index.needed_by(credential) for credential in credentials}
     longest = _IN_USE_BYTES // max(1, len(users))

@@ -214,13 +214,20 @@ def deletion_entry(time: str, run: str, credential: CloudCredential) -> str:
     return f"{time} {run} {provider}/{credential.name}"
 
 
+def entry_run(entry: str) -> str:
+    """Return the run that set an entry of the deletion list."""
+    return (*entry.split(" "), "", "")[1]
+
+
 def expired_entries(entries: Mapping[str, str], at: Time) -> set[str]:
     """Return the names on the deletion list that are not needed any more."""
     return {name for name, entry in entries.items() if at - entry_time(entry) > RETAIN}
 
 
-def stale_entries(entries: Mapping[str, str], existing: t.Collection[str], at: Time) -> list[str]:
-    """Return the names on the deletion list whose credential still exists although its run must be over."""
+def stale_entries(entries: Mapping[str, str], kept: t.Collection[str], at: Time) -> list[str]:
+    """Return the names on the deletion list whose run must be over, and whose credential exists and is not being
+    deleted (``kept``).
+    """
     return sorted(
-        name for name, entry in entries.items() if name in existing and at - entry_time(entry) > ANNOTATION_LIFETIME
+        name for name, entry in entries.items() if name in kept and at - entry_time(entry) > ANNOTATION_LIFETIME
     )

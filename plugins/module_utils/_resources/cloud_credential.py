@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 import typing as t
 from collections.abc import Mapping
@@ -18,7 +17,13 @@ from .._common.times import format_time, now
 from .._guard.client import GuardClient
 from .._kubernetes.client import CONFLICT_ATTEMPTS
 from .._kubernetes.connection import CONNECTION
-from .._rancher.annotations import ALLOW_DELETE, MARKED_FOR_DELETION, announced_runs, deleting_run
+from .._rancher.annotations import (
+    ALLOW_DELETE,
+    ANNOTATION_LIFETIME,
+    MARKED_FOR_DELETION,
+    announced_runs,
+    deleting_run,
+)
 from .._rancher.cloud_credential import (
     CREDENTIAL_KIND,
     CloudCredential,
@@ -65,6 +70,7 @@ OBJECT_ITEM = OptionSpec({
 }).merge(WAIT)
 CREDENTIAL_ITEM = OBJECT_ITEM.merge(OptionSpec({"overwrite_rotated": {"type": "bool", "default": False}}))
 CLOUD_CREDENTIAL = single_or_list(CONNECTION, CREDENTIAL_ITEM, "credentials", CREDENTIAL_CALL_OPTIONS)
+_LIFETIME_MINUTES = ANNOTATION_LIFETIME.seconds // 60
 _RULE_TIMEOUT = 30.0  # seconds until Rancher lets a creator read what it created; measured: three
 
 
@@ -140,13 +146,13 @@ class CloudCredentialReconciler(Reconciler[DesiredCredential, CloudCredential]):
         So no run of this collection starts to refer to them in between (see _rancher/annotations.py), and if the
         cluster has a guard, no other client does.
         """
-        self.guard = GuardClient.find(self.client, self.warnings)
+        self.guard = GuardClient.find(self.client, self.run_id, self.warnings)
         marked = self.client.parallel_map(lambda change: self.with_error(self._mark_for_deletion, change), changes)
         pending = [change for change in marked if change.action == "deleted"]
         checked = [change.stored for change in pending if not change.desired.force]
         try:
             if self.guard and checked:
-                self.guard.deny_references(checked, self.run_id)
+                self.guard.deny_references(checked)
             references = self.read_references() if checked else ReferenceIndex()
         except RanchhandError as error:
             failed = error
@@ -159,15 +165,24 @@ class CloudCredentialReconciler(Reconciler[DesiredCredential, CloudCredential]):
                 return self._delete_marked(change, references) if change.action == "deleted" else change
 
             done = self.client.parallel_map(lambda change: self.with_error(delete, change), marked)
-        self.client.parallel_map(self._unmark, [change.stored for change in done if change.error])
+        failures = [change.stored for change in done if change.error and change.action != "deleted"]
+        kept = self.client.parallel_map(self._unmark, failures)
         if self.guard:
-            deleted = {change.stored.id for change in done if change.action == "deleted"}
-            self.guard.allow_references({change.stored.id for change in pending} - deleted)
+            self.guard.allow_references([name for name in kept if name])
         return done
 
     def _mark_for_deletion(self, change: CredentialChange) -> CredentialChange:
         def decide(current: CloudCredential) -> dict[str, str | None]:
+            if current.deleting:
+                return {}
             check_selected(change.desired, change.stored, current)
+            other = deleting_run(current.annotations, now())
+            if other not in (None, self.run_id) and not change.desired.force:
+                raise RanchhandError(
+                    "conflict", f'cannot delete cloud credential "{current.name:.80}" ({current.full_id}): another run '
+                                f"({other}) is deleting it. Run again when that run is over; if it was interrupted, "
+                                f"run again {_LIFETIME_MINUTES} minutes after it started"
+                )
             announced = announced_runs(current.annotations, now())
             if announced and not change.desired.force:
                 raise RanchhandError(
@@ -181,6 +196,8 @@ class CloudCredentialReconciler(Reconciler[DesiredCredential, CloudCredential]):
         marked = self.annotate_credential(change.stored, decide)
         if marked is None:  # deleted by another client
             return replace(change, action="unchanged")
+        if marked.deleting:
+            return self.write(replace(change, action="unchanged", before=marked))
         return replace(change, before=marked)
 
     def _delete_marked(self, change: CredentialChange, references: ReferenceIndex) -> CredentialChange:
@@ -198,14 +215,12 @@ class CloudCredentialReconciler(Reconciler[DesiredCredential, CloudCredential]):
                     raise
                 conflict = error
             else:
-                self.wait_for_finalizers(change.desired, current)
-                return change
+                return self.finish_deletion(change, current)
             fresh = self.read_again(current)
             if fresh is None:
                 return change
             if fresh.deleting:  # the request of this run had been processed, and its reply was lost
-                self.wait_for_finalizers(change.desired, fresh)
-                return change
+                return self.finish_deletion(change, fresh)
             if deleting_run(fresh.annotations, now()) != self.run_id:
                 raise RanchhandError("conflict", f"cannot delete {current.full_id}: another run is deleting it; run "
                                                  "again")
@@ -216,15 +231,22 @@ class CloudCredentialReconciler(Reconciler[DesiredCredential, CloudCredential]):
             references = references if change.desired.force else self.read_references()
         raise conflict
 
-    def _unmark(self, credential: CloudCredential) -> None:
-        """Remove the annotations of this run from a credential that is kept; if this fails, they expire."""
+    def _unmark(self, credential: CloudCredential) -> str | None:
+        """Remove the annotations of this run from a credential that is kept; if this fails, they expire.
+
+        Returns its id if the credential is certainly kept: a deletion may have been processed although it failed here.
+        """
         def decide(current: CloudCredential) -> dict[str, str | None]:
             if current.deleting or deleting_run(current.annotations, now()) != self.run_id:
                 return {}
             return {key: None for key in (MARKED_FOR_DELETION, ALLOW_DELETE) if key in current.annotations}
 
-        with contextlib.suppress(RanchhandError):
-            self.annotate_credential(credential, decide)
+        try:
+            current = self.read_again(credential)
+            kept = current and self.annotate_credential(current, decide)
+        except RanchhandError:
+            return None
+        return kept.id if kept and not kept.deleting else None
 
     def wait_until_readable(self, names: t.Collection[str]) -> None:
         """Wait until the rules of an ordinary Rancher user contain what it created, so that its next run finds it."""

@@ -180,10 +180,9 @@ def plan_deletion(
         if unlisted:
             raise RanchhandError(
                 "forbidden", f"cannot delete {kind} {current.full_id}: this connection cannot check whether it is in "
-                             "use, as it "
-                             f"may not list {', '.join(unlisted)} in all namespaces. Grant it the verb list in a "
-                             "ClusterRole, "
-                             "or delete with force: true"
+                             f"use, as it may not list {', '.join(unlisted)} in all namespaces. An administrator can "
+                             "grant the role ranchhand-references of docs/rbac/references.yaml; or delete with force: "
+                             "true"
             )
     return Change(desired, "deleted", before=current, references=used_by, unlisted=unlisted)
 

@@ -251,9 +251,8 @@ class Reconciler(t.Generic[DesiredT, StoredT]):
         """
         if planned.error:
             return planned
-        if change.action == "deleted":
-            self.wait_for_finalizers(change.desired, change.stored)
-        return replace(planned, action=change.action, changed_fields=change.changed_fields)
+        done = replace(planned, action=change.action, changed_fields=change.changed_fields)
+        return self.finish_deletion(done, change.stored) if change.action == "deleted" else done
 
     def create(self, change: Change[DesiredT, StoredT]) -> Change[DesiredT, StoredT]:
         """Create an object under a random name chosen here, so that a repeated request cannot create a second object.
@@ -292,7 +291,19 @@ class Reconciler(t.Generic[DesiredT, StoredT]):
 
     def delete(self, change: Change[DesiredT, StoredT]) -> Change[DesiredT, StoredT]:
         self.delete_version(change.stored)
-        self.wait_for_finalizers(change.desired, change.stored)
+        return self.finish_deletion(change, change.stored)
+
+    def finish_deletion(
+        self, change: Change[DesiredT, StoredT], stored: StoredT,
+    ) -> Change[DesiredT, StoredT]:
+        """Wait for the finalizers of an object whose deletion the API server has accepted.
+
+        An error is added to the change, whose action is still ``deleted``: the deletion cannot be undone.
+        """
+        try:
+            self.wait_for_finalizers(change.desired, stored)
+        except RanchhandError as error:
+            return replace(change, error=error)
         return change
 
     def delete_version(self, stored: StoredT) -> None:
