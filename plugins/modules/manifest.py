@@ -41,12 +41,44 @@ options:
     type: str
     choices: [present, absent]
     default: present
+  prune:
+    description:
+      - Objects that belong together. Those that are not in O(objects) are deleted after O(objects) are applied. Ignored
+        with O(state=absent).
+    type: dict
+    suboptions:
+      labels:
+        description: Labels of these objects. An object that has all of them belongs to O(objects).
+        type: dict
+        required: true
+      kinds:
+        description: Kinds of these objects, which are listed in all namespaces.
+        type: list
+        elements: dict
+        required: true
+        suboptions:
+          api_version:
+            description: API version, such as V(batch/v1).
+            type: str
+            required: true
+          kind:
+            description: Kind, such as V(CronJob). Secrets are rejected.
+            type: str
+            required: true
 """
 
 EXAMPLES = r"""
 - name: Apply the objects in a file
   ranchhand.rancher.manifest:
     objects: "{{ lookup('ansible.builtin.file', 'rotation-rbac.yml') | from_yaml_all | list }}"
+
+- name: Apply the ConfigMaps of an application, and delete those that the file does not contain any more
+  ranchhand.rancher.manifest:
+    objects: "{{ lookup('ansible.builtin.file', 'settings.yml') | from_yaml_all | list }}"
+    prune:
+      labels: {app.kubernetes.io/instance: settings}
+      kinds:
+        - {api_version: v1, kind: ConfigMap}
 """
 
 RETURN = r"""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import typing as t
+import zoneinfo
 from collections.abc import Iterator, Mapping
 
 from ..module_utils._common.times import parse_duration
@@ -130,12 +131,18 @@ def _is_present(options: Options) -> bool:
 def _common_errors(options: Options) -> Iterator[str]:
     if not _matches(_PREFIX, options["schedule_name_prefix"]):
         yield "schedule_name_prefix must be up to 20 lower-case letters, digits and hyphens, and start with a letter"
-    if not _matches(_TIME_ZONE, options.get("schedule_timezone") or ""):
+    if not _is_time_zone(options.get("schedule_timezone") or ""):
         yield "schedule_timezone must be the name of a time zone, such as Europe/Berlin"
     elif options.get("schedule_timezone") and options["schedule_with"] == "cron":
         yield "schedule_timezone is not supported with cron, which uses the time zone of the machine. Remove it"
     if not _matches(_USER, options.get("schedule_user") or ""):
         yield "schedule_user must be the name of a user"
+
+
+def _is_time_zone(name: object) -> bool:
+    """Return whether a time zone exists, if this machine has the database of time zones; empty means the default."""
+    known = zoneinfo.available_timezones()
+    return _matches(_TIME_ZONE, name) and (not name or not known or name in known)
 
 
 def _errors_of_backend(options: Options) -> Iterator[str]:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The role schedule with the real modules of awx.awx, which check their arguments themselves, against a fake of AWX."""
+"""The role schedule with the real modules of awx.awx, which check their arguments themselves, against a fake API."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from dateutil.rrule import rrulestr
 
-from .awx import Awx
+from .awx_without_jobs import AwxWithoutJobs
 
 JOBS = {
     "rotate": {"at": "02:30", "vars": {"rotate_max_age": "90d"}},
@@ -81,6 +81,7 @@ class Scheduling:
                 "ANSIBLE_COLLECTIONS_PATH": f"{os.environ['RANCHHAND_ROOT']}{os.pathsep}{os.environ['RANCHHAND_AWX']}",
                 "HOME": str(self.folder),
                 "ANSIBLE_PIPELINING": "true",
+                "ANSIBLE_DEPRECATION_WARNINGS": "false",  # those of awx.awx
                 "CONTROLLER_HOST": self.awx.url,
                 "CONTROLLER_OAUTH_TOKEN": self.token,
             },
@@ -98,18 +99,19 @@ class Scheduling:
 
 @pytest.fixture
 def scheduling(tmp_path):
-    with Awx() as awx:
+    with AwxWithoutJobs() as awx:
         yield Scheduling(awx, tmp_path)
 
 
 def test_from_nothing_and_back(scheduling):
     awx = scheduling.awx
+    untouched = awx.state()
     changed, _output = scheduling.run("--check", "--diff")
     assert changed == 3 and not scheduling.written(), "nothing is there yet that the rest could be checked with"
     _changed, output = scheduling.run("-vvv")
     assert "WARNING" not in output, output
 
-    (injector,) = [item["injectors"] for item in awx.all("credential_types")]
+    (injector,) = [item["injectors"] for item in awx.all("credential_types") if "injectors" in item]
     assert injector == {
         "file": {"template.kubeconfig": "{{ kubeconfig }}"},
         "env": {"K8S_AUTH_KUBECONFIG": "{{ tower.filename.kubeconfig }}"},
@@ -190,6 +192,7 @@ def test_from_nothing_and_back(scheduling):
 
     scheduling.written()
     assert scheduling.run("--check")[0] == 0 and not scheduling.written()
+    assert scheduling.run()[0] == 0 and not scheduling.written()
     newer = {
         "schedule_awx_project_branch": "v2",
         "schedule_awx_execution_environment": "newer",
@@ -206,16 +209,143 @@ def test_from_nothing_and_back(scheduling):
     absent = {"schedule_state": "absent", "schedule_awx_kubeconfig": None}
     assert scheduling.run("--check", **absent)[0] == 7 and not scheduling.written()
     assert scheduling.run(**absent)[0] == 7
-    assert sorted(item["name"] for item in awx.objects.values() if not item["deleted"]) == [
-        "Default",
-        "aws audit",
-        "newer",
-        "ours",
-    ]
     scheduling.written()
     assert scheduling.run(**absent)[0] == 0 and not scheduling.written()
+    awx.finish_deletions()
+    assert awx.state() == untouched
 
 
-def test_a_missing_repository_is_reported(scheduling):
-    assert "schedule_awx_project_url is required with awx" in scheduling.run(code=2, schedule_awx_project_url="")[1]
+# Configurations that differ in each option, so that each option is set, changed and unset between two of them.
+FULL = {
+    "schedule_jobs": JOBS, "schedule_awx_project_branch": "v2", "schedule_awx_project_credential": "git",
+    "schedule_awx_approve": ["rotate"],
+}
+BARE = {
+    "schedule_jobs": {"rotate": {"at": "02:30"}, "retire": {"at": "04:30"}}, "schedule_timezone": "",
+    "schedule_awx_execution_environment": "", "schedule_awx_credentials": [], "schedule_awx_slices": {},
+    "schedule_awx_approve": ["retire"],
+}
+OTHER = {
+    "schedule_jobs": {"retire": {"at": "05:00", "weekdays": ["sun"], "vars": {"retire_grace": "1h"}},
+                      "report": {"at": "07:30", "playbook": "playbooks/report.yml"}},
+    "schedule_timezone": "UTC", "schedule_awx_project_branch": "main", "schedule_awx_project_url": "https://other/x.git",
+    "schedule_awx_execution_environment": "newer", "schedule_awx_inventory_file": "inventory/other.yml",
+    "schedule_awx_slices": {"report": 2}, "schedule_awx_approve": ["retire", "report"],
+    "schedule_awx_approval_timeout": "0s", "schedule_awx_credential_type": "shared",
+}
+CONFIGURATIONS = {"full": FULL, "bare": BARE, "other": OTHER}
+SHARED = {"name": "shared", "kind": "cloud", "managed": False}
+
+
+def test_after_any_change_the_state_is_that_of_a_new_installation(tmp_path, subtests):
+    """For all ordered pairs of configurations."""
+    new = {}
+    for name, variables in CONFIGURATIONS.items():
+        with AwxWithoutJobs() as awx:
+            awx.add("credential_types", **SHARED)
+            Scheduling(awx, tmp_path).run(**variables)
+            new[name] = awx.state()
+    with AwxWithoutJobs() as awx:
+        awx.add("credential_types", **SHARED)
+        scheduling = Scheduling(awx, tmp_path)
+        for name in ("full", "bare", "other", "full", "other", "bare", "full"):
+            scheduling.run(**CONFIGURATIONS[name])
+            with subtests.test(name):
+                assert awx.state() == new[name]
+
+
+def test_organizations_do_not_share_anything_but_the_credential_type(scheduling):
+    awx = scheduling.awx
+    second = {"schedule_awx_organization": "Second"}
+    gone = {"schedule_state": "absent"}
+    scheduling.run()
+    first = awx.state()
+    scheduling.run(**second)
+    assert awx.state() == first and len(awx.state("Second")) == len(first)
+    assert scheduling.run()[0] == scheduling.run(**second)[0] == 0
+    scheduling.run(**second, schedule_awx_approve=[])
+    assert awx.state() == first
+    scheduling.run(**gone)
+    assert len(awx.named("schedules", "Second")) == 2
+    awx.finish_deletions()
+    assert not awx.named("schedules")
+    assert "ranchhand kubeconfig" in {item["name"] for item in awx.all("credential_types")}
+    scheduling.run(**second, **gone)
+    awx.finish_deletions()
+    assert "ranchhand kubeconfig" not in {item["name"] for item in awx.all("credential_types")}
+    assert not awx.all("job_templates", "workflow_job_templates", "schedules", "projects", "inventories")
+
+
+def test_one_job_is_removed_and_then_the_last_one(scheduling):
+    awx = scheduling.awx
+    awx.add("job_templates", name="ranchhand mine", organization=1, project=None, playbook="x", own=True)
+    awx.objects[len(awx.objects)]["project"] = awx.add(
+        "projects", name="mine", organization=1, known_playbooks=["x"], status="successful")["id"]
+    scheduling.run()
+    scheduling.run(schedule_state="absent", schedule_jobs={"rotate": None})
+    assert list(awx.named("schedules")) == ["ranchhand report"]
+    template = awx.named("job_templates")["ranchhand report"]
+    assert template["project"] and template["inventory"] and len(template["associated"]["credentials"]) == 2
+    awx.running.add("ranchhand report")
+    assert "running jobs" in scheduling.run(code=2, schedule_state="absent", schedule_jobs={"report": None})[1]
+    awx.running.clear()
+    scheduling.run(schedule_state="absent", schedule_jobs={"report": None})
+    assert list(awx.named("job_templates")) == ["ranchhand mine"] and list(awx.named("projects")) == ["mine"]
+    # AWX has not deleted the inventory yet
+    assert awx.named("inventories")["ranchhand"]["pending_deletion"]
+    awx.deletion_requests, awx._deletions = 40, dict.fromkeys(awx._deletions, 40)
+    assert scheduling.run("--check")[0] and scheduling.run()[0]
+    awx.finish_deletions()
+    (inventory,) = awx.all("inventories")
+    assert not inventory["pending_deletion"]
+    assert awx.named("job_templates")["ranchhand report"]["inventory"] == inventory["id"]
+
+
+def test_the_project_is_updated_if_that_is_needed(scheduling):
+    awx = scheduling.awx
+    awx.repository_works = False
+    assert "Project update failed" in scheduling.run(code=2)[1]
+    assert "failed" in scheduling.run(code=2)[1] and not awx.all("job_templates"), "the rerun does not pass"
+    awx.repository_works = True
+    scheduling.run()
+    jobs = {**JOBS, "drift": {"at": "01:00"}}
+    scheduling.run(code=2, schedule_jobs=jobs)
+    awx.playbooks.append("drift.yml")
+    scheduling.run(schedule_jobs=jobs)
+    assert "ranchhand drift" in awx.named("job_templates")
+
+
+def test_an_administrator_of_an_organization(scheduling):
+    """May not create a credential type, but can use an existing one."""
+    awx = scheduling.awx
+    awx.superuser = False
+    output = scheduling.run(code=2)[1]
+    assert "Only superusers of AWX may" in re.sub(r"\s+", " ", output) and "schedule_awx_credential_type" in output
+    shared = {"schedule_awx_credential_type": "shared"}
+    assert "AWX has no credential type shared" in scheduling.run(code=2, **shared)[1]
+    awx.add("credential_types", **SHARED)
+    untouched = awx.state()
+    scheduling.run(**shared)
+    assert scheduling.run(**shared)[0] == 0
+    scheduling.run(**shared, schedule_state="absent")
+    awx.finish_deletions()
+    assert awx.state() == untouched
+    # a type that a superuser created is used, and kept
+    awx.superuser = True
+    scheduling.run()
+    awx.superuser = False
+    assert scheduling.run()[0] == 0
+    scheduling.run(schedule_state="absent")
+    awx.finish_deletions()
+    assert {name for _kind, name in set(awx.state()) - set(untouched)} == {"ranchhand kubeconfig"}
+
+
+@pytest.mark.parametrize("words, variables", [
+    pytest.param("schedule_timezone must be the name", {"schedule_timezone": "Europe/Berlim"}, id="time zone"),
+    pytest.param("AWX has no organization Third", {"schedule_awx_organization": "Third"}, id="organization"),
+    pytest.param("schedule_awx_kubeconfig is required", {"schedule_awx_kubeconfig": ""}, id="credential"),
+    pytest.param("schedule_awx_project_url is required with awx", {"schedule_awx_project_url": ""}, id="repository"),
+])
+def test_what_is_missing_is_reported_before_anything_is_written(scheduling, words, variables):
+    assert words in re.sub(r"\s+", " ", scheduling.run(code=2, **variables)[1])
     assert not scheduling.written()

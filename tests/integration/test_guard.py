@@ -368,7 +368,7 @@ def test_a_deletion_that_waits_for_a_finalizer_is_still_guarded(guarded):
         mark = guarded.api.get(NAMES)["data"]["cc-held"].partition(" ")[0] + " killed"
         guarded.api.patch(f"{SECRETS}/cc-held", {"metadata": {"annotations": {MARK: mark}}})
         role = guarded.prove({"settle": "0s"}, module=GUARD)
-        assert (role["stale"], role["marked_for_deletion"]) == ([], ["cc-held"]), ago
+        assert not role["stale"] and "cc-held" in role["marked_for_deletion"], ago
         assert guarded.stored("cc-held")["metadata"]["annotations"][MARK] == mark
         guarded.secret(f"cc-other-{ago}", display_name=f"other {ago}")
         guarded.play({MODULE: {"name": f"other {ago}", "state": "absent"}})
@@ -411,7 +411,7 @@ def test_the_mark_of_another_run_is_respected(guarded, subtests):
     assert guarded.play({MODULE: gone}).result["changed"] and not guarded.secrets()
 
 
-def test_two_runs_delete_one_credential(guarded, monkeypatch):
+def test_two_runs_delete_the_same_credential(guarded, monkeypatch):
     """The second run does not lift what protects the first one, whether it comes while the mark counts or later."""
     install(guarded, settle=3)
     spot = spots("2.10.0")[0]

@@ -137,7 +137,8 @@ def test_with_the_role_of_an_administrator_a_user_deletes_safely(cluster, alice,
         created = cluster.play({MODULE: {"credentials": [_new("first"), _new("second")]}}, environment=alice).result
         ids = [item["id"].rpartition(":")[2] for item in created["credentials"]]
         template = {
-            "metadata": {"name": "uses-second"}, "spec": {"cloudCredentialName": f"cattle-global-data:{ids[1]}"},
+            "apiVersion": "management.cattle.io/v3", "kind": "NodeTemplate", "metadata": {"name": "uses-second"},
+            "spec": {"cloudCredentialName": f"cattle-global-data:{ids[1]}"},
         }
         cluster.api.post(TEMPLATES, template)
         deleted, used, listed = cluster.play(

@@ -159,7 +159,7 @@ class Pod:
             f"{RBAC}/namespaces/{RECORDS}/roles",
             f"{RBAC}/clusterroles",
         ]
-        return _rights(self.cluster.api.get(f"{path}/{self.name}") for path in paths)
+        return _rights(self.cluster.api.get(f"{path}/ranchhand:{self.name}") for path in paths)
 
 
 def _rights(roles):
@@ -270,9 +270,86 @@ def test_kubernetes_runs_the_jobs_with_just_their_rights(cluster, aws, machine, 
         assert not [
             item["metadata"]["name"]
             for item in cluster.api.get(path)["items"]
-            if item["metadata"]["name"].startswith("ranchhand-r")
+            if item["metadata"]["name"].startswith(("ranchhand-r", "ranchhand:"))
         ]
     cluster.api.delete("/api/v1/namespaces/ranchhand/secrets/jobs")
+
+
+def test_two_namespaces_do_not_share_anything(cluster):
+    """Nor do two prefixes in one namespace; each installation can be changed and removed alone."""
+    job = {"schedule_image": "ee", "schedule_jobs": {"rotate": {"at": "02:30"}}}
+    installations = [
+        {**job, "schedule_namespace": "team-a"},
+        {
+            **job, "schedule_namespace": "team-b",
+            "schedule_jobs": {"rotate": {"at": "03:30"}, "retire": {"at": "04:30"}},
+        },
+        {**job, "schedule_namespace": "team-b", "schedule_name_prefix": "second"},
+    ]
+    states = []
+    for variables in installations:
+        apply(cluster, **variables)
+        states.append(installed(cluster))
+    assert len(states[0]) == len(states[2]) - len(states[1]) == 9
+    for earlier, later in zip(states, states[1:]):
+        assert earlier.items() <= later.items()
+    assert not any(apply(cluster, **variables)[0] for variables in installations)
+    subjects = [item["subjects"] for name, item in states[1].items() if name[0] == "clusterrolebindings"]
+    assert sorted(item["namespace"] for (item,) in subjects) == ["team-a", "team-b", "team-b"]
+    for variables, left in zip(reversed(installations), (states[1], states[0], {})):
+        apply(cluster, schedule_state="absent", **variables)
+        assert installed(cluster) == left
+
+
+def test_after_any_change_the_state_is_that_of_a_new_installation(cluster, subtests):
+    """For all ordered pairs of configurations, which differ in each option; a Namespace is never deleted."""
+    everything = {
+        "schedule_image": "ee:2", "schedule_timezone": "Europe/Berlin", "schedule_secret": "jobs",
+        "schedule_volume_claim": "reports",
+        "schedule_jobs": {
+            "rotate": {"at": "02:30", "weekdays": ["mon"], "vars": {"rotate_max_age": "90d"}},
+            "retire": {"at": "04:30", "vars": {"retire_namespace": "other-records"}},
+        },
+    }
+    other = {
+        "schedule_image": "ee:3", "schedule_timezone": "UTC",
+        "schedule_jobs": {
+            "retire": {"at": "05:00", "weekdays": ["sun", "sat"]},
+            "nightly": {"at": "00:00", "playbook": "ranchhand.rancher.report", "rights": "report",
+                        "vars": {"report_files": {"html": "/tmp/x"}}},
+        },
+    }
+    nothing = {"schedule_image": "ee", "schedule_jobs": {}}
+    configurations = {"everything": everything, "other": other, "nothing": nothing}
+    new = {}
+    for name, variables in configurations.items():
+        apply(cluster, **variables)
+        new[name] = installed(cluster)
+        apply(cluster, **nothing)
+    assert not new["nothing"] and new["everything"] and new["other"]
+    for name in ("everything", "other", "nothing", "other", "everything", "nothing", "everything"):
+        with subtests.test(name):
+            apply(cluster, **configurations[name])
+            assert installed(cluster) == new[name]
+    apply(cluster, **nothing)
+
+
+def installed(cluster):
+    """All objects of all installations, without what the API server adds."""
+    bases = [
+        *((f"/apis/rbac.authorization.k8s.io/v1/{name}", name)
+          for name in ("clusterroles", "clusterrolebindings", "roles", "rolebindings")),
+        *((f"/api/v1/{name}", name) for name in ("configmaps", "serviceaccounts")),
+        ("/apis/batch/v1/cronjobs", "cronjobs"),
+    ]
+    found = {}
+    for path, kind in bases:
+        label = "app.kubernetes.io/managed-by=ranchhand.rancher.schedule"
+        for item in cluster.api.get(f"{path}?labelSelector={label}")["items"]:
+            metadata = item.pop("metadata")
+            item.pop("status", None)
+            found[kind, metadata.get("namespace"), metadata["name"]] = {**item, "labels": metadata["labels"]}
+    return found
 
 
 def test_validation_errors_are_reported_before_anything_is_written(cluster, subtests):
@@ -368,6 +445,26 @@ def test_objects_are_applied_and_deleted(cluster, subtests):
     repaired = cluster.prove({"objects": [settings]}, module=MANIFEST)
     assert repaired["changed"] and cluster.api.get(path)["data"] == {**settings["data"], "theirs": "stays"}
     cluster.prove({"objects": [settings, quota], "state": "absent"}, module=MANIFEST)
+    labelled = {**settings, "metadata": {**settings["metadata"], "labels": {"team": "a"}}}
+    prune = {"labels": {"team": "a"}, "kinds": [{"api_version": "v1", "kind": "ConfigMap"}]}
+    renamed = {**labelled, "metadata": {**labelled["metadata"], "name": "renamed"}}
+    unrelated = {**labelled, "metadata": {**labelled["metadata"], "name": "unrelated", "labels": {"team": "b"}}}
+    pruned = cluster.prove_all(
+        [{"objects": [labelled, unrelated]}, {"objects": [renamed], "prune": prune}, {"objects": [], "prune": prune},
+         {"objects": [unrelated], "state": "absent", "prune": prune}],
+        module=MANIFEST,
+    )
+    assert [[(item["name"], item["action"]) for item in result["objects"]] for result in pruned] == [
+        [("settings", "created"), ("unrelated", "created")], [("renamed", "created"), ("settings", "deleted")],
+        [("renamed", "deleted")], [("unrelated", "deleted")],
+    ]
+    refused = cluster.play(
+        {MANIFEST: {"objects": [], "prune": {**prune, "labels": {}}}},
+        {MANIFEST: {"objects": [], "prune": {**prune, "kinds": [{"api_version": "v1", "kind": "Secret"}]}}},
+        {MANIFEST: {"objects": [], "prune": {**prune, "kinds": [{"api_version": "v1", "kind": "Nothing"}]}}},
+    ).results
+    assert [word in result["msg"] for word, result in zip(("labels is empty", "Secret", "no Nothing"), refused)] == [
+        True, True, True]
     wrong = {
         "objects[0] must be a mapping with apiVersion, kind and metadata.name": [
             "text",

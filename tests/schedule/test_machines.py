@@ -155,6 +155,11 @@ def test_a_real_systemd_runs_the_jobs(cluster, systemd_machine):
 
     assert on(machine, **{**variables, "schedule_jobs": {"status": {**JOBS["status"], "at": "07:45"}}})
     assert "07:45:00" in machine.run("systemctl", "show", "-p", "TimersCalendar", "ranchhand-status.timer").stdout
+    assert on(machine, **{**variables, "schedule_jobs": {"rotate": JOBS["rotate"]}})
+    timers = machine.run("systemctl", "list-units", "--all", "--no-pager", "ranchhand-*.timer").stdout
+    assert "ranchhand-rotate.timer" in timers and "ranchhand-status.timer" not in timers, timers
+    assert on(machine, **variables)
+
     gone = {"schedule_with": "systemd", "schedule_state": "absent", "schedule_jobs": dict.fromkeys(JOBS)}
     assert on(machine, **gone) and on(machine, **gone) == 0
     assert "ranchhand" not in machine.run("systemctl", "list-units", "--all", "--no-pager", "*.timer").stdout
@@ -166,6 +171,54 @@ def test_a_real_systemd_runs_the_jobs(cluster, systemd_machine):
         "/etc/ranchhand/vault-password",
         "/etc/systemd/system/ranchhand-status.service.d",
     ], left
+
+
+def test_after_any_change_the_state_is_that_of_a_new_installation(machine, subtests):
+    """For all ordered pairs of configurations of systemd and cron; another prefix that begins like this one is kept."""
+    for name in ("kubeconfig", "vault-password"):
+        machine.path(f"/mnt/{name}").touch()
+    machine.path("/srv/project").mkdir(parents=True, exist_ok=True)
+    program = {"schedule_executable": PROGRAM}
+    full = {
+        **program, "schedule_project": "/srv/project", "schedule_kubeconfig_file": "/mnt/kubeconfig",
+        "schedule_vault_password_file": "/mnt/vault-password", "schedule_user": "nobody",
+        "schedule_jobs": {"rotate": {"at": "02:30", "weekdays": ["mon"], "vars": {"rotate_max_age": "90d"}}, **JOBS},
+    }
+    bare = {
+        **program, "schedule_kubeconfig_file": "/mnt/kubeconfig",
+        "schedule_jobs": {"rotate": {"at": "03:30"}, "b-rotate": {"at": "01:00", "playbook": "/srv/project/x.yml"}},
+    }
+    configurations = {
+        "systemd, all options": {**full, "schedule_with": "systemd", "schedule_timezone": "Europe/Berlin"},
+        "systemd, few options": {**bare, "schedule_with": "systemd"},
+        "cron, all options": {**full, "schedule_with": "cron"},
+        "cron, few options": {**bare, "schedule_with": "cron"},
+    }
+    others = {**bare, "schedule_with": "systemd", "schedule_name_prefix": "ranchhand-b",
+              "schedule_jobs": {"status": {"at": "02:30"}}}
+    on(machine, **others)
+    new = {}
+    for name, variables in configurations.items():
+        on(machine, **variables)
+        new[name] = files(machine)
+        on(machine, **{**variables, "schedule_state": "absent"})
+    kept = files(machine)
+    first, second, third, fourth = configurations
+    for name in (first, second, first, third, first, fourth, second, third, second, fourth, third, fourth, first):
+        with subtests.test(name):
+            on(machine, **configurations[name])
+            assert files(machine) == new[name]
+    assert set(kept.items()) <= set(new[first].items()) and any("ranchhand-b" in path for path in kept)
+
+
+def files(machine):
+    """Return mode, owner and content of all files and links of the jobs, by path."""
+    script = (
+        "find /etc/systemd/system /etc/cron.d /etc/ranchhand /etc/ranchhand-b ! -type d -path '*ranchhand*' "
+        "-exec sh -c 'stat -c \"%n %A %U\" \"$1\"; md5sum < \"$1\"' sh {} \\;"
+    )
+    lines = machine.run("sh", "-c", script, check=False).stdout.splitlines()
+    return {line.split()[0]: (*line.split()[1:], digest) for line, digest in zip(lines[::2], lines[1::2])}
 
 
 def test_cron_runs_the_jobs(cluster, machine):

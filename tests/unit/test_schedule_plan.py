@@ -87,7 +87,7 @@ CONNECTION = (
             Invalid(
                 "schedule_timezone must be the name of a time zone, such as Europe/Berlin", values={"timezone": text}
             )
-            for text in ("Europe Berlin", "UTC\n", "$(date)", 1)
+            for text in ("Europe Berlin", "UTC\n", "$(date)", 1, "Europe/Berlim", "Mars/Base")
         ),
         Invalid(
             "schedule_timezone is not supported with cron, which uses the time zone of the machine. Remove it",
