@@ -14,7 +14,7 @@ author:
 positional: _input, options
 options:
   _input:
-    description: Lists of objects of AWX by their kinds, as P(awx.awx.controller_api#lookup) returns them.
+    description: Lists of objects of AWX by their kinds, as the lookup C(awx.awx.controller_api) returns them.
     type: dict
     required: true
   options:

@@ -29,13 +29,17 @@ def awx_changes(found: Found, options: Options) -> dict[str, t.Any]:
         options: Variables of the role by their names.
 
     Returns:
-        ``errors`` (sentences). ``type``, ``type_is_managed`` and ``type_is_used`` by a credential of another
-        installation. ``credential``, ``inventory``, ``credentials`` and ``project_credential``, as references for the
-        modules. ``deleting_inventory``: AWX is still deleting a former inventory. Names to delete:
-        ``surplus_workflows`` and ``surplus_templates`` because their jobs are not scheduled any more, ``unapproved`` (templates whose own
-        schedule is replaced by one of a workflow), ``replaced_templates``, and as booleans ``replaced_source`` and
-        ``replaced_project``, because an option was unset. ``former_type`` of the credential, or an empty string.
-        ``last``: no job remains when the jobs in the options are removed, and ``has_credential``.
+        ``errors`` (sentences).
+
+        References for the modules: ``type``, ``credential``, ``inventory``, ``credentials``, ``project_credential``.
+
+        What exists: ``type_is_managed`` (the role creates it), ``type_is_used`` by a credential of another
+        installation, ``has_credential``, ``former_type`` of the credential or an empty string, ``deleting_inventory``
+        (AWX is still deleting a former one), ``last`` (no job remains when the jobs in the options are removed).
+
+        Names to delete: ``surplus_workflows`` and ``surplus_templates``, because their jobs are not scheduled any
+        more; ``unapproved``, templates whose own schedule is replaced by that of a workflow; ``replaced_templates``,
+        and as booleans ``replaced_source`` and ``replaced_project``, because an option is not set any more.
     """
     prefix = options["schedule_name_prefix"]
     own_type = f"{prefix} kubeconfig"
