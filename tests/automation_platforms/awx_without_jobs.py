@@ -140,10 +140,15 @@ class AwxWithoutJobs:
                 return self.organization_of(self.objects[item[field]])
         return None
 
+    def hasten_deletions(self, requests):
+        """Delete the inventories that are being deleted after so many more requests."""
+        with self._lock:
+            self._deletions = dict.fromkeys(self._deletions, requests)
+
     def finish_deletions(self):
-        for number in list(self._deletions):
-            self._remove(self.objects[number])
-        self._deletions.clear()
+        """Delete the inventories that are being deleted now."""
+        with self._lock:
+            self._progress(len(self.objects) + self.deletion_requests)
 
     def state(self, organization="Default"):
         """All objects of an organization and all credential types, comparable: names for ids, without empty fields."""
@@ -171,11 +176,7 @@ class AwxWithoutJobs:
 
     def answer(self, method, path, body):
         """Status and JSON of the reply."""
-        for number in list(self._deletions):
-            self._deletions[number] -= 1
-            if self._deletions[number] <= 0:
-                del self._deletions[number]
-                self._remove(self.objects[number])
+        self._progress(1)
         split = urlsplit(path)
         collection, *rest = split.path.removeprefix("/api/v2/").strip("/").split("/")
         if method != "GET":
@@ -194,6 +195,13 @@ class AwxWithoutJobs:
         if method == "DELETE":
             return self._delete(item)
         return self._update(item, body) if method == "PATCH" else (200, self._shown(item))
+
+    def _progress(self, requests):
+        for number in list(self._deletions):
+            self._deletions[number] -= requests
+            if self._deletions[number] <= 0:
+                del self._deletions[number]
+                self._remove(self.objects[number])
 
     def _find(self, collection, name):
         """The object with this id or named URL."""

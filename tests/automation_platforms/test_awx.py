@@ -291,13 +291,13 @@ def test_a_job_is_removed_and_then_the_last_job(scheduling):
     awx.running.add("ranchhand report")
     assert "running jobs" in scheduling.run(code=2, schedule_state="absent", schedule_jobs={"report": None})[1]
     awx.running.clear()
+    awx.deletion_requests = 1000
     scheduling.run(schedule_state="absent", schedule_jobs={"report": None})
     assert list(awx.named("job_templates")) == ["ranchhand mine"] and list(awx.named("projects")) == ["mine"]
     # AWX has not deleted the inventory yet
     assert awx.named("inventories")["ranchhand"]["pending_deletion"]
-    awx.deletion_requests, awx._deletions = 40, dict.fromkeys(awx._deletions, 40)
+    awx.hasten_deletions(40)  # which the second of these runs waits for
     assert scheduling.run("--check")[0] and scheduling.run()[0]
-    awx.finish_deletions()
     (inventory,) = awx.all("inventories")
     assert not inventory["pending_deletion"]
     assert awx.named("job_templates")["ranchhand report"]["inventory"] == inventory["id"]
