@@ -16,7 +16,7 @@ from collections import namedtuple
 from control_plane import build
 from control_plane.errors import Unavailable
 
-from . import checks, debian, environments
+from . import artifact, checks, debian, environments
 from .process import COLLECTIONS, LOCAL, ROOT, Failed, aws_for, environment, log, private_home, run
 
 TESTS = ROOT / "tests"
@@ -50,6 +50,7 @@ def main():
         "lint": lint,
         "soak": soak,
         "bench": lambda: bench(arguments.cases),
+        "artifact": build_artifact,
     }
     try:
         code = actions[arguments.command]()
@@ -96,9 +97,17 @@ def _parser():
     commands.add_parser(
         "soak", help="pass hostile inputs, interrupt rotations in all ways, and write docs/rotation-proof.md"
     )
+    commands.add_parser("artifact", help="build the artifact of the collection in .local/artifact")
     bench_parser = commands.add_parser("bench", help="run the benchmarks, and write docs/performance.md")
     bench_parser.add_argument("cases", nargs="*", help="run only these cases (see benchmarks/cases.py)")
     return parser
+
+
+def build_artifact():
+    """Build the artifact with the newest available environment."""
+    venv = environments.test_venv(environments.newest_available())
+    log(artifact.build(ROOT, LOCAL / "artifact", venv / "bin" / "ansible-galaxy", environment(venv)))
+    return 0
 
 
 def demo(keep):

@@ -1,0 +1,117 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The artifact of the collection: what it contains, and whether it can be installed into an empty home directory."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.artifact import build, files
+
+ROOT = Path(__file__).parents[2]
+PROGRAMS = Path(sys.executable).parent
+CONTENT = {
+    "CHANGELOG.md", "CHANGELOG.rst", "CODE_OF_CONDUCT.md", "CONTRIBUTING.md", "FILES.json", "LICENSE", "LICENSES",
+    "MANIFEST.json", "README.md", "REUSE.toml", "SECURITY.md", "changelogs", "docs", "extensions", "meta", "playbooks",
+    "plugins", "roles",
+}
+JUNK = (".hypothesis/x", "tests/.hypothesis/x", "plugins/modules/__pycache__/x.pyc", ".local/x", ".mypy_cache/x")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def environment(home):
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "PYTHON"))}
+    return {**kept, "HOME": str(home), "ANSIBLE_NOCOLOR": "1", "PATH": f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"}
+
+
+@pytest.fixture(scope="module")
+def artifact(environment, tmp_path_factory):
+    return build(ROOT, tmp_path_factory.mktemp("built"), PROGRAMS / "ansible-galaxy", environment)
+
+
+@pytest.fixture(scope="module")
+def installed(artifact, environment, home):
+    """The environment of a user who has installed the artifact."""
+    run(environment, home, "ansible-galaxy", "collection", "install", str(artifact), "--offline")
+    return environment
+
+
+def run(environment, folder, program, *arguments):
+    done = subprocess.run(
+        [PROGRAMS / program, *arguments], env=environment, cwd=folder, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=300, check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_it_contains_no_development_files(artifact):
+    with tarfile.open(artifact) as archive:
+        names = archive.getnames()
+    assert {name.partition("/")[0] for name in names} == CONTENT
+    assert not [name for name in names if re.search(r"__pycache__|/\.[^/]*$|\.pyc$|molecule", name)]
+
+
+def test_two_builds_are_identical(artifact, environment, tmp_path):
+    """Also from another checkout, with other times and with files that are left over there."""
+    checkout = tmp_path / "checkout"
+    for name in files(ROOT):
+        (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+        (checkout / name).write_bytes((ROOT / name).read_bytes())
+        (checkout / name).chmod((ROOT / name).stat().st_mode)
+        os.utime(checkout / name, (0, 0))
+    subprocess.run(["git", "init", "--quiet", str(checkout)], check=True)
+    for name in JUNK:
+        (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+        (checkout / name).write_text("left over")
+    time.sleep(1.1)
+    again = build(checkout, tmp_path / "built", PROGRAMS / "ansible-galaxy", environment)
+    assert again.read_bytes() == artifact.read_bytes()
+
+
+def test_everything_in_it_is_documented_after_an_installation(installed, home, subtests):
+    for kind in ("module", "lookup", "filter", "inventory", "role"):
+        with subtests.test(kind):
+            listed = json.loads(
+                run(installed, home, "ansible-doc", "-t", kind, "--list", "--json", "ranchhand.rancher")
+            )
+            assert listed
+            shown = json.loads(run(installed, home, "ansible-doc", "-t", kind, "--json", *listed))
+            assert set(shown) == set(listed) and not [name for name, item in shown.items() if "error" in item]
+
+
+def test_its_playbooks_are_found(installed, home):
+    names = sorted(path.stem for path in (ROOT / "playbooks").glob("*.yml"))
+    playbooks = [f"ranchhand.rancher.{name}" for name in names]
+    run(installed, home, "ansible-playbook", "--syntax-check", "-i", "localhost,", *playbooks)
+
+
+def test_the_readme_follows_the_rules_for_certification():
+    """Links are absolute, because Galaxy and Automation Hub show the file elsewhere."""
+    text = re.sub("```.*?```", "", (ROOT / "README.md").read_text(), flags=re.S)
+    links = re.findall(r"\]\(([^)]+)\)", text)
+    assert links and not [link for link in links if not link.startswith(("https://", "#"))]
+    base = "https://github.com/ranchhand/ranchhand.rancher/blob/main/"
+    for link in links:
+        if link.startswith(base):
+            assert (ROOT / link[len(base):].partition("#")[0]).exists(), link
+    headings = re.findall("^## (.+)$", text, re.M)
+    for heading in ("Requirements", "Installation", "Support", "License"):
+        assert any(heading.lower() in item.lower() for item in headings), (heading, headings)
+    assert "ansible-galaxy collection install" in (ROOT / "README.md").read_text()
+    assert "Automation Hub" in text
