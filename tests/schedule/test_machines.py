@@ -234,7 +234,7 @@ def test_cron_runs_the_jobs(cluster, machine):
     table = machine.path("/etc/cron.d/ranchhand").read_text()
     ((when, command),) = re.findall(r"^(\S+ \S+ \S+ \S+ \S+) root (.*status.*)$", table, re.MULTILINE)
     assert when == "30 6 * * mon,thu" and re.search(r"^30 2 \* \* \* root ", table, re.MULTILINE), table
-    assert on(machine, **{**variables, "schedule_jobs": {"rotate": {"at": "23:59"}}})
+    assert on(machine, **{**variables, "schedule_jobs": {**JOBS, "rotate": {"at": "23:59"}}})
     assert "\n59 23 * * * root " in machine.path("/etc/cron.d/ranchhand").read_text()
     # As cron does, /bin/sh runs the line unchanged. This machine has no syslog, so the log is written to a file.
     machine.path("/mnt/bin/logger").write_text('#!/bin/sh\necho "$@" > /run/tag; exec cat > /run/log\n')
