@@ -53,6 +53,13 @@ _USUAL = {
     ROLLING_BACK: "rolled_back",
     ABORTING: "aborted",
 }
+# What ends a problem, if the status does not contain it.
+_REMEDIES = {
+    "drift": ("adopted",),
+    "gone": ("forgotten",),
+    "record_unreadable": ("forgotten",),
+    "restored": ("retired",),
+}
 _MAX_AGE = 90 * 86400  # seconds
 # The default output of Ansible is JSON, in which quotation marks and backslashes would be escaped.
 _NOT_SHOWN = re.compile(r"[^ !#-\[\]-~]")
@@ -83,7 +90,8 @@ def next_commands(rotation: Mapping[str, t.Any], context: CommandContext) -> lis
 
 def _next_states(rotation: Mapping[str, t.Any]) -> list[str]:
     if rotation["problems"]:
-        return list(rotation.get("possible_states", ()))
+        states = rotation.get("possible_states") or _REMEDIES.get(rotation["problems"][0]["code"], ())
+        return [state for state in states if state != "forgotten"] or list(states)
     if rotation["phase"] in _USUAL:
         return [_USUAL[rotation["phase"]]]
     return ["rotated"] if rotation.get("due") else []

@@ -19,6 +19,7 @@ import urllib3
 import yaml
 
 from support.providers.aws_process import AwsManager
+from support.stopwatch import seconds_until
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = Path(os.environ["RANCHHAND_RULEBOOK"])
@@ -126,7 +127,7 @@ def rulebook(leak, tmp_path):  # noqa: F811
     running.process.wait(timeout=30)
 
 
-def test_a_webhook_starts_the_emergency_rotation(leak, rulebook, tmp_path):  # noqa: F811
+def test_a_webhook_starts_the_emergency_rotation(leak, rulebook, tmp_path, record_property):  # noqa: F811
     first, other = leak.members
     key = first.key["accessKey"]
     hostile = HOSTILE % (tmp_path / "pwned")
@@ -139,7 +140,10 @@ def test_a_webhook_starts_the_emergency_rotation(leak, rulebook, tmp_path):  # n
     rulebook.until(lambda: rulebook.log.read_text().count("A message was ignored") == 11)
     assert "PLAY" not in rulebook.log.read_text() and leak.original(first) and leak.original(other)
 
-    output = rulebook.playbook({"access_key_id": key, "where": hostile, hostile: hostile})
+    message = {"access_key_id": key, "where": hostile, hostile: hostile}
+    seconds, output = seconds_until(lambda: first.keys.get(key) == "Inactive", lambda: rulebook.playbook(message))
+    print(f"from the webhook to the disabled key: {seconds:.1f} s")
+    record_property("seconds from the webhook to the disabled key", seconds)
     assert (
         first.works() and first.live["accessKey"] != key and first.keys[key] == "Inactive" and leak.original(other)
     ), output

@@ -5,7 +5,11 @@
 
 from __future__ import annotations
 
+import time
+
+from support.cluster import SECRETS
 from support.rotations import changed
+from support.stopwatch import seconds_until
 
 
 def test_a_leaked_key_is_replaced_and_out_of_service_at_once(leak):
@@ -70,3 +74,27 @@ def test_a_key_that_cannot_be_taken_out_of_service(leak):
     ), output
     assert "16 to 128 letters" in leak.leaked("{{ 'short' }}", code=2)
     assert "no credential uses it" in leak.leaked("AKIANOBODYHASTHIS1")
+
+
+def test_the_time_until_the_leaked_key_is_disabled(leak, record_property):
+    """Compared with a playbook that only reads the rotations; the waiting time for new keys at AWS is 0 s here."""
+    leak.add(10)
+    leaked, *_others = leak.members
+    key = leaked.key["accessKey"]
+    started = time.monotonic()
+    leak.run("rotation_status")
+    reading = time.monotonic() - started
+    seconds, _output = seconds_until(lambda: leaked.keys.get(key) == "Inactive", lambda: leak.leaked(key))
+    print(f"from the command to the disabled key: {seconds:.1f} s, {seconds / reading:.1f} times rotation_status")
+    record_property("seconds from the command to the disabled key", seconds)
+    assert seconds < 12 * reading
+
+
+def test_the_key_of_a_deleted_credential(leak):
+    leak.add(2)
+    member, _other = leak.members
+    leak.run("rotate")
+    new = member.live["accessKey"]
+    leak.cluster.api.delete(f"{SECRETS}/{member.id}")
+    output = leak.leaked(new, code=2)
+    assert f"a key of the deleted cattle-global-data:{member.id}" in output and "may still be valid" in output

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from support.cluster import SECRETS
 from support.rotations import RotationFleet, changed
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples" / "rotation"
@@ -189,8 +190,8 @@ def test_credentials_are_found_and_those_that_share_a_key_are_rotated_together(f
     first = fleet.members[0]
     first.add(f"{first.id}-s3", "s3")
     variables = {"rotate_credentials": [], "rotate_rings": [1]}
-    output = fleet.run("rotate", code=2, rotate_discover={"driver": "amazonec2"}, **variables)
-    assert "contains the same key as" in output
+    output = fleet.run("rotate", "--check", rotate_discover={"driver": "amazonec2"}, **variables)
+    assert "cannot be rotated: " in output and "contains the same key as" in output
     output = fleet.run("rotate", rotate_discover={"driver": "amazonec2"}, rotate_shared_key="together", **variables)
     assert "left for another run" in output and len(fleet.asked("CreateAccessKey")) == 1
 
@@ -289,11 +290,8 @@ def test_the_status_fits_a_terminal(fleet):
     fleet.spoil(fleet.members[1])
     for arguments in ((), ("--check",)):
         output = fleet.run("rotation_status", *arguments, rotation_status_max_age="90d")
-        assert (
-            changed(output) == 0
-            and max(map(len, output.partition("TASK [Show the rotations]")[2].partition("\n}")[0].splitlines()[1:]))
-            <= 100
-        )
+        shown = output.partition("TASK [Show the rotations]")[2].partition("\n}")[0].splitlines()[1:]
+        assert changed(output) == 0 and max(len(line) for line in shown if ": ansible-playbook " not in line) <= 100
         header, *rows = lines(output, "Show the rotations")
         assert re.split("  +", header) == ["NAME", "DRIVER", "PHASE", "KEY AGE", "NEXT STEP", "DUE", "BLOCKED BY"]
         of = {name: cells for name, *cells in (re.split("  +", row) for row in rows[:3])}
@@ -307,6 +305,83 @@ def test_the_status_fits_a_terminal(fleet):
             and f"{fleet.members[1].id}): drift: " in below
         )
     assert "No cloud credential matches." in fleet.run("rotation_status", rotation_status_name="nosuch")
+
+
+def test_the_status_of_two_ranchers_shows_commands_that_can_be_pasted(cluster, cluster_215, aws, tmp_path):
+    fleets = {"prod": RotationFleet(cluster, aws, tmp_path), "staging": RotationFleet(cluster_215, aws, tmp_path)}
+    hostile = "aws'; touch pwned; echo '{{ 7 * 7 }}"
+    hosts = {}
+    for host, fleet in fleets.items():
+        fleet.namespace = "status-of-two"
+        fleet.add(1)
+        fleet.run("rotate")
+        annotations = {"annotations": {"field.cattle.io/name": hostile}}
+        fleet.cluster.api.patch(f"{SECRETS}/{fleet.members[0].id}", {"metadata": annotations})
+        hosts[host] = {"rancher_kubeconfig": str(fleet.cluster.control_plane.kubeconfig)}
+    common = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    inventory = tmp_path / "ranchers.json"
+    inventory.write_text(json.dumps({"ranchers": {"hosts": hosts, "vars": common}}))
+    output = fleets["prod"].run(
+        "rotation_status", "-i", str(inventory), rotation_status_hosts="ranchers",
+        rotation_status_namespace="status-of-two",
+    )  # fmt: skip
+    header, *rows = lines(output, "Show the rotations")
+    assert output.count("TASK [Show the rotations]") == 1 and header.startswith("HOST "), output
+    assert [row.split()[0] for row in rows[:2]] == ["prod", "staging"], rows
+    commands = re.findall(r'retire the old key: (ansible-playbook [^"]+)"', output)
+    assert len(commands) == 2 and not any("touch" in command for command in commands), output
+    for (host, fleet), command in zip(fleets.items(), commands):
+        path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+        environment = fleet.cluster.environment(str(tmp_path / "nosuch.kubeconfig"), PATH=path)
+        done = subprocess.run(
+            ["bash", "-c", f"{command} -e retire_grace=0s"], env=environment, cwd=tmp_path, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0 and f"ok: [{host}]" in done.stdout, done.stdout
+        assert sorted(fleet.members[0].keys.values()) == ["Active", "Inactive"], done.stdout
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_keys_are_exported_in_memory_only(fleet):
+    names = fleet.add(2)
+    store = fleet.directory / "store"
+    store.mkdir()
+    export = fleet.hook(
+        "export",
+        {
+            "name": "Store the key",
+            "ansible.builtin.copy": {
+                "content": "{{ rotate_values | to_json }}",
+                "dest": f"{store}/{{{{ rotate_rotation.name | replace(' ', '-') }}}}",
+                "mode": "0600",
+            },
+        },
+    )
+    broken = fleet.hook(
+        "broken", {"name": "Fail", "ansible.builtin.fail": {"msg": "{{ rotate_values.secretKey }}"}}
+    )
+    output = fleet.run("rotate", "-vvv", code=2, rotate_export_tasks=broken)
+    new = [member.live["secretKey"] for member in fleet.members]
+    assert f"{names[0]}: rotate_export_tasks failed" in output and not any(secret in output for secret in new)
+    output = fleet.run("rotate", "-vvv", rotate_export_tasks=export)
+    assert not any(secret in output for secret in new), "no_log"
+    for member in fleet.members:
+        stored = json.loads((store / member.name.replace(" ", "-")).read_text())
+        assert {name: stored[name] for name in member.live} == member.live and stored["defaultRegion"]
+
+
+def test_a_gate_that_is_closed_for_too_long_is_notified(fleet):
+    """The grace time is over, but the old key was used a moment ago."""
+    names = fleet.add(1)
+    fleet.run("rotate")
+    path = f"/api/v1/namespaces/{fleet.namespace}/configmaps/rotation-{fleet.members[0].id}"
+    record = json.loads(fleet.cluster.api.get(path)["data"]["record"])
+    record["cutover_at"] = "2026-01-01T00:00:00Z"
+    fleet.cluster.api.patch(path, {"data": {"record": json.dumps(record)}})
+    output = fleet.run("retire", retire_notify_tasks=fleet.notify("retire"))
+    assert "last_used: " in output and fleet.events() == [f"late {names[0]}"], output
+    fleet.run("retire", retire_notify_tasks=fleet.notify("retire"), retire_max_wait="3000d")
+    assert fleet.events() == []
 
 
 def test_the_examples(cluster, aws, fleet, tmp_path, monkeypatch):

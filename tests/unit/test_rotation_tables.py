@@ -203,6 +203,8 @@ def test_details():
     assert rotation_details([state(problems=[DRIFT], waiting_for=["grace: tomorrow"])], width=50) == [
         f"aws prod ({A}): drift: the",
         "credential contains another value",
+        "  accept the key that it contains: ansible-playbook ranchhand.rancher.adopt "
+        f"-e '{{adopt_credentials: [{{id: {A}}}]}}'",
     ]
 
 
