@@ -441,6 +441,10 @@ rotation:
       description: Next step of the rotation.
       type: str
       sample: disable the old key
+    failures:
+      description: Number of runs that have failed since the latest transition.
+      type: int
+      sample: 0
     transitions:
       description: Latest transitions, each with its time, phase, description and run.
       type: list

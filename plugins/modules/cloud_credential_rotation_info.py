@@ -127,6 +127,14 @@ rotations:
         - code: drift
           level: error
           message: "cc-7kq2f was changed by another client while its rotation was in phase grace"
+    possible_states:
+      description:
+        - Values of O(ranchhand.rancher.cloud_credential_rotation#module:state) towards which a run could take a step
+          now, apart from gates. V(repair) stands for V(rotated) with
+          O(ranchhand.rancher.cloud_credential_rotation#module:repair=true).
+      type: list
+      elements: str
+      sample: [adopted, forgotten]
 code:
   description:
     - Failure code. One of V(invalid), V(ambiguous), V(forbidden), V(conflict), V(unsupported), V(unreachable) and

@@ -57,7 +57,6 @@ _USUAL = {
 _REMEDIES = {
     "drift": ("adopted",),
     "gone": ("forgotten",),
-    "record_unreadable": ("forgotten",),
     "restored": ("retired",),
 }
 _MAX_AGE = 90 * 86400  # seconds

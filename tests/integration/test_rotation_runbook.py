@@ -120,7 +120,7 @@ def test_record_unreadable(rotating, runbook):
     path = f"/api/v1/namespaces/{rotating.namespace}/configmaps/rotation-{rotating.id}"
     rotating.cluster.api.patch(path, {"data": {"record": "{"}})
     refused(rotating, "conflict", "retired")
-    runbook.follow("conflict", "ranchhand.rancher.forget")
+    runbook.follow("conflict", "delete configmap,lease rotation-cc-7kq2f")
     assert rotating.works() and rotating.cluster.api.get(f"{SECRETS}/{rotating.id}")
     rotating.aws.delete_key(rotating.key["accessKey"])
     assert finishes(rotating, rotation_id="second")

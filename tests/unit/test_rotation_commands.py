@@ -55,7 +55,7 @@ class Next:
         Next("deleted", rotation("grace", problems=[DRIFT], possible_states=["forgotten"]), ["forget"]),
         Next("drift, unknown states", rotation("grace", problems=[DRIFT]), ["adopt"]),
         Next("gone", rotation("grace", problems=[{**DRIFT, "code": "gone"}]), ["forget"]),
-        Next("unreadable", rotation(None, problems=[{**DRIFT, "code": "record_unreadable"}]), ["forget"]),
+        Next("unreadable", rotation(None, problems=[{**DRIFT, "code": "record_unreadable"}]), []),
         Next("restored", rotation(problems=[{**DRIFT, "code": "restored"}]), ["retire"]),
         Next("another problem", rotation("grace", problems=[{**DRIFT, "code": "other"}]), []),
     ],

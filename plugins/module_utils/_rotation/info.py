@@ -20,6 +20,7 @@ from .._rancher.references import CREDENTIAL_NAMESPACE
 from .._resources.info import matches_filters
 from .._runtime.execute import Connect, RunMode
 from .cluster_gates import evaluate_gates
+from .decisions import possible_states
 from .record import DISABLED, GRACE, IDLE, RotationRecord
 from .status import describe_deleted, due_time, find_rotation_problems, key_issued_at, show_rotation, waiting_reasons
 from .store import RotationStore, read_history
@@ -79,22 +80,29 @@ def _deleted_rotations(store: RotationStore) -> t.Iterator[tuple[str, dict[str, 
         if record.phase == IDLE and len(missing) < len(record.members):
             continue  # the others keep the key and the record
         for identifier in missing if record.phase != IDLE else missing[:1]:
-            yield identifier, _without_credential(identifier, record, describe_deleted(identifier, record))
+            yield identifier, _without_credential(store, identifier, record, describe_deleted(identifier, record))
     for unreadable in store.unreadable:
         for identifier in unreadable.members:
             if store.credential(identifier) is None:
                 problem = Problem("record_unreadable", unreadable.message)
-                yield identifier, {**_without_credential(identifier, None, problem), "phase": None}
+                yield identifier, {**_without_credential(store, identifier, None, problem), "phase": None}
 
 
 def _without_credential(
-    identifier: str, record: RotationRecord | None, problem: Problem
+    store: RotationStore, identifier: str, record: RotationRecord | None, problem: Problem
 ) -> dict[str, t.Any]:
     return {
         **show_rotation(identifier, None, record), "age_seconds": None, "key_age_seconds": None, "key_age_source": None,
         "max_age_seconds": None, "due_at": None, "due": record is not None and record.phase != IDLE,
         "running": bool(record and record.owner), "waiting_for": [], "problems": [problem.show()],
+        "possible_states": _possible_states(store, record),
     }
+
+
+def _possible_states(store: RotationStore, record: RotationRecord | None) -> list[str]:
+    if record is None:
+        return []
+    return list(possible_states(record, [store.live(name) for name, _uid in record.members]))
 
 
 def rotation_status(
@@ -126,6 +134,7 @@ def rotation_status(
         running=bool(record and record.owner),
         waiting_for=[],
         problems=[problem.show() for problem in problems],
+        possible_states=_possible_states(store, None if unreadable else record),
     )
     if with_gates and record is not None and record.phase in (GRACE, DISABLED):
         members = [member for member in (store.credential(name) for name, _uid in record.members) if member]

@@ -51,6 +51,7 @@ def show_rotation(
         "key_id": _key_id(record.current if idle else record.new),
         "old_key_id": _key_id(record.old),
         "next_step": next_step(record.phase),
+        "failures": record.failures,
     }
     for name in _TIMES:
         shown[name] = None if idle and name not in _IDLE_TIMES else _format(getattr(record, name))
