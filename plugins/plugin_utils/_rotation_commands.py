@@ -89,8 +89,9 @@ def next_commands(rotation: Mapping[str, t.Any], context: CommandContext) -> lis
 
 def _next_states(rotation: Mapping[str, t.Any]) -> list[str]:
     if rotation["problems"]:
-        states = rotation.get("possible_states") or _REMEDIES.get(rotation["problems"][0]["code"], ())
-        return [state for state in states if state != "forgotten"] or list(states)
+        code = rotation["problems"][0]["code"]
+        states = list(rotation.get("possible_states") or _REMEDIES.get(code) or ())
+        return [state for state in states if state != "forgotten"] or states
     if rotation["phase"] in _USUAL:
         return [_USUAL[rotation["phase"]]]
     return ["rotated"] if rotation.get("due") else []
