@@ -10,6 +10,7 @@ Runs on the controller only, because issuers of other collections cannot be load
 from __future__ import annotations
 
 import secrets as random_source
+import time
 import typing as t
 from collections import defaultdict
 from collections.abc import Mapping
@@ -251,6 +252,12 @@ class _PreflightBackend:
 
     def keys(self, by: Values) -> list[Key]:
         return self._unit.issuer.keys(by)
+
+    def now(self) -> Time:
+        return now()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
 
 
 def _check_rollback(unit: RotationUnit) -> None:
