@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -593,6 +594,24 @@ def test_issuers_share_clients(aws, key):
     assert aws_requests._create_client.cache_info().currsize == 2, "one of IAM and one of STS"
     _issuer(aws, region="eu-central-1").keys(key)
     assert aws_requests._create_client.cache_info().currsize == 3
+
+
+def test_threads_sign_with_their_own_credentials(aws, key, monkeypatch):
+    """Both threads set their credentials before either of them signs."""
+    read, barrier = aws_requests._SignerOfThread.get_frozen_credentials, threading.Barrier(2, timeout=20)
+
+    def read_at_once(self):
+        barrier.wait()
+        return read(self)
+
+    monkeypatch.setattr(aws_requests._SignerOfThread, "get_frozen_credentials", read_at_once)
+    users = [key, aws.create_user("other")]
+    settings, until = aws_requests.Settings(endpoint_url=aws.url), time.monotonic() + 60
+    signers = [aws_requests.Signer(user["accessKey"], user["secretKey"]) for user in users]
+    with ThreadPoolExecutor(2) as executor:
+        pages = executor.map(lambda signer: aws_requests.send(signer, settings, until, "ListAccessKeys"), signers)
+    found = [[item["AccessKeyId"] for item in page["AccessKeyMetadata"]] for page in pages]
+    assert found == [[user["accessKey"]] for user in users]
 
 
 def test_no_credentials_are_left_for_the_next_request(aws, key):
