@@ -68,8 +68,12 @@ options:
       - V(rolled_back) writes the old key to the credential and deletes the new key. Possible until the old key is
         being deleted.
       - V(aborted) ends a rotation before its cutover, and deletes the new key.
+      - V(adopted) accepts the key that the credential contains now, if another client changed it during a rotation. The
+        key is verified first, and must belong to the same principal. The old key is retired as usual.
+      - V(forgotten) ends a rotation whose credential was deleted. It deletes the keys that the rotation issued, except
+        keys that a credential contains, and then the kept values and the record.
     type: str
-    choices: [rotated, retired, rolled_back, aborted]
+    choices: [rotated, retired, rolled_back, aborted, adopted, forgotten]
     default: rotated
   max_age:
     description:
@@ -212,7 +216,7 @@ options:
       state:
         description: Same as O(state).
         type: str
-        choices: [rotated, retired, rolled_back, aborted]
+        choices: [rotated, retired, rolled_back, aborted, adopted, forgotten]
       max_age:
         description: Same as O(max_age).
         type: str
@@ -339,6 +343,16 @@ EXAMPLES = r"""
       - name: aws staging
         issuer_secrets_name: staging
 
+- name: Accept the key that Terraform wrote during a rotation
+  ranchhand.rancher.cloud_credential_rotation:
+    name: aws prod
+    state: adopted
+
+- name: Delete what is left of the rotation of a deleted credential
+  ranchhand.rancher.cloud_credential_rotation:
+    id: cc-7kq2f
+    state: forgotten
+
 - name: Rotate a key that only the playbook can supply
   ranchhand.rancher.cloud_credential_rotation:
     name: do prod
@@ -456,8 +470,8 @@ rotation:
           run: 5d41402a
     action:
       description:
-        - Result of this run. V(rotated), V(retired), V(rolled_back) or V(aborted) if this state was reached,
-          V(advanced) after a step towards it, V(unchanged), or V(failed).
+        - Result of this run. V(rotated), V(retired), V(rolled_back), V(aborted), V(adopted) or V(forgotten) if this
+          state was reached, V(advanced) after a step towards it, V(unchanged), or V(failed).
       type: str
       sample: rotated
     steps:
@@ -494,8 +508,8 @@ code:
   description:
     - Failure code. One of V(invalid), V(ambiguous), V(not_found), V(forbidden), V(conflict), V(unsupported),
       V(unreachable), V(server_error) and V(partial), or one of V(busy), V(drift), V(gone), V(not_cut_over),
-      V(old_unusable), V(orphan), V(other_writer), V(provider_refused), V(shared_key), V(slot_taken), V(too_late),
-      V(unfinished), V(unusable) and V(verify_failed), which the runbook explains.
+      V(old_unusable), V(orphan), V(other_writer), V(provider_refused), V(shared_key), V(slot_taken), V(throttled),
+      V(too_late), V(unfinished), V(unproven), V(unusable) and V(verify_failed), which the runbook explains.
   returned: failure
   type: str
   sample: drift

@@ -124,6 +124,7 @@ def test_an_unexpected_exception_may_contain_secrets(clock):
 def test_everything_else_is_that_of_the_issuer(clock):
     issuer = throttled(Scripted())
     assert (issuer.limit, issuer.lists, issuer.key_id({"id": "k"})) == (2, True, "k")
+    assert issuer.can_list("k1") is True and issuer.next_values() is None
     issuer.disable("k1", {"account": "a"})
     assert issuer.account({"account": "a"}) == "fake a" and issuer.account({}) == "fake"
 

@@ -13,8 +13,8 @@ import typing as t
 
 from ...issuer import CALL_TIMEOUT, Issuer, IssuerError, Values
 
-# Methods of an issuer that send no request.
-_LOCAL = ("key_id", "expires_at", "next_values", "rate_key")
+# Methods of an issuer that send requests.
+_CALLS = ("keys", "issue", "activate", "verify", "disable", "enable", "delete")
 
 # Seconds that a call may take with its repetitions. The default of ``drain`` is longer.
 LONGEST_CALL = 2 * CALL_TIMEOUT
@@ -57,9 +57,7 @@ class ThrottledIssuer:
 
     def __getattr__(self, name: str) -> t.Any:
         value = getattr(self._issuer, name)
-        if name in _LOCAL or not callable(value):
-            return value
-        return functools.partial(self._call, value)
+        return functools.partial(self._call, value) if name in _CALLS else value
 
     def _call(self, method: t.Callable[..., t.Any], *arguments: t.Any, **named: t.Any) -> t.Any:
         started = time.monotonic()
