@@ -569,7 +569,8 @@ def test_without_the_sdk_it_says_what_is_missing(monkeypatch, key):
         pytest.param("cn-north-1", "sts.cn-north-1.amazonaws.com.cn", "iam.cn-north-1.amazonaws.com.cn", id="China"),
     ],
 )
-def test_endpoints_are_those_of_the_region(region, sts, iam):
+def test_endpoints_are_those_of_the_region(monkeypatch, region, sts, iam):
+    monkeypatch.setenv("AWS_STS_REGIONAL_ENDPOINTS", "legacy")
     settings = aws_requests.Settings(region=region)
     assert aws_requests.client("sts", settings).meta.endpoint_url == f"https://{sts}"
     assert aws_requests.client("iam", settings).meta.endpoint_url == f"https://{iam}"
