@@ -49,6 +49,10 @@ class Admin(Listed):
     """As Listed, but an administrator signs in, perhaps of another account."""
 
 
+class Owner(Admin):
+    """As Admin, of the right account, and the user is the owner of the key in the credential."""
+
+
 class Bound(Listed):
     """As Listed, but keys cannot be disabled, and there may be many, like tokens of ServiceAccounts."""
 
@@ -282,7 +286,9 @@ class FakeRun:
 
     def _signed_in(self, by):
         """Return the account that signs in."""
-        if self.shared.issuer is Admin:
+        if self.shared.issuer is Owner and by["id"] not in self.shared.provider:
+            raise IssuerError("forbidden", "cannot find the user of the key")
+        if issubclass(self.shared.issuer, Admin):
             return self.account
         if not self.shared.signs_in(by):
             raise IssuerError("refused", "the key to sign in with does not work")
@@ -322,6 +328,8 @@ class FakeRun:
             return
         if not self.shared.signs_in(values):
             raise IssuerError("refused", "does not work")
+        if self.shared.issuer is Owner and values != by:
+            self._signed_in(by)
 
     def _find(self, key, by):
         """Return a key of the account that signs in."""

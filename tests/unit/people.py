@@ -19,7 +19,7 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.record
     IDLE,
 )
 
-from .fake_backend import Admin, Bound, Given, Listed, Single, finish, pair
+from .fake_backend import Admin, Bound, Given, Listed, Owner, Single, finish, pair
 
 MINUTES = 60
 REPORT = 15  # calls from the proof of what a run reports to its end
@@ -50,7 +50,9 @@ class Invariants:
         found = shared.provider.get(key)
         if found is None or shared.refusals or shared.ignored or shared.issuer is Given:
             return False
-        if shared.issuer is Admin:
+        if shared.issuer is Owner and by["id"] not in shared.provider:
+            return False
+        if issubclass(shared.issuer, Admin):
             return found.account == run.account
         return shared.signs_in(by)
 
@@ -181,7 +183,7 @@ class People:
             self.records.append(shared.record)
         actions = [self.edit, self.edit, self.edit_back, self.delete_credential, self.recreate, self.clock,
                    self.record, self.kept]
-        if shared.issuer in (Listed, Admin, Bound):
+        if shared.issuer in (Listed, Admin, Owner, Bound):
             actions += [self.disable, self.disable, self.disable, self.enable, self.delete, self.create, self.use,
                         self.refuse, self.refuse, self.ignore]
         if shared.issuer is Single:

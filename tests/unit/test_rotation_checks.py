@@ -21,7 +21,7 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.decisi
 )
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.protocol import Call, RotationProtocol
 
-from .fake_backend import PROVIDER_CALLS, Admin, Bound, FakeRun, Given, Listed, SharedState, Single, pair
+from .fake_backend import PROVIDER_CALLS, Admin, Bound, FakeRun, Given, Listed, Owner, SharedState, Single, pair
 from .people import Invariants, Operator, People, Violation
 
 DRAIN = 60
@@ -48,6 +48,7 @@ CASTS = {
     "a shared key": Cast((ROTATE, RETIRE, RETIRE, BACK), 3, members=2),
     "a shared key, adopted": Cast((ROTATE, ADOPT, RETIRE, FORGET), 3, members=2),
     "another account": Cast((ROTATE, RETIRE, RETIRE, BACK), 2, Admin, accounts=("a", "a", "b")),
+    "an administrator": Cast((ROTATE, RETIRE, BACK, ADOPT), 3, Owner),
     "no disabling": Cast((ROTATE, RETIRE, BACK), 3, Bound),
     "one value": Cast((ROTATE, RETIRE, BACK, ABORT), 2, Single),
     "supplied": Cast((ROTATE, ROTATE, RETIRE, ABORT), 2, Given),

@@ -303,6 +303,10 @@ class RotationProtocol:
         if not self.issuer.lists:
             return ()
         self._check_live(keys, by, _START_REMEDY)
+        self._check_limit(keys, by)
+        return tuple(sorted(key.id for key in keys))
+
+    def _check_limit(self, keys: t.Sequence[Key], by: Values) -> None:
         limit = self.issuer.limit
         if limit is not None and len(keys) >= limit and not self.issuer.write_ahead:
             others = ", ".join(sorted(key.id for key in keys if key.id != self.issuer.key_id(by)))
@@ -313,7 +317,6 @@ class RotationProtocol:
                     f"{others} if nothing uses it."
                 ),
             )
-        return tuple(sorted(key.id for key in keys))
 
     def _started(self, before: RotationRecord, key_ids: tuple[str, ...], now: Time) -> RotationRecord:
         request, credential = self.request, self.credentials[0]
@@ -411,15 +414,12 @@ class RotationProtocol:
 
     def _repeat(self, name: str, *arguments: t.Any, codes: t.Collection[str] = ("busy",)) -> Steps[t.Any]:
         """Make a call that changes nothing, again after errors with these codes, until the time is over."""
-        started: Time = yield Call("now")
         pause, waited = 1.0, 0.0
         while True:
             try:
                 return (yield Call(name, arguments))
             except IssuerError as error:
-                now: Time = yield Call("now")
-                elapsed = max((now - started).total_seconds(), waited)  # the clock may be set back
-                if error.code not in codes or elapsed + pause > self.request.verify_timeout:
+                if error.code not in codes or waited + pause > self.request.verify_timeout:
                     raise
             yield Call("sleep", (pause,))
             waited += pause
@@ -583,7 +583,9 @@ class RotationProtocol:
             if checks.is_value_requested(requested, attempt.values)
             and (not self.issuer.lists or self.issuer.key_id(attempt.values) in enabled)), None)
         if generation is None:
-            for key in self._find_orphans(keys, attempts):
+            orphans = self._find_orphans(keys, attempts)
+            self._check_limit([key for key in keys if key not in orphans], by)
+            for key in orphans:
                 yield from self._remove(key.id, keys, (OLD,), _START_REMEDY)
             generation = yield from self._issue(keys)
         now: Time = yield Call("now")
@@ -722,12 +724,27 @@ class RotationProtocol:
         Raises IssuerError.
         """
         by = self.credentials[0].values
-        yield from self._verify(values, by)
+        try:
+            yield from self._verify(values, by)
+        except IssuerError as error:
+            if error.code in ("unreachable", "busy") or (yield from self._live_signs_in()):
+                raise
+            yield from self._verify(values, {**by, **values})  # without the principal of a key that does not work
         try:
             keys = yield from self._list_keys({**by, **values})
             self._check_listed_value(keys, key)
         except RanchhandError as error:
             raise IssuerError("invalid", error.message.rstrip(". ")) from None
+
+    def _live_signs_in(self) -> Steps[bool]:
+        credential = self.credentials[0]
+        try:
+            yield from self._repeat("verify", checks.rotating_values(self.record, credential), credential.values)
+        except IssuerError as error:
+            if error.code in ("unreachable", "busy"):
+                raise
+            return False
+        return True
 
     def _check_listed_value(self, keys: t.Sequence[Key], key: KeyGeneration) -> None:
         if self.issuer.lists:
@@ -948,7 +965,7 @@ class RotationProtocol:
             if self.issuer.write_ahead:
                 yield from self._activate_old_value()
             elif self.issuer.disables:
-                yield from self._enable(key.key)
+                yield from self._enable(key.key, old)
             yield from self._prove_value(key, old)
         except IssuerError as error:
             if error.code in ("unreachable", "busy"):
@@ -965,13 +982,13 @@ class RotationProtocol:
                 ),
             ) from None
 
-    def _enable(self, key_id: str) -> Steps[None]:
-        """Enable a key, signed with a key that works: that of a credential, or the kept new one."""
+    def _enable(self, key_id: str, values: Values) -> Steps[None]:
+        """Enable a key, signed with a key that works: that of a credential, the kept new one, or the key itself."""
         by = yield from self._confirm(OLD, NEW, MIXED)
         generations: list[StoredGeneration] = yield Call("list_generations", (self.record,))
         new = self.record.new
         kept: list[Values] = [{**by, **each.values} for each in generations if new and each.name == new.version]
-        signers = [*(credential.values for credential in self.credentials), *kept]
+        signers = [*(credential.values for credential in self.credentials), *kept, {**by, **values}]
         for number, signer in enumerate(signers, 1):
             yield from self._confirm(OLD, NEW, MIXED)
             try:
@@ -979,7 +996,7 @@ class RotationProtocol:
                 return
             except IssuerError as error:
                 self.in_doubt = error.code == "unreachable"
-                if error.code != "refused" or number == len(signers):
+                if error.code in ("unreachable", "busy") or number == len(signers):
                     raise
 
     def _remove_new_keys(self, keys: t.Sequence[Key]) -> Steps[None]:
