@@ -231,7 +231,9 @@ credentials:
       sample: {phase: grace, next_step: disable the old key, generation: 3, running: false,
                waiting_for: ["grace: 2026-11-25T02:00:19Z"]}
 dangling:
-  description: Credentials that do not exist although objects refer to them, with these objects.
+  description:
+    - Credentials that do not exist although objects refer to them, with these objects.
+    - Also Secrets in the namespace of a cluster, if a pool names them and they do not exist.
   returned: with O(problems=true)
   type: list
   elements: dict

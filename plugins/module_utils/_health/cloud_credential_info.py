@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import datetime
 import typing as t
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from .._common.errors import RanchhandError, ValidationErrors
 from .._common.options import OptionSpec
 from .._common.times import Time, now
-from .._kubernetes.client import KubernetesClient
+from .._kubernetes.client import KubernetesClient, name_in_path
 from .._kubernetes.connection import CONNECTION
 from .._rancher.cloud_credential import CloudCredential, show_cloud_credential
 from .._rancher.driver_schema import DriverSchemas
 from .._rancher.machine_config import MachineConfig
+from .._rancher.machine_pools import MachinePool
 from .._rancher.metadata import parse_id
 from .._rancher.node_template import NodeTemplate, parse_node_template
 from .._rancher.queries import (
     SECRETS_PATH,
+    get_or_none,
     list_cloud_credentials,
     list_extension_credentials,
     list_machine_configs,
@@ -31,7 +34,7 @@ from .._rancher.queries import (
     read_schemas,
     read_users,
 )
-from .._rancher.references import CREDENTIAL_NAMESPACE, ReferenceIndex
+from .._rancher.references import CREDENTIAL_NAMESPACE, Reference, ReferenceIndex
 from .._rancher.users import Users
 from .._resources.info import FILTERS, add_details, info_result, matches_filters
 from .._rotation.info import rotation_status
@@ -100,6 +103,11 @@ def list_cloud_credential_info(params: Mapping[str, t.Any], connect: Connect, mo
         result["dangling"] = dangling or []
         if dangling is None:
             incomplete.append(f"dangling: this connection may not list secrets in namespace {CREDENTIAL_NAMESPACE}")
+        pools = snapshot.references.pools if snapshot.references else ()
+        missing = _none_if_forbidden(lambda: _list_missing_secrets(client, pools))
+        if missing is None:
+            incomplete.append("dangling: this connection may not read secrets in the namespaces of clusters")
+        result["dangling"] += missing or []
         if incomplete:
             result["problems_incomplete"] = incomplete
     return result
@@ -229,6 +237,30 @@ def _query_provider(credential: CloudCredential) -> Time | str | None:
         return error.message
     except ImportError:  # issuers and their SDKs are installed on the controller
         return "cloud providers are queried only on the controller, with a local connection and the controller's Python"
+
+
+def _list_missing_secrets(client: KubernetesClient, pools: t.Iterable[MachinePool]) -> list[dict[str, t.Any]]:
+    """Return the Secrets in the namespaces of clusters that pools name by a bare name and that do not exist."""
+    using: dict[tuple[str, str], list[MachinePool]] = defaultdict(list)
+    for pool in pools:
+        is_bare = pool.credential and ":" not in pool.credential and "/" not in pool.credential
+        if is_bare and pool.namespace != CREDENTIAL_NAMESPACE:
+            using[pool.namespace, pool.credential].append(pool)
+    return [
+        {"id": f"{namespace}:{name}", "references": [_pool_reference(pool) for pool in found]}
+        for (namespace, name), found in sorted(using.items())
+        if get_or_none(client, f"/api/v1/namespaces/{name_in_path(namespace)}/secrets/{name_in_path(name)}") is None
+    ]
+
+
+def _pool_reference(pool: MachinePool) -> dict[str, t.Any]:
+    field = "spec.cloudCredentialSecretName"
+    if not pool.inherited:
+        field = "spec.rkeConfig.machinePools[].cloudCredentialSecretName"
+    reference = Reference(
+        "Cluster", "provisioning.cattle.io/v1", pool.namespace, pool.cluster, field, "pool", (pool.name,),
+    )
+    return reference.show()
 
 
 def _list_dangling(client: KubernetesClient, snapshot: _Snapshot) -> list[dict[str, t.Any]] | None:
