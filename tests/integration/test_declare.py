@@ -218,6 +218,25 @@ def test_check_mode_predicts_renames_and_hand_overs(cluster, project):
     project.unchanged(cluster)
 
 
+def test_the_result_contains_what_was_created_before_a_failure(cluster, project):
+    """And nothing of an earlier run of the role in the same play."""
+    role = {"ansible.builtin.include_role": {"name": "ranchhand.rancher.cloud_credentials"}}
+    first = {**role, "vars": {
+        "cloud_credentials_list": [aws("two")], "cloud_credentials_node_templates": [small("two", "other")]}}
+    failing = {**role, "vars": {
+        "cloud_credentials_list": [aws("one")], "cloud_credentials_node_templates": [small("no such credential")]}}
+    show = {"ansible.builtin.debug": {"msg": "{{ cloud_credentials_result | to_json }}"}}
+    (project.folder / "play.yml").write_text(yaml.safe_dump([{
+        "hosts": "localhost", "gather_facts": False, "tasks": [first, {"block": [failing], "rescue": [show]}]}]))
+    command = ["-i", "localhost,", "-c", "local", "play.yml", "-e", f"ansible_python_interpreter={sys.executable}"]
+    done = ansible_playbook(*command, "-e@vault.yml", env=cluster.environment(), cwd=project.folder)
+    assert done.returncode == 0 and names(cluster) == ["one", "two"], done.stdout
+    shown = done.stdout.partition('"msg": "{')[2].partition('}"\n')[0]
+    result = json.loads(json.loads(f'"{{{shown}}}"'))
+    assert result["changed"] and [item["name"] for item in result["credentials"]] == ["one"], result
+    assert result["credentials"][0]["action"] == "created" and result["node_templates"] == []
+
+
 def test_no_scope_no_removal(cluster, project):
     """An invalid scope is reported before anything is read."""
     mark = cluster.control_plane.audit_mark()
