@@ -130,7 +130,7 @@ rotations:
     possible_states:
       description:
         - Values of O(ranchhand.rancher.cloud_credential_rotation#module:state) towards which a run could take a step
-          now, apart from gates. V(repair) stands for V(rotated) with
+          now, apart from gates. V(repair) is V(rotated) with
           O(ranchhand.rancher.cloud_credential_rotation#module:repair=true).
       type: list
       elements: str

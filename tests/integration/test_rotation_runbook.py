@@ -67,7 +67,10 @@ def test_drift_to_a_third_key_that_is_correct(rotating, runbook):
     write(rotating, theirs)
     refused(rotating, "drift", "retired", grace="0s")
     assert theirs["secretKey"] not in runbook.follow("drift", '"adopted"')
-    assert rotating.live == theirs and finishes(rotating, rotation_id="second")
+    assert rotating.live == theirs
+    for option in ({"grace": "0s"}, {"soak": "0s"}):
+        assert not rotating.run("retired", **option)["failed"]
+    assert finishes(rotating, rotation_id="second")
 
 
 def test_drift_to_a_third_key_that_is_not_correct(rotating, runbook):
@@ -223,7 +226,7 @@ def test_verify_failed(rotating, runbook):
 
 def test_throttled(rotating, runbook):
     rotating.aws.faults.rule("CreateAccessKey", error("Throttling"), times=99)
-    refused(rotating, "throttled")
+    refused(rotating, "throttled", verify_timeout="1s")
     rotating.aws.faults.clear()
     assert "run the same task again" in runbook.section("throttled") and finishes(rotating)
 
@@ -232,7 +235,13 @@ def test_unproven(rotating, runbook):
     rotating.run()
     new = rotating.live
     rotating.aws.set_status(new["accessKey"], "Inactive")
-    refused(rotating, "unproven", "retired", grace="0s")
+    key = rotating.aws.create_admin(f"admin-of-{rotating.user}")
+    given = {
+        "issuer_options": {"endpoint_url": rotating.aws.url, "propagation": "0s", "sign_in": "given"},
+        "issuer_secrets": {"access_key": key["accessKey"], "secret_key": key["secretKey"]},
+    }  # fmt: skip
+    assert new["accessKey"] in refused(rotating, "unproven", "retired", grace="0s", **given)
+    assert new["accessKey"] in refused(rotating, "provider_refused", "retired", grace="0s"), "signed in with the key"
     runbook.follow("unproven", "update-access-key", **{"AKIA…": new["accessKey"]})
     assert rotating.live == new and finishes(rotating)
 

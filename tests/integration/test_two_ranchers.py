@@ -77,9 +77,15 @@ def rotation_variables(ranchers):
         "rotate_rotation_id": "first",
         "rotate_issuer_options": options,
         "rotate_namespace": ranchers.namespace,
-        "rollback_credentials": [{"name": "key-{{ inventory_hostname }}"}],
-        "rollback_issuer_options": options,
-        "rollback_namespace": ranchers.namespace,
+        **{
+            f"{playbook}_{name}": value
+            for playbook in ("rollback", "abort", "adopt", "forget")
+            for name, value in {
+                "credentials": [{"name": "key-{{ inventory_hostname }}"}],
+                "issuer_options": options,
+                "namespace": ranchers.namespace,
+            }.items()
+        },
         "retire_issuers": {"aws": {"issuer_options": options, "drain": "1s"}},
         "retire_namespace": ranchers.namespace,
         "retire_grace": "0s",
@@ -95,6 +101,12 @@ def has_new_key(ranchers, host, output):
 
 def has_old_key(ranchers, host, output):
     return ranchers.key(host) == ranchers.keys[host]["accessKey"]
+
+
+def is_forgotten(ranchers, host, output):
+    cluster = ranchers.clusters[host]
+    records = cluster.api.get(f"/api/v1/namespaces/{ranchers.namespace}/configmaps")["items"]
+    return has_new_key(ranchers, host, output) and "rotation-cc-key" not in str(records)
 
 
 def has_retired_key(ranchers, host, output):
@@ -166,6 +178,9 @@ PLAYBOOKS = [
     Case("report", file_has_name("report.html"), {"report_files": {"html": "report.html"}, "report_fail_on": []}),
     Case("rotate", has_new_key),
     Case("rollback", has_old_key, {"confirm": True}, rotated=True),
+    Case("abort", has_old_key, {"confirm": True}),
+    Case("adopt", has_new_key, {"confirm": True}, rotated=True),
+    Case("forget", is_forgotten, {"confirm": True}, rotated=True),
     Case("retire", has_retired_key, rotated=True),
     Case("rotation_status", is_reported, rotated=True),
     Case("leaked_key", always, {"leaked_key_id": "AKIA0000000000000000"}),
