@@ -49,8 +49,6 @@ def is_idle(rotating):
     return rotating.run("retired")["rotation"]["phase"] == "idle"
 
 
-
-
 def test_busy(rotating, runbook):
     rotating.run(pause_before_cutover=True)
     path = f"/apis/coordination.k8s.io/v1/namespaces/{rotating.namespace}/leases/rotation-{rotating.id}"

@@ -91,7 +91,7 @@ def test_a_deleted_member_of_an_idle_record_is_forgotten():
     assert codes(listed([], [record_of("cc-a", "cc-s3", **idle)])) == {"cc-a": ["gone"]}, "the record is left"
 
 
-def test_a_credential_that_was_created_again_is_another_one():
+def test_a_credential_that_was_created_again_is_another_credential():
     again = secret("cc-a")
     again["metadata"]["uid"] = "another"
     assert codes(listed([again], [record_of("cc-a")])) == {"cc-a": ["gone"]}
