@@ -14,7 +14,12 @@ import pytest
 
 pytest.register_assert_rewrite("support")
 
-pytest_plugins = ("support.fixtures_clusters", "support.fixtures_providers", "support.fixtures_rotations")
+pytest_plugins = (
+    "support.fixtures_clusters",
+    "support.fixtures_providers",
+    "support.fixtures_rotations",
+    "support.fixtures_repoint",
+)
 
 
 def pytest_configure(config):

@@ -731,7 +731,8 @@ REFERENCE_FIELDS = {
         lambda value: {"rkeConfig": {"etcd": {"s3": {"cloudCredentialName": value}}}},
     ),
 }
-# What Rancher reads as the credential, whatever precedes the separator. NAME is replaced with its metadata.name.
+USES = dict(zip(REFERENCE_FIELDS, ("node_template", "cluster", "pool", "s3")))
+# What counts as the credential, whatever precedes the separator. NAME is replaced with its metadata.name.
 SPELLINGS = {
     "cattle-global-data:NAME": True,
     "other:NAME": True,
@@ -791,6 +792,8 @@ def test_in_use(cluster, subtests):
                 else "cattle-global-data"
                 if number == len(cases) - 1
                 else "fleet-default",
+                "use": USES[field],
+                **({"pools": ["b"]} if USES[field] == "pool" else {}),
             }
             assert (item["action"], item["code"], item["references"]) == ("refused", "in_use", [reference])
             assert reference["name"] in item["msg"] and reference in result["references"]

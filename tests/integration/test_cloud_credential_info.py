@@ -83,6 +83,7 @@ def test_references(cluster):
             "namespace": "fleet-default",
             "name": "prod",
             "field": "spec.cloudCredentialSecretName",
+            "use": "cluster",
         }
     ]
     assert [(item["name"], item["references"]) for item in everything["credentials"]] == [("free", []), ("used", used)]

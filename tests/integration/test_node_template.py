@@ -534,8 +534,9 @@ def test_a_template_in_use_is_not_deleted(cluster, in_use):
             "namespace": "fleet-default",
             "name": name,
             "field": "spec.nodeTemplateName",
+            "use": use,
         }
-        for kind, name in (("Node", "nodes-0"), ("NodePool", "nodepools-0"))
+        for kind, name, use in (("Node", "nodes-0", "machine"), ("NodePool", "nodepools-0", "pool"))
     ]
     assert refused["references"] == refused["node_templates"][0]["references"] == expected
     assert all(
