@@ -17,8 +17,8 @@ pytest.register_assert_rewrite("support")
 pytest_plugins = (
     "support.fixtures_clusters",
     "support.fixtures_providers",
-    "support.fixtures_rotations",
     "support.fixtures_repoint",
+    "support.fixtures_rotations",
 )
 
 
