@@ -103,6 +103,7 @@ def scheduling(tmp_path):
         yield Scheduling(awx, tmp_path)
 
 
+@pytest.mark.timeout(1200)  # many runs of the role
 def test_from_nothing_and_back(scheduling):
     awx = scheduling.awx
     untouched = awx.state()
@@ -237,6 +238,7 @@ CONFIGURATIONS = {"full": FULL, "bare": BARE, "other": OTHER}
 SHARED = {"name": "shared", "kind": "cloud", "managed": False}
 
 
+@pytest.mark.timeout(1200)  # many runs of the role
 def test_after_any_change_the_state_is_that_of_a_new_installation(tmp_path, subtests):
     """For all ordered pairs of configurations."""
     new = {}
@@ -254,6 +256,7 @@ def test_after_any_change_the_state_is_that_of_a_new_installation(tmp_path, subt
                 assert awx.state() == new[name]
 
 
+@pytest.mark.timeout(1200)  # many runs of the role
 def test_organizations_do_not_share_anything_but_the_credential_type(scheduling):
     awx = scheduling.awx
     second = {"schedule_awx_organization": "Second"}
@@ -276,6 +279,7 @@ def test_organizations_do_not_share_anything_but_the_credential_type(scheduling)
     assert not awx.all("job_templates", "workflow_job_templates", "schedules", "projects", "inventories")
 
 
+@pytest.mark.timeout(1200)  # many runs of the role
 def test_a_job_is_removed_and_then_the_last_job(scheduling):
     awx = scheduling.awx
     organization = awx.organizations[0]
@@ -303,6 +307,7 @@ def test_a_job_is_removed_and_then_the_last_job(scheduling):
     assert awx.named("job_templates")["ranchhand report"]["inventory"] == inventory["id"]
 
 
+@pytest.mark.timeout(1200)  # many runs of the role
 def test_the_project_is_updated_if_that_is_needed(scheduling):
     awx = scheduling.awx
     awx.repository_works = False
@@ -317,6 +322,7 @@ def test_the_project_is_updated_if_that_is_needed(scheduling):
     assert "ranchhand drift" in awx.named("job_templates")
 
 
+@pytest.mark.timeout(1200)  # many runs of the role
 def test_an_administrator_of_an_organization(scheduling):
     """May not create a credential type, but can use an existing one."""
     awx = scheduling.awx

@@ -5,6 +5,25 @@
 
 from __future__ import annotations
 
+import json
+import re
+import time
+
+from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import parse_options
+from ansible_collections.ranchhand.rancher.plugins.module_utils._health.cloud_credential_info import (
+    CLOUD_CREDENTIAL_INFO,
+    list_cloud_credential_info,
+)
+from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.info import (
+    NODE_TEMPLATE_INFO,
+    list_node_templates,
+)
+from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.node_template import (
+    NODE_TEMPLATE,
+    manage_node_templates,
+)
+from ansible_collections.ranchhand.rancher.plugins.module_utils._runtime.execute import RunMode, execute
+
 from support.cluster import INFO, MODULE, SECRETS
 from support.rights import MANAGE, VIEW, credential_roles, single_rights, without
 
@@ -101,3 +120,53 @@ def test_each_permission_is_required_and_named_if_it_is_missing(cluster, grant):
     assert [entry["metadata"]["name"] for entry in cluster.api.get(SECRETS)["items"]] == ["cc-kept"], (
         "a run without a right it needs wrote something"
     )
+
+
+def _results(kubeconfig, tasks):
+    """Return code and visible content of each task; the cores of the modules run in this process."""
+    results = []
+    for core, spec, options in tasks:
+        result = execute(core, parse_options(spec, {**options, "kubeconfig": str(kubeconfig)}), RunMode())
+        shown = {name: value for name, value in result.items() if name != "msg"}
+        results.append(json.loads(re.sub("(cc|nt)-[a-z0-9]{5}|[-0-9]+T[:0-9]+Z", "X", json.dumps(shown))))
+    return results
+
+
+def _each_is_needed(grant, subtests, base, roles, tasks):
+    """Assert that the roles suffice, and that a task shows less or fails without any one of their permissions."""
+    name = roles[0]["metadata"]["name"]
+    lacking = [
+        (f"{verb} {resource}", grant(f"{name}-{number}-{position}-{verb}", [
+            *base, *without(roles, number, position, resource, verb),
+        ]))
+        for number, position, _group, resource, verb in single_rights(roles) if verb != "watch"
+    ]
+    complete = grant(f"{name}-complete", [*base, *roles])
+    time.sleep(1)  # until the API server has read the roles
+    expected = _results(complete, tasks)
+    assert not [result for result in expected if result.get("code")], expected
+    assert len(lacking) > 3
+    for right, kubeconfig in lacking:
+        with subtests.test(f"{name}: {right}"):
+            assert _results(kubeconfig, tasks) != expected
+
+
+def test_each_permission_to_view_is_required(cluster, grant, subtests):
+    cluster.secret("cc-kept", "amazonec2", {"accessKey": "A", "secretKey": "S"}, "kept")
+    tasks = [
+        (list_cloud_credential_info, CLOUD_CREDENTIAL_INFO, options)
+        for options in ({}, {"id": "cc-kept"}, {"owner": "alice"})
+    ] + [(list_node_templates, NODE_TEMPLATE_INFO, {})]
+    _each_is_needed(grant, subtests, [], credential_roles(VIEW), tasks)
+
+
+def test_each_permission_for_node_templates_is_required(cluster, grant, subtests):
+    cluster.secret("cc-kept", "digitalocean", {"accessToken": "S"}, "kept")
+    template = {"name": "new", "driver": "digitalocean", "owner": "alice", "cloud_credential": "kept"}
+    tasks = [
+        (manage_node_templates, NODE_TEMPLATE, {**template, "config": {"region": "fra1"}}),
+        (manage_node_templates, NODE_TEMPLATE, {"name": "new", "config": {"region": "nyc1"}}),
+        (manage_node_templates, NODE_TEMPLATE, {"name": "new", "state": "absent"}),
+    ]
+    roles = credential_roles("ranchhand-node-templates")
+    _each_is_needed(grant, subtests, credential_roles(MANAGE), roles, tasks)

@@ -301,6 +301,7 @@ def test_two_namespaces_do_not_share_anything(cluster):
         assert installed(cluster) == left
 
 
+@pytest.mark.timeout(1200)  # many runs of the role
 def test_after_any_change_the_state_is_that_of_a_new_installation(cluster, subtests):
     """For all ordered pairs of configurations, which differ in each option; a Namespace is never deleted."""
     everything = {
