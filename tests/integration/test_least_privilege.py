@@ -136,10 +136,10 @@ def _each_is_needed(grant, subtests, base, roles, tasks):
     """Assert that the roles suffice, and that a task shows less or fails without any one of their permissions."""
     name = roles[0]["metadata"]["name"]
     lacking = [
-        (f"{verb} {resource}", grant(f"{name}-{number}-{position}-{verb}", [
+        (f"{verb} {resource}", grant(f"{name}-lacks-{count}", [
             *base, *without(roles, number, position, resource, verb),
         ]))
-        for number, position, _group, resource, verb in single_rights(roles) if verb != "watch"
+        for count, (number, position, _group, resource, verb) in enumerate(single_rights(roles)) if verb != "watch"
     ]
     complete = grant(f"{name}-complete", [*base, *roles])
     time.sleep(1)  # until the API server has read the roles
@@ -163,7 +163,12 @@ def test_each_permission_to_view_is_required(cluster, grant, subtests):
 def test_each_permission_for_node_templates_is_required(cluster, grant, subtests):
     cluster.secret("cc-kept", "digitalocean", {"accessToken": "S"}, "kept")
     template = {"name": "new", "driver": "digitalocean", "owner": "alice", "cloud_credential": "kept"}
+    cluster.api.post("/apis/management.cattle.io/v3/namespaces/cattle-global-nt/nodetemplates", {
+        "apiVersion": "management.cattle.io/v3", "kind": "NodeTemplate", "metadata": {"name": "nt-kept"},
+        "spec": {"displayName": "kept", "driver": "digitalocean"},
+    })
     tasks = [
+        (list_node_templates, NODE_TEMPLATE_INFO, {"id": "nt-kept"}),
         (manage_node_templates, NODE_TEMPLATE, {**template, "config": {"region": "fra1"}}),
         (manage_node_templates, NODE_TEMPLATE, {"name": "new", "config": {"region": "nyc1"}}),
         (manage_node_templates, NODE_TEMPLATE, {"name": "new", "state": "absent"}),
