@@ -160,7 +160,11 @@ def test_an_admin_signs_in(rotating):
     wrong = rotating.task(
         issuer_options={**options, "secret_key": "{{ canary.admin }}", "sign_in": "{{ canary.admin }}"}
     )
-    played = rotating.play(good, wrong)
+    by_name = rotating.task(
+        issuer_options=options, issuer_secrets_name="admin",
+        issuer_secrets_by_name={"admin": {"secret_key": "{{ canary.admin }}"}},
+    )
+    played = rotating.play(good, wrong, by_name)
     assert all("code" in result for result in played.results), played.output
     rotating.canaries.assert_hidden(played.output, "output")
 

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import base64
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -352,6 +354,22 @@ def test_items_with_the_same_options_share_an_issuer():
     units = resolved(PROD, OTHER, third, credentials=items, rotation_id="1").units
     first, other, last = (units[f"rotation-{item['id']}"].issuer for item in items)
     assert first is last and first is not other
+
+
+def test_no_sdk_is_loaded_before_a_provider_is_asked():
+    """A nightly run in which nothing is due must not take the time and memory."""
+    package = "ansible_collections.ranchhand.rancher.plugins.module_utils._rotation"
+    code = f"""
+import sys
+import {package}.executor
+from {package}.issuers.registry import ISSUERS, load_issuer
+for name in ("aws", "kubernetes", "openstack"):
+    issuer = load_issuer(name, {{}})
+    issuer.rate_key({{"accessKey": "AKIAIOSFODNN7EXAMPLE", "secretKey": "s"}})
+assert not [name for name in ("boto3", "botocore", "keystoneauth1") if name in sys.modules]
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 # validation
