@@ -79,7 +79,8 @@ def _histories():
     begun = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "2", "-c", ROOT / "tests" / "pytest.ini",
-         ROOT / "tests" / "unit" / "test_rotation.py"], env={**os.environ, "RANCHHAND_HISTORIES": str(HISTORIES)},
+         ROOT / "tests" / "unit" / "test_rotation.py", ROOT / "tests" / "unit" / "test_rotation_checks.py"],
+        env={**os.environ, "RANCHHAND_HISTORIES": str(HISTORIES), "RANCHHAND_PEOPLE": str(HISTORIES)},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     wrong = (
         [line for line in done.stdout.splitlines() if line.startswith(("E  ", "FAILED", "ERROR"))]
@@ -87,8 +88,8 @@ def _histories():
         else []
     )
     print(f"histories: exit code {done.returncode}, {time.monotonic() - begun:.0f} s", *wrong, sep="\n  ", flush=True)
-    what = f"{HISTORIES} random interleavings of each combination of runs, in memory"
-    return Done("histories", what, 10 * HISTORIES, wrong, time.monotonic() - begun)
+    what = f"{HISTORIES} random interleavings of each combination of runs, and of runs and people, in memory"
+    return Done("histories", what, 23 * HISTORIES, wrong, time.monotonic() - begun)
 
 
 def main():
