@@ -13,9 +13,6 @@ import typing as t
 
 from ...issuer import Issuer, IssuerError, Values
 
-# Fields of drivers that identify a key and are not secret.
-PUBLIC_FIELDS = ("accessKey", "accessKeyId", "clientId", "username")
-
 
 class Supplied(Issuer):
     """Options: ``values``, the new fields, and ``public``, the names of the fields that are the key's id."""
