@@ -233,9 +233,8 @@ credential:
       type: str
       sample: >-
         cannot delete cloud credential "aws prod" (cattle-global-data:cc-7kq2f): it is in use by Cluster
-        fleet-default/prod
-        (spec.cloudCredentialSecretName). Change or delete these objects first, or delete the cloud credential anyway
-        with
+        fleet-default/prod (spec.cloudCredentialSecretName). Move clusters and machines with
+        cloud_credential_repoint, change or delete other objects first, or delete the cloud credential anyway with
         force: true
     code:
       description: Failure code of the item, see RV(code).

@@ -107,6 +107,29 @@ node_templates:
         - code: unreadable
           level: error
           message: has no amazonec2Config, so Rancher cannot create machines from it
+    as_machine_config:
+      description: >-
+        Options for the module machine_config, as a start for a new cluster, without secrets. The name is the display
+        name in lower case. Clusters cannot be converted.
+      type: dict
+      sample:
+        name: aws-small
+        driver: amazonec2
+        config: {region: eu-central-1}
+        cloud_credential: cattle-global-data:cc-7kq2f
+    unmapped:
+      description: Fields that RV(node_templates[].as_machine_config) does not contain, or that need attention.
+      type: list
+      elements: dict
+      contains:
+        field:
+          description: Option of M(ranchhand.rancher.node_template), or field of its config.
+          type: str
+          sample: node_taints
+        destination:
+          description: Where it belongs now.
+          type: str
+          sample: taints of the machine pool
     references:
       description: References to the node template.
       returned: with O(references=true)

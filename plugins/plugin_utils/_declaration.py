@@ -54,6 +54,11 @@ _Dumper.add_representer(str, _Dumper.text)
 _Dumper.add_representer(_Lookup, _Dumper.lookup)
 
 
+def dump_items(items: t.Sequence[Options]) -> str:
+    """Return a list as YAML in which Ansible evaluates no text as a template, except lookups of the collection."""
+    return str(yaml.dump(items, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=140))
+
+
 def declaration(credentials: t.Sequence[Shown], node_templates: t.Sequence[Shown]) -> str:
     """Return the file for results of cloud_credential_info and node_template_info; equal for equal objects."""
     by_name = {_object_name(credential): credential for credential in credentials}
@@ -173,7 +178,7 @@ def _item(options: Options, vault: str) -> str:
     if lookups:
         item["secrets"] = lookups
     item["update_secrets"] = "on_create"
-    text = yaml.dump([item], Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=140)
+    text = dump_items([item])
     if left_out:
         text += f"  # left out: {_comment(', '.join(left_out))}\n"
     return textwrap.indent(text, "  ")

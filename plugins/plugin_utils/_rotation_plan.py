@@ -58,14 +58,18 @@ def ring_size(size: object, total: int) -> int:
 
 
 def split_into_rings(plan: Iterable[Rotation], sizes: Sequence[object]) -> list[list[str]]:
-    """Split the units that are due into rings. Each size counts from the first unit; empty rings are left out."""
-    units = due_units(plan)
+    """Split the units that are due into rings."""
+    return split_list(due_units(plan), sizes)
+
+
+def split_list(units: Sequence[str], sizes: Sequence[object]) -> list[list[str]]:
+    """Split a list into rings. Each size counts from the first element; empty rings are left out."""
     rings: list[list[str]] = []
     begin = 0
     for size in sizes:
         end = max(begin, ring_size(size, len(units)))
         if end > begin:
-            rings.append(units[begin:end])
+            rings.append(list(units[begin:end]))
         begin = end
     return rings
 

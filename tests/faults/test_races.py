@@ -331,7 +331,7 @@ def test_two_runs_of_this_collection_need_no_guard(slow, capsys):
             for item in deletion["credentials"]:
                 counts[
                     f"delete {item['action']}"
-                    + (", announced" if "is creating node templates" in item.get("msg", "") else "")
+                    + (", announced" if "is creating or changing objects" in item.get("msg", "") else "")
                 ] += 1
                 assert item["action"] in ("deleted", "refused", "failed") and (item["action"] == "deleted") == (
                     item["id"].partition(":")[2] not in stored
@@ -339,7 +339,7 @@ def test_two_runs_of_this_collection_need_no_guard(slow, capsys):
                 assert (
                     item["action"] == "deleted"
                     or item["code"] == "in_use"
-                    and ("is in use by" in item["msg"] or "is creating node templates" in item["msg"])
+                    and ("is in use by" in item["msg"] or "is creating or changing objects" in item["msg"])
                 ), item
             for entry in creations:
                 counts["create " + ("created" if entry["changed"] else entry["code"])] += 1

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from support.cluster import decoded
+from support.objects import TEMPLATES, downstream, namespaced, template
 from support.ranchers import ThirdServer, run_playbook, write_inventory
 
 ROOT = Path(__file__).parents[2]
@@ -147,8 +148,31 @@ class Case:
     variables: dict[str, t.Any] = field(default_factory=dict)
     arguments: tuple[str, ...] = ()
     rotated: bool = False  # whether the playbook rotate runs before
+    prepare: t.Callable[[Ranchers], None] = lambda ranchers: None
 
 
+def use_a_credential(ranchers):
+    """Create a cluster that uses a credential, and another credential to move it to."""
+    for host, cluster in ranchers.clusters.items():
+        cluster.secret(f"cc-other-{host}", "amazonec2", ranchers.keys[host], f"other-{host}")
+        downstream(cluster, f"prod-{host}", {"cloudCredentialSecretName": f"cattle-global-data:cc-key-{host}"})
+
+
+def is_moved(ranchers, host, output):
+    stored = ranchers.clusters[host].api.get(f"{namespaced('fleet-default')}/prod-{host}")
+    return stored["spec"]["cloudCredentialSecretName"] == f"cattle-global-data:cc-other-{host}"
+
+
+def use_node_templates(ranchers):
+    """Create a node template that nothing uses, on the Rancher that has the kind."""
+    template(ranchers.clusters["a"], "nt-free", display_name="template-a")
+
+
+def is_purged(ranchers, host, output):
+    return host == "b" or ranchers.clusters[host].api.get(TEMPLATES)["items"] == []
+
+
+MOVE = {"repoint_from": "key-{{ inventory_hostname }}", "repoint_to": "other-{{ inventory_hostname }}"}
 DECLARED = {
     "cloud_credentials_list": [
         {
@@ -184,6 +208,15 @@ PLAYBOOKS = [
     Case("retire", has_retired_key, rotated=True),
     Case("rotation_status", is_reported, rotated=True),
     Case("leaked_key", always, {"leaked_key_id": "AKIA0000000000000000"}),
+    Case("repoint", is_moved, MOVE, prepare=use_a_credential),
+    Case("upgrade_check", always),
+    Case("purge_node_templates", is_purged, {"confirm": "yes"}, prepare=use_node_templates),
+    Case(
+        "export_machine_configs",
+        lambda ranchers, host, output: ("template-a" in (ranchers.folder / f"{host}.yml").read_text()) == (host == "a"),
+        {"export_machine_configs_file": "{{ inventory_hostname }}.yml"},
+        prepare=use_node_templates,
+    ),
 ]  # fmt: skip
 ROLES = [
     Case("cloud_credentials", is_applied, DECLARED),
@@ -191,6 +224,7 @@ ROLES = [
     Case("report", file_has_name("report.html"), {"report_files": {"html": "report.html"}, "report_fail_on": []}),
     Case("rotate", has_new_key),
     Case("retire", has_retired_key, rotated=True),
+    Case("repoint", is_moved, MOVE, prepare=use_a_credential),
     Case(
         "schedule", always,
         {"schedule_with": "kubernetes", "schedule_image": "ee", "schedule_jobs": {"retire": {"at": "02:30"}}},
@@ -212,6 +246,7 @@ def rotate(ranchers):
 
 @pytest.mark.parametrize("case", PLAYBOOKS, ids=lambda case: case.name)
 def test_playbook(ranchers, case):
+    case.prepare(ranchers)
     if case.rotated:
         rotate(ranchers)
     hosts = HOSTS_VARIABLE.get(case.name, f"{case.name}_hosts")
@@ -222,6 +257,7 @@ def test_playbook(ranchers, case):
 
 @pytest.mark.parametrize("case", ROLES, ids=lambda case: case.name)
 def test_role(ranchers, case):
+    case.prepare(ranchers)
     if case.rotated:
         rotate(ranchers)
     playbook = ranchers.folder / "play.yml"

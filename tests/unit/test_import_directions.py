@@ -27,6 +27,8 @@ ORDER = (
     "issuer",
     "_guard",
     "_resources",
+    "_repoint",
+    "_upgrade",
     "_rotation",
     "_health",
 )

@@ -16,15 +16,19 @@ from collections.abc import Mapping
 ErrorCode = t.Literal[
     "ambiguous", "busy", "conflict", "drift", "forbidden", "gone", "in_use", "invalid", "not_cut_over", "not_found",
     "old_unusable", "orphan", "other_writer", "partial", "problems", "provider_refused", "server_error", "shared_key",
-    "slot_taken", "throttled", "too_late", "unfinished", "unproven", "unreachable", "unsupported", "unusable",
+    "slot_taken", "throttled", "too_late", "unconfirmed", "unfinished", "unproven", "unreachable", "unsupported",
+    "unusable",
     "verify_failed",
 ]
 
 _CREDENTIAL, _TEMPLATE = ("cloud_credential", "cloud_credential_info"), ("node_template", "node_template_info")
 _CONFIG = ("machine_config", "machine_config_info")
 _ROTATION = ("cloud_credential_rotation", "cloud_credential_rotation_info")
+_REPOINT = ("cloud_credential_repoint",)
 _OBJECTS = ("guard", "manifest")
-_CONNECTED = (*_CREDENTIAL, *_TEMPLATE, *_CONFIG, *_ROTATION, "node_driver_info", *_OBJECTS)
+_CONNECTED = (
+    *_CREDENTIAL, *_TEMPLATE, *_CONFIG, *_ROTATION, *_REPOINT, "node_driver_info", "upgrade_info", *_OBJECTS,
+)
 _ALL = (*_CONNECTED, "report")
 
 
@@ -46,7 +50,7 @@ FAILURE_CODES: Mapping[ErrorCode, FailureCode] = {
     "ambiguous": FailureCode(
         "Several objects match the name, or several users match the owner.",
         "Set `id` to one of the ids in the message, or narrow the match with `driver` and `owner`.",
-        (*_CREDENTIAL, *_TEMPLATE, "machine_config", *_ROTATION),
+        (*_CREDENTIAL, *_TEMPLATE, "machine_config", *_ROTATION, *_REPOINT),
     ),
     "not_found": FailureCode(
         "The object, the owner or the namespace does not exist.",
@@ -56,8 +60,9 @@ FAILURE_CODES: Mapping[ErrorCode, FailureCode] = {
     "in_use": FailureCode(
         "The object cannot be deleted because other objects refer to it; `references` lists them. Or the update of a"
         " machine config would replace nodes; `would_roll` lists their pools.",
-        "Point these objects at another credential or delete them first, wait for them with `wait: true`, or delete the"
-        " object anyway with `force: true`. Update the machine config with `on_use: roll` to replace the nodes.",
+        "Point these objects at another credential (module `cloud_credential_repoint`) or delete them first, wait for"
+        " them with `wait: true`, or delete the object anyway with `force: true`. Update the machine config with"
+        " `on_use: roll` to replace the nodes.",
         ("cloud_credential", "node_template", "machine_config"),
     ),
     "forbidden": FailureCode(
@@ -90,7 +95,7 @@ FAILURE_CODES: Mapping[ErrorCode, FailureCode] = {
     "partial": FailureCode(
         "Some items of a list failed, the others were processed. Each failed item has its own `msg` and `code`.",
         "Handle the failed items by their own codes, and run the task again.",
-        ("cloud_credential", "node_template", "machine_config", "cloud_credential_rotation"),
+        ("cloud_credential", "node_template", "machine_config", "cloud_credential_rotation", *_REPOINT),
     ),
     "problems": FailureCode(
         "The report has a problem that `fail_on` names. The files were written.",
@@ -98,9 +103,10 @@ FAILURE_CODES: Mapping[ErrorCode, FailureCode] = {
         ("report",),
     ),
     "busy": FailureCode(
-        "Another run is rotating this credential.",
-        "Wait for one minute and run the task again. Set `assume_dead: true` only if that run has certainly ended.",
-        ("cloud_credential_rotation",),
+        "Another run is rotating this credential, or Rancher is creating, replacing or deleting machines of the"
+        " cluster.",
+        "Run the task again when that has ended. Set `assume_dead: true` only if the other run has certainly ended.",
+        ("cloud_credential_rotation", *_REPOINT),
     ),
     "drift": FailureCode(
         "During a rotation, another client changed the credential. Nothing was changed, neither in Rancher nor at the"
@@ -130,9 +136,9 @@ FAILURE_CODES: Mapping[ErrorCode, FailureCode] = {
         ("cloud_credential_rotation",),
     ),
     "other_writer": FailureCode(
-        "Another tool manages the credential's Secret and would restore the old key.",
-        "Rotate the key in that tool. If the tool ignores the key fields, set `override_gates: [other_writer]`.",
-        ("cloud_credential_rotation",),
+        "Another tool manages the object and would restore the old key or the old credential.",
+        "Change it in that tool. If the tool ignores these fields, set `override_gates: [other_writer]`.",
+        ("cloud_credential_rotation", *_REPOINT),
     ),
     "provider_refused": FailureCode(
         "The cloud provider refused a request other than the verification of the new key.",
@@ -159,6 +165,11 @@ FAILURE_CODES: Mapping[ErrorCode, FailureCode] = {
         "If the new key is in use, use `state: rolled_back`. If the old key is being deleted, finish with"
         " `state: retired` and rotate again.",
         ("cloud_credential_rotation",),
+    ),
+    "unconfirmed": FailureCode(
+        "The objects name the other credential, but Rancher has not taken it over within `wait_timeout`.",
+        "Keep the former credential, remove the cause in the message, and run the task again.",
+        _REPOINT,
     ),
     "unfinished": FailureCode(
         "A new rotation cannot start because the old key of the previous rotation still exists.",

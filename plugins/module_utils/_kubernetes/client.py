@@ -61,6 +61,13 @@ class KubernetesClient:
         """Apply a JSON merge patch; its metadata should contain uid and resourceVersion."""
         return self._transport.request("PATCH", path, body, content_type="application/merge-patch+json")
 
+    def json_patch(self, path: str, operations: t.Sequence[Mapping[str, t.Any]]) -> dict[str, t.Any]:
+        """Apply a JSON patch; it should test the uid and the values that it replaces.
+
+        The API server answers 422 to a failed test. So does a repetition after a lost answer: read the object again.
+        """
+        return self._transport.request("PATCH", path, operations, content_type="application/json-patch+json")
+
     def apply(self, path: str, body: Mapping[str, t.Any], **query: t.Any) -> dict[str, t.Any]:
         """Create or change an object by server-side apply, which also removes fields that an earlier apply set.
 

@@ -26,8 +26,8 @@ LONGEST_PAUSE = 30.0  # seconds
 class Transport:
     """Requests with JSON bodies and JSON answers, retried if that is safe.
 
-    Writes are retried too, even if the answer was lost: every write of this collection has a fixed name or a
-    resourceVersion, so that repeating a successful one fails with 409.
+    Writes are retried too, even if the answer was lost: every write of this collection has a fixed name, a
+    resourceVersion or tests of the old values, so that repeating a successful one fails with 409 or 422.
     """
 
     def __init__(self, configuration: ConnectionConfiguration, patience: float | None = None) -> None:
@@ -38,8 +38,8 @@ class Transport:
         self._deadline = None if patience is None else time.monotonic() + patience
 
     def request(
-        self, method: str, path: str, body: Mapping[str, t.Any] | None = None, query: Mapping[str, t.Any] | None = None,
-        content_type: str = "application/json",
+        self, method: str, path: str, body: Mapping[str, t.Any] | t.Sequence[Mapping[str, t.Any]] | None = None,
+        query: Mapping[str, t.Any] | None = None, content_type: str = "application/json",
     ) -> dict[str, t.Any]:
         """Return the JSON object in the response; raises ApiError for an error, RanchhandError without a response."""
         payload = None if body is None else json.dumps(body).encode()

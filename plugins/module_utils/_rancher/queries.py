@@ -163,7 +163,7 @@ def list_node_template_objects(
     except ApiError as error:
         if error.status == 404:
             return []
-        if error.status == 403 and "nodetemplates" not in _served_kinds(client, "management.cattle.io", "v3"):
+        if error.status == 403 and "nodetemplates" not in served_kinds(client, "management.cattle.io", "v3"):
             return []
         raise
 
@@ -217,7 +217,7 @@ def read_references(
     groups: dict[tuple[str, str], list[ReferenceField]] = defaultdict(list)
     for row in table:
         groups[row.group, row.version].append(row)
-    served = client.parallel_map(lambda group: _served_kinds(client, *group), list(groups))
+    served = client.parallel_map(lambda group: served_kinds(client, *group), list(groups))
     requests: list[tuple[str, str, list[ReferenceField]]] = []
     for ((group, version), rows), kinds in zip(groups.items(), served):
         for resource, kind in kinds.items():
@@ -306,7 +306,7 @@ def _covers(row: ReferenceField, resource: str, kind: str) -> bool:
     return kind.endswith(row.kind) if row.resource is None else row.resource == resource
 
 
-def _served_kinds(client: KubernetesClient, group: str, version: str) -> Mapping[str, str]:
+def served_kinds(client: KubernetesClient, group: str, version: str) -> Mapping[str, str]:
     """Return the kinds of the resources that a group serves and that can be listed, by resource name."""
     try:
         answer = client.get(f"/apis/{group}/{version}")
@@ -322,7 +322,7 @@ def _served_kinds(client: KubernetesClient, group: str, version: str) -> Mapping
 
 def read_machine_config_kinds(client: KubernetesClient) -> dict[str, str]:
     """Return the kinds of machine configs by driver; Rancher has one per active driver."""
-    kinds = _served_kinds(client, MACHINE_CONFIG_GROUP, "v1").values()
+    kinds = served_kinds(client, MACHINE_CONFIG_GROUP, "v1").values()
     return {driver_of_kind(kind): kind for kind in kinds if kind.endswith("Config")}
 
 
@@ -392,7 +392,7 @@ def list_extension_credentials(client: KubernetesClient) -> list[str]:
 
     No released Rancher does (rancher/rancher#54448), so the version is no test.
     """
-    if "cloudcredentials" not in _served_kinds(client, "ext.cattle.io", "v1"):
+    if "cloudcredentials" not in served_kinds(client, "ext.cattle.io", "v1"):
         return []
     metadata = (item["metadata"] for item in client.list_objects("/apis/ext.cattle.io/v1/cloudcredentials"))
     return sorted(f"{item.get('namespace') or ''}/{item['name']}" for item in metadata)

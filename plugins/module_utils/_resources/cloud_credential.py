@@ -38,6 +38,7 @@ from .._rancher.queries import (
 )
 from .._rancher.references import ReferenceIndex
 from .._runtime.execute import Connect, RunMode
+from .announcements import annotate_credential
 from .catalog import Catalog
 from .cloud_credential_plan import (
     CREDENTIAL_CALL_OPTIONS,
@@ -187,13 +188,13 @@ class CloudCredentialReconciler(Reconciler[DesiredCredential, CloudCredential]):
             if announced and not change.desired.force:
                 raise RanchhandError(
                     "in_use", f'cannot delete cloud credential "{current.name:.80}" ({current.full_id}): another run '
-                              f"({', '.join(announced)}) is creating node templates that use it. Run again when that "
-                              "run is over"
+                              f"({', '.join(announced)}) is creating or changing objects that use it. "
+                              "Run again when that run is over"
                 )
             allow: dict[str, str | None] = {ALLOW_DELETE: "true"} if self.guard and self.guard.protects else {}
             return {MARKED_FOR_DELETION: f"{format_time(now())} {self.run_id}", **allow}
 
-        marked = self.annotate_credential(change.stored, decide)
+        marked = annotate_credential(self.client, change.stored, decide)
         if marked is None:  # deleted by another client
             return replace(change, action="unchanged")
         if marked.deleting:
@@ -243,7 +244,7 @@ class CloudCredentialReconciler(Reconciler[DesiredCredential, CloudCredential]):
 
         try:
             current = self.read_again(credential)
-            kept = current and self.annotate_credential(current, decide)
+            kept = current and annotate_credential(self.client, current, decide)
         except RanchhandError:
             return None
         return kept.id if kept and not kept.deleting else None

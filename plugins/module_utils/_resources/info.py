@@ -21,6 +21,7 @@ from .._rancher.references import TEMPLATE_NAMESPACE, TEMPLATE_REFERENCE_FIELDS,
 from .._rancher.users import Users
 from .._runtime.execute import Connect, RunMode
 from .catalog import StoredObject
+from .machine_config_draft import draft_machine_config
 
 FILTERS = OptionSpec({
     "name": {"type": "str"},
@@ -80,7 +81,9 @@ def list_node_templates(params: Mapping[str, t.Any], connect: Connect, mode: Run
     )
     templates = [parse_node_template(item) for item in items]
     shown = [
-        add_details(template, show_node_template(template, schemas), index)
+        add_details(
+            template, {**show_node_template(template, schemas), **draft_machine_config(template, schemas)}, index,
+        )
         for template in templates if matches_filters(params, template, users)
     ]
     return info_result("node_templates", shown, index)

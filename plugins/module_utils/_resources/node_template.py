@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import typing as t
 from collections import defaultdict
 from collections.abc import Mapping
@@ -14,9 +13,7 @@ from dataclasses import replace
 
 from .._common.errors import RanchhandError
 from .._common.options import OptionSpec, single_or_list
-from .._common.times import format_time, now
 from .._kubernetes.connection import CONNECTION
-from .._rancher.annotations import INTENT, deleting_run
 from .._rancher.cloud_credential import CloudCredential
 from .._rancher.node_template import NodeTemplate, parse_node_template, show_node_template
 from .._rancher.queries import (
@@ -37,6 +34,7 @@ from .._rancher.references import (
     referenced_name,
 )
 from .._runtime.execute import Connect, RunMode
+from .announcements import announce, withdraw
 from .catalog import Catalog
 from .cloud_credential import OBJECT_ITEM
 from .cloud_credential_plan import credential_catalog
@@ -180,35 +178,16 @@ class NodeTemplateReconciler(Reconciler[DesiredNodeTemplate, NodeTemplate]):
                 for index in users[name]:
                     pending[index] = replace(changes[index], action="failed", error=answer)
         done = super().write_all(pending)
-        self.client.parallel_map(self._withdraw, announced)
+        self.client.parallel_map(lambda credential: withdraw(self.client, credential, self.run_id), announced)
         return done
 
     def _announce(self, name: str) -> CloudCredential | RanchhandError:
         """Announce a reference on a credential; returns the error if this is refused or fails."""
-        def decide(credential: CloudCredential) -> dict[str, str | None]:
-            run = deleting_run(credential.annotations, now())
-            if run or credential.deleting:
-                by = f" by another run ({run})" if run else ""
-                raise RanchhandError(
-                    "conflict", f"cloud credential {credential.full_id} is being deleted{by}; set another "
-                                "cloud_credential, or run "
-                                "again if it is kept"
-                )
-            return {INTENT + self.run_id: format_time(now())}
-
+        remedy = "set another cloud_credential, or run again if it is kept"
         try:
-            credential = self.annotate_credential(self.observed.credentials.by_id[name], decide)
+            return announce(self.client, self.observed.credentials.by_id[name], self.run_id, remedy)
         except RanchhandError as error:
             return error
-        return credential or RanchhandError(
-            "conflict", f"cloud credential {CREDENTIAL_NAMESPACE}:{name} was deleted by another client during this run"
-        )
-
-    def _withdraw(self, credential: CloudCredential) -> None:
-        """Remove the announcement of this run; if this fails, it expires."""
-        key = INTENT + self.run_id
-        with contextlib.suppress(RanchhandError):
-            self.annotate_credential(credential, lambda current: {key: None} if key in current.annotations else {})
 
     def warn_of_secrets(self, changes: t.Sequence[TemplateChange]) -> None:
         """Warn if node templates contain secrets, as these are stored in plain text."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from .._common.errors import RanchhandError, ValidationErrors
 from .._common.text import short_list
+from .._rancher.cloud_credential import CREDENTIAL_KIND
 from .._rancher.driver_schema import DriverSchemas, Fields
 from .._rancher.references import Reference, ReferenceIndex
 from .._rancher.users import Users
@@ -189,9 +190,12 @@ def plan_deletion(
 
 def _in_use_message(kind: str, current: StoredObject, used_by: t.Sequence[Reference]) -> str:
     users = short_list([str(reference) for reference in used_by])
+    first = "Change or delete these objects"
+    if kind == CREDENTIAL_KIND:
+        first = "Move clusters and machines with cloud_credential_repoint, change or delete other objects"
     return (
         f'cannot delete {kind} "{current.name:.80}" ({current.full_id}): it is in use by {users}. '
-        f"Change or delete these objects first, or delete the {kind} anyway with force: true"
+        f"{first} first, or delete the {kind} anyway with force: true"
     )
 
 

@@ -15,10 +15,8 @@ from dataclasses import replace
 from .._common.errors import ApiError, RanchhandError, internal_error
 from .._common.times import format_duration
 from .._kubernetes.client import CONFLICT_ATTEMPTS, KubernetesClient, name_in_path
-from .._rancher.annotations import annotation_patch
-from .._rancher.cloud_credential import CloudCredential, parse_cloud_credential
 from .._rancher.driver_schema import DriverSchemas
-from .._rancher.queries import SECRETS_PATH, get_or_none, read_own_user, read_schemas, read_users
+from .._rancher.queries import get_or_none, read_own_user, read_schemas, read_users
 from .._rancher.references import ReferenceIndex
 from .._rancher.users import Users
 from .._runtime.execute import RunMode
@@ -31,9 +29,6 @@ _NAME_CHARACTERS = "bcdfghjklmnpqrstvwxz2456789"
 CACHE_SECONDS = 5.0      # how long a list is used again; writes carry their preconditions
 FOREVER = float("inf")   # for what does not change while a loop runs
 _SHORTEST_PAUSE = 0.2    # seconds
-
-# For compare-and-swap: the annotations to change for the version that is passed, none to leave it as it is.
-AnnotationDecision = t.Callable[[CloudCredential], t.Mapping[str, t.Optional[str]]]
 
 
 def random_name(length: int) -> str:
@@ -334,27 +329,6 @@ class Reconciler(t.Generic[DesiredT, StoredT]):
                                 f"its finalizers {finalizers}. Check the controllers that they belong to"
                 )
             time.sleep(max(_SHORTEST_PAUSE, desired.wait_sleep))
-
-    def annotate_credential(self, credential: CloudCredential, decide: AnnotationDecision) -> CloudCredential | None:
-        """Change annotations of a credential by compare-and-swap; returns its new version, None if it is gone."""
-        path = f"{SECRETS_PATH}/{name_in_path(credential.id)}"
-        for attempt in range(CONFLICT_ATTEMPTS):
-            annotations = decide(credential)
-            if not annotations:
-                return credential
-            try:
-                return parse_cloud_credential(self.client.patch(path, annotation_patch(credential, annotations)))
-            except ApiError as error:
-                if error.status not in (404, 409):
-                    raise
-                conflict = error
-            time.sleep(random.uniform(0, 0.05 * attempt))
-            item = get_or_none(self.client, path)
-            fresh = parse_cloud_credential(item) if item else None
-            if fresh is None or fresh.uid != credential.uid:
-                return None
-            credential = fresh
-        raise conflict
 
     # Objects with the same name that concurrent runs create
 

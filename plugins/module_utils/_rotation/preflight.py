@@ -8,9 +8,7 @@ the new key from new machines, and the current key.
 
 from __future__ import annotations
 
-import re
 import typing as t
-from collections.abc import Mapping
 
 from .._common.errors import RanchhandError
 from .._common.text import short_list
@@ -18,18 +16,10 @@ from .._kubernetes.client import KubernetesClient, name_in_path
 from .._rancher.machine_config import new_machine_problems, pools_with
 from .._rancher.queries import SECRETS_PATH, list_machine_configs, read_references, read_schemas
 from .._rancher.references import CREDENTIAL_NAMESPACE
+from .._rancher.writers import find_other_writer
 from ..issuer import IssuerError
 from .record import CredentialSnapshot
 from .resolver import RotationUnit
-
-# Tools that manage Secrets, by the name under which they write (metadata.managedFields), and by a label or annotation.
-_WRITERS = re.compile(
-    r"external-?secrets|argocd|fleet|flux|kustomize-controller|helm|terraform|sealed-?secrets|vault-secrets-operator|crossplane",
-    re.I,
-)
-_WRITER_KEYS = re.compile(
-    r"external-secrets\.io/|argocd\.argoproj\.io/|objectset\.rio\.cattle\.io/|kustomize\.toolkit\.fluxcd\.io/|meta\.helm\.sh/|"
-    r"sealedsecrets\.bitnami\.com/|secrets\.hashicorp\.com/|crossplane\.io/")
 
 # API group, resource, whether in the namespace of the records (else in that of credentials), verbs.
 _REQUIRED_PERMISSIONS = (
@@ -47,7 +37,7 @@ def check_start(
     _check_permissions(client, namespace)
     for credential in credentials:
         if "other_writer" not in unit.desired.override_gates:
-            writer = find_other_writer(client.get(f"{SECRETS_PATH}/{name_in_path(credential.id)}"))
+            writer = find_other_writer(client.get(f"{SECRETS_PATH}/{name_in_path(credential.id)}"), "f:data")
             if writer:
                 raise RanchhandError(
                     "other_writer",
@@ -129,19 +119,3 @@ def _check_permissions(client: KubernetesClient, namespace: str) -> None:
                 "all required permissions."
             ),
         )
-
-
-def find_other_writer(secret: Mapping[str, t.Any]) -> str | None:
-    """Return the tool that manages a Secret, such as External Secrets or a GitOps tool; None if there is none."""
-    metadata = secret["metadata"]
-    for owner in metadata.get("ownerReferences") or ():
-        if owner.get("controller"):
-            return f"{owner.get('kind')} {owner.get('name')}"
-    for entries in ("labels", "annotations"):
-        for key in metadata.get(entries) or {}:
-            if _WRITER_KEYS.search(key):
-                return f"the tool that set {key}"
-    for entry in metadata.get("managedFields") or ():
-        if "f:data" in (entry.get("fieldsV1") or {}) and _WRITERS.search(entry.get("manager") or ""):
-            return str(entry["manager"])
-    return None
