@@ -26,7 +26,7 @@ author:
   - ranchhand contributors (@ranchhand)
 extends_documentation_fragment:
   - ranchhand.rancher._auth
-  - ranchhand.rancher._attributes.manage
+  - ranchhand.rancher._attributes
 options:
   from:
     description:

@@ -298,7 +298,7 @@ def test_proxies(cluster):
         )
         through, around, away = played.results
         assert through["credentials"] == around["credentials"] == []
-        assert {target for target, _headers in proxy.asked} == {address} and len(proxy.asked) <= 2
+        assert {target for target, _headers in proxy.asked} == {address} and len(proxy.asked) <= 3
         assert proxy.asked[0][1]["proxy-authorization"] == basic("me", "secret")
     assert away["code"] == "unreachable" and "proxy" in away["msg"] and "refused" in away["msg"], away
 
@@ -370,12 +370,13 @@ def test_a_certificate_of_an_exec_plugin_is_renewed(cluster, tmp_path):
     client = KubernetesClient(connection_options({"kubeconfig": first.with_user(_exec(plugin.command))}))
     mark = control_plane.audit_mark()
     client.get(SECRETS, limit=1)
+    before = plugin.count
     plugin.returns(3600, **_certificate(second))
     time.sleep(2)
     list(parallel_results(lambda _number: client.get(SECRETS, limit=2), range(8)))
     users = [event["user"]["username"] for event in control_plane.audit(mark) if "limit=" in event["requestURI"]]
     assert users == ["first-certificate"] + ["second-certificate"] * 8
-    assert plugin.count == 2
+    assert plugin.count == before + 1
 
 
 def test_a_rejected_token_is_renewed_once(cluster, tmp_path):

@@ -152,7 +152,7 @@ def test_each_right_of_the_guard_in_a_deletion_is_needed(guarded, grant, subtest
 
 
 def test_the_documents_contain_the_same_kinds(subtests):
-    """Kinds that can refer to a credential, in each document that lists them."""
+    """Kinds that can refer to a credential, in each document that lists them. The report reads machine configs, too."""
     def listed(role):
         groups = {group for rule in role["rules"] for group in rule["apiGroups"]} - {"", "batch"}
         return {
@@ -164,7 +164,7 @@ def test_the_documents_contain_the_same_kinds(subtests):
     assert len(expected) > 12
     for name, role in (("cloud-credentials", credential_roles(MANAGE)[1]), ("report", documented("report")[-1])):
         with subtests.test(name):
-            assert listed(role) == expected
+            assert listed(role) - {("rke-machine-config.cattle.io", "*")} == expected
 
 
 def guarded_by_admin(cluster):

@@ -86,7 +86,7 @@ def test_hosts_and_groups_of_two_ranchers(inventory, cluster, cluster_215):
     cluster_215.secret("cc-free", "digitalocean", {"accessToken": inventory.canary}, "other")
     cluster.api.post(CLUSTERS, {
         "apiVersion": "provisioning.cattle.io/v1", "kind": "Cluster", "metadata": {"name": "prod"},
-        "spec": {"cloudCredentialSecretName": "x:cc-used"},
+        "spec": {"cloudCredentialSecretName": "cattle-global-data:cc-used"},
     })
     lab_kubeconfig = Path(cluster_215.control_plane.kubeconfig).read_text()
     inventory.write(
