@@ -22,6 +22,7 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.protoc
     Snapshot,
 )
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.record import (
+    DELETING,
     DISABLED,
     CredentialSnapshot,
     RotationRecord,
@@ -275,9 +276,10 @@ class FakeRun:
         self.shared.generations.pop(generation.name, None)
 
     def _evaluate_gates(self, record):
-        if record.phase != DISABLED or self.override or not self.protocol.issuer.lists or not self.shared.existing:
+        existing = self.shared.existing
+        if record.phase not in (DISABLED, DELETING) or self.override or not self.protocol.issuer.lists or not existing:
             return []
-        keys = self._keys(self.shared.existing[0].values)
+        keys = self._keys(existing[0].values)
         gate = gates.used_in_soak(keys, record)
         return [gate.detail] if gate.state != gates.OPEN else []
 

@@ -206,7 +206,7 @@ class People:
         key = self._pick([name for name, key in self.shared.provider.items() if not key.enabled])
         if key:
             self.shared.provider[key].enabled = True
-            if self.choose(2):
+            if self._is_known(key) and self.choose(2):
                 self.shared.time += datetime.timedelta(minutes=11)
                 self.shared.provider[key].last_used = self.shared.provider_time
             return f"{key} enabled"
@@ -220,11 +220,17 @@ class People:
         return None
 
     def use(self, _runs):
-        key = self._pick([name for name, key in self.shared.provider.items() if key.enabled])
+        key = self._pick([name for name, key in self.shared.provider.items() if key.enabled and self._is_known(name)])
         if key:
             self.shared.provider[key].last_used = self.shared.provider_time
             return f"{key} used"
         return None
+
+    def _is_known(self, key):
+        """Whether a person can have the secret: not of a key whose run ended before it was stored."""
+        shared = self.shared
+        values = [*shared.generations.values(), *shared.existing]
+        return shared.provider[key].creator != "run" or any(each.values["id"] == key for each in values)
 
     def create(self, runs):
         """Make a key by hand.

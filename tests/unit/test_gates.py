@@ -9,10 +9,11 @@ import base64
 import datetime
 import gzip
 import json
+from types import SimpleNamespace
 
 import pytest
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.references import Reference
-from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation import gates
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation import cluster_gates, gates
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.record import KeyGeneration, RotationRecord
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import Key
 
@@ -145,3 +146,14 @@ def test_the_old_key_was_used_in_the_soak_time(used, state):
         old=KeyGeneration("AKIAOLD", "old", {}))
     gate = gates.used_in_soak([Key("AKIAOLD", last_used=used), Key("AKIANEW", last_used=CUTOVER + 9 * HOUR)], record)
     assert gate.state == state and ("override_gates: [last_used]" in gate.detail) == (state == gates.WAITING)
+
+
+@pytest.mark.parametrize("phase", ["disabled", "deleting"])
+def test_the_use_in_the_soak_time_is_evaluated_until_the_key_is_deleted(monkeypatch, phase):
+    monkeypatch.setattr(cluster_gates, "decode_values", lambda credential: {})
+    record = RotationRecord(
+        "rotation-cc-1", (("cc-1", "uid"),), "amazonec2", "aws", ("accessKey",), phase=phase, disabled_at=CUTOVER,
+        old=KeyGeneration("AKIAOLD", "old", {}))
+    issuer = SimpleNamespace(lists=True, disables=True, keys=lambda by: [Key("AKIAOLD", last_used=CUTOVER + HOUR)])
+    states = {gate.name: gate.state for gate in cluster_gates.evaluate_gates(None, ["cc-1"], record, None, issuer)}
+    assert states == {"soak": gates.OPEN, "last_used": gates.WAITING}

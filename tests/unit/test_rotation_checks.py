@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import random
 import typing
@@ -20,8 +21,9 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.decisi
     ROTATED,
 )
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.protocol import Call, RotationProtocol
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.record import DELETING, DISABLING, IDLE
 
-from .fake_backend import PROVIDER_CALLS, Admin, Bound, FakeRun, Given, Listed, Owner, SharedState, Single, pair
+from .fake_backend import PROVIDER_CALLS, Admin, Bound, FakeRun, Given, Listed, Owner, SharedState, Single, finish, pair
 from .people import Invariants, Operator, People, Violation
 
 DRAIN = 60
@@ -153,6 +155,66 @@ def violations(name, histories, first=0):
 def test_random_histories_with_people(name):
     for seed, violation, events in violations(name, int(os.environ.get("RANCHHAND_PEOPLE", "100"))):
         raise AssertionError(f"{violation}, with seed {seed}:\n" + "\n".join(events))
+
+
+def run_until(shared, state, call, token="run1", **options):
+    """Return a run that is about to make a call."""
+    run = FakeRun(shared, state, token, Invariants(shared), **options)
+    while run.call.name != call:
+        run.advance()
+    return run
+
+
+def command(shared, state, token="later", **options):
+    return finish(FakeRun(shared, state, token, Invariants(shared), **options))
+
+
+def in_phase(phase, **options):
+    """Return the state after a run that was killed in a phase, at the call of the provider that ends it."""
+    shared = SharedState(**options)
+    command(shared, ROTATE)
+    if phase == DELETING:
+        command(shared, RETIRE)
+    run_until(shared, RETIRE, "disable" if phase == DISABLING else "delete")
+    assert shared.record.phase == phase
+    return shared
+
+
+def use_old_key(shared):
+    """A person enables the old key, uses it and disables it again."""
+    shared.time += datetime.timedelta(hours=1)
+    shared.provider["k1"].last_used = shared.time
+
+
+@pytest.mark.parametrize("phase", [DISABLING, DELETING])
+def test_a_killed_retirement_evaluates_the_gates_again(phase):
+    shared = in_phase(phase)
+    run = FakeRun(shared, RETIRE, "later")
+    run.advance()
+    assert run.call.name == "evaluate_gates"
+
+
+def test_a_key_that_was_used_after_it_was_disabled_is_not_deleted_by_a_later_run():
+    shared = in_phase(DELETING)
+    use_old_key(shared)
+    run = command(shared, RETIRE)
+    assert run.error is None and "was used at" in run.outcome.waiting[0] and "k1" in shared.provider
+    assert "state: adopted" in run.outcome.waiting[0] and "rolled_back" not in run.outcome.waiting[0]
+    shared.write(0, values=pair(1), digests=pair(1))  # as the message says
+    assert command(shared, ADOPT).error is None
+    assert shared.record.phase == IDLE and shared.signs_in(shared.credentials[0].values)
+
+
+@pytest.mark.parametrize("deleted", [False, True], ids=["before the call", "after the call"])
+@pytest.mark.parametrize("used", [False, True], ids=["not used", "used, overridden"])
+def test_a_retirement_that_was_killed_while_it_deleted_is_finished(deleted, used):
+    shared = in_phase(DELETING)
+    if used:
+        use_old_key(shared)
+    if deleted:
+        del shared.provider["k1"]
+    run = command(shared, RETIRE, override=used and not deleted)
+    assert run.error is None and not run.outcome.waiting and list(shared.provider) == ["k2"]
 
 
 # The removal of each check: where it is, and what it is replaced with.

@@ -16,7 +16,7 @@ import typing as t
 
 from .._common.errors import RanchhandError
 from ..issuer import CALL_TIMEOUT, Issuer, IssuerError, Key
-from .record import CredentialSnapshot, KeyGeneration, RotationRecord, StoredGeneration, Values
+from .record import DELETING, CredentialSnapshot, KeyGeneration, RotationRecord, StoredGeneration, Values
 
 # The largest difference between two clocks: AWS rejects signatures that are further off.
 SKEW = datetime.timedelta(minutes=5)
@@ -141,8 +141,15 @@ def old_key_is_disabled(record: RotationRecord, keys: Keys) -> None:
     if key is not None and key.enabled:
         raise RanchhandError("unproven", (
             f"the old key {key.id} of {record.names} was enabled again after the rotation had disabled it. "
-            "If something needs it, return to it with state: rolled_back; if not, disable it at the provider, "
+            f"{way_back(record)}, if something needs it; if nothing does, disable it at the provider, "
             "and run state: retired again."))
+
+
+def way_back(record: RotationRecord) -> str:
+    """Describe how to return to the old key."""
+    if record.phase == DELETING:
+        return f"To return to it, write it to {record.names} and run state: adopted"
+    return "To return to it, run state: rolled_back"
 
 
 def is_disabled(keys: Keys, key_id: str) -> bool:

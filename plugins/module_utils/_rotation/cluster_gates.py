@@ -29,7 +29,7 @@ from .gates import (
     used_in_soak,
 )
 from .options import DesiredRotation
-from .record import DISABLED, RotationRecord
+from .record import DELETING, DISABLED, RotationRecord
 from .store import decode_values
 
 
@@ -46,7 +46,7 @@ def evaluate_gates(
     """
     if desired:
         record = record.with_times(desired.grace, desired.soak)
-    if record.phase == DISABLED:
+    if record.phase == DISABLED or record.phase == DELETING and record.disabled_at:
         gates = [until("soak", record.delete_not_before, now())]
         if issuer and issuer.lists and issuer.disables and members and gates[0].state == OPEN:
             gates.append(used_in_soak(issuer.keys(decode_values(members[0])), record))

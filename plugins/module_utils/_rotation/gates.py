@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from .._common.times import Time, format_duration, format_time, parse_time
 from .._rancher.references import Reference
 from ..issuer import Key
-from .checks import SKEW
+from .checks import SKEW, way_back
 from .record import RotationRecord
 
 OPEN, WAITING, UNKNOWN = "open", "waiting", "unknown"
@@ -168,8 +168,8 @@ def used_in_soak(keys: t.Sequence[Key] | None, record: RotationRecord) -> Gate:
         WAITING,
         (
             f"a decision: the old key {old} was used at {format_time(used)}, after it was disabled at "
-            f"{format_time(disabled_at)}, so another client enabled it and needs it. state: rolled_back returns to "
-            "it; override_gates: [last_used] deletes it anyway"
+            f"{format_time(disabled_at)}, so another client enabled it and needs it. {way_back(record)}; "
+            "override_gates: [last_used] deletes it anyway"
         ),
     )
 

@@ -21,7 +21,7 @@ from .._resources.info import matches_filters
 from .._runtime.execute import Connect, RunMode
 from .cluster_gates import evaluate_gates
 from .decisions import possible_states
-from .record import DISABLED, GRACE, IDLE, RotationRecord
+from .record import DELETING, DISABLED, DISABLING, GRACE, IDLE, RotationRecord
 from .status import describe_deleted, due_time, find_rotation_problems, key_issued_at, show_rotation, waiting_reasons
 from .store import RotationStore, read_history
 
@@ -136,7 +136,7 @@ def rotation_status(
         problems=[problem.show() for problem in problems],
         possible_states=_possible_states(store, None if unreadable else record),
     )
-    if with_gates and record is not None and record.phase in (GRACE, DISABLED):
+    if with_gates and record is not None and record.phase in (GRACE, DISABLING, DISABLED, DELETING):
         members = [member for member in (store.credential(name) for name, _uid in record.members) if member]
         gates = evaluate_gates(client, members, record)
         shown.update(gates=[gate.show() for gate in gates], waiting_for=waiting_reasons(gates))
