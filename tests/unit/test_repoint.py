@@ -196,12 +196,14 @@ SHARED = {"kubeconfigContent": "token", "clusterType": "imported"}
     Unsuitable(
         "harvester", credential("cc-a", "harvester", **SHARED), credential("cc-b", "harvester", **SHARED), "invalid",
         "same Harvester token"),
+    Unsuitable("gone to", credential("cc-a"), None, "conflict", "was deleted by another client"),
     Unsuitable(
         "deleted", credential("cc-a"), replace(credential("cc-b"), deleting=True), "conflict", "is being deleted"),
 ], ids=lambda case: case.id)
 def test_credentials_that_cannot_be_used(case):
     with pytest.raises(RanchhandError, match=case.message) as caught:
-        check_credentials(request(), Observed(A, case.source, case.target))
+        target = case.target or credential("cc-b")
+        check_credentials(request(), Observed(A, case.source, target, target_gone=case.target is None))
     assert caught.value.code == case.code and "secret-" not in caught.value.message
 
 
@@ -226,6 +228,12 @@ def test_unknown_and_ambiguous_clusters_stop_everything():
     with pytest.raises(RanchhandError, match="fleet-default/prod, other/prod") as caught:
         plan_repoint(request(clusters=["prod"]), observed(cluster(), twin))
     assert caught.value.code == "ambiguous"
+
+
+def test_an_id_wins_over_the_display_name_of_another_cluster():
+    named_like_it = replace(hosted("c-other"), display_name="c-abcde")
+    (found,) = select_users(request(clusters=["c-abcde"]), [named_like_it, hosted()])
+    assert found.name == "c-abcde"
 
 
 # Plans
@@ -384,6 +392,7 @@ TEMPLATE = "Amazonec2MachineTemplate fleet-default/t of pool workers"
 ARRIVALS = [
     Arrival("template", cluster(own=B), copies(), TEMPLATE, TEMPLATE),
     Arrival("taken over", cluster(own=B), copies(B), "", ""),
+    Arrival("new template", cluster(own=B), replace(copies(), templates={}), TEMPLATE, ""),
     Arrival("not ready", cluster(own=B, ready="False"), copies(B), "RKECluster", ""),
     Arrival("other pool", cluster(own=A, pools=[pool("one", own=B), pool()]), copies(), "", ""),
     Arrival("no control plane", S3_MOVED, copies(), "RKEControlPlane", ""),

@@ -35,7 +35,7 @@ def _templates(observed: Observed, user: CredentialUser, moved: bool) -> str | N
         if (live.namespace, live.cluster) != user.key or live.pool not in pools:
             continue
         name = copies.templates.get((live.namespace, live.kind, live.name))
-        if name == observed.source_id or (moved and name is not None and name != target):
+        if name == observed.source_id or (moved and name != target):
             return f"{live.kind} {live.namespace}/{live.name} of pool {live.pool} to name it"
     if moved and not user.ready:
         return f"condition RKECluster of cluster {user.label}: {user.reason:.200}"

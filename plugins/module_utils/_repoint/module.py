@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 import typing as t
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -19,6 +20,7 @@ from .._common.errors import ApiError, ErrorCode, FailureWithResult, RanchhandEr
 from .._kubernetes.client import CONFLICT_ATTEMPTS, KubernetesClient
 from .._rancher.cloud_credential import CloudCredential
 from .._rancher.queries import read_references
+from .._rancher.references import ReferenceIndex
 from .._resources.announcements import announce, withdraw
 from .._resources.reconciler import random_name
 from .._runtime.execute import Connect, RunMode
@@ -32,6 +34,7 @@ from .planning import (
     check_credentials,
     cluster_patch,
     machine_patch,
+    moved_fields,
     orphaned_clusters,
     plan_repoint,
     select_users,
@@ -47,10 +50,8 @@ def repoint_credential(params: Mapping[str, t.Any], connect: Connect, mode: RunM
     client = connect()
     source_id, source, target = find_credentials(client, request)
     check_credentials(request, Observed(source_id, source, target))
-    observer = Observer(client, source_id, source, target)
-    run = _Run(client, request, observer, target)
-    observed = run.work(mode)
-    index = read_references(client)
+    run = _Run(client, request, Observer(client, source_id, source, target), target)
+    observed, index = run.work(mode)
     result = build_result(request, observed, run.plans, run.progress, index, mode)
     failures = result.pop("failures")
     if not failures:
@@ -68,34 +69,71 @@ class _Run:
     ) -> None:
         self._client, self._request, self._observer, self._target = client, request, observer, target
         self._run_id = random_name(10)
+        self._selected: frozenset[str] | None = None
+        self._observed: Observed | None = None
+        self._conflicts: Counter[str] = Counter()
         self.progress = Progress()
         self.plans: list[ClusterPlan] = []
 
-    def work(self, mode: RunMode) -> Observed:
-        """Do all rounds; returns what the last one observed."""
+    def work(self, mode: RunMode) -> tuple[Observed, ReferenceIndex]:
+        """Do all rounds; returns what the last one observed, and the references.
+
+        An error that concerns all clusters stops the run. It is raised if nothing has been written yet.
+        """
+        try:
+            self._work(mode)
+        except RanchhandError as error:
+            self._stop(error)
+        try:
+            index = read_references(self._client)
+        except RanchhandError as error:
+            self._stop(error)
+            index = ReferenceIndex(unlisted=["all references"])
+        if self._observed is None:
+            raise ValueError("no round")
+        return self._observed, index
+
+    def _stop(self, error: RanchhandError) -> None:
+        if self._observed is None or not self.progress.has_written:
+            raise error
+        self.progress.stopped = self.progress.stopped or error
+
+    def _work(self, mode: RunMode) -> None:
         deadline = time.monotonic() + self._request.wait_timeout
-        conflicts = 0
         while True:
-            observed = self._observer.observe()
+            observed = self._observed = self._observer.observe()
+            check_credentials(self._request, observed)
             self.plans = self._plan(observed)
             self._find_outstanding(observed)
             if mode.check:
-                return observed
+                return
             ready = self._ready(observed)
             if ready:
-                conflicts += self._write(ready, observed)
-                if conflicts > CONFLICT_ATTEMPTS:
-                    return observed
+                self._write(ready)
                 if self._request.wait or self._unwritten(ready):
                     continue
             self._expire()
             if not self._request.wait or not self._pending() or time.monotonic() >= deadline:
-                return observed
+                return
             time.sleep(max(_SHORTEST_PAUSE, min(self._request.wait_sleep, deadline - time.monotonic())))
 
     def _plan(self, observed: Observed) -> list[ClusterPlan]:
-        """Plan this round; what has failed in an earlier one is not tried again."""
+        """Plan this round; what has failed in an earlier one is not tried again.
+
+        The first round finds the clusters of the task. Later, these may be gone, or others may have their names.
+        """
+        if self._selected is not None:
+            present = {user.label for user in observed.users} | orphaned_clusters(observed)
+            self._request = replace(self._request, clusters=tuple(sorted(self._selected & present)))
+        elif self._request.clusters is not None:
+            orphaned = orphaned_clusters(observed)
+            users = select_users(self._request, observed.users, orphaned)
+            self._selected = frozenset({user.label for user in users} | orphaned & set(self._request.clusters))
         plans = plan_repoint(self._request, observed)
+        for plan in plans:
+            error = self.progress.restored(plan, observed.source_id)
+            if error is not None:
+                self.progress.errors.setdefault(plan.label, error)
         return [replace(plan, error=self.progress.errors.get(plan.label, plan.error)) for plan in plans]
 
     def _find_outstanding(self, observed: Observed) -> None:
@@ -153,40 +191,51 @@ class _Run:
 
     # Writing
 
-    def _write(self, ready: t.Sequence[ClusterPlan], observed: Observed) -> int:
-        """Write clusters, then machines; returns the number of conflicts.
+    def _write(self, ready: t.Sequence[ClusterPlan]) -> None:
+        """Write clusters, then machines.
 
         The references are announced on credential ``to``, so that no run of this collection deletes it meanwhile.
         """
         remedy = "use another credential, or run again if it is kept"
         announced = announce(self._client, self._target, self._run_id, remedy)
         try:
-            conflicts = self._client.parallel_map(self._write_cluster, [plan for plan in ready if plan.fields])
+            self._client.parallel_map(self._write_cluster, [plan for plan in ready if plan.fields])
             machines = [
                 (plan, machine) for plan in ready if plan.label not in self.progress.errors
                 for machine in plan.machines
             ]
-            conflicts += self._client.parallel_map(lambda entry: self._write_machine(*entry), machines)
+            self._client.parallel_map(lambda entry: self._write_machine(*entry), machines)
         finally:
             withdraw(self._client, announced, self._run_id)
-        return sum(conflicts)
 
-    def _write_cluster(self, plan: ClusterPlan) -> bool:
-        """Patch one cluster; returns whether another client has changed what was planned."""
+    def _write_cluster(self, plan: ClusterPlan) -> None:
+        """Patch one cluster, or leave it to the next round if another client has changed what was planned."""
         try:
             for _attempt in range(CONFLICT_ATTEMPTS):
                 user = plan.user
                 if user is None or self._patch_cluster(plan, user):
                     self.progress.add_cluster(plan)
-                    return False
+                    return
                 fresh = self._observer.read_user(user)
-                if fresh is None or not user.same_except_version(fresh):
-                    return True
+                if fresh is None:
+                    break
+                moved = moved_fields(plan, user, fresh, self._target.full_id)
+                if moved:  # the answer to our patch was lost
+                    self.progress.add_cluster(replace(plan, fields=moved))
+                    return
+                if not user.same_except_version(fresh):
+                    break
                 plan = replace(plan, user=fresh)  # only the status or other metadata has changed
         except RanchhandError as error:
             self.progress.errors[plan.label] = error
-            return False
-        return True
+            return
+        self._count_conflict(plan)
+
+    def _count_conflict(self, plan: ClusterPlan) -> None:
+        self._conflicts[plan.label] += 1
+        if self._conflicts[plan.label] > CONFLICT_ATTEMPTS:
+            self.progress.errors[plan.label] = RanchhandError(
+                "conflict", f"cannot repoint cluster {plan.label}: other clients change it all the time. Run again")
 
     def _patch_cluster(self, plan: ClusterPlan, user: CredentialUser) -> bool:
         """Patch a cluster; returns False if a test has failed, and raises the errors of a webhook."""
@@ -202,8 +251,8 @@ class _Run:
             return False
         return True
 
-    def _write_machine(self, plan: ClusterPlan, machine: Machine) -> bool:
-        """Patch one machine; returns whether it has changed too often."""
+    def _write_machine(self, plan: ClusterPlan, machine: Machine) -> None:
+        """Patch one machine."""
         target = self._target.full_id
         try:
             for _attempt in range(CONFLICT_ATTEMPTS):
@@ -214,13 +263,17 @@ class _Run:
                         raise
                 else:
                     self.progress.add_machine(machine)
-                    return False
+                    return
                 fresh = self._observer.read_machine(machine)
-                if fresh is None or fresh.uid != machine.uid or fresh.credential != machine.credential:
-                    return False  # gone, or the next round decides
+                if fresh is None or fresh.uid != machine.uid:
+                    return  # gone
+                if fresh.credential == target:
+                    self.progress.add_machine(machine)  # the answer to our patch was lost
+                    return
+                if fresh.credential != machine.credential:
+                    return  # the next round decides
                 machine = fresh
         except RanchhandError as error:
             self.progress.errors[plan.label] = error
-            return False
-        return True
-
+            return
+        self._count_conflict(plan)

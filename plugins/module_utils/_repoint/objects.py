@@ -61,6 +61,11 @@ class CredentialField(t.NamedTuple):
     pool: str | None = None
     tests: tuple[tuple[str, t.Any], ...] = ()
 
+    @property
+    def key(self) -> tuple[str, str | None]:
+        """What identifies the field whatever the order of the pools."""
+        return self.path, self.pool
+
 
 class Pool(t.NamedTuple):
     """A machine pool; ``credential`` is its own or its cluster's, ``config`` None for an external template."""

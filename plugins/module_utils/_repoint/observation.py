@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 from collections import defaultdict
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ from .._rancher.queries import (
     list_cloud_credentials,
     served_kinds,
 )
-from .._rancher.references import CREDENTIAL_NAMESPACE, referenced_name
+from .._rancher.references import CREDENTIAL_NAMESPACE, credential_id
 from .._resources.catalog import Catalog
 from .._resources.cloud_credential_plan import credential_catalog
 from .objects import (
@@ -48,7 +49,7 @@ from .objects import (
 from .options import RepointRequest
 from .planning import ConfigKey, Observed
 
-FOREVER = float("inf")
+_ID = re.compile(r"[a-z0-9][-a-z0-9.]{0,252}")
 CLUSTERS_PATH = "/apis/provisioning.cattle.io/v1/clusters"
 HOSTED_PATH = f"{MANAGEMENT_PATH}/clusters"
 MACHINES_GROUP = "/apis/rke-machine.cattle.io/v1"
@@ -61,7 +62,7 @@ def find_credentials(
 
     Raises RanchhandError (``not_found``, ``ambiguous``).
     """
-    ids = [_identifier(request.source), _identifier(request.target)]
+    ids = [credential_id(request.source), credential_id(request.target)]
     if None in ids:
         catalog = credential_catalog(list_cloud_credentials(client))
     else:
@@ -71,20 +72,16 @@ def find_credentials(
         raise RanchhandError("not_found", f'cloud credential "{request.target:.80}" (to) does not exist')
     if source is not None:
         return source.full_id, source, target
-    identifier = referenced_name(request.source, CREDENTIAL_NAMESPACE)
+    identifier = credential_id(request.source) or request.source
+    if not _ID.fullmatch(identifier):
+        raise RanchhandError("not_found", f'cloud credential "{request.source:.80}" (from) does not exist')
     return f"{CREDENTIAL_NAMESPACE}:{identifier}", None, target
 
 
-def _identifier(text: str) -> str | None:
-    """Return the metadata.name if a text is certainly an id; None if it can be a name."""
-    prefix, colon, name = text.partition(":")
-    return name if colon and prefix == CREDENTIAL_NAMESPACE else None
-
-
 def _find(catalog: Catalog[CloudCredential], text: str) -> CloudCredential | None:
-    identifier = _identifier(text) or text
+    identifier = credential_id(text) or text
     found = [catalog.by_id[identifier]] if identifier in catalog.by_id else []
-    if _identifier(text) is None:
+    if credential_id(text) is None:
         found += [item for item in catalog.named(text) if item not in found]
     return catalog.single(found, text)
 
@@ -111,11 +108,18 @@ class Observer:
     ) -> None:
         self._client = client
         self._source_id, self._source, self._target = source_id, source, target
+        self._target_gone = False
+        self._served: dict[tuple[str, str], Mapping[str, str]] = {}
         self._driver = (target.driver or "").lower()
 
     def observe(self) -> Observed:
-        """Read all that planning and the check for arrival need."""
+        """Read all that planning and the check for arrival need.
+
+        Credential ``to`` is read again, as another client can change or delete it. Of ``from``, the first version
+        counts: its values are those of the machines that exist.
+        """
         read = _Read()
+        self._read_target()
         reads: list[t.Callable[[], None]] = [
             lambda: self._read_users(read), lambda: self._read_machines(read), lambda: self._read_jobs(read),
             lambda: self._read_configs(read), lambda: self._read_templates(read), lambda: self._read_capi(read),
@@ -133,8 +137,14 @@ class Observer:
             {key: tuple(names) for key, names in jobs.items()},
             {key: tuple(names) for key, names in read.rolling.items()},
             frozenset((namespace, machine) for namespace, machine, _job in read.jobs), read.configs,
-            Copies(tuple(read.live), read.templates, planes, read.operators, plans),
+            Copies(tuple(read.live), read.templates, planes, read.operators, plans), self._target_gone,
         )
+
+    def _read_target(self) -> None:
+        found = list_cloud_credentials(self._client, {self._target.id})
+        same = [credential for credential in found if credential.uid == self._target.uid]
+        self._target_gone = not same
+        self._target = same[0] if same else self._target
 
     def read_user(self, user: CredentialUser) -> CredentialUser | None:
         """Read a cluster again; None if it is gone or names no credential any more."""
@@ -151,10 +161,13 @@ class Observer:
         return f"{MACHINES_GROUP}/namespaces/{machine.namespace}/{machine.kind.lower()}s/{machine.name}"
 
     def _kinds(self, group: str, version: str) -> Mapping[str, str]:
-        """Return the kinds that a group serves; read once, as authorization precedes routing."""
-        kinds: Mapping[str, str] = self._client.cached(
-            f"kinds {group}/{version}", FOREVER, lambda: served_kinds(self._client, group, version))
-        return kinds
+        """Return the kinds that a group serves, read once in a run.
+
+        Without it, a list of a kind that does not exist could be forbidden, as authorization precedes routing.
+        """
+        if (group, version) not in self._served:
+            self._served[group, version] = served_kinds(self._client, group, version)
+        return self._served[group, version]
 
     def _read_users(self, read: _Read) -> None:
         for group, version, path, parse in (
@@ -202,7 +215,7 @@ class Observer:
             read.templates.update(self._client.read_collection(path, lambda item: [parse_template(kind, item)]))
 
     def _read_capi(self, read: _Read) -> None:
-        version = self._client.cached(f"version {CLUSTER_API_GROUP}", FOREVER, self._capi_version)
+        version = self._capi_version()
         kinds = self._kinds(CLUSTER_API_GROUP, version) if version else {}
 
         def parse(item: Mapping[str, t.Any]) -> t.Iterator[tuple[LiveTemplate, str]]:
@@ -261,7 +274,6 @@ def path_of(user: CredentialUser) -> str:
     if user.namespace:
         return f"/apis/provisioning.cattle.io/v1/namespaces/{user.namespace}/clusters/{user.name}"
     return f"{HOSTED_PATH}/{user.name}"
-
 
 
 def _present(user: CredentialUser | None) -> t.Iterable[CredentialUser]:

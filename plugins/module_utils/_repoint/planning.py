@@ -45,7 +45,7 @@ class Observed:
     ``source`` is None if the credential no longer exists; ``source_id`` is its full id. ``jobs`` are the running
     machine Jobs and ``rolling`` the MachineDeployments that are rolling, by namespace and name of the cluster.
     ``job_machines`` are the machines with a running Job. ``configs`` contain the fields of machine configs that
-    credentials of this driver have too.
+    credentials of this driver have too. ``target_gone`` is whether ``target`` was deleted meanwhile.
     """
 
     source_id: str
@@ -58,6 +58,7 @@ class Observed:
     job_machines: frozenset[tuple[str, str]] = frozenset()
     configs: Mapping[ConfigKey, Mapping[str, t.Any]] = field(default_factory=dict)
     copies: Copies = field(default_factory=Copies)
+    target_gone: bool = False
 
     @property
     def target_id(self) -> str:
@@ -90,6 +91,10 @@ def check_credentials(request: RepointRequest, observed: Observed) -> None:
         raise RanchhandError("invalid", f"from and to are the same cloud credential ({target.full_id})")
     if target.driver is None or target.problem:
         raise RanchhandError("invalid", f"cannot use {target.full_id}: it {target.problem or 'has no driver'}")
+    if observed.target_gone:
+        raise RanchhandError(
+            "conflict", f"cloud credential {target.full_id} was deleted by another client during this run. Objects "
+                        "that name it need another one: set from to its id, and repair: true")
     if target.deleting:
         raise RanchhandError("conflict", f"cannot use {target.full_id}: it is being deleted")
     if source is None:
@@ -124,7 +129,8 @@ def select_users(
     selected: dict[tuple[str | None, str], CredentialUser] = {}
     missing = []
     for name in request.clusters:
-        found = [user for user in users if name in (user.label, user.name, user.display_name)]
+        found = [user for user in users if name == user.label]
+        found = found or [user for user in users if name in (user.name, user.display_name)]
         if not found and name not in orphaned:
             missing.append(name)
         if len(found) > 1:
@@ -286,6 +292,14 @@ def _check_activity(request: RepointRequest, observed: Observed, plan: ClusterPl
     return _refusal(
         plan, "busy", f"{busy} ({short_list(sorted(jobs or rolling))}). Run again when they have ended, "
                       "raise wait_timeout, or set override_gates: [machine_jobs]")
+
+
+def moved_fields(
+    plan: ClusterPlan, before: CredentialUser, after: CredentialUser, target_id: str,
+) -> tuple[CredentialField, ...]:
+    """Return the fields of a plan that name credential ``to`` already."""
+    values = {item.key: item.value for item in after.fields}
+    return tuple(item for item in plan.fields if after.uid == before.uid and values.get(item.key) == target_id)
 
 
 def cluster_patch(plan: ClusterPlan, target_id: str) -> list[dict[str, t.Any]]:

@@ -13,6 +13,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from .._common.errors import RanchhandError
+from .._common.text import short_list
 from .._common.times import format_duration
 from .._rancher.references import CREDENTIAL_REFERENCE_FIELDS, Reference, ReferenceIndex
 from .._runtime.execute import RunMode
@@ -32,14 +33,19 @@ Row = t.Dict[str, t.Any]
 class Progress:
     """What a run has written, what has failed, and what Rancher still has to take over.
 
-    ``clusters`` and ``machines`` were written; ``rows`` describe them. ``errors`` and ``waiting`` are by the label of
-    the cluster.
+    ``clusters`` and ``machines`` were written. ``errors`` and ``waiting`` are by the label of the cluster. ``stopped``
+    is an error that ended the run for all clusters.
     """
 
     clusters: dict[str, ClusterPlan] = field(default_factory=dict)
     machines: dict[tuple[str, str], Machine] = field(default_factory=dict)
     errors: dict[str, RanchhandError] = field(default_factory=dict)
     waiting: dict[str, str] = field(default_factory=dict)
+    stopped: RanchhandError | None = None
+
+    @property
+    def has_written(self) -> bool:
+        return bool(self.clusters or self.machines)
 
     def add_cluster(self, plan: ClusterPlan) -> None:
         previous = self.clusters.get(plan.label)
@@ -51,7 +57,24 @@ class Progress:
         self.machines[machine.key] = machine
 
     def has_fields(self, plan: ClusterPlan) -> bool:
-        return not plan.fields or plan.label in self.clusters
+        return {item.key for item in plan.fields} <= self._moved_fields(plan.label)
+
+    def _moved_fields(self, label: str) -> set[tuple[str, str | None]]:
+        return {item.key for item in self.clusters[label].fields} if label in self.clusters else set()
+
+    def restored(self, plan: ClusterPlan, source_id: str) -> RanchhandError | None:
+        """Return an error if another client has set what this run has moved back to credential ``from``."""
+        moved = self._moved_fields(plan.label)
+        names = [item.path for item in plan.fields if item.key in moved]
+        names += [
+            f"machine {machine.namespace}/{machine.name}" for machine in plan.machines
+            if machine.key in self.machines and self.machines[machine.key].uid == machine.uid
+        ]
+        if not names:
+            return None
+        return RanchhandError(
+            "conflict", f"cannot repoint cluster {plan.label}: another client has restored {source_id} during this run "
+                        f"({short_list(sorted(set(names)))}). Change the credential in that client, and run again")
 
     def has_machines(self, plan: ClusterPlan) -> bool:
         return all(machine.key in self.machines for machine in plan.machines)
@@ -78,8 +101,9 @@ def build_result(
                 row.update(msg=error.message, code=error.code)
             rows.append(row)
     labels = {plan.label for plan in plans}
+    failures += [progress.stopped] if progress.stopped else []
     failures += [error for label, error in progress.errors.items() if label not in labels]
-    if not mode.check and request.wait:
+    if not mode.check and request.wait and not progress.stopped:
         failures += [
             _unconfirmed(request, observed, label, reason) for label, reason in sorted(progress.waiting.items())
         ]
@@ -115,7 +139,7 @@ def _outcome(
         return None, None
     if plan.label in progress.errors:
         return "failed", progress.errors[plan.label]
-    if plan.label in progress.waiting:  # which is a failure of its own
+    if progress.stopped or plan.label in progress.waiting:  # which is a failure of its own
         return "pending", None
     return "failed", RanchhandError(
         "conflict", f"cannot repoint cluster {plan.label}: other clients change it all the time. Run again")
