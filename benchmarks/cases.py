@@ -25,6 +25,7 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.referen
 from control_plane import ControlPlane, install_fixtures
 from control_plane.fixtures import resources
 from support.providers.aws_process import AwsManager
+from support.rancher_controllers import install_recorded_crds
 
 from . import objects
 from .aws import count_writes, rotate_bare
@@ -38,6 +39,9 @@ MODULE, INFO, K8S = (
     "kubernetes.core.k8s",
 )
 ROTATION = "ranchhand.rancher.cloud_credential_rotation"
+REPOINT = "ranchhand.rancher.cloud_credential_repoint"
+CLUSTERS = "/apis/provisioning.cattle.io/v1/namespaces/fleet-default/clusters"
+MACHINES = "/apis/rke-machine.cattle.io/v1/namespaces/fleet-default/amazonec2machines"
 PARALLEL = 8  # rotations at the same time
 LABEL = {"label": "{{ item.name }}"}
 
@@ -769,7 +773,68 @@ def _rotate_all(bench, provider, namespace, times):
     )
 
 
-# in this order, as the namespace grows
+def repoint(bench):
+    """200 clusters with 1,000 pools and 5,000 machines moved to another credential in one call."""
+    clusters, pools, machines = 200, 5, 25
+    bench.fill(0)
+    plane = bench.plane()
+    install_recorded_crds(plane, "2.15.0")
+    for number in (0, 1):
+        content = {**objects.credential("x", number), "name": "%05d" % number}
+        bench.bare.post_all(SECRETS, [objects.secret(content)])
+    contents = [objects.cluster(number, 1, pools) for number in range(clusters)]
+    contents += [objects.machine_config(number, pools) for number in range(clusters * pools)]
+    contents += [objects.machine(number, 1, machines) for number in range(clusters * machines)]
+    _create_all(bench.bare, contents)
+    old, new = objects.credential_id(0), objects.credential_id(1)
+    task = {"from": old, "to": new, "scope": ["cluster", "pools", "machines"], "wait": False}
+    times = Times()
+    for unused in range(bench.repetitions):
+        times.add("moved", bench.play([{REPOINT: task}], recap="changed=1"))
+        times.add("nothing", bench.play([{REPOINT: task}], recap="changed=0"))
+        times.add("bare", bench.bare.patch_all(list(_patches(bench.bare, new, old))))
+        bench.log("  moved %.1f s, bare %.1f s" % (times.all("moved")[-1].wall, times.all("bare")[-1]))
+    return [
+        row(
+            "200 clusters with 1,000 pools and 5,000 machines moved in one call, whole playbook, against the same "
+            "patches bare",
+            times.wall("moved") / times["bare"],
+            2,
+            whole_playbook=times.wall("moved"),
+            bare=times["bare"],
+            slowest_playbook=max(cost.wall for cost in times.all("moved")),
+            slowest_bare=max(times.all("bare")),
+            nothing_to_move=times.wall("nothing"),
+            CPU_seconds=times.cpu("moved"),
+        ),
+        row("its peak memory", times.memory("moved"), 200, unit=" MB", MB_nothing_to_move=times.memory("nothing")),
+    ]
+
+
+def _patches(bare, old, new):
+    """Return the patches that move all clusters and machines, with the same tests as the module's."""
+    field, pools = "cloudCredentialSecretName", "/spec/rkeConfig/machinePools"
+    for item in bare.list_all(CLUSTERS):
+        metadata = item["metadata"]
+        paths = ["/spec/" + field]
+        tests = [("/metadata/uid", metadata["uid"]), ("/metadata/resourceVersion", metadata["resourceVersion"])]
+        for number, pool in enumerate(item["spec"]["rkeConfig"]["machinePools"]):
+            base = "%s/%d" % (pools, number)
+            paths.append("%s/%s" % (base, field))
+            tests.append((base + "/name", pool["name"]))
+            for key in ("kind", "name"):
+                tests.append(("%s/machineConfigRef/%s" % (base, key), pool["machineConfigRef"][key]))
+        operations = [{"op": "test", "path": path, "value": value} for path, value in tests]
+        operations += [{"op": "test", "path": path, "value": old} for path in paths]
+        operations += [{"op": "replace", "path": path, "value": new} for path in paths]
+        yield "%s/%s" % (CLUSTERS, metadata["name"]), operations
+    for item in bare.list_all(MACHINES):
+        metadata = {key: item["metadata"][key] for key in ("uid", "resourceVersion")}
+        patch = {"metadata": metadata, "spec": {"common": {field: new}}}
+        yield "%s/%s" % (MACHINES, item["metadata"]["name"]), patch
+
+
+# in this order, as the namespace grows; repoint replaces definitions
 CASES = {
     "process": process,
     "tasks": tasks,
@@ -780,4 +845,5 @@ CASES = {
     "references": references,
     "report": reports,
     "rotation": rotation,
+    "repoint": repoint,
 }

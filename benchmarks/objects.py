@@ -129,7 +129,8 @@ def node_template(number, credentials):
     }
 
 
-def cluster(number, credentials):
+def cluster(number, credentials, each=3):
+    """A cluster with ``each`` pools."""
     name = "cluster-%05d" % number
     pools = [
         {
@@ -142,7 +143,7 @@ def cluster(number, credentials):
             "machineConfigRef": {"kind": "Amazonec2Config", "name": "nc-%s-pool%d" % (name, pool)},
             "rollingUpdate": {"maxUnavailable": "0", "maxSurge": "1"},
         }
-        for pool in range(3)
+        for pool in range(each)
     ]
     return "/apis/provisioning.cattle.io/v1/namespaces/fleet-default/clusters", {
         "apiVersion": "provisioning.cattle.io/v1",
@@ -195,8 +196,20 @@ def cluster(number, credentials):
     }
 
 
-def machine(number, credentials):
-    name = "cluster-%05d-pool%d-%05d" % (number // 10, number % 3, number)
+def machine_config(number, each):
+    """The machine config of a pool, of which each cluster has ``each``."""
+    return "/apis/rke-machine-config.cattle.io/v1/namespaces/fleet-default/amazonec2configs", {
+        "apiVersion": "rke-machine-config.cattle.io/v1",
+        "kind": "Amazonec2Config",
+        "metadata": {"name": "nc-cluster-%05d-pool%d" % (number // each, number % each)},
+        **_amazon(number),
+    }
+
+
+def machine(number, credentials, each=10):
+    """A machine of a cluster that has ``each`` of them."""
+    cluster_name = "cluster-%05d" % (number // each)
+    name = "%s-pool%d-%05d" % (cluster_name, number % 3, number)
     address = "10.%d.%d.%d" % (number // 65536, number // 256 % 256, number % 256)
     return "/apis/rke-machine.cattle.io/v1/namespaces/fleet-default/amazonec2machines", {
         "apiVersion": "rke-machine.cattle.io/v1",
@@ -204,7 +217,7 @@ def machine(number, credentials):
         "metadata": {
             "name": name,
             "labels": {
-                "cluster.x-k8s.io/cluster-name": "cluster-%05d" % (number // 10),
+                "cluster.x-k8s.io/cluster-name": cluster_name,
                 "rke.cattle.io/rke-machine-pool-name": "pool%d" % (number % 3),
                 "rke.cattle.io/worker-role": "true",
                 "rke.cattle.io/etcd-role": "true",
@@ -212,7 +225,7 @@ def machine(number, credentials):
             },
             "annotations": {
                 "cluster.x-k8s.io/cloned-from-groupkind": "Amazonec2MachineTemplate.rke-machine.cattle.io",
-                "cluster.x-k8s.io/cloned-from-name": "cluster-%05d-pool%d" % (number // 10, number % 3),
+                "cluster.x-k8s.io/cloned-from-name": "%s-pool%d" % (cluster_name, number % 3),
             },
             "finalizers": ["wrangler.cattle.io/machine-provision-remove"],
             "ownerReferences": [

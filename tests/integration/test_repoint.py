@@ -10,6 +10,7 @@ operators of hosted clusters are not tried.
 from __future__ import annotations
 
 import json
+import threading
 
 import pytest
 
@@ -266,3 +267,45 @@ def test_both_ways_of_running_give_the_same_result(recorded_215, as_module):
         result = recorded_215.play({REPOINT: QUICK}, as_module=as_module).result
     assert result["changed"] and not result["failed"] and result["free"], result
     assert api.get(f"{MACHINES}/amazonec2machinetemplates")["items"]
+
+
+def test_saves_of_the_ui_during_a_run_are_kept(recorded_215):
+    """On the real API server: one client changes quantities all the time, while everything is moved."""
+    api = recorded_215.api
+    two_credentials(recorded_215)
+    names = [f"c-{number}" for number in range(8)]
+    for name in names:
+        config(api, name)
+        provisioned(api, name, pools=[pool(config_name=name), pool("two", A, name)])
+        machine(api, f"m-{name}", cluster=name)
+    settle(RancherControllers(api))
+    saved = dict.fromkeys(names, 1)
+    stop = threading.Event()
+
+    def save():
+        while not stop.is_set():
+            for name in names:
+                cluster = api.get(f"{CLUSTERS}/{name}")
+                for entry in cluster["spec"]["rkeConfig"]["machinePools"]:
+                    entry["quantity"] = saved[name] + 1
+                try:
+                    api.put(f"{CLUSTERS}/{name}", cluster)
+                except ApiError as error:
+                    assert error.status == 409, error
+                else:
+                    saved[name] += 1
+
+    thread = threading.Thread(target=save)
+    with RancherControllers(api):
+        thread.start()
+        try:
+            result = repoint(recorded_215, scope=["cluster", "pools", "machines"])
+        finally:
+            stop.set()
+            thread.join()
+    assert not result["failed"] and result["free"], result
+    assert min(saved.values()) > 1, "nothing was saved meanwhile"
+    assert set(named(api).values()) == {B}
+    for name in names:
+        pools = api.get(f"{CLUSTERS}/{name}")["spec"]["rkeConfig"]["machinePools"]
+        assert {entry["quantity"] for entry in pools} == {saved[name]}, "a save was overwritten"

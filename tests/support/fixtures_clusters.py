@@ -52,38 +52,7 @@ def cluster_215(_rancher_215):
 @pytest.fixture
 def grant(cluster):
     """Create a user with exactly these roles, and missing namespaces; returns the path of its kubeconfig."""
-    from control_plane import ApiError
-    from support.rights import RBAC
+    from support.rights import granting
 
-    api = cluster.api
-    made = []
-
-    def post(path, body):
-        api.post(path, body)
-        made.append(f"{path}/{body['metadata']['name']}")
-
-    def wanted(user, roles):
-        for number, role in enumerate(roles):
-            namespace = role["metadata"].get("namespace")
-            if namespace:
-                try:
-                    api.post("/api/v1/namespaces", {"metadata": {"name": namespace}})
-                except ApiError as error:
-                    if error.status != 409:
-                        raise
-            base = f"{RBAC}/namespaces/{namespace}" if namespace else RBAC
-            kind, name = role["kind"].lower(), f"{user}-{number}"
-            post(f"{base}/{kind}s", {**role, "metadata": {"name": name}})
-            post(
-                f"{base}/{kind}bindings",
-                {
-                    "metadata": {"name": name},
-                    "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": role["kind"], "name": name},
-                    "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
-                },
-            )
-        return str(cluster.control_plane.user(user))
-
-    yield wanted
-    for path in made:
-        api.delete(path)
+    with granting(cluster) as grant:
+        yield grant

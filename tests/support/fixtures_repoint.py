@@ -52,3 +52,12 @@ def recorded_215(_recorded):
     cluster = _recorded("2.15.0")
     empty_downstream(cluster.api)
     return cluster
+
+
+@pytest.fixture
+def recorded_grant(recorded_215):
+    """Create a user of this Rancher 2.15 with exactly these roles; returns the path of its kubeconfig."""
+    from support.rights import granting
+
+    with granting(recorded_215) as grant:
+        yield grant

@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from pathlib import Path
 
 import yaml
+
+from control_plane import ApiError
 
 FOLDER = Path(__file__).parents[2] / "docs" / "rbac"
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
@@ -46,3 +49,43 @@ def without(roles, number, position, resource, verb):
         if verbs:
             rules.append({**rule, "resources": [name], "verbs": verbs})
     return roles
+
+
+@contextlib.contextmanager
+def granting(cluster):
+    """Yield a function that creates a user with exactly these roles, and returns the path of its kubeconfig.
+
+    Missing namespaces are created, and the roles deleted at the end.
+    """
+    api = cluster.api
+    made = []
+
+    def post(path, body):
+        api.post(path, body)
+        made.append(f"{path}/{body['metadata']['name']}")
+
+    def grant(user, roles):
+        for number, role in enumerate(roles):
+            namespace = role["metadata"].get("namespace")
+            if namespace:
+                try:
+                    api.post("/api/v1/namespaces", {"metadata": {"name": namespace}})
+                except ApiError as error:
+                    if error.status != 409:
+                        raise
+            base = f"{RBAC}/namespaces/{namespace}" if namespace else RBAC
+            kind, name = role["kind"].lower(), f"{user}-{number}"
+            post(f"{base}/{kind}s", {**role, "metadata": {"name": name}})
+            post(
+                f"{base}/{kind}bindings",
+                {
+                    "metadata": {"name": name},
+                    "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": role["kind"], "name": name},
+                    "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
+                },
+            )
+        return str(cluster.control_plane.user(user))
+
+    yield grant
+    for path in made:
+        api.delete(path)

@@ -395,7 +395,8 @@ ARRIVALS = [
     Arrival("new template", cluster(own=B), replace(copies(), templates={}), TEMPLATE, ""),
     Arrival("not ready", cluster(own=B, ready="False"), copies(B), "RKECluster", ""),
     Arrival("other pool", cluster(own=A, pools=[pool("one", own=B), pool()]), copies(), "", ""),
-    Arrival("no control plane", S3_MOVED, copies(), "RKEControlPlane", ""),
+    Arrival("no control plane", S3_MOVED, copies(control_planes={}), "RKEControlPlane", ""),
+    Arrival("s3 not in scope", S3_MOVED, copies(), "", ""),
     Arrival("s3", S3_MOVED, copies(control_planes={PROD: PLANE}), "", ""),
     Arrival(
         "s3 not applied", S3_MOVED, copies(control_planes={PROD: PLANE._replace(applied=A)}), "to apply it",

@@ -43,11 +43,13 @@ def _templates(observed: Observed, user: CredentialUser, moved: bool) -> str | N
 
 
 def _control_plane(observed: Observed, user: CredentialUser, moved: bool) -> str | None:
-    target = observed.target_id
-    if user.namespace is None or not any(item.scope == S3 and item.value == target for item in user.fields):
+    target, planes = observed.target_id, observed.copies.control_planes
+    if planes is None or user.namespace is None:
+        return None
+    if not any(item.scope == S3 and item.value == target for item in user.fields):
         return None
     key = (user.namespace, user.name)
-    plane = observed.copies.control_planes.get(key)
+    plane = planes.get(key)
     if plane is None:
         return f"RKEControlPlane {user.label}" if moved else None
     behind = observed.source_id in (plane.credential, plane.applied)

@@ -50,7 +50,7 @@ def repoint_credential(params: Mapping[str, t.Any], connect: Connect, mode: RunM
     client = connect()
     source_id, source, target = find_credentials(client, request)
     check_credentials(request, Observed(source_id, source, target))
-    run = _Run(client, request, Observer(client, source_id, source, target), target)
+    run = _Run(client, request, Observer(client, request, source_id, source, target), target)
     observed, index = run.work(mode)
     result = build_result(request, observed, run.plans, run.progress, index, mode)
     failures = result.pop("failures")

@@ -362,11 +362,12 @@ def parse_plan(secret: Mapping[str, t.Any]) -> t.Iterator[tuple[tuple[str, str],
 class Copies:
     """The copies of credentials' names that Rancher makes of the fields of clusters, and the state of their nodes.
 
-    ``plans`` are the problems of the plans of etcd nodes, by namespace and cluster.
+    ``plans`` are the problems of the plans of etcd nodes, by namespace and cluster. ``control_planes`` is None if etcd
+    snapshots are not in scope.
     """
 
     live_templates: tuple[LiveTemplate, ...] = ()
     templates: Mapping[tuple[str, str, str], str] = field(default_factory=dict)  # by namespace, kind and name
-    control_planes: Mapping[tuple[str, str], ControlPlane] = field(default_factory=dict)
+    control_planes: Mapping[tuple[str, str], ControlPlane] | None = None
     operators: Mapping[str, OperatorConfig] = field(default_factory=dict)  # by the name of the cluster
     plans: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)

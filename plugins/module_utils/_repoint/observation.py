@@ -104,9 +104,10 @@ class Observer:
     """Reads clusters, machines and copies, as often as a run needs them."""
 
     def __init__(
-        self, client: KubernetesClient, source_id: str, source: CloudCredential | None, target: CloudCredential,
+        self, client: KubernetesClient, request: RepointRequest, source_id: str, source: CloudCredential | None,
+        target: CloudCredential,
     ) -> None:
-        self._client = client
+        self._client, self._scope = client, request.scope
         self._source_id, self._source, self._target = source_id, source, target
         self._target_gone = False
         self._served: dict[tuple[str, str], Mapping[str, str]] = {}
@@ -246,9 +247,15 @@ class Observer:
         for item in self._client.list_objects(path):
             read.operators[item["metadata"]["name"]] = parse_operator_config(hosted, item)
 
-    def _read_etcd(self, users: t.Sequence[CredentialUser]) -> tuple[dict[t.Any, t.Any], dict[t.Any, t.Any]]:
+    def _read_etcd(
+        self, users: t.Sequence[CredentialUser],
+    ) -> tuple[dict[t.Any, t.Any] | None, dict[t.Any, t.Any]]:
         """Return control planes, and the problems of etcd nodes, of clusters whose snapshots use a credential of both.
+
+        Only if these are in scope, as this needs the right to list Secrets in the namespaces of the clusters.
         """
+        if S3 not in self._scope:
+            return None, {}
         ids = (self._source_id, self._target.full_id)
         using = {
             (user.namespace or "", user.name) for user in users
