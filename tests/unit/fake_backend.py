@@ -34,6 +34,7 @@ START = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
 PROVIDER_CALLS = ("issue", "activate", "disable", "enable", "delete")
 FOREIGN_KEY = "foreign"  # a key that another client wrote
 WINDOW = 9  # calls from the first proof of a step to the step
+CONFIRMED = 2  # calls from the last read of the credentials to the call of the provider
 
 
 class Listed(Issuer):
@@ -105,6 +106,8 @@ class SharedState:
         self.record, self.record_version = None, 0
         self.time = START
         self.provider_clock = 0  # seconds that the clock of the provider is ahead
+        self.late = set()        # keys that were disabled, which the provider accepts for a while
+        self.denied = set()      # keys that are enabled, but do not sign in
         self.refusals = []       # codes of the next requests that change something
         self.ignored = 0         # number of the next requests that are answered, but have no effect
         self.acts = 0            # of people
@@ -135,11 +138,14 @@ class SharedState:
     def works(self, key):
         if self.issuer is Single:
             return key in (self.accepted, FOREIGN_KEY)
-        return key == FOREIGN_KEY or key in self.provider and self.provider[key].enabled
+        return key == FOREIGN_KEY or key in self.provider and self.provider[key].enabled and key not in self.denied
 
     def signs_in(self, values):
         key = values["id"]
         return self.works(key) and (key == FOREIGN_KEY or values["secret"] == pair(key[1:])["secret"])
+
+    def accepts(self, values):
+        return values["id"] in self.late or self.signs_in(values)
 
     def write(self, number, **changes):
         """Another client writes a credential."""
@@ -238,7 +244,7 @@ class FakeRun:
         self.shared.time += datetime.timedelta(seconds=seconds)
 
     def _preflight(self, credentials):
-        if self.shared.issuer is not Given and not self.shared.signs_in(credentials[0].values):
+        if self.shared.issuer is not Given and not self.shared.accepts(credentials[0].values):
             raise RanchhandError("unusable", "the current key does not work")
 
     def _take_lease(self):
@@ -292,7 +298,7 @@ class FakeRun:
             raise IssuerError("forbidden", "cannot find the user of the key")
         if issubclass(self.shared.issuer, Admin):
             return self.account
-        if not self.shared.signs_in(by):
+        if not self.shared.accepts(by):
             raise IssuerError("refused", "the key to sign in with does not work")
         return self.shared.provider[by["id"]].account if by["id"] in self.shared.provider else "a"
 
@@ -328,7 +334,7 @@ class FakeRun:
     def _verify(self, values, by):
         if self.shared.issuer is Given:
             return
-        if not self.shared.signs_in(values):
+        if not self.shared.accepts(values):
             raise IssuerError("refused", "does not work")
         if self.shared.issuer is Owner and values != by:
             self._signed_in(by)

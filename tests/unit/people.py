@@ -17,12 +17,15 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.record
     DELETING,
     GRACE,
     IDLE,
+    ISSUED,
+    PREPARING,
 )
 
-from .fake_backend import Admin, Bound, Given, Listed, Owner, Single, finish, pair
+from .fake_backend import CONFIRMED, Admin, Bound, Given, Listed, Owner, Single, finish, pair
 
 MINUTES = 60
 REPORT = 15  # calls from the proof of what a run reports to its end
+CUTOVER = 7  # of these, from the verification after the cutover
 
 
 class Violation(AssertionError):
@@ -78,11 +81,15 @@ class Invariants:
 
     def _take(self, run, key, by):
         shared = self.shared
-        if not self._reaches(run, key, by) or not run.undisturbed:
+        if not self._reaches(run, key, by) or not run.undisturbed_for(CONFIRMED):
             return
-        live = [credential.values["id"] for credential in shared.existing]
-        if key in live:
+        if key in [credential.values["id"] for credential in shared.existing]:
             self._fail(run, "takes away the key in use")
+        stored = shared.record
+        if stored is None or stored.phase == IDLE and run.protocol.request.state != "forgotten":
+            self._fail(run, "takes away a key without a record")
+        if not run.undisturbed:
+            return
         members = shared.record.present(shared.credentials) if shared.record else shared.existing
         if shared.works(key) and any(not shared.signs_in(member.values) for member in members):
             self._fail(run, "takes away the last key that works")
@@ -102,6 +109,9 @@ class Invariants:
         before = stored.values
         if record.phase == IDLE:
             return
+        if shared.issuer is Given and record.phase in (PREPARING, ISSUED) and run.protocol.request.state == "rotated":
+            if values != run.protocol.issuer.next_values():
+                self._fail(run, "writes another value than the supplied one")
         known = [key.digests for key in (record.old, record.new) if key]
         parts = [name for name in before if before[name] not in [digests[name] for digests in known]]
         if parts:
@@ -113,6 +123,22 @@ class Invariants:
             self._fail(run, "overwrites a value that is not kept")
         if shared.issuer is not Given and not shared.signs_in(values):
             self._fail(run, "writes a key that does not work")
+
+    def _write_record(self, run, record, _stored):
+        shared = self.shared
+        begun = shared.record is not None and shared.record.generation == record.generation
+        if record.phase != PREPARING or begun or not run.undisturbed:
+            return
+        values = [credential.values for credential in shared.existing]
+        if any(each != values[0] for each in values):
+            self._fail(run, "starts a rotation of credentials that contain different values")
+        if run.protocol.issuer.next_values() in values:
+            self._fail(run, "starts a rotation to the value in use")
+
+    def _store_generation(self, run, _name, record, _epoch, values):
+        if run.protocol.request.state == "adopted" and run.undisturbed_for(CONFIRMED):
+            if any(credential.values != values for credential in record.present(self.shared.credentials)):
+                self._fail(run, "adopts a value that a credential does not contain")
 
     def _delete_generation(self, run, generation):
         shared = self.shared
@@ -132,7 +158,9 @@ class Invariants:
             self._fail(run, "reports a secret")
         if error is not None and "Nothing was changed" in str(error) and run.performed:
             self._fail(run, f"reports that nothing was changed after {run.performed}")
-        if not run.undisturbed_for(REPORT) or shared.record and shared.record.owner not in (
+        cut_over = outcome is not None and run.protocol.request.state == "rotated" and outcome.steps[-1:] == (GRACE,)
+        window = CUTOVER if cut_over else REPORT
+        if not run.undisturbed_for(window) or shared.record and shared.record.owner not in (
                 "", run.protocol.request.token):
             return
         works = all(shared.signs_in(member.values) for member in shared.existing) or shared.issuer is Given
@@ -360,6 +388,8 @@ class Operator:
         """Return when a rotation was finished, and the key in use works. Raises Violation if no command leads on."""
         shared = self.shared
         shared.refusals.clear()
+        shared.late.clear()
+        shared.denied.clear()
         shared.ignored = 0
         for _round in range(16):
             if not shared.existing:
@@ -413,6 +443,7 @@ class Operator:
                 shared.write(number, values=pair(key[1:]), digests=pair(key[1:]))
         self.history.append(f"operator writes {key} to all credentials")
         self.state = "adopted"
+        self.seen.clear()  # what a message advises may be possible now
 
     def _follow(self, error):
         """Do what the message says; if that has not helped, write a working key."""

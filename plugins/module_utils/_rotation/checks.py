@@ -60,20 +60,8 @@ def is_record_of_run(record: RotationRecord, stored: RotationRecord | None) -> b
         record.owner, record.epoch, record.phase)
 
 
-def key_is_in_no_recreated_member(
-    record: RotationRecord, recreated: Credentials, key_id: str, issuer: Issuer
-) -> None:
-    """A credential that was created again does not contain the key that is taken away."""
-    for credential in recreated:
-        if key_id_of(issuer, credential.values) == key_id:
-            raise RanchhandError("unproven", (
-                f"{credential.id} was deleted and created again, and contains the key {key_id}, which the rotation of "
-                f"{record.names} would disable or delete. Write another key to {credential.id}, "
-                "and run the task again."))
-
-
 def key_is_not_in_use(record: RotationRecord, credentials: Credentials, key_id: str, issuer: Issuer) -> None:
-    """No credential contains the key that is taken away."""
+    """No credential contains the key that is taken away, also none that was deleted and created again."""
     for credential in credentials:
         if key_id_of(issuer, credential.values) == key_id:
             raise RanchhandError("unproven", (

@@ -381,9 +381,8 @@ class RotationProtocol:
             if not checks.is_unchanged(self.record, self.credentials, credential):
                 raise Conflict
         if without and self.issuer.lists:
-            recreated = [each for each in snapshot.credentials if each is not None and each not in present]
-            checks.key_is_in_no_recreated_member(self.record, recreated, without, self.issuer)
-            checks.key_is_not_in_use(self.record, present, without, self.issuer)
+            existing = [credential for credential in snapshot.credentials if credential is not None]
+            checks.key_is_not_in_use(self.record, existing, without, self.issuer)
         self.credentials = present
         return present[0].values if present else {}
 
@@ -947,7 +946,12 @@ class RotationProtocol:
 
     def _roll_back(self) -> Steps[Outcome]:
         record = self.record
-        old = yield from self._stored_values(record.old_key, "state: retired continues with the new key.")
+        try:
+            old = yield from self._stored_values(record.old_key, "state: retired continues with the new key.")
+        except RanchhandError:
+            if record.phase in (ROLLING_BACK, ABORTING):
+                yield from self._step_back("the kept old key is missing")
+            raise
         if record.phase != ROLLING_BACK:
             yield from self._write_record(
                 replace(record, phase=ROLLING_BACK), f"rolling back to {record.old_key.key}"
