@@ -178,16 +178,15 @@ def test_after_any_change_the_state_is_that_of_a_new_installation(machine, subte
     """For all ordered pairs of configurations of systemd and cron; another prefix that begins like this one is kept."""
     for name in ("kubeconfig", "vault-password"):
         machine.path(f"/mnt/{name}").touch()
-    machine.path("/srv/project").mkdir(parents=True, exist_ok=True)
     program = {"schedule_executable": PROGRAM}
     full = {
-        **program, "schedule_project": "/srv/project", "schedule_kubeconfig_file": "/mnt/kubeconfig",
+        **program, "schedule_project": "/mnt/project", "schedule_kubeconfig_file": "/mnt/kubeconfig",
         "schedule_vault_password_file": "/mnt/vault-password", "schedule_user": "nobody",
         "schedule_jobs": {"rotate": {"at": "02:30", "weekdays": ["mon"], "vars": {"rotate_max_age": "90d"}}, **JOBS},
     }
     bare = {
         **program, "schedule_kubeconfig_file": "/mnt/kubeconfig",
-        "schedule_jobs": {"rotate": {"at": "03:30"}, "b-rotate": {"at": "01:00", "playbook": "/srv/project/x.yml"}},
+        "schedule_jobs": {"rotate": {"at": "03:30"}, "b-rotate": {"at": "01:00", "playbook": "/mnt/project/x.yml"}},
     }
     configurations = {
         "systemd, all options": {**full, "schedule_with": "systemd", "schedule_timezone": "Europe/Berlin"},
