@@ -353,6 +353,9 @@ class People:
         if shared.record is None or self.choose(2):
             return None
         older = self._pick(self.records)
+        for name, key in shared.provider.items():
+            if not self._is_known(name):
+                key.creator = "lost"  # nothing names it any more
         if self.choose(4) == 0 or older is None:
             shared.record, shared.record_version = None, 0
             return "the record deleted"
