@@ -215,13 +215,6 @@ def _violations(histories, cast, **weakened):
 
 
 @pytest.mark.slow
-def test_without_waiting_after_a_takeover_a_call_in_progress_does_harm():
-    """The model's variant no_drain."""
-    found = _violations(2000, CASTS["retire and roll back"], may_step=lambda number: True)
-    assert "the credential names a key that does not work" in found, found
-
-
-@pytest.mark.slow
 def test_without_the_token_a_superseded_run_does_harm(monkeypatch):
     """The model's variant no_token: only the record shows which run is active."""
     monkeypatch.setattr(checks, "has_token", lambda *arguments: True)
