@@ -25,7 +25,7 @@ from .fake_backend import CONFIRMED, Admin, Bound, Given, Listed, Owner, Single,
 
 MINUTES = 60
 REPORT = 15  # calls from the proof of what a run reports to its end
-CUTOVER = 7  # of these, from the verification after the cutover
+CUTOVER = 8  # of these, from the last read of the credentials before the verification after the cutover
 
 
 class Violation(AssertionError):

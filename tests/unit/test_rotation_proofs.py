@@ -129,3 +129,19 @@ def test_the_key_in_a_credential(values, key):
 def test_a_member_that_was_created_again_does_not_count():
     members = (credential(0, pair(1)), credential(1, pair(1), "created again"), None)
     assert RECORD.present(members) == members[:1]
+
+
+def test_a_credential_has_the_token_of_the_run():
+    assert checks.has_token(credential(0, pair(1)), "run1") and not checks.has_token(credential(0, pair(1)), "run2")
+
+
+@pytest.mark.parametrize("changes", [{}, {"owner": "run2"}, {"epoch": 2}, {"phase": DELETING}], ids=str)
+def test_the_record_is_that_of_the_run(changes):
+    assert checks.is_record_of_run(RECORD, replace(RECORD, **changes)) is not bool(changes)
+    assert not checks.is_record_of_run(RECORD, None)
+
+
+@pytest.mark.parametrize(("name", "issued"), [("r-g1-e1", True), ("r-g1-old", False), ("r-a2", False)])
+def test_the_name_of_kept_values_shows_whether_an_attempt_issued_them(name, issued):
+    assert checks.was_issued(KeyGeneration("k1", name, {})) is issued
+    assert checks.was_issued(StoredGeneration(name, "uid", 1, {}, {})) is issued
