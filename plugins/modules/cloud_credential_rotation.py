@@ -85,7 +85,8 @@ options:
   rotation_id:
     description:
       - Identifier of a rotation, such as a ticket or a quarter. With O(state=rotated), the key is rotated once for
-        each identifier. At most 128 printable characters.
+        each identifier. A rotation that failed, was aborted or was rolled back is started again. At most 128
+        printable characters.
     type: str
   reason:
     description: Reason of the rotation, for the record and the audit. At most 1000 printable characters.
