@@ -29,6 +29,7 @@ def machine(tmp_path):
     return ["unshare", "--mount", "sh", "-c", script, "sh"]
 
 
+@pytest.mark.timeout(1200)  # a whole guide
 def test_fleet(cluster, aws, machine, tmp_path):
     key = aws.create_user("keeper")
     environment = {

@@ -115,6 +115,7 @@ JOBS = {
 }
 
 
+@pytest.mark.timeout(1200)  # many runs of the role
 def test_a_real_systemd_runs_the_jobs(cluster, systemd_machine):
     machine = systemd_machine
     cluster.secret("cc-one", display_name="test")

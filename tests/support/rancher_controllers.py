@@ -20,8 +20,6 @@ import threading
 import time
 from pathlib import Path
 
-import yaml
-
 from control_plane import ApiError
 
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -40,8 +38,8 @@ HOSTED = {"eks": ("EKS", "amazonCredentialSecret"), "aks": ("AKS", "azureCredent
 
 def recorded_crds(rancher):
     """Return the recorded definitions of machine configs and provisioning clusters of a Rancher."""
-    file = Path(__file__).parents[1] / "control_plane" / "fixtures" / f"machine-config-crds-{rancher}.yaml"
-    return [content for content in yaml.safe_load_all(file.read_text()) if content]
+    file = Path(__file__).parents[1] / "control_plane" / "fixtures" / f"machine-config-crds-{rancher}.json"
+    return json.loads(file.read_text(encoding="utf-8"))
 
 
 def install_recorded_crds(control_plane, rancher):
