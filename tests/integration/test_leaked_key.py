@@ -76,10 +76,10 @@ def test_a_key_that_cannot_be_taken_out_of_service(leak):
     assert "no credential uses it" in leak.leaked("AKIANOBODYHASTHIS1")
 
 
-def test_the_time_until_the_leaked_key_is_disabled(leak, record_property):
-    """Compared with a playbook that only reads the rotations; the waiting time for new keys at AWS is 0 s here."""
+def test_the_leaked_key_is_disabled_and_others_are_kept(leak, record_property):
+    """Reports the time, also against a playbook that only reads the rotations. New keys of AWS work at once here."""
     leak.add(10)
-    leaked, *_others = leak.members
+    leaked, *others = leak.members
     key = leaked.key["accessKey"]
     started = time.monotonic()
     leak.run("rotation_status")
@@ -87,7 +87,7 @@ def test_the_time_until_the_leaked_key_is_disabled(leak, record_property):
     seconds, _output = seconds_until(lambda: leaked.keys.get(key) == "Inactive", lambda: leak.leaked(key))
     print(f"from the command to the disabled key: {seconds:.1f} s, {seconds / reading:.1f} times rotation_status")
     record_property("seconds from the command to the disabled key", seconds)
-    assert seconds < 12 * reading
+    assert leaked.keys[key] == "Inactive" and leaked.works() and all(len(member.keys) == 1 for member in others)
 
 
 def test_the_key_of_a_deleted_credential(leak):
