@@ -101,7 +101,6 @@ class TestSteps:
         assert steps["waiting"] == [0]
         assert steps["node_templates"] == [{"name": " new ", "cloud_credential": None}, *templates[1:]]
 
-
     @pytest.mark.parametrize("check_mode", [True, False], ids=["check mode", "run"])
     def test_renames_and_hand_overs_that_check_mode_does_not_write(self, check_mode):
         first = {"credentials": [

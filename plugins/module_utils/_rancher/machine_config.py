@@ -277,4 +277,3 @@ def show_machine_config(config: MachineConfig, fields: Fields | None) -> dict[st
         "secret_fields": [name for name in names if name not in public], "cluster": config.cluster,
         "kept": config.kept, "orphan": config.is_orphan, "created_at": config.created_at,
     }
-

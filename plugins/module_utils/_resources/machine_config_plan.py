@@ -396,4 +396,3 @@ def warnings_of(changes: t.Iterable[MachineConfigChange]) -> list[str]:
                 "these fields of the driver. Use a new pool"
             )
     return warnings
-
