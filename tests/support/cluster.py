@@ -22,6 +22,8 @@ from support.playbooks import ansible_playbook
 
 HERE = Path(__file__).parent
 SECRETS = "/api/v1/namespaces/cattle-global-data/secrets"
+RECORDS = "rancher-credential-rotation"
+ROTATION_LABEL = "ranchhand.cattle.io/rotation"
 MODULE = "ranchhand.rancher.cloud_credential"
 INFO = "ranchhand.rancher.cloud_credential_info"
 WRITING = ("create", "update", "patch", "delete", "deletecollection")
@@ -270,6 +272,10 @@ def empty(api):
                 api.patch(path, {"metadata": {"finalizers": None}})
             if not metadata.get("deletionTimestamp"):
                 api.delete(path)
+    for resource in ("configmaps", "secrets"):  # records of credentials that were deleted now, and kept values
+        path = f"/api/v1/namespaces/{RECORDS}/{resource}"
+        for item in api.get(f"{path}?labelSelector={ROTATION_LABEL}")["items"]:
+            api.delete(f"{path}/{item['metadata']['name']}")
 
 
 def _items_of(api, path):
