@@ -105,8 +105,6 @@ notes:
 seealso:
   - module: ranchhand.rancher.cloud_credential_info
   - module: ranchhand.rancher.cloud_credential_rotation
-  - plugin: ranchhand.rancher.repoint
-    plugin_type: role
 """
 
 EXAMPLES = r"""

@@ -86,6 +86,8 @@ def granting(cluster):
             )
         return str(cluster.control_plane.user(user))
 
-    yield grant
-    for path in made:
-        api.delete(path)
+    try:
+        yield grant
+    finally:
+        for path in made:
+            api.delete(path)

@@ -56,7 +56,7 @@ class Scripted(Issuer):
         self.calls.append(by)
         outcome = self.outcomes.pop(0) if self.outcomes else []
         if isinstance(outcome, Exception):
-            raise outcome
+            raise outcome  # pylint: disable=raising-bad-type
         return outcome
 
     def disable(self, key_id, by):
