@@ -26,7 +26,7 @@ from .._rancher.references import (
 # Names of a ConfigMap, a policy and a binding each.
 DELETION_LIST = "ranchhand-marked-for-deletion"
 IN_USE = "ranchhand-in-use"
-FORMER_DELETION_LIST = "ranchhand-condemned"  # the name in version 0.1
+FORMER_DELETION_LIST = "ranchhand-condemned"  # version 0.1 used this name
 
 PROBE = "ranchhand-probe"
 

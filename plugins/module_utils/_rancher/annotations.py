@@ -24,7 +24,7 @@ from .._common.times import UTC, Time, parse_time
 PREFIX = "ranchhand.cattle.io/"
 
 MARKED_FOR_DELETION = PREFIX + "marked-for-deletion"
-FORMERLY_MARKED_FOR_DELETION = PREFIX + "condemned"  # the name in version 0.1: read and removed, never written
+FORMERLY_MARKED_FOR_DELETION = PREFIX + "condemned"  # version 0.1 set it; this version reads and removes it
 INTENT = PREFIX + "intent."
 ALLOW_DELETE = PREFIX + "allow-delete"
 GUARD_SETTLE = PREFIX + "settle"
