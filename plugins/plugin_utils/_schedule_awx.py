@@ -17,6 +17,8 @@ Options = t.Mapping[str, t.Any]
 AwxObject = t.Mapping[str, t.Any]
 Found = t.Mapping[str, t.Sequence[AwxObject]]
 
+DESCRIPTION = "Kubeconfig of scheduled jobs, managed by the role ranchhand.rancher.schedule"
+
 
 def awx_changes(found: Found, options: Options) -> dict[str, t.Any]:
     """Return what follows from the objects that AWX has.
@@ -31,11 +33,12 @@ def awx_changes(found: Found, options: Options) -> dict[str, t.Any]:
     Returns:
         ``errors`` (sentences).
 
-        References for the modules: ``type``, ``credential``, ``inventory``, ``credentials``, ``project_credential``.
+        References for the modules: ``type``, ``credential``, ``inventory``, ``credentials``, ``project_credential``;
+        ``description`` of the credential, which distinguishes it from one that a user created with this name.
 
         What exists: ``type_is_managed`` (the role creates it), ``type_is_used`` by a credential of another
-        installation, ``has_credential``, ``former_type`` of the credential or an empty string, ``deleting_inventory``
-        (AWX is still deleting a former one), ``last`` (no job remains when the jobs in the options are removed).
+        installation, ``has_credential``, ``former_types`` of the credential, ``deleting_inventory`` (AWX is still deleting a
+        former one), ``last`` (no job remains when the jobs in the options are removed).
 
         Names to delete: ``surplus_workflows`` and ``surplus_templates``, because their jobs are not scheduled any
         more; ``unapproved``, templates whose own schedule is replaced by that of a workflow; ``replaced_templates``,
@@ -47,7 +50,10 @@ def awx_changes(found: Found, options: Options) -> dict[str, t.Any]:
     types = [item for item in found["credential_types"] if item["name"] == type_name]
     credentials = [item for item in found["credentials"] if item["name"] == own_type]
     of_type = [item for item in credentials if types and item["credential_type"] == types[0]["id"]]
-    former = [_type_name(item) for item in credentials if item not in of_type]
+    former = [
+        name for item in credentials if item not in of_type for name in [_type_name(item)]
+        if name == own_type or item.get("description") == DESCRIPTION
+    ]
     return {
         "errors": list(_errors(found, options, type_name, of_type)),
         "type": type_name,
@@ -56,8 +62,10 @@ def awx_changes(found: Found, options: Options) -> dict[str, t.Any]:
         "credential": named_url(
             own_type, type_name, types[0]["kind"] if types else "cloud", options["schedule_awx_organization"]
         ),
+        "description": DESCRIPTION,
         "has_credential": bool(of_type),
-        "former_type": own_type if own_type in former and type_name != own_type else "",
+        "former_types": former,
+        "former_type_is_managed": own_type in former,
         "inventory": named_url(prefix, options["schedule_awx_organization"]),
         "credentials": [_credential(name, found) for name in options["schedule_awx_credentials"]],
         "project_credential": _credential(options["schedule_awx_project_credential"], found),

@@ -245,11 +245,14 @@ def test_after_any_change_the_state_is_that_of_a_new_installation(tmp_path, subt
     for name, variables in CONFIGURATIONS.items():
         with AwxWithoutJobs() as awx:
             awx.add("credential_types", **SHARED)
-            Scheduling(awx, tmp_path).run(**variables)
+            scheduling = Scheduling(awx, tmp_path)
+            scheduling.kubeconfig = "kubeconfig-canary"
+            scheduling.run(**variables)
             new[name] = awx.state()
     with AwxWithoutJobs() as awx:
         awx.add("credential_types", **SHARED)
         scheduling = Scheduling(awx, tmp_path)
+        scheduling.kubeconfig = "kubeconfig-canary"
         for name in ("full", "bare", "other", "full", "other", "bare", "full"):
             scheduling.run(**CONFIGURATIONS[name])
             with subtests.test(name):

@@ -149,4 +149,4 @@ def test_ansible_playbook_does_what_these_runs_do(bench, tmp_path):
             [(action, sorted(parameters), status) for action, parameters, status in bench.cloud.changes(subject.user)]
             for subject in (here, there)
         )
-        assert ours == theirs and len(ours) == 6
+        assert ours == theirs and len(ours) == 7

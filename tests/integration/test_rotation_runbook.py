@@ -219,7 +219,7 @@ def test_verify_failed(rotating, runbook):
     rotating.aws.propagation_delay = 3600
     refused(rotating, "verify_failed", verify_timeout="1s")
     rotating.aws.propagation_delay = 0
-    assert "the same task tries again" in runbook.section("verify_failed") and finishes(rotating)
+    assert "The same task tries again" in runbook.section("verify_failed") and finishes(rotating)
 
 
 def test_throttled(rotating, runbook):

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._schedule_awx import awx_changes, named_url
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._schedule_awx import DESCRIPTION, awx_changes, named_url
 
 OPTIONS = {
     "schedule_state": "present",
@@ -115,9 +115,21 @@ def test_references():
     other = {**INSTALLED, "credential_types": [OTHER_TYPE], "type_users": [{"id": 99}]}
     result = changes(other, awx_credential_type="other", awx_credentials=["ranchhand kubeconfig", "global"])
     assert result["credential"].split("++")[1:3] == ["other", "net"] and not result["type_is_managed"]
-    assert (result["former_type"], result["has_credential"]) == ("ranchhand kubeconfig", False)
+    assert result["former_types"] == ["ranchhand kubeconfig"] and result["former_type_is_managed"]
+    assert not result["has_credential"]
     assert result["credentials"] == ["3", "global"] and result["type_is_used"]
     assert named_url("a+b", "C++") == "a[+]b++C[+][+]"
+
+
+def test_a_credential_of_a_former_type_given_by_the_user_is_deleted_if_the_role_created_it():
+    def former(**credential):
+        named = {"id": 8, "name": "ranchhand kubeconfig", "credential_type": 9, **credential,
+                 "summary_fields": {"credential_type": {"name": "shared"}}}
+        result = changes({**INSTALLED, "credentials": [*INSTALLED["credentials"], named]})
+        return result["former_types"], result["former_type_is_managed"]
+
+    assert former(description=DESCRIPTION) == (["shared"], False)
+    assert former(description="mine") == former() == ([], False)
 
 
 @pytest.mark.parametrize("jobs, last", [(["rotate"], False), (["rotate", "report"], True), ([], False)])

@@ -336,9 +336,9 @@
 
   function phaseCell(credential) {
     const rotation = credential.rotation;
-    if (credential.gone) return make("td");
     if (!rotation) {
-      return make("td", null, "unknown", make("span", {class: "sub"}, "no permission to read the records"));
+      return make("td", null, phaseOf(credential),
+        credential.gone ? null : make("span", {class: "sub"}, "no permission to read the records"));
     }
     return make("td", null, rotation.phase, rotation.running ? " (a run is active)" : null,
       rotation.phase === "idle" ? null : make("span", {class: "sub"}, `next: ${rotation.next_step}`));
