@@ -213,10 +213,11 @@ def test_after_any_change_the_state_is_that_of_a_new_installation(machine, subte
 
 
 def files(machine):
-    """Return mode, owner and content of all files and links of the jobs, by path."""
+    """Return mode, owner and content of all files and links of the jobs, by path; cron's entries have no order."""
     script = (
         "find /etc/systemd/system /etc/cron.d /etc/ranchhand /etc/ranchhand-b ! -type d -path '*ranchhand*' "
-        "-exec sh -c 'stat -c \"%n %A %U\" \"$1\"; md5sum < \"$1\"' sh {} \\;"
+        "-exec sh -c 'stat -c \"%n %A %U\" \"$1\"; "
+        "case $1 in /etc/cron.d/*) sort \"$1\";; *) cat \"$1\";; esac | md5sum' sh {} \\;"
     )
     lines = machine.run("sh", "-c", script, check=False).stdout.splitlines()
     return {line.split()[0]: (*line.split()[1:], digest) for line, digest in zip(lines[::2], lines[1::2])}
