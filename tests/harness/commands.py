@@ -231,7 +231,7 @@ def _pytest(chosen, fast, reference):
     newest = chosen == environments.newest_available()
     names = CORE if fast else ONCE + EACH if newest else EACH
     marks = ["-m", "not slow"] if fast else []
-    arguments = ["-n", "2", "--durations=15", *marks, *(TESTS / name for name in names)]
+    arguments = ["-n", "3", "--dist", "worksteal", "--durations=40", *marks, *(TESTS / name for name in names)]
     return _run_pytest(chosen, arguments, reference, newest and not fast)
 
 
