@@ -38,7 +38,8 @@ def awx_changes(found: Found, options: Options) -> dict[str, t.Any]:
 
         What exists: ``type_is_managed`` (the role creates it), ``type_is_used`` by a credential of another
         installation, ``has_credential``, ``former_types`` of the credential, ``former_type_is_managed``,
-        ``deleting_inventory`` (AWX is still deleting a former one), ``last`` (no job remains when the jobs in the options are removed).
+        ``deleting_inventory`` (AWX is still deleting a former one), ``last`` (no job remains when the jobs in the
+        options are removed).
 
         Names to delete: ``surplus_workflows`` and ``surplus_templates``, because their jobs are not scheduled any
         more; ``unapproved``, templates whose own schedule is replaced by that of a workflow; ``replaced_templates``,
