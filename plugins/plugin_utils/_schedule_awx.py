@@ -53,7 +53,7 @@ def awx_changes(found: Found, options: Options) -> dict[str, t.Any]:
     of_type = [item for item in credentials if types and item["credential_type"] == types[0]["id"]]
     former = [
         name for item in credentials if item not in of_type for name in [_type_name(item)]
-        if name == own_type or item.get("description") == DESCRIPTION
+        if name != type_name and (name == own_type or item.get("description") == DESCRIPTION)
     ]
     return {
         "errors": list(_errors(found, options, type_name, of_type)),

@@ -132,6 +132,12 @@ def test_a_credential_of_a_former_type_given_by_the_user_is_deleted_if_the_role_
     assert former(description="mine") == former() == ([], False)
 
 
+def test_a_credential_is_not_of_a_former_type_if_only_the_kind_of_its_type_differs():
+    """AWX identifies types by name and kind, and the module by the name alone: it would delete the new credential."""
+    result = changes({**INSTALLED, "credential_types": [{**TYPE, "id": 7, "kind": "net"}]})
+    assert result["former_types"] == [] and not result["former_type_is_managed"]
+
+
 @pytest.mark.parametrize("jobs, last", [(["rotate"], False), (["rotate", "report"], True), ([], False)])
 def test_the_last_job(jobs, last):
     assert changes(state="absent", jobs=dict.fromkeys(jobs))["last"] is last
