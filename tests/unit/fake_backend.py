@@ -82,7 +82,7 @@ class Given(Listed):
 
 @dataclass
 class ProviderKey:
-    """A key at the provider; ``creator`` is ``start``, ``run`` or ``person``."""
+    """A key at the provider; ``creator`` is ``start``, ``run``, ``person``, or ``lost``: a run's that nothing names."""
 
     enabled: bool = True
     created_at: datetime.datetime = START - datetime.timedelta(days=90)
@@ -273,6 +273,9 @@ class FakeRun:
         self.shared.record_version = 0
 
     def _store_generation(self, name, record, epoch, values):
+        key = self.shared.provider.get(values["id"])
+        if key and key.creator == "lost":
+            key.creator = "run"
         return self.shared.generations.setdefault(name, StoredGeneration(name, name, epoch, dict(values), dict(values)))
 
     def _list_generations(self, record):
@@ -325,7 +328,8 @@ class FakeRun:
         account = self._change(by)
         if shared.count(account) >= shared.issuer.limit:
             raise IssuerError("limit", "no more keys")
-        return pair(shared.add_key("run", account)[1:])
+        is_recorded = shared.record is not None and shared.record.issuing_at is not None
+        return pair(shared.add_key("run" if is_recorded else "lost", account)[1:])
 
     def _activate(self, values, by):
         self._change(by)

@@ -258,7 +258,7 @@ class People:
         """Whether a person can have the secret: not of a key whose run ended before it was stored."""
         shared = self.shared
         values = [*shared.generations.values(), *shared.existing]
-        return shared.provider[key].creator != "run" or any(each.values["id"] == key for each in values)
+        return shared.provider[key].creator in ("start", "person") or any(each.values["id"] == key for each in values)
 
     def create(self, runs):
         """Make a key by hand.
@@ -303,7 +303,7 @@ class People:
         if number is None:
             return None
         own = [name for name, key in shared.provider.items() if key.creator == "person"]
-        key = self._pick([*own, *own, self._pick(list(shared.provider)), "k99"])
+        key = self._pick([*own, *own, self._pick([name for name in shared.provider if self._is_known(name)]), "k99"])
         if shared.issuer is Single:
             key = self._pick([shared.accepted, "k99"])
         values = pair((key or "k99")[1:])

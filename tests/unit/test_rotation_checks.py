@@ -393,6 +393,28 @@ def test_a_key_that_was_used_after_it_was_disabled_is_not_deleted_by_a_later_run
     assert shared.record.phase == "idle" and shared.signs_in(shared.credentials[0].values)
 
 
+def test_no_command_can_find_a_key_whose_record_was_deleted_before_its_lost_request():
+    """Its reply was lost, too, so nothing in the cluster names the key: the run that failed is all that reports it."""
+    shared = SharedState(issuer=Bound)
+    run = run_until(shared, ROTATE, "issue")
+    delete_record.change(shared)
+    run.advance(lose=True)
+    assert run.error is not None
+    for state, token in ((ROTATE, "second"), (RETIRE, "third")):
+        assert command(shared, state, token).error is None
+    assert sorted(shared.provider) == ["k2", "k3"] and shared.provider["k2"].creator == "lost"
+
+
+@pytest.mark.parametrize("creator", ["run", "lost"])
+def test_people_cannot_write_a_key_whose_secret_was_lost(creator):
+    shared = SharedState()
+    shared.add_key(creator)
+    people = People(shared, random.Random(0).randrange)
+    for _edit in range(100):
+        people.edit([])
+        assert shared.credentials[0].values["id"] != "k2"
+
+
 def test_a_rollback_without_the_kept_old_key_can_be_given_up():
     """The old key and its kept values were deleted after the rollback began."""
     shared = SharedState()
