@@ -116,8 +116,11 @@ def available():
 
 
 def test_venv(chosen):
-    """Return the folder of a test environment."""
-    return _venv(chosen.name, interpreters.find(chosen.python), chosen.requirements)
+    """Return the folder of a test environment, which keeps the bytecode of Ansible's modules."""
+    folder = _venv(chosen.name, interpreters.find(chosen.python), chosen.requirements)
+    (packages,) = folder.glob("lib/python*/site-packages")
+    shutil.copyfile(ROOT / "tests" / "support" / "sitecustomize.py", packages / "sitecustomize.py")
+    return folder
 
 
 test_venv.__test__ = False  # no test function for pytest
