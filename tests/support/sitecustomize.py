@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Keeps the bytecode of what Python imports from archives, in the test environments (see harness/environments.py).
 
-Ansible sends each module as an archive, from which Python compiles all module_utils in each run: a third of the time of a
-module. Python itself keeps bytecode only for folders (zipimport of CPython 3.9 to 3.14 compiles in `_compile_source`).
+Ansible sends each module as an archive, from which Python compiles all module_utils in each run: a third of the time
+of a module. Python itself keeps bytecode only for folders (zipimport of CPython 3.9 to 3.14 compiles in
+`_compile_source`).
 """
 
 from __future__ import annotations
