@@ -147,7 +147,7 @@ def test_clusters_without_credentials_have_no_fields(spec):
 def test_an_external_template_is_no_machine_config():
     entry = pool(own=A)
     entry["machineConfigRef"]["apiVersion"] = "infrastructure.cluster.x-k8s.io/v1beta2"
-    assert cluster(pools=[entry]).pools[0].config is None
+    assert cluster(pools=[entry]).pools == ()
 
 
 # Options
@@ -352,6 +352,14 @@ def test_a_config_with_the_values_of_the_other_credential_is_allowed():
     state = observed(
         cluster(pools=AZURE_POOLS), source=credential("cc-a", "azure", **AZURE),
         target=credential("cc-b", "azure", **OTHER), configs={("fleet-default", "AzureConfig", "az"): OTHER})
+    assert only(plan_repoint(request(), state)).error is None
+
+
+def test_fields_that_a_pool_ignores_do_not_hide_the_credential():
+    entry = {**AZURE_POOLS[0], "dynamicSchemaSpec": '{"resourceFields": {"tenantId": {}}}'}
+    state = observed(
+        cluster(pools=[entry]), source=credential("cc-a", "azure", **AZURE),
+        target=credential("cc-b", "azure", **OTHER), configs={("fleet-default", "AzureConfig", "az"): AZURE})
     assert only(plan_repoint(request(), state)).error is None
 
 

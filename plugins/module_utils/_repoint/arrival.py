@@ -27,7 +27,7 @@ def outstanding(observed: Observed, user: CredentialUser, moved: bool) -> str | 
 
 def _templates(observed: Observed, user: CredentialUser, moved: bool) -> str | None:
     target = observed.target_id
-    pools = {pool.name for pool in user.pools if pool.credential == target and pool.config}
+    pools = {pool.name for pool in user.pools if pool.credential == target}
     if not pools:
         return None
     copies = observed.copies

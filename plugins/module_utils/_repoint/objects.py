@@ -16,7 +16,7 @@ import typing as t
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from .._rancher.machine_pools import HOSTED_FIELDS
+from .._rancher.machine_pools import HOSTED_FIELDS, MachinePool, parse_machine_pools, pool_credential
 from .._rancher.writers import find_other_writer
 
 CLUSTER, POOLS, S3, HOSTED, MACHINES = "cluster", "pools", "s3", "hosted", "machines"
@@ -67,14 +67,6 @@ class CredentialField(t.NamedTuple):
         return self.path, self.pool
 
 
-class Pool(t.NamedTuple):
-    """A machine pool; ``credential`` is its own or its cluster's, ``config`` None for an external template."""
-
-    name: str
-    credential: str
-    config: tuple[str, str] | None
-
-
 class S3Settings(t.NamedTuple):
     """The settings of etcd snapshots that a cluster has itself, by the name of the credential's default."""
 
@@ -100,7 +92,7 @@ class CredentialUser:
     resource_version: str
     fields: tuple[CredentialField, ...]
     writer: str | None = None
-    pools: tuple[Pool, ...] = ()
+    pools: tuple[MachinePool, ...] = ()
     s3: S3Settings | None = None
     hosted: HostedKind | None = None
     ready: bool = True             # condition RKECluster of a provisioned cluster
@@ -158,12 +150,9 @@ def parse_provisioning_cluster(item: Mapping[str, t.Any]) -> CredentialUser | No
     if own:
         path = "spec.cloudCredentialSecretName"
         fields.append(CredentialField(CLUSTER, path, "/" + path.replace(".", "/"), own))
-    pools = []
     entries = _mapping(rke).get("machinePools")
     for index, entry in enumerate(entries if isinstance(entries, list) else ()):
-        pool, pool_field = _pool(index, _mapping(entry), own)
-        pools.append(pool)
-        fields += [pool_field] if pool_field else []
+        fields += _pool_field(index, _mapping(entry))
     s3 = _mapping(rke, "etcd", "s3")
     s3_credential = _text(s3.get("cloudCredentialName"))
     if s3_credential:
@@ -173,26 +162,23 @@ def parse_provisioning_cluster(item: Mapping[str, t.Any]) -> CredentialUser | No
     return CredentialUser(
         namespace=metadata["namespace"], name=metadata["name"], display_name=metadata["name"], uid=metadata["uid"],
         resource_version=metadata["resourceVersion"], fields=tuple(fields), writer=find_other_writer(item, "f:spec"),
-        pools=tuple(pools), ready=status in ("", "True"), reason=message,
+        pools=tuple(parse_machine_pools(item)), ready=status in ("", "True"), reason=message,
         s3=S3Settings(s3_credential, frozenset(default for name, default in _S3_DEFAULTS.items() if s3.get(name)))
         if s3_credential else None,
     )
 
 
-def _pool(index: int, entry: Mapping[str, t.Any], inherited: str) -> tuple[Pool, CredentialField | None]:
-    reference = _mapping(entry, "machineConfigRef")
-    kind, name = _text(reference.get("kind")), _text(reference.get("name"))
-    external = _text(reference.get("apiVersion")) not in ("", "rke-machine-config.cattle.io/v1")
-    own = _text(entry.get("cloudCredentialSecretName"))
-    pool = Pool(_text(entry.get("name")), own or inherited, None if external or not kind else (kind, name))
+def _pool_field(index: int, entry: Mapping[str, t.Any]) -> list[CredentialField]:
+    """Return the field of a pool that names a credential; [] if it uses the cluster's."""
+    own = pool_credential(entry)
     if not own:
-        return pool, None
+        return []
     base = f"/spec/rkeConfig/machinePools/{index}"
-    tests: tuple[tuple[str, t.Any], ...] = ((f"{base}/name", pool.name),)
-    if pool.config:
-        tests += ((f"{base}/machineConfigRef/kind", kind), (f"{base}/machineConfigRef/name", name))
+    name, reference = _text(entry.get("name")), _mapping(entry, "machineConfigRef")
+    tests = [(f"{base}/name", name)]
+    tests += [(f"{base}/machineConfigRef/{key}", reference[key]) for key in ("kind", "name") if key in reference]
     path = "spec.rkeConfig.machinePools[].cloudCredentialSecretName"
-    return pool, CredentialField(POOLS, path, f"{base}/cloudCredentialSecretName", own, pool.name, tests)
+    return [CredentialField(POOLS, path, f"{base}/cloudCredentialSecretName", own, name, tuple(tests))]
 
 
 def parse_hosted_cluster(item: Mapping[str, t.Any]) -> CredentialUser | None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from .._common.errors import ErrorCode, RanchhandError
 from .._common.text import short_list
 from .._rancher.cloud_credential import CloudCredential
+from .._rancher.machine_config import template_content
 from .._rancher.references import CREDENTIAL_NAMESPACE
 from .objects import (
     CLUSTER,
@@ -230,9 +231,9 @@ def _check_pools(observed: Observed, plan: ClusterPlan) -> RanchhandError | None
     inherits = any(item.scope == CLUSTER for item in plan.fields)
     own = {item.pool for item in user.fields if item.pool}
     for pool in user.pools:
-        if not (pool.name in moved or (inherits and pool.name not in own)) or pool.config is None:
+        if not (pool.name in moved or (inherits and pool.name not in own)):
             continue
-        kind, name = pool.config
+        kind, name = pool.kind, pool.config
         if kind.lower() != f"{target.driver}config".lower():
             return _refusal(
                 plan, "invalid", f"pool {pool.name} uses {kind} {name}, which needs a credential of another driver "
@@ -243,7 +244,8 @@ def _check_pools(observed: Observed, plan: ClusterPlan) -> RanchhandError | None
                 plan, "invalid", f"{kind} {user.namespace}/{name} of pool {pool.name} does not exist, so Rancher "
                                  "applies no change of the cluster. Create the machine config again first")
         hiding = sorted(
-            item for item, value in config.items() if value and target.text(item) and str(value) != target.text(item)
+            item for item, value in template_content(config, pool).items()
+            if value and target.text(item) and str(value) != target.text(item)
         )
         if hiding:
             return _refusal(
