@@ -363,6 +363,17 @@ def test_fields_that_a_pool_ignores_do_not_hide_the_credential():
     assert only(plan_repoint(request(), state)).error is None
 
 
+@pytest.mark.parametrize("change, same", [
+    pytest.param({"quantity": 0}, True, id="scaled-to-zero"),
+    pytest.param({"dynamicSchemaSpec": '{"resourceFields": {"tenantId": {}}}'}, False, id="other-fields-used"),
+])
+def test_a_plan_is_made_again_only_if_its_checks_depend_on_the_change(change, same):
+    entry = {**AZURE_POOLS[0], "quantity": 1}
+    before, after = cluster(pools=[entry]), cluster(pools=[{**entry, **change}])
+    assert before.pools != after.pools
+    assert before.same_except_version(after) is same
+
+
 def test_a_refusal_concerns_its_own_cluster_only():
     state = observed(cluster("one", **MANAGED), cluster("two"))
     assert [plan.error and plan.error.code for plan in plan_repoint(request(), state)] == ["other_writer", None]

@@ -14,7 +14,7 @@ import binascii
 import hashlib
 import typing as t
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .._rancher.machine_pools import HOSTED_FIELDS, MachinePool, parse_machine_pools, pool_credential
 from .._rancher.writers import find_other_writer
@@ -115,9 +115,15 @@ class CredentialUser:
         return PROVISIONING if self.namespace else MANAGEMENT
 
     def same_except_version(self, other: CredentialUser) -> bool:
-        """Return whether a plan for one of them is a plan for the other, whatever Rancher wrote into the status."""
-        return (self.uid, self.fields, self.writer, self.pools, self.s3) == (
-            other.uid, other.fields, other.writer, other.pools, other.s3)
+        """Return whether a plan for one of them is a plan for the other, whatever Rancher wrote into the status.
+
+        Whether a pool has machines is not compared: no check of a plan depends on it.
+        """
+        return self._planned_from() == other._planned_from()
+
+    def _planned_from(self) -> tuple[t.Any, ...]:
+        pools = tuple(replace(pool, has_machines=False) for pool in self.pools)
+        return self.uid, self.fields, self.writer, pools, self.s3
 
 
 def _mapping(item: t.Any, *path: str) -> Mapping[str, t.Any]:
