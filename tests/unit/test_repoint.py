@@ -367,7 +367,7 @@ def test_fields_that_a_pool_ignores_do_not_hide_the_credential():
     pytest.param({"quantity": 0}, True, id="scaled-to-zero"),
     pytest.param({"dynamicSchemaSpec": '{"resourceFields": {"tenantId": {}}}'}, False, id="other-fields-used"),
 ])
-def test_a_plan_is_made_again_only_if_its_checks_depend_on_the_change(change, same):
+def test_a_change_needs_another_plan_only_if_a_check_depends_on_it(change, same):
     entry = {**AZURE_POOLS[0], "quantity": 1}
     before, after = cluster(pools=[entry]), cluster(pools=[{**entry, **change}])
     assert before.pools != after.pools
