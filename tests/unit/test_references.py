@@ -114,6 +114,12 @@ def test_machine_pools_with_the_credential_in_effect():
     assert str(second) == "prod/b"
 
 
+def test_a_schema_that_is_nested_too_deeply_is_unreadable():
+    pool = {"machineConfigRef": {"kind": "X", "name": "x"}, "dynamicSchemaSpec": "[" * 100_000}
+    (parsed,) = parse_machine_pools({"metadata": CLUSTER["metadata"], "spec": {"rkeConfig": {"machinePools": [pool]}}})
+    assert parsed.schema_fields is None
+
+
 @pytest.mark.parametrize("content", [{}, {"spec": None}, {"spec": {"rkeConfig": []}}], ids=str)
 def test_a_cluster_without_pools(content):
     assert parse_machine_pools({"metadata": CLUSTER["metadata"], **content}) == []

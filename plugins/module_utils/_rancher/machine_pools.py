@@ -109,7 +109,7 @@ def _schema_fields(pool: Mapping[str, t.Any]) -> frozenset[str] | None:
     """Return the fields of a pool's dynamicSchemaSpec, which is JSON as a string."""
     try:
         fields = _mapping(json.loads(_text(pool.get("dynamicSchemaSpec")))).get("resourceFields")
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return frozenset(fields) if isinstance(fields, Mapping) else None
 
