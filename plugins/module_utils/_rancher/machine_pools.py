@@ -13,6 +13,7 @@ import json
 import typing as t
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 MACHINE_CONFIG_GROUP = "rke-machine-config.cattle.io"
 MACHINE_CONFIG_API_VERSION = f"{MACHINE_CONFIG_GROUP}/v1"
@@ -95,7 +96,7 @@ def parse_machine_pools(cluster: Mapping[str, t.Any]) -> list[MachinePool]:
         own = pool_credential(pool)
         pools.append(MachinePool(
             metadata.get("namespace") or "", metadata["name"], _text(pool.get("name")), kind, config,
-            own or of_cluster, not own, _has_machines(pool), _schema_fields(pool),
+            own or of_cluster, not own, _has_machines(pool), _schema_fields(_text(pool.get("dynamicSchemaSpec"))),
         ))
     return pools
 
@@ -105,10 +106,11 @@ def _has_machines(pool: Mapping[str, t.Any]) -> bool:
     return pool.get("quantity") != 0 or bool(pool.get("autoscalingMaxSize"))
 
 
-def _schema_fields(pool: Mapping[str, t.Any]) -> frozenset[str] | None:
-    """Return the fields of a pool's dynamicSchemaSpec, which is JSON as a string."""
+@lru_cache(maxsize=8)  # the pools of a driver usually have the same text, of some kilobytes
+def _schema_fields(spec: str) -> frozenset[str] | None:
+    """Return the fields of a dynamicSchemaSpec, which is JSON as a string."""
     try:
-        fields = _mapping(json.loads(_text(pool.get("dynamicSchemaSpec")))).get("resourceFields")
+        fields = _mapping(json.loads(spec)).get("resourceFields")
     except (ValueError, RecursionError):
         return None
     return frozenset(fields) if isinstance(fields, Mapping) else None
