@@ -177,8 +177,6 @@ def test_a_real_systemd_runs_the_jobs(cluster, systemd_machine):
 @pytest.mark.timeout(1200)  # many runs of the role
 def test_after_any_change_the_state_is_that_of_a_new_installation(machine, subtests):
     """For all ordered pairs of configurations of systemd and cron; another prefix that begins like this one is kept."""
-    for name in ("kubeconfig", "vault-password"):
-        machine.path(f"/mnt/{name}").touch()
     program = {"schedule_executable": PROGRAM}
     full = {
         **program, "schedule_project": "/mnt/project", "schedule_kubeconfig_file": "/mnt/kubeconfig",
@@ -197,13 +195,13 @@ def test_after_any_change_the_state_is_that_of_a_new_installation(machine, subte
     }
     others = {**bare, "schedule_with": "systemd", "schedule_name_prefix": "ranchhand-b",
               "schedule_jobs": {"status": {"at": "02:30"}}}
+    create_required_files(machine)
     on(machine, **others)
     kept = files(machine)
     new = {}
     for name, variables in configurations.items():
         with Machine() as fresh:
-            for file in ("kubeconfig", "vault-password"):
-                fresh.path(f"/mnt/{file}").touch()
+            create_required_files(fresh)
             on(fresh, **variables)
             new[name] = files(fresh)
     first, second, third, fourth = configurations
@@ -213,6 +211,11 @@ def test_after_any_change_the_state_is_that_of_a_new_installation(machine, subte
             assert files(machine) == {**kept, **new[name]}
     on(machine, **{**configurations[first], "schedule_state": "absent"})
     assert files(machine) == kept and any("ranchhand-b" in path for path in kept)
+
+
+def create_required_files(machine):
+    for name in ("kubeconfig", "vault-password"):
+        machine.path(f"/mnt/{name}").touch()
 
 
 def files(machine):

@@ -355,8 +355,11 @@ def test_a_config_with_the_values_of_the_other_credential_is_allowed():
     assert only(plan_repoint(request(), state)).error is None
 
 
+USES_ONLY_TENANT = {"dynamicSchemaSpec": '{"resourceFields": {"tenantId": {}}}'}
+
+
 def test_fields_that_a_pool_ignores_do_not_hide_the_credential():
-    entry = {**AZURE_POOLS[0], "dynamicSchemaSpec": '{"resourceFields": {"tenantId": {}}}'}
+    entry = {**AZURE_POOLS[0], **USES_ONLY_TENANT}
     state = observed(
         cluster(pools=[entry]), source=credential("cc-a", "azure", **AZURE),
         target=credential("cc-b", "azure", **OTHER), configs={("fleet-default", "AzureConfig", "az"): AZURE})
@@ -365,7 +368,7 @@ def test_fields_that_a_pool_ignores_do_not_hide_the_credential():
 
 @pytest.mark.parametrize("change, same", [
     pytest.param({"quantity": 0}, True, id="scaled-to-zero"),
-    pytest.param({"dynamicSchemaSpec": '{"resourceFields": {"tenantId": {}}}'}, False, id="other-fields-used"),
+    pytest.param(USES_ONLY_TENANT, False, id="other-fields-used"),
 ])
 def test_a_change_needs_another_plan_only_if_a_check_depends_on_it(change, same):
     entry = {**AZURE_POOLS[0], "quantity": 1}
