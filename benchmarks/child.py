@@ -85,9 +85,9 @@ def _nothing_due(connect, options):
 def _resolver(client):
     """Return a function that resolves rotations of all credentials, which are read before."""
     from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import parse_options
+    from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.throttle import CallRates
     from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.queries import list_cloud_credentials
     from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.users import Users
-    from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.issuers.throttle import CallRates
     from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.options import (
         CLOUD_CREDENTIAL_ROTATION,
         parse_rotations,

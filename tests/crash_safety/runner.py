@@ -214,10 +214,10 @@ class _Broken:
 def _play(end):
     """The job of one process."""
     from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import parse_options
+    from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers import aws
     from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes import transport
     from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.backend import ClusterBackend
     from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.executor import manage_rotations
-    from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.issuers import aws
     from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.options import (
         CLOUD_CREDENTIAL_ROTATION,
         parse_rotations,
@@ -239,9 +239,9 @@ def main():
     # What a run needs is imported once.
     import botocore.session
     import botocore.signers  # noqa: F401  pylint: disable=unused-import
+    from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers import aws  # noqa: F401  pylint: disable=unused-import
     from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes import client  # noqa: F401  pylint: disable=unused-import
     from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation import executor  # noqa: F401  pylint: disable=unused-import
-    from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.issuers import aws  # noqa: F401  pylint: disable=unused-import
     from botocore import loaders
 
     loaders.create_loader = functools.lru_cache(None)(loaders.create_loader)

@@ -17,10 +17,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.issuers import aws as issuer_module
-from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.issuers import aws_requests
-from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.issuers.aws import Aws as AwsIssuer
-from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.issuers.aws import account_in
+from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers import aws as issuer_module
+from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers import aws_requests
+from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.aws import Aws as AwsIssuer
+from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.aws import account_in
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import CALL_TIMEOUT, IssuerError
 from botocore.exceptions import NoCredentialsError
 from werkzeug.wrappers import Response
@@ -628,7 +628,7 @@ def test_no_credentials_are_left_for_the_next_request(aws, key):
 def test_the_sdk_is_only_loaded_for_requests():
     script = (
         "import sys\n"
-        "from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.issuers.aws import Aws\n"
+        "from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.aws import Aws\n"
         "issuer = Aws({'sign_in': 'default', 'role_arn': 'arn:aws:iam::123456789012:role/a', 'propagation': '9s'})\n"
         "values = {'accessKey': 'AKIA', 'secretKey': 'b'}\n"
         "assert (issuer.key_id(values), issuer.rate_key(values)) == ('AKIA', '123456789012')\n"

@@ -13,8 +13,8 @@ import time
 
 import pytest
 import yaml
+from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.kubernetes import Kubernetes
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.annotations import ROTATION_KEY_LABEL
-from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.issuers.kubernetes import Kubernetes
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import CALL_TIMEOUT, IssuerError
 
 from support.fakes import FaultInjector, reply

@@ -12,7 +12,7 @@ import sys
 import time
 
 import pytest
-from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.issuers.openstack import SYMBOLS, OpenStack
+from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.openstack import SYMBOLS, OpenStack
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import CALL_TIMEOUT, IssuerError
 
 from control_plane import Authority

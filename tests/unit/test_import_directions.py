@@ -25,6 +25,7 @@ ORDER = (
     "_rancher",
     "_runtime",
     "issuer",
+    "_issuers",
     "_guard",
     "_resources",
     "_repoint",
@@ -36,7 +37,7 @@ HTTP_CLIENTS = {"kubernetes", "urllib3", "requests", "http"}
 # Not installed where only unit tests run.
 MISSING = ("ansible", "boto3", "botocore", "cryptography", "kubernetes", "moto", "requests", "tqdm", "urllib3")
 # Issuers use the SDK of their provider: this one connects to another cluster than Rancher's.
-OWN_CLIENTS = {("_rotation", "kubernetes"): {"kubernetes", "urllib3"}}
+OWN_CLIENTS = {("_issuers", "kubernetes"): {"kubernetes", "urllib3"}}
 
 
 def modules():

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.errors import RanchhandError
+from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.registry import ISSUERS, load_issuer
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.driver_schema import suggest
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation import node_driver_info
-from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.issuers.registry import ISSUERS, load_issuer
 
 from support import driver_docs
 

@@ -13,16 +13,16 @@ from dataclasses import replace
 import pytest
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.errors import ValidationErrors
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import parse_options
-from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.cloud_credential import parse_cloud_credential
-from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.driver_schema import DriverSchemas
-from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.users import Users
-from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.issuers.registry import (
+from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.registry import (
     ISSUERS,
     default_issuer,
     is_issuer_name,
     load_issuer,
 )
-from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.issuers.throttle import CallRates
+from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.throttle import CallRates
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.cloud_credential import parse_cloud_credential
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.driver_schema import DriverSchemas
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.users import Users
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.options import (
     CLOUD_CREDENTIAL_ROTATION,
     parse_rotations,
@@ -358,11 +358,11 @@ def test_items_with_the_same_options_share_an_issuer():
 
 def test_no_sdk_is_loaded_before_a_provider_is_asked():
     """A nightly run in which nothing is due must not take the time and memory."""
-    package = "ansible_collections.ranchhand.rancher.plugins.module_utils._rotation"
+    package = "ansible_collections.ranchhand.rancher.plugins.module_utils"
     code = f"""
 import sys
-import {package}.executor
-from {package}.issuers.registry import ISSUERS, load_issuer
+import {package}._rotation.executor
+from {package}._issuers.registry import ISSUERS, load_issuer
 for name in ("aws", "kubernetes", "openstack"):
     issuer = load_issuer(name, {{}})
     issuer.rate_key({{"accessKey": "AKIAIOSFODNN7EXAMPLE", "secretKey": "s"}})

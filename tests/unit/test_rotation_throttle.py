@@ -8,8 +8,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
+from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers import throttle
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.executor import interleave
-from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.issuers import throttle
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import CALL_TIMEOUT, Issuer, IssuerError
 
 

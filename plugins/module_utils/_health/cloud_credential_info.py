@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from .._common.errors import RanchhandError, ValidationErrors
 from .._common.options import OptionSpec
 from .._common.times import Time, now
+from .._issuers.registry import issuer_for, key_created_at
 from .._kubernetes.client import KubernetesClient, name_in_path
 from .._kubernetes.connection import CONNECTION
 from .._rancher.cloud_credential import CloudCredential, show_cloud_credential
@@ -38,7 +39,6 @@ from .._rancher.references import CREDENTIAL_NAMESPACE, Reference, ReferenceInde
 from .._rancher.users import Users
 from .._resources.info import FILTERS, add_details, info_result, matches_filters
 from .._rotation.info import rotation_status
-from .._rotation.issuers.registry import issuer_for, key_created_at
 from .._rotation.options import RECORD_NAMESPACE, validate_namespace
 from .._rotation.status import key_issued_at
 from .._rotation.store import RotationHistory, RotationNamespace, RotationStore, read_history

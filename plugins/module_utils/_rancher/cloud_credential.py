@@ -60,6 +60,10 @@ class CloudCredential:
         return base64.b64decode(self.data.get(name) or "").decode(errors="replace")
 
 
+def decode_values(credential: CloudCredential) -> dict[str, str]:
+    return {name: credential.text(name) for name in credential.data}
+
+
 def data_key(driver: str | None, name: str) -> str:
     """Return the key of a field in the data of a Secret."""
     return f"{driver}{_SUFFIX}-{name}"

@@ -12,7 +12,7 @@ import typing as t
 from .._common.errors import ApiError
 from .._common.times import now
 from .._kubernetes.client import KubernetesClient
-from .._rancher.cloud_credential import CloudCredential
+from .._rancher.cloud_credential import CloudCredential, decode_values
 from .._rancher.queries import read_references, read_server_version
 from .._rancher.references import ReferenceIndex
 from ..issuer import Issuer
@@ -30,7 +30,6 @@ from .gates import (
 )
 from .options import DesiredRotation
 from .record import DELETING, DISABLED, RotationRecord
-from .store import decode_values
 
 
 def evaluate_gates(

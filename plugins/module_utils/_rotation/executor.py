@@ -17,6 +17,7 @@ from collections.abc import Mapping
 
 from .._common.errors import ErrorCode, FailureWithResult, RanchhandError, internal_error
 from .._common.times import Time, now
+from .._issuers.throttle import CallRates, ThrottledIssuer
 from .._kubernetes.client import KubernetesClient
 from .._rancher.queries import list_cloud_credentials, read_schemas, read_users
 from .._rancher.users import Users
@@ -26,7 +27,6 @@ from .backend import ClusterBackend, RunContext
 from .cluster_gates import evaluate_gates
 from .decisions import ABORTED, ADOPTED, FORGOTTEN, RETIRED, ROLLED_BACK, ROTATED, START, Decision, RotationRequest
 from .gates import Gate
-from .issuers.throttle import CallRates, ThrottledIssuer
 from .lease import Lease
 from .options import parse_rotations
 from .preflight import check_start

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 
 from .._common.errors import RanchhandError
 from .._common.options import OptionSpec
+from .._issuers.registry import ISSUERS, default_issuer
 from .._kubernetes.connection import CONNECTION
 from .._rancher.driver_schema import DriverSchemas, Fields, suggest
 from .._rancher.queries import read_schemas
 from .._runtime.execute import Connect, RunMode
-from .issuers.registry import ISSUERS, default_issuer
 
 NODE_DRIVER_INFO = CONNECTION.merge(OptionSpec({"name": {"type": "str"}}))
 

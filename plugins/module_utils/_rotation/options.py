@@ -16,12 +16,12 @@ from .._common.errors import ValidationErrors
 from .._common.options import OptionSpec, single_or_list
 from .._common.text import trim
 from .._common.times import format_duration
+from .._issuers.registry import ISSUERS, is_issuer_name
 from .._kubernetes.connection import CONNECTION
 from .._rancher.metadata import parse_display_name, parse_id
 from .._rancher.references import CREDENTIAL_NAMESPACE
 from .._resources.desired import list_items
 from .decisions import ROTATED, STATES
-from .issuers.registry import ISSUERS, is_issuer_name
 
 RECORD_NAMESPACE = "rancher-credential-rotation"
 GATES = (

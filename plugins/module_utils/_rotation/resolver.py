@@ -16,14 +16,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from .._common.errors import RanchhandError, ValidationErrors, internal_error
+from .._issuers.registry import default_issuer, load_issuer
+from .._issuers.throttle import CallRates, ThrottledIssuer
 from .._rancher.cloud_credential import CloudCredential
 from .._rancher.driver_schema import DriverSchemas, check_config, to_stored_text
 from .._rancher.references import CREDENTIAL_NAMESPACE
 from .._rancher.users import Users
 from ..issuer import Issuer, IssuerError
 from .decisions import ADOPTED, FORGOTTEN, ROTATED
-from .issuers.registry import default_issuer, load_issuer
-from .issuers.throttle import CallRates, ThrottledIssuer
 from .options import DesiredRotation
 from .record import IDLE, PREPARING, KeyGeneration, RotationRecord
 from .store import RotationStore, StoredRecord, record_name

@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from .._common.errors import ApiError, RanchhandError
 from .._kubernetes.client import KubernetesClient, name_in_path
 from .._rancher.annotations import ROTATION_LABEL, ROTATION_TOKEN
-from .._rancher.cloud_credential import CloudCredential, parse_cloud_credential
+from .._rancher.cloud_credential import CloudCredential, decode_values, parse_cloud_credential
 from .._rancher.queries import get_or_none
 from .._resources.cloud_credential_plan import credential_catalog
 from .record import IDLE, CredentialSnapshot, RotationRecord, Values
@@ -197,10 +197,6 @@ def compute_digests(key: bytes, values: Values) -> dict[str, str]:
         name: hmac.new(key, f"{name}\0{text}".encode(), hashlib.sha256).hexdigest()[:40]
         for name, text in values.items()
     }
-
-
-def decode_values(credential: CloudCredential) -> dict[str, str]:
-    return {name: credential.text(name) for name in credential.data}
 
 
 def take_snapshot(credential: CloudCredential | None, key: bytes) -> CredentialSnapshot | None:

@@ -12,11 +12,10 @@ import typing as t
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..._common.errors import RanchhandError
-from ..._common.times import Time
-from ..._rancher.cloud_credential import CloudCredential
-from ...issuer import Issuer
-from ..store import decode_values
+from .._common.errors import RanchhandError
+from .._common.times import Time
+from .._rancher.cloud_credential import CloudCredential, decode_values
+from ..issuer import Issuer
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import threading
 import time
 import typing as t
 
-from ...issuer import CALL_TIMEOUT, Issuer, IssuerError, Values
+from ..issuer import CALL_TIMEOUT, Issuer, IssuerError, Values
 
 # Methods of an issuer that send requests.
 _CALLS = ("keys", "issue", "activate", "verify", "disable", "enable", "delete")

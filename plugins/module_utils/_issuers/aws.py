@@ -14,8 +14,8 @@ import threading
 import time
 import typing as t
 
-from ..._common.times import Time, now
-from ...issuer import CALL_TIMEOUT, Issuer, IssuerError, Key, Values
+from .._common.times import Time, now
+from ..issuer import CALL_TIMEOUT, Issuer, IssuerError, Key, Values
 from .aws_requests import NoSuchEntity, Settings, Signer, create_session, describe_key, send
 from .options import parse_duration_option
 from .registry import ISSUERS

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ...issuer import Issuer, IssuerError, Values
+from ..issuer import Issuer, IssuerError, Values
 
 
 class Supplied(Issuer):

@@ -16,7 +16,7 @@ import time
 import typing as t
 from urllib.parse import quote
 
-from ...issuer import CALL_TIMEOUT, Issuer, IssuerError, Values
+from ..issuer import CALL_TIMEOUT, Issuer, IssuerError, Values
 from .registry import ISSUERS
 
 FIELD, = ISSUERS["openstack"].fields

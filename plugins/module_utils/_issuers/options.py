@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ..._common.times import format_duration, parse_duration
-from ...issuer import IssuerError
+from .._common.times import format_duration, parse_duration
+from ..issuer import IssuerError
 
 
 def parse_duration_option(options: t.Mapping[str, t.Any], name: str, default: str, minimum: int = 0) -> int:

@@ -20,8 +20,8 @@ import typing as t
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 
-from ..._common.times import now
-from ...issuer import IssuerError
+from .._common.times import now
+from ..issuer import IssuerError
 
 CONNECT_TIMEOUT = 4.0  # seconds; with READ_TIMEOUT less than half of CALL_TIMEOUT: a write may need a read before it
 READ_TIMEOUT = 8.0     # seconds

@@ -22,13 +22,13 @@ import secrets
 import typing as t
 from collections.abc import Mapping
 
-from ..._common.errors import ApiError, RanchhandError
-from ..._common.times import UTC, format_time, now, parse_time
-from ..._kubernetes.client import KubernetesClient, name_in_path
-from ..._kubernetes.connection import CONNECTION
-from ..._kubernetes.kubeconfig import parse_yaml
-from ..._rancher.annotations import ROTATION_KEY_LABEL
-from ...issuer import CALL_TIMEOUT, Issuer, IssuerError, Key, Values
+from .._common.errors import ApiError, RanchhandError
+from .._common.times import UTC, format_time, now, parse_time
+from .._kubernetes.client import KubernetesClient, name_in_path
+from .._kubernetes.connection import CONNECTION
+from .._kubernetes.kubeconfig import parse_yaml
+from .._rancher.annotations import ROTATION_KEY_LABEL
+from ..issuer import CALL_TIMEOUT, Issuer, IssuerError, Key, Values
 from .options import parse_duration_option
 from .registry import ISSUERS
 
