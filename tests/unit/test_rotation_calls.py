@@ -133,6 +133,21 @@ def used(key):
     return use
 
 
+def disabled_late(shared):
+    """Another client disables the new key, which the provider accepts for a while."""
+    shared.provider["k2"].enabled = False
+    shared.late.add("k2")
+
+
+def ignored(shared):
+    """The provider answers the next request that changes something, but does nothing."""
+    shared.ignored += 1
+
+
+def refusing(code):
+    return lambda shared: shared.refusals.append(code)
+
+
 def values_lost(name):
     def lose(shared):
         del shared.generations[next(each for each in shared.generations if each.endswith(name))]
@@ -161,13 +176,14 @@ def record_changed(**changes):
 
 
 class Scenario(typing.NamedTuple):
-    """What happened before, and a run."""
+    """What happened before, a run, and what happens during the run before the number of a call of one name."""
 
     before: tuple
     state: str
     issuer: type = Listed
     members: int = 1
     options: dict = {}
+    during: tuple = ()
 
     def prepared(self):
         shared = SharedState(self.members, self.issuer)
@@ -205,6 +221,9 @@ SCENARIOS = {
     "rotate, pause": Scenario((), ROTATED, options={"pause": True}),
     "rotate, pause again": Scenario((PAUSE,), ROTATED, options={"pause": True}),
     "rotate after a pause": Scenario((PAUSE,), ROTATED, Slow),
+    "rotate after a pause, the new key is disabled": Scenario((PAUSE, switched(2, False)), ROTATED),
+    "rotate after a pause, both keys are disabled": Scenario((PAUSE, switched(1, False), switched(2, False)), ROTATED),
+    "rotate after a pause, the old key is disabled": Scenario((PAUSE, switched(1, False)), ROTATED),
     "rotate after a pause, another value is supplied": Scenario(
         (done(ROTATED, pause=True, **SUPPLIED),), ROTATED, Given, options={"supplied": pair(3)}),
     "rotate after a cutover of one, another value is supplied": Scenario(
@@ -223,6 +242,16 @@ SCENARIOS = {
     "rotate, a lost key and another one": Scenario((KILLED["before the key is stored"], created()), ROTATED, Bound),
     "rotate, a used key after a request": Scenario((killed(ROTATED, "issue"), created(used=True)), ROTATED),
     "rotate, a later key after a request": Scenario((killed(ROTATED, "issue"), created(later=1000)), ROTATED),
+    "rotate, limit after the start": Scenario((killed(ROTATED, "store_generation"), created()), ROTATED),
+    "rotate, the present value is supplied after the start": Scenario(
+        (killed(ROTATED, "issue", **SUPPLIED),), ROTATED, Given, options={"supplied": pair(1)}),
+    "rotate, the token is lost": Scenario((), ROTATED, during=(("keys", 2, lambda shared: shared.lose_token()),)),
+    "rotate, another key is written": Scenario((), ROTATED, during=(("keys", 2, written(1, secret="x")),)),
+    "rotate, another key is written after the cutover": Scenario(
+        (), ROTATED, during=(("verify", 2, created()), ("verify", 2, written(3)))),
+    "rotate, the record is deleted": Scenario((), ROTATED, during=(("keys", 2, record_gone),)),
+    "rotate, another run has just started": Scenario((), ROTATED, during=(("keys", 1, PAUSE),)),
+    "rotate, the key is disabled after the cutover": Scenario((), ROTATED, during=(("verify", 2, switched(2, False)),)),
     "rotate, the stored key was disabled": Scenario(
         (KILLED["after the key is stored"], switched(2, False)), ROTATED),
     "rotate, the kept old value is another one": Scenario(
@@ -246,6 +275,19 @@ SCENARIOS = {
     "retire": Scenario((ROTATE,), RETIRED),
     "retire, two credentials": Scenario((ROTATE,), RETIRED, members=2),
     "retire, no disabling": Scenario((ROTATE,), RETIRED, Bound),
+    "retire, no disabling, killed before it is deleted": Scenario((ROTATE, killed(RETIRED, "delete")), RETIRED, Bound),
+    "retire, without effect": Scenario((ROTATE, ignored), RETIRED),
+    "retire, with a late effect": Scenario((ROTATE, ignored), RETIRED, during=(("keys", 3, switched(1, False)),)),
+    "retire, deleted without effect": Scenario((ROTATE, RETIRE, ignored), RETIRED),
+    "retire, the new key is disabled meanwhile": Scenario(
+        (ROTATE,), RETIRED, during=(("keys", 2, disabled_late),)),
+    "retire, the new key is disabled meanwhile, and the old one cannot be enabled": Scenario(
+        (ROTATE,), RETIRED, during=(("keys", 2, disabled_late), ("keys", 2, refusing("forbidden")))),
+    "retire, the new key is disabled while the old one is deleted": Scenario(
+        (ROTATE,), RETIRED, Bound, during=(("keys", 2, disabled_late),)),
+    "retire, the new key is disabled, and the old one deleted meanwhile": Scenario(
+        (ROTATE,), RETIRED, during=(("keys", 2, removed(1)), ("keys", 2, disabled_late))),
+    "retire, refused": Scenario((ROTATE, refusing("forbidden")), RETIRED),
     "retire, one value": Scenario((ROTATE,), RETIRED, Single),
     "retire, supplied": Scenario((SUPPLY,), RETIRED, Given),
     "retire, hidden": Scenario((ROTATE,), RETIRED, Hidden),
@@ -274,6 +316,8 @@ SCENARIOS = {
     "roll back, supplied": Scenario((SUPPLY,), ROLLED_BACK, Given),
     "roll back, hidden": Scenario((ROTATE,), ROLLED_BACK, Hidden),
     "roll back, disabled": Scenario((ROTATE, RETIRE), ROLLED_BACK),
+    "roll back, the kept new value is lost": Scenario((ROTATE, values_lost("e1")), ROLLED_BACK),
+    "roll back, refused": Scenario((ROTATE, RETIRE, refusing("busy"), refusing("forbidden")), ROLLED_BACK),
     "roll back, disabled, and the new key is disabled, too": Scenario(
         (ROTATE, RETIRE, switched(2, False)), ROLLED_BACK),
     "roll back, the old key is gone": Scenario((ROTATE, removed(1)), ROLLED_BACK),
@@ -326,8 +370,8 @@ SCENARIOS = {
         (ROTATE, credential_gone(), switched(1, False), switched(2, False)), FORGOTTEN),
     "forget, one of two is gone": Scenario((ROTATE, credential_gone(1)), FORGOTTEN, members=2),
     "forget, the credential is created again": Scenario((ROTATE, credential_gone(0, True)), FORGOTTEN),
-    "forget, two attempts": Scenario(
-        (PAUSE, switched(2, False), removed(2), done(ROTATED, pause=True), credential_gone()), FORGOTTEN, Bound),
+    "forget, two records": Scenario((PAUSE, record_gone, PAUSE, removed(1), credential_gone()), FORGOTTEN, Bound),
+    "forget, refused": Scenario((PAUSE, credential_gone(), refusing("forbidden")), FORGOTTEN),
 }
 
 # Each call of these fails once in each way.
@@ -409,8 +453,12 @@ def ending(run):
 def play(scenario, shared, fault=None):
     """Execute a run; ``fault`` is the number of a call, its error, and whether it always fails from then on."""
     run = FakeRun(shared, scenario.state, "now", verify_timeout=20, **scenario.options)
-    calls = []
+    calls, names = [], []
     while not run.ended:
+        names.append(run.call.name)
+        for name, number, act in scenario.during:
+            if name == run.call.name and names.count(name) == number:
+                act(shared)
         calls.append(describe(run))
         if fault and len(calls) == fault.position:
             method = f"_{run.call.name}"

@@ -194,7 +194,7 @@ def test_a_lease_is_taken_once(server):
 
 
 @pytest.mark.parametrize("stored", [False, True], ids=["created", "written"])
-def test_of_two_runs_that_start_together_one_is_busy(server, stored):
+def test_the_later_of_two_runs_that_start_together_is_busy(server, stored):
     if stored:
         server.lease("")
     server.errors = [ApiError("conflict", "changed", 409)]
