@@ -122,9 +122,9 @@ def test_either_option_of_an_item_replaces_both_of_the_call():
 
 
 def test_different_settings():
-    one, two = parsed(grace="1h")[0], parsed(grace="2h", id="cc-b", issuer_secrets={"a": "b"}, repair=True)[0]
-    assert one.other_settings(two) == ["grace", "repair"] and one.other_settings(one) == []
-    assert one.other_settings(parsed(grace="1h", state="retired", secrets={"x": "y"})[0]) == ["state", "secrets"]
+    first, other = parsed(grace="1h")[0], parsed(grace="2h", id="cc-b", issuer_secrets={"a": "b"}, repair=True)[0]
+    assert first.other_settings(other) == ["grace", "repair"] and first.other_settings(first) == []
+    assert first.other_settings(parsed(grace="1h", state="retired", secrets={"x": "y"})[0]) == ["state", "secrets"]
 
 
 @pytest.mark.parametrize(
