@@ -11,6 +11,14 @@ from dataclasses import replace
 import pytest
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.errors import RanchhandError
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation import checks
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.decisions import RotationRequest
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.protocol import (
+    Call,
+    Conflict,
+    RotationProtocol,
+    Snapshot,
+    run_protocol,
+)
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.record import (
     DELETING,
     DISABLED,
@@ -25,7 +33,7 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.record
 )
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import CALL_TIMEOUT, Key
 
-from .fake_backend import START, Listed, pair
+from .fake_backend import START, Listed, Single, pair
 
 SECOND = datetime.timedelta(seconds=1)
 TIMEOUT = datetime.timedelta(seconds=CALL_TIMEOUT)
@@ -145,3 +153,155 @@ def test_the_record_is_that_of_the_run(changes):
 def test_the_name_of_kept_values_shows_whether_an_attempt_issued_them(name, issued):
     assert checks.was_issued(KeyGeneration("k1", name, {})) is issued
     assert checks.was_issued(StoredGeneration(name, "uid", 1, {}, {})) is issued
+
+
+# the last read of the credentials before a call to the provider
+
+
+def protocol_of(issuer=Listed, credentials=(credential(0, pair(2)), credential(1, pair(2))), **options):
+    """A run that has read and proven these credentials."""
+    protocol = RotationProtocol(RotationRequest("retired", "run1", **options), issuer({}), RECORD)
+    protocol.credentials = credentials
+    return protocol
+
+
+def confirmed(protocol, snapshot, *allowed, **options):
+    steps = protocol._confirm(*allowed, **options)  # pylint: disable=protected-access
+    assert next(steps) == Call("read_snapshot")
+    with pytest.raises(StopIteration) as end:
+        steps.send(snapshot)
+    return end.value.value
+
+
+def snapshot_of(*credentials, record=RECORD):
+    return Snapshot(record, 1, credentials)
+
+
+NEW_KEYS = (credential(0, pair(2)), credential(1, pair(2)))
+
+
+def test_the_credentials_are_read_before_a_call():
+    protocol = protocol_of()
+    assert confirmed(protocol, snapshot_of(*NEW_KEYS), NEW, without="k1") == pair(2)
+    assert protocol.credentials == NEW_KEYS
+    assert confirmed(protocol, snapshot_of(NEW_KEYS[0], None), NEW) == pair(2) and len(protocol.credentials) == 1
+    assert confirmed(protocol_of(credentials=()), snapshot_of(None, None), NEW) == {}
+
+
+@pytest.mark.parametrize(("snapshot", "allowed"), [
+    pytest.param(snapshot_of(*NEW_KEYS, record=replace(RECORD, epoch=9)), NEW, id="another record"),
+    pytest.param(snapshot_of(None, None), NEW, id="both were deleted"),
+    pytest.param(snapshot_of(NEW_KEYS[0], replace(NEW_KEYS[1], token="run2")), NEW, id="another run"),
+    pytest.param(snapshot_of(*NEW_KEYS), OLD, id="a key that is not allowed"),
+    pytest.param(snapshot_of(NEW_KEYS[0], credential(1, pair(1))), f"{OLD} {NEW}", id="a changed value"),
+])
+def test_a_change_before_a_call_is_a_conflict(snapshot, allowed):
+    with pytest.raises(Conflict):
+        confirmed(protocol_of(), snapshot, *allowed.split())
+
+
+def test_a_key_in_a_credential_that_was_created_again_is_not_taken_away():
+    snapshot = snapshot_of(NEW_KEYS[0], credential(1, pair(1), "created again"))
+    with pytest.raises(RanchhandError, match="cc-1 contains the key k1"):
+        confirmed(protocol_of(), snapshot, NEW, without="k1")
+    assert confirmed(protocol_of(), snapshot, NEW) == pair(2)
+    assert confirmed(protocol_of(Single), snapshot, NEW, without="k1") == pair(2), "its values have no ids"
+
+
+@pytest.mark.parametrize(("issuer", "limit", "fails"), [
+    pytest.param(Listed, 2, True, id="as many as allowed"),
+    pytest.param(Listed, 3, False, id="fewer than allowed"),
+    pytest.param(Listed, None, False, id="no limit"),
+    pytest.param(Single, 1, False, id="the value is replaced"),
+])
+def test_the_number_of_keys_is_limited(issuer, limit, fails):
+    protocol = protocol_of(issuer)
+    protocol.issuer.limit = limit
+    keys = [Key("k1"), Key("k2")]
+    if fails:
+        with pytest.raises(RanchhandError, match="2 of 2 keys exist. Delete k2 if") as caught:
+            protocol._check_limit(keys, pair(1))  # pylint: disable=protected-access
+        assert caught.value.code == "slot_taken"
+    else:
+        protocol._check_limit(keys, pair(1))  # pylint: disable=protected-access
+
+
+def test_a_backend_makes_the_calls_of_a_protocol():
+    class Backend:
+        """Adds, or fails."""
+
+        def add(self, first, second):
+            return first + second
+
+        def fail(self):
+            raise Conflict
+
+    def steps():
+        total = yield Call("add", (1, 2))
+        try:
+            yield Call("fail")
+        except Conflict:
+            total += 10
+        again = yield Call("add", (total, 0))
+        return again
+
+    assert run_protocol(steps(), Backend()) == 13
+
+
+@pytest.mark.parametrize(("disables", "write_ahead", "can"), [
+    (True, False, True), (False, False, False), (True, True, False),
+])
+def test_a_key_is_disabled_before_it_is_deleted_if_that_is_possible(disables, write_ahead, can):
+    protocol = protocol_of()
+    protocol.issuer.disables, protocol.issuer.write_ahead = disables, write_ahead
+    assert protocol.can_disable is can
+
+
+def test_the_values_of_a_key_are_those_of_the_record_s_fields():
+    more = {**pair(1), "region": "eu"}
+    assert checks.rotating_values(RECORD, credential(0, more)) == pair(1)
+    assert checks.rotating_values(RECORD, credential(0, {"id": "k1"})) == {"id": "k1", "secret": ""}
+
+
+@pytest.mark.parametrize(("requested", "raises"), [
+    pytest.param(None, False, id="none is supplied"),
+    pytest.param(pair(1), True, id="the value of a member"),
+    pytest.param({"id": "k1", "secret": "x"}, False, id="one field is another one"),
+    pytest.param(pair(3), False, id="another value"),
+])
+def test_a_supplied_value_must_be_another_one(requested, raises):
+    credentials = [credential(0, pair(2)), credential(1, pair(1))]
+    if raises:
+        with pytest.raises(RanchhandError, match="cc-1 contains the supplied value already") as caught:
+            checks.value_is_another(RECORD, requested, credentials)
+        assert caught.value.code == "invalid"
+    else:
+        checks.value_is_another(RECORD, requested, credentials)
+
+
+@pytest.mark.parametrize(("keys", "listed", "enabled"), [
+    pytest.param([Key("k1"), Key("k2")], True, True, id="enabled"),
+    pytest.param([Key("k2", False)], True, False, id="disabled"),
+    pytest.param([Key("k1")], False, True, id="not listed"),
+    pytest.param([], False, True, id="no keys"),
+])
+def test_the_key_in_use_is_listed_and_enabled(keys, listed, enabled):
+    for check, holds in ((checks.live_key_is_listed, listed), (checks.live_key_is_enabled, enabled)):
+        if holds:
+            check(RECORD, keys, "k2", "Remedy.")
+        else:
+            with pytest.raises(RanchhandError, match="k2.*Remedy") as caught:
+                check(RECORD, keys, "k2", "Remedy.")
+            assert caught.value.code == "unproven"
+
+
+@pytest.mark.parametrize(("keys", "disabled", "deleted"), [
+    ([Key("k1"), Key("k2")], False, False), ([Key("k1", False)], True, False), ([Key("k2")], True, True),
+], ids=["enabled", "disabled", "deleted"])
+def test_an_effect_at_the_provider(keys, disabled, deleted):
+    assert checks.is_disabled(keys, "k1") is disabled and checks.is_deleted(keys, "k1") is deleted
+
+
+def test_a_kept_value_is_the_supplied_one():
+    assert checks.is_value_requested(None, pair(1)) and checks.is_value_requested(pair(1), pair(1))
+    assert not checks.is_value_requested(pair(2), pair(1))

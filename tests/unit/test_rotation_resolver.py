@@ -13,6 +13,7 @@ from dataclasses import replace
 import pytest
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.errors import ValidationErrors
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import parse_options
+from ansible_collections.ranchhand.rancher.plugins.module_utils._common.times import parse_time
 from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.registry import (
     ISSUERS,
     default_issuer,
@@ -300,6 +301,88 @@ def test_the_name_of_a_record_is_a_label_value():
     assert record_name("cc-7kq2f") == "rotation-cc-7kq2f"
     names = {record_name(f"{'very-' * 30}long.{number}") for number in range(3)}
     assert len(names) == 3 and all(len(name) <= 63 and name[-1].isalnum() for name in names)
+
+
+def test_a_record_without_a_current_key_has_no_members_yet():
+    """It was aborted before its first cutover in version 0.1.0."""
+    (unit,) = resolved(PROD, records=[idle_record_of(PROD, current=None)], id="cc-prod", rotation_id="2").units.values()
+    assert unit.members == (PROD,) and unit.config_map is not None
+
+
+def test_what_is_deleted_or_damaged_contains_no_key():
+    deleted = replace(S3, deleting=True)
+    damaged = replace(credential("cc-bad", "s3", accessKey="AKIA1", secretKey="s1"), problem="has no owner")
+    azure = credential("cc-azure", "azure", accessKey="AKIA1", secretKey="s1")
+    (unit,) = resolved(PROD, deleted, damaged, azure, id="cc-prod", rotation_id="1").units.values()
+    assert unit.members == (PROD,)
+    (error,) = errors_of(resolved(damaged, id="cc-bad", rotation_id="1"))
+    assert error[0] == "invalid" and "it has no owner. Repair" in error[1]
+    record = record_of(PROD)
+    (unit,) = resolved(PROD, deleted, records=[record], id="cc-prod", state="retired").units.values()
+    assert unit.others_new == ()
+
+
+def test_the_same_key_id_is_the_same_key():
+    """One of them was not updated completely."""
+    half = credential("cc-half", accessKey="AKIA1", secretKey="another")
+    (unit,) = resolved(PROD, half, id="cc-prod", rotation_id="1", shared_key="together").units.values()
+    assert [member.id for member in unit.members] == ["cc-half", "cc-prod"]
+
+
+def test_of_several_records_the_one_with_the_current_key_is_used():
+    stale = idle_record_of(S3, name="rotation-cc-s3", current=generation(FORMER), rotated_at=times("2026-03-01"))
+    fitting = idle_record_of(PROD, past=())
+    both = [{"id": "cc-prod"}, {"id": "cc-s3"}]
+    (unit,) = resolved(PROD, S3, records=[stale, fitting], credentials=both, rotation_id="9").units.values()
+    assert unit.name == "rotation-cc-prod"
+    later = idle_record_of(S3, rotated_at=times("2026-03-01"))
+    (unit,) = resolved(PROD, S3, records=[fitting, later], credentials=both, rotation_id="9").units.values()
+    assert unit.name == "rotation-cc-s3"
+
+
+def times(day):
+    return parse_time(f"{day}T00:00:00Z")
+
+
+@pytest.mark.parametrize("state", ["rolled_back", "aborted", "retired"])
+def test_without_a_rotation_in_progress_no_issuer_is_needed(state):
+    record = idle_record_of(PROD, S3, issuer="not.installed.here")
+    (unit,) = resolved(PROD, records=[record], id="cc-prod", state=state).units.values()
+    assert unit.record.members == (("cc-prod", "uid-cc-prod"),) and unit.members == (PROD,)
+
+
+@pytest.mark.parametrize(("state", "found"), [
+    pytest.param("forgotten", PROD, id="forgotten"),
+    pytest.param("adopted", PROD, id="adopted"),
+    pytest.param("retired", replace(FORMER, id="cc-prod", uid="uid-cc-prod"), id="retired, a restored key"),
+])
+def test_the_issuer_of_the_last_rotation_ends_it(state, found):
+    """Not that of the driver, which may sign in to another account."""
+    record = idle_record_of(PROD, issuer="not.installed.here")
+    (error,) = errors_of(resolved(found, records=[record], id="cc-prod", state=state))
+    assert error is not None and "cannot load the issuer not.installed.here" in error[1]
+    (unit,) = resolved(found, records=[record], id="cc-prod", state=state, issuer="aws").units.values()
+    assert unit.record.issuer == "aws"
+
+
+def test_the_record_of_deleted_credentials_is_unchanged():
+    record = idle_record_of(PROD, S3)
+    (unit,) = resolved(OTHER, records=[record], id="cc-s3", state="retired").units.values()
+    assert unit.record == record and unit.members == () and unit.config_map is not None
+    (unit,) = resolved(OTHER, records=[record], id="cc-s3", state="forgotten").units.values()
+    assert unit.issuer.lists and unit.issuer.fields == ("accessKey", "secretKey")
+
+
+def test_a_value_is_required_to_start_a_rotation():
+    """To finish a rotation in progress, the kept value is used."""
+    water = {"issuer": "supplied", "fields": ("accessToken",), "driver": "digitalocean"}
+    token = KeyGeneration("supplied", "kept", compute_digests(KEY, {"accessToken": "t1"}))
+    for phase, required in (("preparing", True), ("issued", False), ("grace", False)):
+        record = record_of(WATER, **water, phase=phase, old=token, new=token)
+        (error,) = errors_of(resolved(WATER, records=[record], id="cc-water", rotation_id="1"))
+        assert (error is not None) is required and (not required or "requires its new value" in error[1])
+        (error,) = errors_of(resolved(WATER, records=[record], id="cc-water", state="aborted"))
+        assert error is None
 
 
 # options in the record

@@ -209,7 +209,7 @@ class _Resolver:
         shared = self._find_progress(credential)
         if shared:
             return self._share_progress(desired, credential, shared)
-        name = desired.issuer or default_issuer(credential.driver) or SUPPLIED
+        name = desired.issuer or self._issuer_of(desired, record) or default_issuer(credential.driver) or SUPPLIED
         issuer, options = self._load_issuer(desired, credential, name, record)
         fields = issuer.fields or (record.fields if record else ())
         _check_fields(credential, fields)
@@ -229,6 +229,11 @@ class _Resolver:
             desired, tuple(members[member] for member in sorted(members)), record,
             stored.config_map if stored else None, issuer,
         )
+
+    @staticmethod
+    def _issuer_of(desired: DesiredRotation, record: RotationRecord | None) -> str | None:
+        """Return the issuer of the last rotation, unless another rotation is to start."""
+        return record.issuer if record and desired.requested_state != ROTATED else None
 
     def _check_readable(self, identifiers: t.Iterable[str]) -> None:
         for identifier in identifiers:
