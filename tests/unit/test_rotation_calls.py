@@ -58,7 +58,7 @@ class Slow(Listed):
     propagation = 7.0
 
     def expires_at(self, values):
-        return START + datetime.timedelta(days=90)
+        return START + datetime.timedelta(days=90 + int(values["id"][1:]))
 
 
 class Hidden(Listed):

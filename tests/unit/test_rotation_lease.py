@@ -112,9 +112,10 @@ def test_a_new_lease_names_its_run(server):
 
 
 def test_a_machine_is_named_by_its_boot_and_process_namespace():
-    host, _slash, boot = module._machine().partition("/")  # pylint: disable=protected-access
+    host, _slash, machine = module._machine().partition("/")  # pylint: disable=protected-access
+    boot, _dash, namespace = machine.partition("-")
     with open("/proc/sys/kernel/random/boot_id", encoding="utf-8") as file:
-        assert boot.startswith(file.read(8) + "-") and boot.rpartition("-")[2].isdigit() and host
+        assert boot == file.read(8) and namespace.isdigit() and host
 
 
 def test_without_proc_no_other_process_is_of_this_machine(monkeypatch):

@@ -132,6 +132,7 @@ def test_a_shared_key_needs_the_same_options():
     first, other, second = errors_of(resolution)
     assert other is None and list(resolution.units) == ["rotation-cc-other"]
     assert first == second and first[0] == "invalid", "it is not known which of the options is meant"
+    assert [item.unit for item in resolution.items] == ["", "rotation-cc-other", ""]
     for words in ("credentials[0] (cc-prod) and credentials[2] (cc-s3)", "set grace differently"):
         assert words in first[1]
 
@@ -195,6 +196,11 @@ def test_errors(options, words):
 def test_without_a_record_there_is_nothing_to_retire():
     (unit,) = resolved(WATER, id="cc-water", state="retired").units.values()
     assert unit.record.phase == "idle" and unit.config_map is None
+
+
+def test_a_key_without_a_record_is_adopted_with_the_issuer_of_its_driver():
+    (unit,) = resolved(PROD, S3, credentials=[{"id": "cc-prod"}, {"id": "cc-s3"}], state="adopted").units.values()
+    assert (unit.members, unit.record.issuer, unit.config_map) == ((PROD, S3), "aws", None)
 
 
 def test_a_supplied_value():
