@@ -59,21 +59,28 @@ def dump_items(items: t.Sequence[Options]) -> str:
     return str(yaml.dump(items, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=140))
 
 
-def declaration(credentials: t.Sequence[Shown], node_templates: t.Sequence[Shown]) -> str:
-    """Return the file for results of cloud_credential_info and node_template_info; equal for equal objects."""
+def declaration(
+    credentials: t.Sequence[Shown], node_templates: t.Sequence[Shown], header: str = _HEADER, partial: bool = False,
+) -> str:
+    """Return the file for results of cloud_credential_info and node_template_info; equal for equal objects.
+
+    Args:
+        partial: Whether the Rancher may have more objects. Each item gets its id, as others may have the same name,
+            and a node template may use a credential that is not in ``credentials``.
+    """
     by_name = {_object_name(credential): credential for credential in credentials}
     words = _words(credentials)
 
     def template_options(template: Shown) -> Options:
         name = referenced_name(template["cloud_credential"], TEMPLATE_NAMESPACE)
-        return _template_options(template, by_name[name] if name else None, words)
+        return _template_options(template, by_name.get(name) if name else None, words)
 
-    text = _HEADER + _section(
-        "cloud_credentials_list", "vault_cloud_credentials", credentials, _unreadable, _credential_options)
+    text = header + _section(
+        "cloud_credentials_list", "vault_cloud_credentials", credentials, _unreadable, _credential_options, partial)
     if node_templates:
         text += "\n" + _section(
             "cloud_credentials_node_templates", "vault_node_templates", node_templates,
-            lambda template: _template_problem(template, by_name), template_options)
+            lambda template: _template_problem(template, by_name, partial), template_options, partial)
     return text
 
 
@@ -95,7 +102,7 @@ def _unreadable(shown: Shown) -> str | None:
 
 def _section(
     variable: str, vault: str, objects: t.Sequence[Shown], problem_of: t.Callable[[Shown], str | None],
-    options_of: t.Callable[[Shown], Options],
+    options_of: t.Callable[[Shown], Options], partial: bool,
 ) -> str:
     same = Counter((shown["name"], shown["driver"], shown["owner"]) for shown in objects)
     words = _words(objects)
@@ -106,7 +113,7 @@ def _section(
         if problem:
             problems.append(f"#   {shown['id']} ({_comment(name)}) {_comment(problem)}\n")
             continue
-        unique = same[name, shown["driver"], shown["owner"]] == 1 and _is_stored_unchanged(name)
+        unique = not partial and same[name, shown["driver"], shown["owner"]] == 1 and _is_stored_unchanged(name)
         identifier = {} if unique else {"id": shown["id"]}
         literal = words[name] == 1 and _is_stored_unchanged(name) and _LITERAL.fullmatch(name)
         word = name if literal else _object_name(shown)
@@ -125,13 +132,14 @@ def _credential_options(credential: Shown) -> Options:
     return options
 
 
-def _template_problem(template: Shown, credentials: t.Mapping[str, Shown]) -> str | None:
+def _template_problem(template: Shown, credentials: t.Mapping[str, Shown], partial: bool) -> str | None:
     unreadable = _unreadable(template)
     if unreadable or not template["cloud_credential"]:
         return unreadable
     credential = credentials.get(referenced_name(template["cloud_credential"], TEMPLATE_NAMESPACE) or "")
     if credential is None:
-        return f"refers to the cloud credential {template['cloud_credential']}, which does not exist"
+        missing = f"refers to the cloud credential {template['cloud_credential']}, which does not exist"
+        return None if partial else missing
     if credential["driver"] != template["driver"]:
         return f"refers to a cloud credential of another driver, {credential['id']}"
     return None
@@ -141,7 +149,8 @@ def _template_options(template: Shown, credential: Shown | None, words: t.Mappin
     options = _common_options(template)
     options.update({option: template[option] for option in SPEC_OPTIONS if option in template})
     if credential is None:
-        return {**options, "config": template["config"], "secrets": template["secret_fields"]}
+        own = {"config": template["config"], "secrets": template["secret_fields"]}
+        return {**options, "cloud_credential": template["cloud_credential"], **own}
     name = credential["name"]
     same_owner = credential["owner"] == template["owner"]
     by_name = same_owner and words[name] == 1 and _is_stored_unchanged(name) and credential_id(name) is None
