@@ -230,7 +230,8 @@ def evaluated(record, desired=None, issuer=None, members=(), **read):
             asked.append((path, query))
             return found
 
-    found = cluster_gates.evaluate_gates(Client(), members, record, desired, issuer)
+    known = {name: value for name, value in (("desired", desired), ("issuer", issuer)) if value}
+    found = cluster_gates.evaluate_gates(Client(), members, record, **known)
     return {gate.name: gate for gate in found}, asked
 
 

@@ -35,6 +35,7 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import Is
 from .fake_backend import (
     PROVIDER_CALLS,
     START,
+    Admin,
     Bound,
     FakeRun,
     Given,
@@ -371,6 +372,8 @@ SCENARIOS = {
     "forget, one of two is gone": Scenario((ROTATE, credential_gone(1)), FORGOTTEN, members=2),
     "forget, the credential is created again": Scenario((ROTATE, credential_gone(0, True)), FORGOTTEN),
     "forget, two records": Scenario((PAUSE, record_gone, PAUSE, removed(1), credential_gone()), FORGOTTEN, Bound),
+    "forget, the credential is gone, and an administrator signs in": Scenario(
+        (PAUSE, switched(1, False), credential_gone()), FORGOTTEN, Admin),
     "forget, refused": Scenario((PAUSE, credential_gone(), refusing("forbidden")), FORGOTTEN),
 }
 

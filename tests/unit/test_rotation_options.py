@@ -161,8 +161,9 @@ def test_validation_errors(options, words):
 
 
 @pytest.mark.parametrize("options", [
-    {"parallel": 1}, {"parallel": 32}, {"parallel": None}, {"rate": 1}, {"rate": None}, {"drain": "1h"}, {"rotation_id": "x" * 128},
-    {"reason": "x" * 1000}, {"issuer_options": {"x": "y" * 9991}}, {"state": "retired", "max_age": "1d"},
+    {"parallel": 1}, {"parallel": 32}, {"parallel": None}, {"rate": 1}, {"rate": None}, {"drain": "1h"},
+    {"rotation_id": "x" * 128}, {"reason": "x" * 1000}, {"issuer_options": {"x": "y" * 9991}},
+    {"state": "retired", "max_age": "1d"},
     {"rotation_id": None, "max_age": "1d"}, {"override_gates": list(GATES)}, {"issuer": "supplied"},
 ], ids=lambda options: ", ".join(options))
 def test_the_limits_are_valid(options):

@@ -269,7 +269,7 @@ def test_the_values_of_a_key_are_those_of_the_record_s_fields():
     pytest.param({"id": "k1", "secret": "x"}, False, id="one field is another one"),
     pytest.param(pair(3), False, id="another value"),
 ])
-def test_a_supplied_value_must_be_another_one(requested, raises):
+def test_a_supplied_value_is_not_the_present_value(requested, raises):
     credentials = [credential(0, pair(2)), credential(1, pair(1))]
     if raises:
         with pytest.raises(RanchhandError, match="cc-1 contains the supplied value already") as caught:
@@ -302,6 +302,6 @@ def test_an_effect_at_the_provider(keys, disabled, deleted):
     assert checks.is_disabled(keys, "k1") is disabled and checks.is_deleted(keys, "k1") is deleted
 
 
-def test_a_kept_value_is_the_supplied_one():
+def test_a_kept_value_is_the_supplied_value():
     assert checks.is_value_requested(None, pair(1)) and checks.is_value_requested(pair(1), pair(1))
     assert not checks.is_value_requested(pair(2), pair(1))

@@ -24,6 +24,7 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.throttl
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.cloud_credential import parse_cloud_credential
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.driver_schema import DriverSchemas
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.users import Users
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation import resolver
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.options import (
     CLOUD_CREDENTIAL_ROTATION,
     parse_rotations,
@@ -38,6 +39,7 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.store 
     compute_digests,
     record_name,
 )
+from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import Issuer
 
 
 def credential(name, driver="amazonec2", **values):
@@ -335,7 +337,7 @@ def test_the_same_key_id_is_the_same_key():
     assert [member.id for member in unit.members] == ["cc-half", "cc-prod"]
 
 
-def test_of_several_records_the_one_with_the_current_key_is_used():
+def test_of_several_records_that_of_the_current_key_is_used():
     stale = idle_record_of(S3, name="rotation-cc-s3", current=generation(FORMER), rotated_at=times("2026-03-01"))
     fitting = idle_record_of(PROD, past=())
     both = [{"id": "cc-prod"}, {"id": "cc-s3"}]
@@ -443,6 +445,16 @@ def test_items_with_the_same_options_share_an_issuer():
     units = resolved(PROD, OTHER, third, credentials=items, rotation_id="1").units
     first, other, last = (units[f"rotation-{item['id']}"].issuer for item in items)
     assert first is last and first is not other
+
+
+def test_an_issuer_without_drivers_supports_all(monkeypatch):
+    class Water(Issuer):
+        fields = ("accessToken",)
+        lists = False
+
+    monkeypatch.setattr(resolver, "load_issuer", lambda name, options: Water(options))
+    (unit,) = resolved(WATER, id="cc-water", rotation_id="1", issuer="my.clouds.water").units.values()
+    assert unit.record.issuer == "my.clouds.water" and unit.record.fields == ("accessToken",)
 
 
 def test_no_sdk_is_loaded_before_a_provider_is_asked():
