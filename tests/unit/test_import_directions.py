@@ -36,8 +36,8 @@ ORDER = (
 HTTP_CLIENTS = {"kubernetes", "urllib3", "requests", "http"}
 # Not installed where only unit tests run.
 MISSING = ("ansible", "boto3", "botocore", "cryptography", "kubernetes", "moto", "requests", "tqdm", "urllib3")
-# Issuers use the SDK of their provider: this one connects to another cluster than Rancher's.
-OWN_CLIENTS = {("_issuers", "kubernetes"): {"kubernetes", "urllib3"}}
+# Issuers connect to their providers: `kubernetes` to another cluster than Rancher's.
+OWN_CLIENTS = {("_issuers", "kubernetes"): {"kubernetes", "urllib3"}, ("_issuers", "http"): {"requests"}}
 
 
 def modules():

@@ -25,6 +25,7 @@ ROLE_SESSION = "ranchhand.rancher"  # in the logs of AWS
 _RECORDED = ("sign_in", "profile", "role_arn", "region", "endpoint_url", "user_name", "ca_bundle", "propagation")
 _SECRET = ("access_key", "secret_key", "session_token")
 _SIGN_IN: dict[str, tuple[str, ...]] = {"rotating": (), "default": ("profile",), "given": _SECRET}
+_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]+", re.ASCII)
 _ROLE_ARN = re.compile(r"arn:[a-z-]+:iam::([0-9]{12}):role/[\w+=,.@/-]+", re.ASCII)
 _USER_ARN = re.compile(r"arn:[a-z-]+:iam::([0-9]{12}):user/(?:.*/)?([^/]+)")
 
@@ -42,6 +43,20 @@ def account_in(key_id: str) -> str | None:
         return None
     number = int.from_bytes(base64.b32decode(key_id[4:])[:6], "big")
     return f"{number >> 7 & (1 << 40) - 1:012d}"
+
+
+def verify_key(values: Values, options: t.Mapping[str, t.Any]) -> None:
+    """Sign in to STS, in the partition of the credential's region; needs no right."""
+    region = values.get("defaultRegion", "")
+    Aws({**({"region": region} if _REGION.fullmatch(region) else {}), **options}).verify(values, values)
+
+
+def verify_s3(values: Values, options: t.Mapping[str, t.Any]) -> None:
+    """Sign in to STS with a key for Amazon S3; other stores have no such service."""
+    endpoint = values.get("defaultEndpoint", "").rpartition("//")[2].partition("/")[0].partition(":")[0]
+    if endpoint and not endpoint.endswith((".amazonaws.com", ".amazonaws.com.cn")):
+        raise IssuerError("unsupported", f"keys for the S3 store {endpoint:.100} cannot be verified, only those of AWS")
+    verify_key(values, options)
 
 
 def _pair(values: Values) -> Signer:

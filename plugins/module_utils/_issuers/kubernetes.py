@@ -90,15 +90,23 @@ class Kubeconfig:
             context = _named(self._content, "context", self._content.get("current-context") or names[0])
             self._cluster = _named(self._content, "cluster", context["cluster"])
             self._user = _named(self._content, "user", context["user"])
-            token = self._user.get("token")
+            self._token = self._user.get("token", "")
         except Exception:  # malformed YAML; the text of the exception may quote it
             raise IssuerError("invalid", f"{FIELD} is not a kubeconfig with a context, a cluster and a user") from None
         if "certificate-authority" in self._cluster:
             raise IssuerError(
                 "invalid", f"{FIELD} names a file as certificate-authority. Use certificate-authority-data instead"
             )
-        self.token = Token(token if isinstance(token, str) else "")
         self._is_json = text.lstrip().startswith("{")
+
+    @property
+    def has_token(self) -> bool:
+        return isinstance(self._token, str) and bool(self._token)
+
+    @property
+    def token(self) -> Token:
+        """The token of a ServiceAccount. Raises IssuerError if it is another one."""
+        return Token(self._token if self.has_token else "")
 
     def connection(self) -> dict[str, t.Any]:
         """Return a kubeconfig with only the cluster and the token, without other settings such as programs to run."""
@@ -106,16 +114,41 @@ class Kubeconfig:
             "current-context": "it",
             "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
             "clusters": [{"name": "it", "cluster": self._cluster}],
-            "users": [{"name": "it", "user": {"token": self._user["token"]}}],
+            "users": [{"name": "it", "user": {"token": self._token}}],
         }
 
     def with_token(self, token: str) -> str:
         """Return the kubeconfig with another token."""
-        self._user["token"] = token
+        self._user["token"] = self._token = token
         if self._is_json:
             return json.dumps(self._content)
         import yaml
         return yaml.safe_dump(self._content, sort_keys=False)
+
+
+def _sign_in(kubeconfig: Kubeconfig) -> str | None:
+    """Return the user of the token, None if the API server does not report it, before Kubernetes 1.28.
+
+    Such a server accepts the token of a ServiceAccount only if its claims are true.
+    """
+    client = _connect(kubeconfig.connection())
+    with _translated():
+        try:
+            return t.cast(str, client.post(_WHO, {})["status"]["userInfo"]["username"])
+        except ApiError as error:
+            if error.status != 404 or not client.post(_WHAT, {"spec": {"namespace": "default"}})["status"][
+                "resourceRules"
+            ]:
+                raise
+            return None
+
+
+def verify_kubeconfig(values: Values, options: Mapping[str, t.Any]) -> None:
+    """Sign in with a token of a ServiceAccount or, through a Rancher that Harvester is imported into, of Rancher."""
+    kubeconfig = Kubeconfig(values)
+    if not kubeconfig.has_token:
+        raise IssuerError("unsupported", f"{FIELD} contains no token. Only tokens can be verified")
+    _sign_in(kubeconfig)
 
 
 def _named(content: Mapping[str, t.Any], section: str, name: str) -> dict[str, t.Any]:
@@ -213,19 +246,8 @@ class Kubernetes(Issuer):
 
     def verify(self, values: Values, by: Values) -> None:
         kubeconfig = Kubeconfig(values)
-        client = _connect(kubeconfig.connection())
-        with _translated():
-            try:
-                found = client.post(_WHO, {})["status"]["userInfo"]["username"]
-            except ApiError as error:
-                if error.status != 404:
-                    raise
-                # Before Kubernetes 1.28 the API server does not report the user, but accepts the token only if its
-                # claims are true.
-                if not client.post(_WHAT, {"spec": {"namespace": "default"}})["status"]["resourceRules"]:
-                    raise
-                found = kubeconfig.token.username
-        expected = self._token(by).username
+        token, expected = kubeconfig.token, self._token(by).username
+        found = _sign_in(kubeconfig) or token.username
         if found != expected:
             raise IssuerError("invalid", f"the token belongs to {found}, not to {expected}")
 

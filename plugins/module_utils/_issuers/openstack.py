@@ -164,6 +164,13 @@ class OpenStack(Issuer):
         return identity.only("users", query, f"user {self._user}", token)
 
 
+def verify_password(values: Values, options: t.Mapping[str, t.Any]) -> None:
+    """Sign in once with a password; needs auth_url and the user, because the credential contains only the password."""
+    if not values.get(FIELD):
+        raise IssuerError("invalid", f"the credential has no {FIELD}")
+    OpenStack(options).verify(values, values)
+
+
 class _Identity:
     """A connection to the identity service, for the time of one call of the contract."""
 

@@ -1,0 +1,182 @@
+# Copyright (c) 2026 ranchhand contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Requests to the HTTP API of a provider, for issuers and verifiers.
+
+One fixed host, no redirects, verified certificates, a deadline for all requests together, and a limit for the size of
+an answer. Messages contain the status, but no text of the provider, because it may quote what was sent.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+import typing as t
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from ..issuer import CALL_TIMEOUT, IssuerError
+
+OPTIONS = ("endpoint_url", "ca_bundle")
+LARGEST_ANSWER = 1024 * 1024  # bytes
+_CHUNK = 64 * 1024
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+class Answer(t.NamedTuple):
+    """An answer of a provider; ``content`` is its JSON, None if it is empty or no JSON."""
+
+    status: int
+    content: t.Any
+
+    def text(self, name: str) -> str:
+        """Return a text in the JSON object; "" if there is none."""
+        found = self.content.get(name) if isinstance(self.content, Mapping) else None
+        return found if isinstance(found, str) else ""
+
+
+class HttpApi:
+    """The API of a provider, for the time of one call of the contract.
+
+    Args:
+        name: the provider in messages.
+        url: its URL; ``endpoint_url`` in the options replaces it, ``ca_bundle`` is a file with CA certificates.
+        validate_certs: whether to verify the server.
+        allow_http: whether the credential itself has a URL without TLS.
+        until: the deadline of another API that is used in the same call (time.monotonic()).
+    """
+
+    def __init__(
+        self, name: str, url: str, options: Mapping[str, t.Any], validate_certs: bool = True, allow_http: bool = False,
+        until: float | None = None,
+    ) -> None:
+        self.name = name
+        url = str(options.get("endpoint_url") or url)
+        try:
+            parts = urlsplit(url)
+            host, secure = parts.hostname or "", parts.scheme == "https"
+            port = f":{parts.port}" if parts.port else ""
+        except ValueError:
+            raise IssuerError("invalid", f"the URL of {name} is malformed") from None
+        if not host or "@" in parts.netloc or parts.query or parts.fragment:
+            raise IssuerError("invalid", f"the URL of {name} must have a host, and no user, query or fragment")
+        if not secure and not (parts.scheme == "http" and (allow_http or host in _LOOPBACK)):
+            raise IssuerError("invalid", f"the URL of {name} must begin with https://")
+        self.host = f"{host:.100}{port}"
+        self._url = url.rstrip("/")
+        self._verify: bool | str = validate_certs
+        if validate_certs and options.get("ca_bundle"):
+            self._verify = str(options["ca_bundle"])
+            if not os.path.exists(self._verify):
+                raise IssuerError("invalid", f"ca_bundle {self._verify:.200} does not exist on the controller")
+        self.until = until or time.monotonic() + CALL_TIMEOUT - 1
+
+    def send(
+        self, method: str, path: str, headers: Mapping[str, str] | None = None, form: Mapping[str, str] | None = None
+    ) -> Answer:
+        """Send one request, which is never repeated. Raises IssuerError if there is no answer, or a redirect.
+
+        A thread sends it, because the limits of an HTTP client do not cover name resolution and slow headers.
+        """
+        requests = _load()
+        done: list[Answer | IssuerError] = []
+
+        def work() -> None:
+            try:
+                done.append(self._exchange(requests, method, path, headers or {}, form))
+            except IssuerError as error:
+                done.append(error)
+            except Exception as error:
+                done.append(self._problem(requests, error))
+
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        thread.join(max(self.until - time.monotonic(), 0.0))
+        result = done[0] if done else self._unreachable("did not answer in time")
+        if isinstance(result, IssuerError):
+            raise result
+        return result
+
+    def require(self, answer: Answer, right: str) -> Answer:
+        """Return the answer if the request was performed. ``right`` is what a 403 means that the key may not do."""
+        if answer.status < 300:
+            return answer
+        what, status = f"{self.name} ({self.host})", f"(HTTP status {answer.status})"
+        if answer.status == 401:
+            raise IssuerError("refused", f"{what} does not accept the key {status}")
+        if answer.status == 403:
+            raise IssuerError("forbidden", f"{what} accepts the key, but does not allow it to {right} {status}")
+        if answer.status == 429:
+            raise IssuerError("busy", f"{what} limits the rate of requests {status}")
+        if answer.status >= 500:
+            raise IssuerError("unreachable", f"{what} could not process the request {status}")
+        raise IssuerError("invalid", f"{what} rejected the request {status}")
+
+    def require_member(self, answer: Answer, name: str) -> None:
+        """Raise IssuerError unless the answer is that of the provider, and not of a portal that answers any request."""
+        if not isinstance(answer.content, Mapping) or name not in answer.content:
+            raise self._unreachable("does not answer like this provider")
+
+    def _exchange(
+        self, requests: t.Any, method: str, path: str, headers: Mapping[str, str], form: Mapping[str, str] | None
+    ) -> Answer:
+        with requests.Session() as session, session.request(
+            method,
+            self._url + path,
+            headers={"Accept": "application/json", "Accept-Encoding": "identity", **headers},
+            data=form,
+            verify=self._verify,
+            timeout=max(self.until - time.monotonic(), 0.001),
+            allow_redirects=False,
+            stream=True,
+            auth=_no_netrc,
+        ) as response:
+            if 300 <= response.status_code < 400:
+                message = f"{self.name} ({self.host}) answers with a redirect, which is not followed. Check its URL"
+                raise IssuerError("invalid", message)
+            content = bytearray()
+            for chunk in response.iter_content(_CHUNK):
+                content += chunk
+                if len(content) > LARGEST_ANSWER:
+                    raise self._unreachable(f"answers with more than {LARGEST_ANSWER} bytes")
+            return Answer(response.status_code, _parse(bytes(content)))
+
+    def _problem(self, requests: t.Any, error: Exception) -> IssuerError:
+        if isinstance(error, requests.exceptions.SSLError):
+            return self._unreachable("has a certificate that is not trusted. Set ca_bundle")
+        if isinstance(error, requests.exceptions.ProxyError):
+            return self._unreachable("cannot be reached through the proxy in the environment")
+        if isinstance(error, requests.exceptions.Timeout):
+            return self._unreachable("did not answer in time")
+        if isinstance(error, (ValueError, TypeError)):  # of a header or the URL; the text may quote the key
+            return IssuerError("invalid", f"the credential contains characters that cannot be sent to {self.name}")
+        return self._unreachable(f"cannot be reached ({type(error).__name__})")
+
+    def _unreachable(self, reason: str) -> IssuerError:
+        return IssuerError("unreachable", f"{self.name} ({self.host}) {reason}")
+
+
+def _load() -> t.Any:
+    try:
+        import requests
+    except ImportError as error:
+        raise IssuerError(
+            "unsupported",
+            f"the Python package requests is required on the controller, but cannot be imported: {error}",
+        ) from None
+    return requests
+
+
+def _no_netrc(request: t.Any) -> t.Any:
+    """Add nothing to a request. Without a function of its own, requests signs in with passwords of ~/.netrc."""
+    return request
+
+
+def _parse(content: bytes) -> t.Any:
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None

@@ -1,0 +1,54 @@
+# Copyright (c) 2026 ranchhand contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Signs in with tokens that a request contains as they are: DigitalOcean, Hetzner, Linode and Proxmox VE.
+
+Each request needs a right that Rancher's driver needs anyway; public requests, such as Linode's list of regions, would
+succeed with any token.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from collections.abc import Mapping
+
+from ..issuer import Values
+from .http import HttpApi
+from .options import is_true, require_fields
+
+
+def verify_digitalocean(values: Values, options: Mapping[str, t.Any]) -> None:
+    """Require ``droplet:read``, as a token with own scopes may lack ``account:read``."""
+    token, = require_fields(values, "accessToken")
+    api = HttpApi("DigitalOcean", "https://api.digitalocean.com", options)
+    _list(api, "/v2/droplets?per_page=1", f"Bearer {token}", "droplets", "list droplets")
+
+
+def verify_hetzner(values: Values, options: Mapping[str, t.Any]) -> None:
+    """A token that may only read passes, because only a write would fail."""
+    token, = require_fields(values, "apiToken")
+    api = HttpApi("Hetzner Cloud", "https://api.hetzner.cloud", options)
+    _list(api, "/v1/servers?per_page=1", f"Bearer {token}", "servers", "list servers")
+
+
+def verify_linode(values: Values, options: Mapping[str, t.Any]) -> None:
+    """Require ``linodes:read_only``."""
+    token, = require_fields(values, "token")
+    api = HttpApi("Linode", "https://api.linode.com", options)
+    _list(api, "/v4/linode/instances?page_size=25", f"Bearer {token}", "data", "list instances")
+
+
+def verify_pve(values: Values, options: Mapping[str, t.Any]) -> None:
+    url, token_id, secret = require_fields(values, "url", "tokenId", "tokenSecret")
+    validate = options.get("validate_certs", not is_true(values.get("insecureTls")))
+    api = HttpApi(
+        "Proxmox VE", url.rstrip("/").removesuffix("/api2/json"), options, validate is not False,
+        url.startswith("http://"),
+    )
+    _list(api, "/api2/json/version", f"PVEAPIToken={token_id}={secret}", "data", "read the version")
+
+
+def _list(api: HttpApi, path: str, authorization: str, member: str, right: str) -> None:
+    answer = api.require(api.send("GET", path, {"Authorization": authorization}), right)
+    api.require_member(answer, member)

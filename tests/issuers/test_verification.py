@@ -1,0 +1,218 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Signing in with a key at fake providers, and what the HTTP helper refuses, over TLS on loopback."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from dataclasses import dataclass, field
+
+import pytest
+from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers import http
+from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.throttle import CallRates
+from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.verification import verify_key
+from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import IssuerError
+
+from support.fakes import cut
+from support.providers.fake_providers import ACTIVE, DELETED, DISABLED, LOCKED_AFTER, POWERLESS, FakeProviders
+
+CANARY = "canary-of-a-key-that-no-message-shows"
+GOOGLE_FIELD = "authEncodedJson"
+
+
+@pytest.fixture
+def fake(tmp_path):
+    with FakeProviders(tmp_path) as running:
+        running.tokens["good"] = ACTIVE
+        running.tokens["weak"] = POWERLESS
+        running.tokens["off"] = DISABLED
+        running.tokens["gone"] = DELETED
+        running.tokens["root@pam!rancher=good"] = ACTIVE
+        running.applications["app"] = {"tenant": "tenant-1", "secret": "s~e+c/r&t", "subscriptions": ["sub-1"]}
+        running.accounts["rancher@vsphere.local"] = "good:pass wörd"
+        yield running
+
+
+def code_of(fake, driver, values, **options):
+    """Return "ok", or the code of the error, whose message must not contain the values."""
+    try:
+        verify_key(driver, values, {**fake.options, **options}, CallRates(1000))
+    except IssuerError as error:
+        hidden = [value for value in values.values() if len(value) > 8 and value in error.message]
+        assert not hidden and "\n" not in error.message, error.message
+        return error.code
+    return "ok"
+
+
+TOKEN_FIELDS = {"digitalocean": "accessToken", "linode": "token", "hetzner": "apiToken"}
+
+
+@pytest.mark.parametrize("driver", TOKEN_FIELDS)
+def test_tokens(fake, driver):
+    name = TOKEN_FIELDS[driver]
+    found = {token: code_of(fake, driver, {name: token}) for token in ("good", "weak", "off", "gone", CANARY)}
+    assert found == {"good": "ok", "weak": "forbidden", "off": "refused", "gone": "refused", CANARY: "refused"}
+    assert code_of(fake, driver, {"other": "x"}) == "invalid"
+    assert code_of(fake, driver, {name: f"{CANARY}\n{CANARY}"}) == "invalid", "it cannot be a header"
+    assert code_of(fake, driver, {name: f"{CANARY}é€"}) == "invalid"
+
+
+def test_a_token_of_proxmox(fake):
+    values = {"url": fake.url + "/api2/json", "tokenId": "root@pam!rancher", "tokenSecret": "good"}
+    assert code_of(fake, "pve", values) == "ok"
+    assert code_of(fake, "pve", {**values, "tokenSecret": CANARY}) == "refused"
+    options = {"endpoint_url": None, "ca_bundle": None}
+    assert code_of(fake, "pve", values, **options) == "unreachable", "the certificate is not trusted"
+    assert code_of(fake, "pve", {**values, "insecureTls": "true"}, **options) == "ok", "as the credential asks for"
+
+
+@dataclass(frozen=True)
+class AzureCase:
+    expected: str
+    values: dict = field(default_factory=dict)
+    options: dict = field(default_factory=dict)
+
+
+AZURE = {"clientId": "app", "clientSecret": "s~e+c/r&t", "tenantId": "tenant-1", "subscriptionId": "sub-1"}
+AZURE_CASES = {
+    "valid": AzureCase("ok"),
+    "without subscription": AzureCase("ok", {"subscriptionId": ""}),
+    "wrong secret": AzureCase("refused", {"clientSecret": CANARY}),
+    "another tenant": AzureCase("invalid", {"tenantId": "tenant-2"}),
+    "another application": AzureCase("invalid", {"clientId": "other"}),
+    "another subscription": AzureCase("forbidden", {"subscriptionId": "sub-2"}),
+    "no tenant": AzureCase("invalid", {"tenantId": ""}),
+    "tenant as option": AzureCase("ok", {"tenantId": ""}, {"tenant_id": "tenant-1"}),
+    "a tenant that is a path": AzureCase("invalid", {"tenantId": "../x"}),
+    "unknown environment": AzureCase("invalid", {"environment": "AzureMoonCloud"}),
+}
+
+
+@pytest.mark.parametrize("case", AZURE_CASES.values(), ids=AZURE_CASES)
+def test_client_secrets_of_azure(fake, case):
+    assert code_of(fake, "azure", {**AZURE, **case.values}, **case.options) == case.expected
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        pytest.param(ACTIVE, "ok", id="active"),
+        pytest.param(DISABLED, "refused", id="disabled"),
+        pytest.param(DELETED, "refused", id="deleted"),
+    ],
+)
+def test_keys_of_google(fake, state, expected):
+    key = fake.google_key(state)
+    assert code_of(fake, "google", {GOOGLE_FIELD: key}) == expected
+    assert [request.path for request in fake.seen] == ["/token"], "token_uri of the key is not used"
+
+
+def test_keys_of_google_that_are_not_their_own(fake):
+    key, other = json.loads(fake.google_key()), json.loads(fake.google_key())
+    changed = {
+        "another private key": {"private_key": other["private_key"]},
+        "unknown id": {"private_key_id": "0"},
+        "another account": {"client_email": "someone@else"},
+    }
+    for name, part in changed.items():
+        assert code_of(fake, "google", {GOOGLE_FIELD: json.dumps({**key, **part})}) == "refused", name
+    for text in ("", "{}", "[]", "x" * 100, json.dumps({**key, "private_key": CANARY}), "[" * 100000):
+        assert code_of(fake, "google", {GOOGLE_FIELD: text}) == "invalid"
+
+
+def test_a_password_of_vsphere_is_tried_once(fake):
+    user = "rancher@vsphere.local"
+    values = {"vcenter": "vcenter.invalid", "username": user, "password": "good:pass wörd"}
+    assert code_of(fake, "vmwarevsphere", values) == "ok" and not fake.sessions, "the session is ended"
+    assert code_of(fake, "vmwarevsphere", {**values, "password": CANARY}) == "refused"
+    assert fake.failures[user] == 1 < LOCKED_AFTER
+    host, port = fake.url.removeprefix("https://").split(":")
+    here = {**values, "vcenter": host, "vcenterPort": port}
+    assert code_of(fake, "vmwarevsphere", here, endpoint_url=None) == "ok"
+    assert code_of(fake, "vmwarevsphere", here, endpoint_url=None, ca_bundle=None, validate_certs=False) == "ok"
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    expected: str
+    content: bytes = b"{}"
+    headers: dict = field(default_factory=dict)
+
+
+ANSWERS = {
+    "unauthorized": Answer(401, "refused", CANARY.encode()),
+    "forbidden": Answer(403, "forbidden", CANARY.encode()),
+    "not found": Answer(404, "invalid", CANARY.encode()),
+    "too many requests": Answer(429, "busy"),
+    "server error": Answer(503, "unreachable", CANARY.encode()),
+    "redirect": Answer(302, "invalid", headers={"Location": "https://127.0.0.1:1/"}),
+    "a portal": Answer(200, "unreachable", b"<html>Sign in</html>"),
+    "a list": Answer(200, "unreachable", b"[]"),
+    "nested": Answer(200, "unreachable", b"[" * 100000),
+    "too large": Answer(200, "unreachable", b" " * (http.LARGEST_ANSWER + 1)),
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
+def test_answers(fake, answer):
+    fake.override = lambda seen: (answer.status, answer.headers, answer.content)
+    assert code_of(fake, "linode", {"token": CANARY}) == answer.expected
+    assert len(fake.seen) == 1, "a request is never repeated, and no redirect is followed"
+
+
+def test_no_answer(fake):
+    fake.override = cut
+    assert code_of(fake, "linode", {"token": CANARY}) == "unreachable"
+    assert code_of(fake, "linode", {"token": CANARY}, ca_bundle=None) == "unreachable", "unknown certificate"
+    assert code_of(fake, "linode", {"token": CANARY}, ca_bundle="/nonexistent") == "invalid"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        pytest.param("http://api.example.com", id="without TLS"),
+        pytest.param("https://user@api.example.com", id="with a user"),
+        pytest.param("https://api.example.com/?x=1", id="with a query"),
+        pytest.param("file:///etc/passwd", id="no host"),
+        pytest.param("https://[::1", id="malformed"),
+        pytest.param("https://api.example.com:port", id="malformed port"),
+        pytest.param("x", id="no URL"),
+    ],
+)
+def test_urls_that_are_rejected(fake, url):
+    assert code_of(fake, "linode", {"token": CANARY}, endpoint_url=url) == "invalid"
+
+
+def test_slow_headers_do_not_exceed_the_deadline(fake, monkeypatch):
+    """Each byte is within the time limit of a read, so that only the deadline ends the request."""
+    monkeypatch.setattr(http, "CALL_TIMEOUT", 2.0)
+    ended = threading.Event()
+
+    def drip(server):
+        connection, _address = server.accept()
+        with connection:
+            while not ended.wait(0.1):
+                connection.sendall(b"H")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=drip, args=(server,), daemon=True)
+        thread.start()
+        started = time.monotonic()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        try:
+            assert code_of(fake, "linode", {"token": CANARY}, endpoint_url=url) == "unreachable"
+            assert time.monotonic() - started < 2
+        finally:
+            ended.set()
+
+
+def test_passwords_of_netrc_are_not_used(fake, tmp_path, monkeypatch):
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login someone password secret\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    assert code_of(fake, "linode", {"token": "good"}) == "ok"
