@@ -101,11 +101,33 @@ options:
         would bring that key back.
     type: bool
     default: false
+  verify:
+    description:
+      - Sign in at the cloud provider with the fields that are about to be written, before anything is written. Check
+        mode signs in too. Objects whose fields do not change are not verified.
+      - If the provider does not accept the key or cannot be reached, the object is not written, and the others are. A
+        key that is valid but lacks a permission is written, with a warning.
+      - Each distinct key is tried once, from where the module runs, so that no account is locked. The providers see a
+        sign-in; nothing is changed there.
+      - Available for the drivers amazonec2, azure, digitalocean, google, harvester, hetzner, linode, nutanix,
+        openstack, pve, s3 and vmwarevsphere; M(ranchhand.rancher.node_driver_info) returns this as C(verifies_keys).
+    type: bool
+    default: false
+    version_added: 1.0.0
+  verify_options:
+    description:
+      - What O(verify) needs and the credential does not contain; not secret. docs/issuers.md lists the options of each
+        driver.
+      - C(endpoint_url) is another URL of the provider's API, which must begin with C(https://), or be on loopback.
+        C(ca_bundle) is a file with CA certificates. C(tenant_id) is for driver azure, C(auth_url), C(username) and
+        others are for openstack, C(validate_certs) is for vmwarevsphere, nutanix and pve.
+    type: dict
+    version_added: 1.0.0
   credentials:
     description:
       - Several credentials, with the same options.
-      - O(state), O(force), O(overwrite_rotated), O(update_secrets), O(validate_config), O(wait), O(wait_timeout) and
-        O(wait_sleep) apply to all items that do not set them.
+      - O(state), O(force), O(overwrite_rotated), O(update_secrets), O(validate_config), O(verify), O(verify_options),
+        O(wait), O(wait_timeout) and O(wait_sleep) apply to all items that do not set them.
     type: list
     elements: dict
     suboptions:
@@ -123,6 +145,8 @@ options:
       state: {description: See O(state)., type: str, choices: [present, absent]}
       force: {description: See O(force)., type: bool}
       overwrite_rotated: {description: See O(overwrite_rotated)., type: bool}
+      verify: {description: See O(verify)., type: bool, version_added: 1.0.0}
+      verify_options: {description: See O(verify_options)., type: dict, version_added: 1.0.0}
       wait: {description: See O(wait)., type: bool}
       wait_timeout: {description: See O(wait_timeout)., type: str}
       wait_sleep: {description: See O(wait_sleep)., type: str}
@@ -147,6 +171,15 @@ EXAMPLES = r"""
   ranchhand.rancher.cloud_credential:
     credentials: "{{ cloud_credentials }}"
     update_secrets: on_create
+
+- name: Store a token only if the provider accepts it
+  ranchhand.rancher.cloud_credential:
+    name: linode prod
+    driver: linode
+    owner: alice
+    secrets:
+      token: "{{ linode_token }}"
+    verify: true
 
 - name: Change the owner of a credential
   ranchhand.rancher.cloud_credential:
@@ -210,6 +243,12 @@ credential:
       type: list
       elements: str
       sample: [defaultRegion, description]
+    verified:
+      description: V(ok), or V(forbidden) if the key is valid but lacks a permission.
+      returned: with O(verify=true), if the key was verified
+      type: str
+      sample: ok
+      version_added: 1.0.0
     references:
       description: References to the object.
       returned: with O(state=absent)
@@ -250,7 +289,7 @@ credentials:
 code:
   description: >-
     Failure code. One of V(invalid), V(ambiguous), V(in_use), V(forbidden), V(not_found), V(conflict), V(unsupported),
-    V(unreachable), V(server_error), and V(partial) if only some items of a list failed.
+    V(unreachable), V(verify_failed), V(throttled), V(server_error), and V(partial) if only some items of a list failed.
   returned: failure
   type: str
   sample: in_use

@@ -9,8 +9,8 @@ module: node_driver_info
 short_description: List the drivers of a Rancher and their fields
 version_added: 0.2.0
 description:
-  - Lists the active drivers of a Rancher with the fields of their cloud credentials and of their machines, and
-    which issuer can rotate their keys.
+  - Lists the active drivers of a Rancher with the fields of their cloud credentials and of their machines, which
+    issuer can rotate their keys, and whether keys can be verified.
   - The fields are those of this Rancher, also of drivers that were added to it. Rancher has no fields for the
     credentials of drivers that were added without a list of them; such credentials accept any field.
 author:
@@ -108,9 +108,16 @@ drivers:
       type: bool
       sample: true
     verifies_keys:
-      description: Whether a rotation signs in with a key before it is used.
+      description: >-
+        Whether a key can be verified before it is stored, with O(ranchhand.rancher.cloud_credential#module:verify).
       type: bool
       sample: true
+    verify_options:
+      description: Names that O(ranchhand.rancher.cloud_credential#module:verify_options) allows for the driver.
+      type: list
+      elements: str
+      version_added: 1.0.0
+      sample: [region, endpoint_url, ca_bundle]
     disables_keys:
       description: Whether a rotation disables an old key before it deletes it, so that it can be enabled again.
       type: bool

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import socket
 import threading
 import time
@@ -17,8 +18,11 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.throttl
 from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.verification import verify_key
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import IssuerError
 
+from support.canaries import Canaries, Run
+from support.cluster import MODULE, SECRETS
 from support.fakes import cut
 from support.providers.fake_providers import ACTIVE, DELETED, DISABLED, LOCKED_AFTER, POWERLESS, FakeProviders
+from support.service_accounts import stored, token_of
 
 CANARY = "canary-of-a-key-that-no-message-shows"
 GOOGLE_FIELD = "authEncodedJson"
@@ -216,3 +220,49 @@ def test_passwords_of_netrc_are_not_used(fake, tmp_path, monkeypatch):
     netrc.write_text("machine 127.0.0.1 login someone password secret\n")
     monkeypatch.setenv("NETRC", str(netrc))
     assert code_of(fake, "linode", {"token": "good"}) == "ok"
+
+
+def test_only_verified_keys_are_stored(cluster, aws, keystone, harvester, fake, tmp_path):
+    """Keys of real providers and of fakes in one call: what is refused is not written, and no output shows a secret."""
+    user = f"user-{secrets.token_hex(4)}"
+    key = aws.create_user(f"user-{secrets.token_hex(4)}")
+    canaries = Canaries(
+        password=keystone.create_user(user), aws=key["secretKey"], harvester=token_of(harvester), active="canary" * 3,
+        weak="yranac" * 3,
+    )
+    fake.tokens.update({canaries["active"]: ACTIVE, canaries["weak"]: POWERLESS})
+    at_aws, at_keystone = {"endpoint_url": aws.url}, {"auth_url": keystone.url, "username": user}
+    items = {
+        "aws": ("amazonec2", {**key, "secretKey": "{{ canary.aws }}"}, at_aws, "ok"),
+        "aws wrong": ("amazonec2", {**key, "secretKey": "{{ canary.new }}"}, at_aws, "verify_failed"),
+        "openstack": ("openstack", {"password": "{{ canary.password }}"}, at_keystone, "ok"),
+        "harvester": ("harvester", stored(harvester, "{{ canary.harvester }}"), {}, "ok"),
+        "harvester wrong": ("harvester", stored(harvester, "{{ canary.older }}"), {}, "verify_failed"),
+        "token": ("digitalocean", {"accessToken": "{{ canary.active }}"}, fake.options, "ok"),
+        "token without a right": ("digitalocean", {"accessToken": "{{ canary.weak }}"}, fake.options, "forbidden"),
+        "token wrong": ("digitalocean", {"accessToken": "{{ canary.third }}"}, fake.options, "verify_failed"),
+        "rackspace": ("rackspace", {"apiKey": "{{ canary.new }}"}, {}, "unsupported"),
+    }
+    prefix = f"verified {secrets.token_hex(3)} "
+    task = {MODULE: {"verify": True, "validate_config": False, "credentials": [
+        {"name": prefix + name, "driver": driver, "owner": "alice", "secrets": values, "verify_options": options}
+        for name, (driver, values, options, _expected) in items.items()
+    ]}}
+    environment = {"AWS_EC2_METADATA_DISABLED": "true"}
+    run = Run(cluster, tmp_path, canaries)
+    predicted, first, second = run.play({**task, "check_mode": True}, task, task, environment=environment).results
+    found = {
+        item["name"].removeprefix(prefix): item.get("verified") or item["code"] for item in first["credentials"]
+    }
+    assert found == {name: expected for name, (_driver, _values, _options, expected) in items.items()}, first["msg"]
+    assert [item["action"] for item in predicted["credentials"]] == [item["action"] for item in first["credentials"]]
+    assert first["code"] == predicted["code"] == "partial" and len(first["warnings"]) == 1
+    written = {name for name, code in found.items() if code in ("ok", "forbidden")}
+    names = {
+        item["metadata"]["annotations"]["field.cattle.io/name"] for item in cluster.api.get(SECRETS)["items"]
+    }
+    assert {name.removeprefix(prefix) for name in names if name.startswith(prefix)} == written
+    again = [item for item in second["credentials"] if item["action"] == "unchanged"]
+    assert {item["name"].removeprefix(prefix) for item in again} == written
+    sign_ins = [request for request in fake.seen if request.path.startswith("/v2/droplets")]
+    assert len(sign_ins) == 3 + 3 + 1, "check mode signs in too, and what is stored is not verified again"

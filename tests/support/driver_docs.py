@@ -56,7 +56,8 @@ def render():
             for version, each in recorded.items()
             if name in each.drivers | each.machine_drivers
         }
-        page += f"\n## {name}\n\n{_keys(list(shown.values())[-1])}{_only(shown)}\n"
+        latest = list(shown.values())[-1]
+        page += f"\n## {name}\n\n{_keys(latest)}{_only(shown)}\n\n{_verified(latest)}\n"
         for title, kind in (("Cloud credential", "credential_fields"), ("Machine", "machine_fields")):
             fields = {version: driver[kind] for version, driver in shown.items() if driver[kind]}
             if fields:
@@ -71,6 +72,13 @@ def _keys(driver):
         return "Rotation: you supply the new key, and delete the old one at the provider."
     disabled = "disabled, later deleted" if driver["disables_keys"] else "deleted"
     return f"Rotation: issuer `{driver['issuer']}` creates and verifies the new key; the old key is {disabled}."
+
+
+def _verified(driver):
+    if not driver["verifies_keys"]:
+        return "`verify` is not available."
+    options = ", ".join(f"`{name}`" for name in driver["verify_options"]) or "none"
+    return f"`verify` signs in with the key before it is stored. `verify_options`: {options}."
 
 
 def _only(shown):

@@ -130,6 +130,8 @@ def wanted(**options):
         "wait_timeout": 1,
         "wait_sleep": 1,
         "overwrite_rotated": False,
+        "verify": False,
+        "verify_options": None,
     }
     assert set(defaults) == set(CREDENTIAL_CALL_OPTIONS)
     return parse_desired_credentials({**dict.fromkeys(OPTIONS), **defaults, **options})

@@ -44,6 +44,12 @@ def test_drivers_without_machines():
     assert "linode" not in found  # not active
 
 
+def test_keys_that_can_be_verified_without_an_issuer():
+    found = {driver["name"]: (driver["verifies_keys"], driver["issuer"]) for driver in drivers()}
+    assert found["digitalocean"] == (True, None) and found["amazonec2"] == (True, "aws")
+    assert found["rackspace"] == (False, None)
+
+
 def test_an_unknown_driver():
     with pytest.raises(RanchhandError) as failure:
         drivers(name="amazonEC")

@@ -158,7 +158,7 @@ FAILURE_CODES: Mapping[ErrorCode, FailureCode] = {
     "throttled": FailureCode(
         "The cloud provider rejected a request because there were too many. The request was not performed.",
         "Run the task again later; rotate fewer credentials of the account at the same time.",
-        ("cloud_credential_rotation",),
+        ("cloud_credential", "cloud_credential_rotation"),
     ),
     "too_late": FailureCode(
         "The rotation is beyond the phase in which it could be aborted or rolled back.",
@@ -188,9 +188,11 @@ FAILURE_CODES: Mapping[ErrorCode, FailureCode] = {
         ("cloud_credential_rotation",),
     ),
     "verify_failed": FailureCode(
-        "The new key did not work within `verify_timeout`. By default it was deleted and the old key is in use.",
-        "Read the answer of the cloud provider in the message; raise `verify_timeout` if the provider was slow.",
-        ("cloud_credential_rotation",),
+        "The cloud provider does not accept the new key. `cloud_credential` did not write it. A rotation tried it for"
+        " `verify_timeout`; by default it deleted the new key, and the old key is in use.",
+        "Read the answer of the cloud provider in the message. Correct the value, or wait until the provider knows the"
+        " key: run the task again, or raise `verify_timeout`.",
+        ("cloud_credential", "cloud_credential_rotation"),
     ),
 }
 

@@ -6,14 +6,13 @@
 
 from __future__ import annotations
 
-import importlib
 import time
 import typing as t
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..issuer import IssuerError, Values
-from . import http
+from . import aws, azure, google, http, kubernetes, openstack, passwords, tokens
 from .throttle import CallRates
 
 RATE = 20  # sign-ins a second for each driver, as the default of a rotation
@@ -24,55 +23,53 @@ _OPENSTACK_SCOPE = ("project_id", "project_name", "project_domain_id", "project_
 
 
 @dataclass(frozen=True)
-class VerifierEntry:
-    """A function ``(values, options)`` that signs in once, in a module of this package; raises IssuerError.
+class Verifier:
+    """Signs in once with the fields of a credential and the options; raises IssuerError.
 
     ``options`` are the names of what it needs and the credential does not contain.
     """
 
-    module: str
-    function: str
+    verify: t.Callable[[Values, t.Mapping[str, t.Any]], None]
     options: tuple[str, ...] = http.OPTIONS
 
 
-VERIFIERS: Mapping[str, VerifierEntry] = {
-    "amazonec2": VerifierEntry("aws", "verify_key", _AWS),
-    "azure": VerifierEntry("azure", "verify_secret", ("tenant_id", *http.OPTIONS)),
-    "digitalocean": VerifierEntry("tokens", "verify_digitalocean"),
-    "google": VerifierEntry("google", "verify_service_account"),
-    "harvester": VerifierEntry("kubernetes", "verify_kubeconfig", ()),
-    "hetzner": VerifierEntry("tokens", "verify_hetzner"),
-    "linode": VerifierEntry("tokens", "verify_linode"),
-    "nutanix": VerifierEntry("passwords", "verify_nutanix", _CERTIFICATES),
-    "openstack": VerifierEntry(
-        "openstack",
-        "verify_password",
+VERIFIERS: Mapping[str, Verifier] = {
+    "amazonec2": Verifier(aws.verify_key, _AWS),
+    "azure": Verifier(azure.verify_secret, ("tenant_id", *http.OPTIONS)),
+    "digitalocean": Verifier(tokens.verify_digitalocean),
+    "google": Verifier(google.verify_service_account),
+    "harvester": Verifier(kubernetes.verify_kubeconfig, ()),
+    "hetzner": Verifier(tokens.verify_hetzner),
+    "linode": Verifier(tokens.verify_linode),
+    "nutanix": Verifier(passwords.verify_nutanix, _CERTIFICATES),
+    "openstack": Verifier(
+        openstack.verify_password,
         ("auth_url", *_OPENSTACK_USER, *_OPENSTACK_SCOPE, "ca_cert", "validate_certs"),
     ),
-    "pve": VerifierEntry("tokens", "verify_pve", _CERTIFICATES),
-    "s3": VerifierEntry("aws", "verify_s3", _AWS),
-    "vmwarevsphere": VerifierEntry("passwords", "verify_vsphere", _CERTIFICATES),
+    "pve": Verifier(tokens.verify_pve, _CERTIFICATES),
+    "s3": Verifier(aws.verify_s3, _AWS),
+    "vmwarevsphere": Verifier(passwords.verify_vsphere, _CERTIFICATES),
 }
 
 
 def verify_key(driver: str, values: Values, options: Mapping[str, t.Any], rates: CallRates) -> None:
     """Sign in once with the fields of a credential, when its turn comes. Raises IssuerError."""
-    entry = VERIFIERS.get(driver)
-    if entry is None:
+    verifier = VERIFIERS.get(driver)
+    if verifier is None:
         raise IssuerError(
             "unsupported", f"keys of driver {driver:.60} cannot be verified, only those of {', '.join(VERIFIERS)}"
         )
-    unknown = sorted(set(options).difference(entry.options))
+    unknown = sorted(map(str, set(options).difference(verifier.options)))
     if unknown:
         raise IssuerError(
             "invalid",
-            f"verify_options has no option {', '.join(map(str, unknown)):.200} for driver {driver}; allowed are "
-            f"{', '.join(entry.options) or 'none'}",
+            f"verify_options has no option {', '.join(unknown):.200} for driver {driver}; allowed are "
+            f"{', '.join(verifier.options) or 'none'}",
         )
     given = {name: value for name, value in options.items() if value is not None}
     time.sleep(rates.reserve(driver, float("inf")) or 0.0)
     try:
-        getattr(importlib.import_module(f"{__package__}.{entry.module}"), entry.function)(values, given)
+        verifier.verify(values, given)
     except IssuerError:
         raise
     except Exception as error:  # its text may contain secrets

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Cloud credentials, node templates and manifests as tasks describe them: planned, written, reported and listed.
 
-Planning is pure. Does not know rotations or problems.
+Planning is pure. A key is verified by an issuer's sign-in. Does not know rotations or problems.
 
 PRIVATE to the collection.
 """

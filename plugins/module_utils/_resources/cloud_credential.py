@@ -15,7 +15,7 @@ from .._common.errors import ApiError, RanchhandError
 from .._common.options import WAIT, OptionSpec, single_or_list
 from .._common.times import format_time, now
 from .._guard.client import GuardClient
-from .._kubernetes.client import CONFLICT_ATTEMPTS
+from .._kubernetes.client import CONFLICT_ATTEMPTS, KubernetesClient
 from .._kubernetes.connection import CONNECTION
 from .._rancher.annotations import (
     ALLOW_DELETE,
@@ -52,6 +52,7 @@ from .desired import DesiredCredential
 from .planning import check_selected, plan_deletion
 from .reconciler import Reconciler
 from .report import report
+from .verification import KeyVerification
 
 # The options that an item has whatever its kind.
 OBJECT_ITEM = OptionSpec({
@@ -69,7 +70,11 @@ OBJECT_ITEM = OptionSpec({
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "force": {"type": "bool", "default": False},
 }).merge(WAIT)
-CREDENTIAL_ITEM = OBJECT_ITEM.merge(OptionSpec({"overwrite_rotated": {"type": "bool", "default": False}}))
+CREDENTIAL_ITEM = OBJECT_ITEM.merge(OptionSpec({
+    "overwrite_rotated": {"type": "bool", "default": False},
+    "verify": {"type": "bool", "default": False},
+    "verify_options": {"type": "dict"},
+}))
 CLOUD_CREDENTIAL = single_or_list(CONNECTION, CREDENTIAL_ITEM, "credentials", CREDENTIAL_CALL_OPTIONS)
 _LIFETIME_MINUTES = ANNOTATION_LIFETIME.seconds // 60
 _RULE_TIMEOUT = 30.0  # seconds until Rancher lets a creator read what it created; measured: three
@@ -93,6 +98,10 @@ class CloudCredentialReconciler(Reconciler[DesiredCredential, CloudCredential]):
     path = SECRETS_PATH
     prefix = "cc-"
     guard: GuardClient | None = None
+
+    def __init__(self, client: KubernetesClient, desired: t.Sequence[DesiredCredential]) -> None:
+        super().__init__(client, desired)
+        self._verification = KeyVerification(client.parallel_map)
 
     def new_catalog(self, stored: t.Iterable[CloudCredential]) -> Catalog[CloudCredential]:
         return credential_catalog(stored)
@@ -124,6 +133,15 @@ class CloudCredentialReconciler(Reconciler[DesiredCredential, CloudCredential]):
         references: ReferenceIndex | None = None,
     ) -> list[CredentialChange]:
         return plan_cloud_credentials(desired, replace(self.observed, stored=stored), references)
+
+    def verify(self, changes: list[CredentialChange]) -> list[CredentialChange]:
+        verified, warnings = self._verification.verify(changes)
+        self.warnings += warnings
+        return verified
+
+    def update(self, change: CredentialChange) -> CredentialChange:
+        self._verification.require_verified(change)
+        return super().update(change)
 
     def write_all(self, changes: list[CredentialChange]) -> list[CredentialChange]:
         """Write creations and updates separately, and deletions together, as these read all references again."""

@@ -69,7 +69,7 @@ from .planning import (
     plan_update,
 )
 
-CREDENTIAL_CALL_OPTIONS = (*CALL_OPTIONS, "overwrite_rotated")
+CREDENTIAL_CALL_OPTIONS = (*CALL_OPTIONS, "overwrite_rotated", "verify", "verify_options")
 _PATHS = MetadataPaths(
     name=(*ANNOTATIONS, DISPLAY_NAME), description=(*ANNOTATIONS, DESCRIPTION), owner=(*ANNOTATIONS, CREATOR_ID),
 )
@@ -84,7 +84,10 @@ def parse_desired_credentials(params: Mapping[str, t.Any]) -> list[DesiredCreden
     for where, item in list_items(params, "credentials", CREDENTIAL_CALL_OPTIONS):
         arguments, item_errors = parse_common_options(where, item, CREDENTIAL_NAMESPACE)
         errors += item_errors
-        result.append(DesiredCredential(**arguments, overwrite_rotated=item["overwrite_rotated"]))
+        result.append(DesiredCredential(
+            **arguments, overwrite_rotated=item["overwrite_rotated"], verify=item["verify"],
+            verify_options=item["verify_options"] or {},
+        ))
     if errors:
         raise ValidationErrors(errors)
     return result

@@ -59,6 +59,8 @@ class DesiredCredential(DesiredObject):
     """A cloud credential as a task describes it."""
 
     overwrite_rotated: bool = False
+    verify: bool = False
+    verify_options: Mapping[str, t.Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

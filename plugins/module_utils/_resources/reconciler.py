@@ -74,6 +74,10 @@ class Reconciler(t.Generic[DesiredT, StoredT]):
         """Plan objects against this catalog and the rest of ``observed``."""
         raise NotImplementedError
 
+    def verify(self, changes: list[Change[DesiredT, StoredT]]) -> list[Change[DesiredT, StoredT]]:
+        """Check outside of Rancher what is about to be written; a change that must not be written becomes failed."""
+        return changes
+
     def wait_until_readable(self, names: t.Collection[str]) -> None:
         """Wait until the connection may read the objects that it created."""
 
@@ -122,11 +126,11 @@ class Reconciler(t.Generic[DesiredT, StoredT]):
                     pass  # planning reports it
         return False
 
-    # Observe, plan, apply
+    # Observe, plan, verify, apply
 
     def run(self, mode: RunMode) -> list[Change[DesiredT, StoredT]]:
-        """Observe and plan, and apply the plan unless in check mode."""
-        changes = self.observe_and_plan(self.desired)
+        """Observe, plan and verify, and apply the plan unless in check mode."""
+        changes = self.verify(self.observe_and_plan(self.desired))
         return changes if mode.check else self._apply_and_wait(changes)
 
     def observe_and_plan(self, desired: t.Sequence[DesiredT]) -> list[Change[DesiredT, StoredT]]:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from .._common.errors import RanchhandError
 from .._common.options import OptionSpec
 from .._issuers.registry import ISSUERS, default_issuer
+from .._issuers.verification import VERIFIERS
 from .._kubernetes.connection import CONNECTION
 from .._rancher.driver_schema import DriverSchemas, Fields, suggest
 from .._rancher.queries import read_schemas
@@ -54,7 +55,8 @@ def show_driver(schemas: DriverSchemas, name: str) -> dict[str, t.Any]:
         "machine_fields": _show(schemas.node_fields(name) if name in schemas.machine_drivers else None),
         "issuer": issuer,
         "issues_keys": issuer is not None,
-        "verifies_keys": issuer is not None,
+        "verifies_keys": name in VERIFIERS,
+        "verify_options": list(VERIFIERS[name].options) if name in VERIFIERS else [],
         "disables_keys": issuer is not None and ISSUERS[issuer].disables,
     }
 

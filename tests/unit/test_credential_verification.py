@@ -1,0 +1,178 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which keys are verified before they are stored, how often, and what a refusal means for the item."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from ansible_collections.ranchhand.rancher.plugins.module_utils._common.errors import RanchhandError
+from ansible_collections.ranchhand.rancher.plugins.module_utils._common.text import base64_encode
+from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers import verification
+from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.throttle import CallRates
+from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.verification import VERIFIERS, verify_key
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.cloud_credential import parse_cloud_credential
+from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.desired import DesiredCredential
+from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.planning import Change
+from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.verification import (
+    KeyVerification,
+    needs_verification,
+)
+from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import IssuerError
+
+SECRET = "canary-of-a-token"
+
+
+def credential(token, name="linode prod", identifier=""):
+    metadata = {"name": identifier, "uid": "u", "resourceVersion": "1", "annotations": {"field.cattle.io/name": name}}
+    return parse_cloud_credential(
+        {"metadata": metadata, "data": {"linodecredentialConfig-token": base64_encode(token)}}
+    )
+
+
+def change(action, before=None, after=None, **desired):
+    options = {"verify": True, "state": "present", "where": "credentials[0]: ", **desired}
+    item = DesiredCredential(
+        name="linode prod", id=None, driver="linode", owner=None, description=None, labels={}, annotations={},
+        config={}, secrets={}, **options,
+    )
+    return Change(
+        item, action, before=before and credential(before, identifier="cc-a"),
+        after=after and credential(after, identifier="cc-a" if before else ""),
+    )
+
+
+class Provider:
+    """A provider with a code for each token; counts the sign-ins."""
+
+    def __init__(self, **codes):
+        self.codes, self.calls = codes, []
+
+    def __call__(self, driver, values, options, rates):
+        self.calls.append((driver, dict(values), dict(options)))
+        code = self.codes.get(values["token"])
+        if code:
+            raise IssuerError(code, "Linode (api.linode.com) does not accept the key (HTTP status 401)")
+
+
+def verification_with(provider):
+    return KeyVerification(lambda function, items: [function(item) for item in items], provider)
+
+
+CHANGES = {
+    "created": (change("created", after="a"), True),
+    "updated": (change("updated", before="a", after="b"), True),
+    "renamed": (change("updated", before="a", after="a"), False),
+    "unchanged": (change("unchanged", before="a", after="a"), False),
+    "deleted": (change("deleted", before="a", state="absent"), False),
+    "refused": (change("refused", before="a", after="a", state="absent"), False),
+    "not requested": (change("created", after="a", verify=False), False),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_only_fields_that_are_written_are_verified(name):
+    planned, expected = CHANGES[name]
+    provider = Provider()
+    (done,), warnings = verification_with(provider).verify([planned])
+    assert needs_verification(planned) is expected
+    assert len(provider.calls) == expected and not warnings
+    assert done == (replace(planned, details={"verified": "ok"}) if expected else planned)
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        pytest.param("refused", "verify_failed", id="refused"),
+        pytest.param("limit", "verify_failed", id="a code that a sign-in does not have"),
+        pytest.param("unreachable", "unreachable", id="unreachable"),
+        pytest.param("unsupported", "unsupported", id="unsupported"),
+        pytest.param("invalid", "invalid", id="invalid"),
+        pytest.param("busy", "throttled", id="busy"),
+    ],
+)
+def test_a_key_that_is_not_accepted_stops_its_item_only(code, expected):
+    changes = [change("updated", before="a", after=SECRET), change("created", after="good")]
+    (failed, other), warnings = verification_with(Provider(**{SECRET: code})).verify(changes)
+    assert (failed.action, failed.error.code, failed.writes) == ("failed", expected, False)
+    assert other.action == "created" and other.details == {"verified": "ok"} and not warnings
+    assert failed.error.message.startswith(
+        'cloud credential "linode prod" (cattle-global-data:cc-a) is not written, because its key cannot be verified: '
+        "Linode (api.linode.com) does not accept the key (HTTP status 401). "
+    )
+    assert SECRET not in failed.error.message
+
+
+def test_a_key_without_a_right_is_written_with_a_warning():
+    (done,), (warning,) = verification_with(Provider(a="forbidden")).verify([change("created", after="a")])
+    assert done.action == "created" and done.details == {"verified": "forbidden"}
+    assert warning.startswith('credentials[0]: cloud credential "linode prod": Linode')
+
+
+def test_each_distinct_key_is_tried_once():
+    """So that a wrong password in many credentials does not lock its account."""
+    same = [change("created", after=SECRET), change("created", after=SECRET, verify_options={})]
+    other = change("created", after=SECRET, verify_options={"endpoint_url": "https://other", 5: None})
+    provider = Provider(**{SECRET: "refused"})
+    done, _warnings = verification_with(provider).verify([*same, other])
+    assert len(provider.calls) == 2 and [item.action for item in done] == ["failed"] * 3
+
+
+@pytest.mark.parametrize(
+    ("token", "code"),
+    [
+        pytest.param("other", "conflict", id="changed by another client"),
+        pytest.param("bad", "conflict", id="refused before"),
+        pytest.param("good", None, id="verified"),
+        pytest.param("weak", None, id="without a right"),
+    ],
+)
+def test_only_verified_values_are_written(token, code):
+    checked = verification_with(Provider(bad="refused", weak="forbidden"))
+    checked.verify([change("updated", before="a", after=each) for each in ("good", "weak", "bad")])
+    try:
+        checked.require_verified(change("updated", before="x", after=token))
+    except RanchhandError as error:
+        assert error.code == code
+    else:
+        assert code is None
+
+
+def test_a_driver_without_verification_names_those_that_have_it():
+    with pytest.raises(IssuerError) as failure:
+        verify_key("rackspace", {"apiKey": SECRET}, {}, CallRates(1000))
+    assert failure.value.code == "unsupported" and failure.value.message == (
+        f"keys of driver rackspace cannot be verified, only those of {', '.join(VERIFIERS)}"
+    )
+
+
+@pytest.mark.parametrize("driver", VERIFIERS)
+def test_an_unknown_option_and_missing_fields_are_invalid_before_anything_is_sent(driver):
+    for options in ({"surprise": 1, 5: 2}, {}):
+        with pytest.raises(IssuerError) as failure:
+            verify_key(driver, {}, options, CallRates(1000))
+        assert failure.value.code == "invalid", failure.value.message
+
+
+def test_an_unexpected_error_does_not_show_its_text(monkeypatch):
+    def fail(values, options):
+        raise LookupError(SECRET)
+
+    monkeypatch.setattr(verification, "VERIFIERS", {"linode": verification.Verifier(fail)})
+    with pytest.raises(IssuerError) as failure:
+        verify_key("linode", {"token": SECRET}, {}, CallRates(1000))
+    assert failure.value.code == "unreachable" and SECRET not in failure.value.message
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [pytest.param("https://minio.example.com:9000", id="URL"), pytest.param("minio.example.com", id="host")],
+)
+def test_keys_of_other_s3_stores_are_not_sent_to_aws(endpoint):
+    with pytest.raises(IssuerError) as failure:
+        verify_key(
+            "s3", {"accessKey": "A", "secretKey": SECRET, "defaultEndpoint": endpoint}, {}, CallRates(1000)
+        )
+    assert failure.value.code == "unsupported" and "minio.example.com" in failure.value.message
