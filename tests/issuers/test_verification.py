@@ -140,6 +140,12 @@ def test_a_password_of_vsphere_is_tried_once(fake):
     assert code_of(fake, "vmwarevsphere", here, endpoint_url=None, ca_bundle=None, validate_certs=False) == "ok"
 
 
+def test_a_password_of_nutanix(fake):
+    values = {"endpoint": "prism.invalid", "username": "rancher@vsphere.local", "password": "good:pass wörd"}
+    assert code_of(fake, "nutanix", values) == "ok"
+    assert code_of(fake, "nutanix", {**values, "password": CANARY}) == "refused"
+
+
 @dataclass(frozen=True)
 class Answer:
     status: int

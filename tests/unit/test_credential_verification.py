@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.errors import RanchhandError
@@ -22,6 +24,7 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.verif
 )
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import IssuerError
 
+ROOT = Path(__file__).parents[2]
 SECRET = "canary-of-a-token"
 
 
@@ -176,3 +179,16 @@ def test_keys_of_other_s3_stores_are_not_sent_to_aws(endpoint):
             "s3", {"accessKey": "A", "secretKey": SECRET, "defaultEndpoint": endpoint}, {}, CallRates(1000)
         )
     assert failure.value.code == "unsupported" and "minio.example.com" in failure.value.message
+
+
+def test_the_documentation_lists_the_drivers_and_their_options():
+    page = (ROOT / "docs/issuers.md").read_text(encoding="utf-8")
+    section = page.partition("## Verify a key before it is stored")[2].partition("\n## ")[0]
+    rows = [line.split(" | ") for line in section.splitlines() if line.startswith("| ") and line.count("|") == 6]
+    options = {row[0].removeprefix("| "): tuple(re.findall("`([a-z_]+)`", row[3])) for row in rows[1:]}
+    assert {driver: set(names) for driver, names in options.items()} == {
+        driver: set(verifier.options) for driver, verifier in VERIFIERS.items()
+    }
+    module = (ROOT / "plugins/modules/cloud_credential.py").read_text(encoding="utf-8")
+    *drivers, last = VERIFIERS
+    assert f"Available for the drivers {', '.join(drivers)} and {last};" in " ".join(module.split())

@@ -9,7 +9,7 @@
 Each request is checked by the value or the signature of its key. Unknown, disabled and deleted keys are refused with
 the status and the body of the provider. Sources of the answers: the published API descriptions of DigitalOcean, Linode
 and Proxmox VE; public issues for Hetzner, Google and Microsoft Entra; govmomi and Broadcom's documentation for vSphere.
-Not checked: propagation, replicas, and limits of requests.
+The answers of Nutanix were not confirmed. Not checked: propagation, replicas, and limits of requests.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ class FakeProviders(Proxy):
 
     ``tokens`` maps a bearer token to its state, also ``USER!NAME=SECRET`` of Proxmox VE. ``service_accounts`` maps the
     id of a Google key to its ``email``, ``public_key`` and ``state``. ``applications`` maps the client id of Entra to
-    ``tenant``, ``secret`` and ``subscriptions``. ``accounts`` maps a user of vCenter to its password.
+    ``tenant``, ``secret`` and ``subscriptions``. ``accounts`` maps a user of vCenter and Prism Central to its
+    password.
     """
 
     def __init__(self, folder):
@@ -96,6 +97,8 @@ class FakeProviders(Proxy):
             return self._subscription(path.split("/")[2], seen.headers.get("authorization", ""))
         if path == "/api/session":
             return self._session(seen)
+        if path == "/api/nutanix/v3/users/me":
+            return _json(200, {"status": {}}) if self._signs_in(seen) else _json(401, {"state": "ERROR"})
         return _json(404, {})
 
     def _list(self, seen, member, unauthorized):
@@ -149,14 +152,19 @@ class FakeProviders(Proxy):
         if seen.method == "DELETE":
             self.sessions.discard(seen.headers.get("vmware-api-session-id"))
             return 204, {}, b""
-        user, _colon, password = base64.b64decode(seen.headers["authorization"].split()[1]).decode().partition(":")
-        if self.failures.get(user, 0) >= LOCKED_AFTER or self.accounts.get(user) != password:
-            self.failures[user] = self.failures.get(user, 0) + 1
+        if not self._signs_in(seen):
             return _json(401, {"error_type": "UNAUTHENTICATED"})
-        self.failures[user] = 0
         session = secrets.token_hex(16)
         self.sessions.add(session)
         return _json(201, session)
+
+    def _signs_in(self, seen):
+        user, _colon, password = base64.b64decode(seen.headers["authorization"].split()[1]).decode().partition(":")
+        if self.failures.get(user, 0) >= LOCKED_AFTER or self.accounts.get(user) != password:
+            self.failures[user] = self.failures.get(user, 0) + 1
+            return False
+        self.failures[user] = 0
+        return True
 
 
 def _form(seen):
