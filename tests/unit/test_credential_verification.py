@@ -14,7 +14,11 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._common.errors i
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.text import base64_encode
 from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers import verification
 from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.throttle import CallRates
-from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.verification import VERIFIERS, verify_key
+from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.verification import (
+    VERIFIERS,
+    SignIns,
+    verify_key,
+)
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.cloud_credential import parse_cloud_credential
 from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.desired import DesiredCredential
 from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.planning import Change
@@ -61,7 +65,7 @@ class Provider:
 
 
 def verification_with(provider):
-    return KeyVerification(lambda function, items: [function(item) for item in items], provider)
+    return KeyVerification(lambda function, items: [function(item) for item in items], SignIns(provider))
 
 
 CHANGES = {
@@ -121,6 +125,29 @@ def test_each_distinct_key_is_tried_once():
     provider = Provider(**{SECRET: "refused"})
     done, _warnings = verification_with(provider).verify([*same, other])
     assert len(provider.calls) == 2 and [item.action for item in done] == ["failed"] * 3
+
+
+VSPHERE = {"vcenter": "vc.example.com", "username": "rancher@vsphere.local"}
+
+
+def test_an_account_is_not_locked_by_several_wrong_passwords():
+    tried = []
+
+    def refuse(driver, values, options, rates):
+        tried.append(values["password"])
+        if values["password"] != "right":
+            raise IssuerError("refused", "wrong")
+
+    sign_ins = SignIns(refuse)
+    codes = {}
+    for account in ("rancher right", "rancher a", "Rancher b", "other a", "rancher right"):
+        user, password = account.split()
+        error = sign_ins.sign_in("vmwarevsphere", {**VSPHERE, "username": user, "password": password}, {})
+        codes[user, password] = error and error.code
+    assert tried == ["right", "a", "a"]
+    assert codes == {
+        ("rancher", "right"): None, ("rancher", "a"): "refused", ("Rancher", "b"): "busy", ("other", "a"): "refused",
+    }
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import typing as t
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -26,11 +28,13 @@ _OPENSTACK_SCOPE = ("project_id", "project_name", "project_domain_id", "project_
 class Verifier:
     """Signs in once with the fields of a credential and the options; raises IssuerError.
 
-    ``options`` are the names of what it needs and the credential does not contain.
+    ``options`` are the names of what it needs and the credential does not contain. ``account`` are the fields and
+    options that identify an account which the provider locks after a few failures.
     """
 
     verify: t.Callable[[Values, t.Mapping[str, t.Any]], None]
     options: tuple[str, ...] = http.OPTIONS
+    account: tuple[str, ...] = ()
 
 
 VERIFIERS: Mapping[str, Verifier] = {
@@ -41,14 +45,15 @@ VERIFIERS: Mapping[str, Verifier] = {
     "harvester": Verifier(kubernetes.verify_kubeconfig, ()),
     "hetzner": Verifier(tokens.verify_hetzner),
     "linode": Verifier(tokens.verify_linode),
-    "nutanix": Verifier(passwords.verify_nutanix, _CERTIFICATES),
+    "nutanix": Verifier(passwords.verify_nutanix, _CERTIFICATES, ("endpoint", "username")),
     "openstack": Verifier(
         openstack.verify_password,
         ("auth_url", *_OPENSTACK_USER, *_OPENSTACK_SCOPE, "ca_cert", "validate_certs"),
+        ("auth_url", *_OPENSTACK_USER),
     ),
     "pve": Verifier(tokens.verify_pve, _CERTIFICATES),
     "s3": Verifier(aws.verify_s3, _AWS),
-    "vmwarevsphere": Verifier(passwords.verify_vsphere, _CERTIFICATES),
+    "vmwarevsphere": Verifier(passwords.verify_vsphere, _CERTIFICATES, ("vcenter", "username")),
 }
 
 
@@ -76,3 +81,57 @@ def verify_key(driver: str, values: Values, options: Mapping[str, t.Any], rates:
         raise IssuerError(
             "unreachable", f"signing in with driver {driver} failed unexpectedly ({type(error).__name__})"
         ) from None
+
+
+class SignIns:
+    """The sign-ins of one run: one for each distinct key, and none after a refusal that could lock an account."""
+
+    def __init__(self, verify: t.Callable[..., None] = verify_key) -> None:
+        self._verify = verify
+        self._rates = CallRates(RATE)
+        self._outcomes: dict[t.Hashable, IssuerError | None] = {}
+        self._refused: set[t.Hashable] = set()
+        self._locks: defaultdict[t.Hashable, threading.Lock] = defaultdict(threading.Lock)
+        self._lock = threading.Lock()
+
+    def sign_in(self, driver: str, values: Values, options: Mapping[str, t.Any]) -> IssuerError | None:
+        """Return why a key does not work, None if it does."""
+        key = _identity(driver, values, options)
+        account = _account(driver, values, options)
+        with self._lock:
+            turn = self._locks[account or key]
+        with turn:
+            if key not in self._outcomes:
+                self._outcomes[key] = self._attempt(driver, values, options, account)
+            return self._outcomes[key]
+
+    def accepted(self, driver: str, values: Values, options: Mapping[str, t.Any]) -> bool:
+        """Whether a key was tried and is valid, with or without all rights."""
+        key = _identity(driver, values, options)
+        outcome = self._outcomes.get(key)
+        return key in self._outcomes and (outcome is None or outcome.code == "forbidden")
+
+    def _attempt(
+        self, driver: str, values: Values, options: Mapping[str, t.Any], account: t.Hashable | None
+    ) -> IssuerError | None:
+        if account in self._refused:
+            return IssuerError(
+                "busy", "it was not tried, because another password of the account was refused, and more failures may "
+                        "lock the account"
+            )
+        try:
+            self._verify(driver, values, options, self._rates)
+        except IssuerError as error:
+            if error.code == "refused" and account:
+                self._refused.add(account)
+            return error
+        return None
+
+
+def _identity(driver: str, values: Values, options: Mapping[str, t.Any]) -> t.Hashable:
+    return driver, frozenset(values.items()), frozenset((str(name), repr(value)) for name, value in options.items())
+
+
+def _account(driver: str, values: Values, options: Mapping[str, t.Any]) -> t.Hashable | None:
+    names = VERIFIERS[driver].account if driver in VERIFIERS else ()
+    return (driver, *(str(values.get(name) or options.get(name)).lower() for name in names)) if names else None

@@ -15,6 +15,7 @@ from .._common.errors import ApiError, RanchhandError
 from .._common.options import WAIT, OptionSpec, single_or_list
 from .._common.times import format_time, now
 from .._guard.client import GuardClient
+from .._issuers.verification import SignIns
 from .._kubernetes.client import CONFLICT_ATTEMPTS, KubernetesClient
 from .._kubernetes.connection import CONNECTION
 from .._rancher.annotations import (
@@ -101,7 +102,7 @@ class CloudCredentialReconciler(Reconciler[DesiredCredential, CloudCredential]):
 
     def __init__(self, client: KubernetesClient, desired: t.Sequence[DesiredCredential]) -> None:
         super().__init__(client, desired)
-        self._verification = KeyVerification(client.parallel_map)
+        self._verification = KeyVerification(client.parallel_map, SignIns())
 
     def new_catalog(self, stored: t.Iterable[CloudCredential]) -> Catalog[CloudCredential]:
         return credential_catalog(stored)

@@ -11,9 +11,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from .._common.errors import ErrorCode, RanchhandError
-from .._issuers.throttle import CallRates
-from .._issuers.verification import RATE, verify_key
-from .._rancher.cloud_credential import CloudCredential, decode_values
+from .._issuers.verification import SignIns
+from .._rancher.cloud_credential import decode_values
 from ..issuer import IssuerError
 from .cloud_credential_plan import CredentialChange
 
@@ -26,11 +25,6 @@ _FAILURES: Mapping[str, tuple[ErrorCode, str]] = {
     "invalid": ("invalid", "Correct the credential or verify_options"),
 }
 
-_ACCEPTED = "forbidden"  # the key is valid, but lacks a right
-
-VerifyKey = t.Callable[[str, t.Mapping[str, str], t.Mapping[str, t.Any], CallRates], None]
-Outcome = t.Optional[IssuerError]
-
 
 def needs_verification(change: CredentialChange) -> bool:
     """Whether the fields of a credential are written that has to be verified before."""
@@ -40,68 +34,51 @@ def needs_verification(change: CredentialChange) -> bool:
 
 
 class KeyVerification:
-    """The verified keys of one call. ``parallel_map`` is that of the client."""
+    """Verifies the keys of one call. ``parallel_map`` is that of the client."""
 
     def __init__(
-        self, parallel_map: t.Callable[[t.Callable[..., t.Any], t.Sequence[t.Any]], list[t.Any]],
-        verify: VerifyKey = verify_key,
+        self, parallel_map: t.Callable[[t.Callable[..., t.Any], t.Sequence[t.Any]], list[t.Any]], sign_ins: SignIns,
     ) -> None:
         self._parallel_map = parallel_map
-        self._verify = verify
-        self._rates = CallRates(RATE)
-        self._outcomes: dict[t.Hashable, Outcome] = {}
+        self._sign_ins = sign_ins
 
     def verify(self, changes: t.Sequence[CredentialChange]) -> tuple[list[CredentialChange], list[str]]:
         """Return the changes, failed if their key does not work, and the warnings."""
-        pending = {_key(change): change for change in changes if needs_verification(change)}
-        outcomes = self._parallel_map(self._sign_in, list(pending.values()))
-        self._outcomes.update(zip(pending, outcomes))
-        warnings: list[str] = []
-        return [self._evaluate(change, warnings) for change in changes], warnings
+        pending = [index for index, change in enumerate(changes) if needs_verification(change)]
+        outcomes = self._parallel_map(lambda index: self._sign_ins.sign_in(*_key(changes[index])), pending)
+        done, warnings = list(changes), []
+        for index, outcome in zip(pending, outcomes):
+            done[index], warning = _evaluate(changes[index], outcome)
+            warnings += [warning] if warning else []
+        return done, warnings
 
     def require_verified(self, change: CredentialChange) -> None:
         """Raise RanchhandError if other values are about to be written than were verified.
 
         They differ if another client has changed the credential since then.
         """
-        if needs_verification(change) and not self._may_be_written(change):
+        if needs_verification(change) and not self._sign_ins.accepted(*_key(change)):
             message = f"{_describe(change)} was changed by another client after its key was verified. Run again"
             raise RanchhandError("conflict", message)
 
-    def _may_be_written(self, change: CredentialChange) -> bool:
-        if _key(change) not in self._outcomes:
-            return False
-        outcome = self._outcomes[_key(change)]
-        return outcome is None or outcome.code == _ACCEPTED
 
-    def _sign_in(self, change: CredentialChange) -> Outcome:
-        after = change.created
-        try:
-            self._verify(after.driver or "", decode_values(after), change.desired.verify_options, self._rates)
-        except IssuerError as error:
-            return error
-        return None
-
-    def _evaluate(self, change: CredentialChange, warnings: list[str]) -> CredentialChange:
-        if not needs_verification(change):
-            return change
-        outcome = self._outcomes[_key(change)]
-        if outcome is None:
-            return replace(change, details={**change.details, "verified": "ok"})
-        if outcome.code == _ACCEPTED:
-            warnings.append(f"{change.desired.where}{_describe(change)}: {outcome.message}")
-            return replace(change, details={**change.details, "verified": _ACCEPTED})
-        code, remedy = _FAILURES.get(outcome.code, _FAILURES["refused"])
-        message = f"{_describe(change)} is not written, because its key cannot be verified: {outcome.message}. {remedy}"
-        return replace(change, action="failed", error=RanchhandError(code, message))
+def _evaluate(change: CredentialChange, outcome: IssuerError | None) -> tuple[CredentialChange, str]:
+    """Return the change after its key was tried, and a warning, "" if there is none."""
+    if outcome is None:
+        return replace(change, details={**change.details, "verified": "ok"}), ""
+    if outcome.code == "forbidden":
+        done = replace(change, details={**change.details, "verified": "forbidden"})
+        return done, f"{change.desired.where}{_describe(change)}: {outcome.message}"
+    code, remedy = _FAILURES.get(outcome.code, _FAILURES["refused"])
+    message = f"{_describe(change)} is not written, because its key cannot be verified: {outcome.message}. {remedy}"
+    return replace(change, action="failed", error=RanchhandError(code, message)), ""
 
 
-def _key(change: CredentialChange) -> t.Hashable:
-    after = change.created
-    options = sorted((str(name), repr(value)) for name, value in change.desired.verify_options.items())
-    return after.driver, tuple(sorted(after.data.items())), tuple(options)
+def _key(change: CredentialChange) -> tuple[str, dict[str, str], t.Mapping[str, t.Any]]:
+    """Return the driver, the fields and the options to sign in with."""
+    return change.created.driver or "", decode_values(change.created), change.desired.verify_options
 
 
 def _describe(change: CredentialChange) -> str:
-    shown: CloudCredential = change.before or change.created
+    shown = change.before or change.created
     return f'cloud credential "{shown.name:.80}"' + (f" ({shown.full_id})" if shown.id else "")
