@@ -65,7 +65,7 @@ options:
           apostrophe.
         type: path
       markdown:
-        description: Figures, problems and credentials, for example for the summary of a CI job.
+        description: What to do today, figures, problems and credentials, for example for the summary of a CI job.
         type: path
       prometheus:
         description: Metrics for the textfile collector of node_exporter, which requires a name that ends with C(.prom).
@@ -92,6 +92,11 @@ options:
     description: URL of the directory of the runbooks that problems link to, C(credentials.md) and C(rotation.md).
     type: str
     default: https://github.com/ranchhand/ranchhand.rancher/blob/main/docs/runbooks
+  namespace:
+    description: Namespace of the records of rotations, for the commands that the report shows.
+    type: str
+    default: rancher-credential-rotation
+    version_added: 1.0.0
 seealso:
   - module: ranchhand.rancher.cloud_credential_info
   - plugin: ranchhand.rancher.registered
@@ -121,12 +126,40 @@ files:
   type: dict
   sample: {html: /var/www/html/credentials.html}
 figures:
-  description: Numbers of Ranchers, of credentials, and of credentials in each state.
+  description:
+    - Numbers of Ranchers, of credentials, and of credentials in each state.
+    - C(with_errors), C(with_warnings), C(with_notices) and C(without_problems) count each credential once, by its most
+      severe problem, including those that do not exist although objects refer to them.
   returned: if the options are valid
   type: dict
   sample:
     {ranchers: 2, ranchers_unread: 0, credentials: 60, dangling: 0, due: 10, due_soon: 6, rotating: 3, unused: 13,
-     with_errors: 4, with_warnings: 14, with_notices: 13}
+     with_errors: 4, with_warnings: 14, with_notices: 13, without_problems: 29}
+today:
+  description:
+    - What to do, the most urgent task first, up to 10 tasks. A report contains all of them.
+    - A task is a problem of a credential, or a Rancher that could not be read. C(why) is a sentence that explains
+      C(code), and C(detail) the message of the problem.
+    - C(remedy) contains what to do, and either a C(command) to paste or a C(page) of Rancher's UI. If both are null,
+      see the runbook.
+  returned: if the options are valid
+  type: list
+  elements: dict
+  sample:
+    - rancher: prod-eu
+      id: cattle-global-data:cc-7kq2f
+      name: payments prod aws
+      owner: alice
+      code: overdue
+      level: warning
+      why: The key is older than its policy allows.
+      detail: its key was due for rotation 9 days ago
+      remedy:
+        what: Rotate the key
+        command: >-
+          ansible-playbook ranchhand.rancher.rotate -e '{rotate_credentials: [{id: cattle-global-data:cc-7kq2f}],
+          rotate_max_age: 90d, rotate_hosts: prod-eu}'
+        page: null
 code:
   description:
     - Failure code.

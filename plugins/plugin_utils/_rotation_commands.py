@@ -98,19 +98,41 @@ def _next_states(rotation: Mapping[str, t.Any]) -> list[str]:
 
 
 def _command(rotation: Mapping[str, t.Any], state: str, context: CommandContext) -> str | None:
-    names = (str(rotation["id"]), context.host, context.namespace)
-    if not all(name is None or _PLAIN.fullmatch(name) for name in names):
-        return None
+    return rotation_command(str(rotation["id"]), state, context, f"{rotation.get('max_age_seconds') or _MAX_AGE}s")
+
+
+def rotation_command(credential_id: str, state: str, context: CommandContext, max_age: str) -> str | None:
+    """Return the command that requests a state of a rotation; None if a name in it would need quotes."""
     playbook = _PLAYBOOKS["rotated" if state == "repair" else state]
-    item = f"id: {rotation['id']}" + (", repair: true" if state == "repair" else "")
+    item = f"id: {credential_id}" + (", repair: true" if state == "repair" else "")
     variables = [f"{playbook}_credentials: [{{{item}}}]"]
     if playbook == "rotate":  # required; a rotation in progress is continued whatever it is
-        variables.append(f"rotate_max_age: {rotation.get('max_age_seconds') or _MAX_AGE}s")
+        variables.append(f"rotate_max_age: {max_age}")
+    return playbook_command(playbook, credential_id, variables, context)
+
+
+def usual_state(phase: str | None) -> str | None:
+    """Return the state that continues a rotation without problems in this phase; None if there is none."""
+    return _USUAL.get(phase or "")
+
+
+def playbook_command(
+    playbook: str, credential_id: str | None, variables: t.Sequence[str], context: CommandContext,
+) -> str | None:
+    """Return the command that runs a playbook for a credential, with variables in YAML.
+
+    Returns None if the id or a name of the context would need quotes in YAML or in a pattern of hosts.
+    """
+    names = (credential_id, context.host, context.namespace)
+    if not all(name is None or _PLAIN.fullmatch(name) for name in names):
+        return None
+    assignments = [*variables]
     if context.host is not None:
-        variables.append(f"{playbook}_hosts: {context.host}")
+        assignments.append(f"{playbook}_hosts: {context.host}")
     if context.namespace is not None:
-        variables.append(f"{playbook}_namespace: {context.namespace}")
+        assignments.append(f"{playbook}_namespace: {context.namespace}")
     arguments = ["ansible-playbook"]
     for inventory in context.inventories:
         arguments += ["-i", inventory]
-    return shlex.join([*arguments, f"ranchhand.rancher.{playbook}", "-e", f"{{{', '.join(variables)}}}"])
+    command = [*arguments, f"ranchhand.rancher.{playbook}"]
+    return shlex.join([*command, "-e", f"{{{', '.join(assignments)}}}"] if assignments else command)

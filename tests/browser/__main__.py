@@ -32,11 +32,18 @@ def main():
             for scheme in ("light", "dark"):
                 browser.scheme(scheme)
                 browser.open(file)
-                browser.screenshot(IMAGES / f"report-{scheme}.png", 1250)
+                browser.screenshot(IMAGES / f"report-{scheme}.png", 1560 if scheme == "light" else 800)
             browser.scheme("light")
             browser.open(file)
+            browser.js("document.querySelector('#uses details details').open = true")
             browser.js("document.getElementById('uses-title').parentElement.scrollIntoView()")
-            browser.screenshot(IMAGES / "report-uses.png", 800)
+            browser.screenshot(IMAGES / "report-uses.png", 480)
+            browser.open(file)
+            browser.screenshot(IMAGES / "report-narrow.png", 900, width=390)
+            browser.print_media()
+            browser.open(file)
+            browser.screenshot(IMAGES / "report-print.png", 640, width=1020)  # A4 in landscape
+            browser.scheme("light")
 
             file.write_bytes(to_html(build(fleet(2000), NOW, RUNBOOKS)).encode())
             ready = []

@@ -44,10 +44,19 @@ class Chromium:
         self.requests()
         self.driver.get(Path(path).as_uri())
 
+    def open_url(self, url):
+        """Open a URL as in a new tab: a change of only the fragment would not load the page again."""
+        self.driver.get("about:blank")
+        self.driver.get(url)
+
     def scheme(self, name):
         """Set the preferred color scheme, light or dark."""
         features = [{"name": "prefers-color-scheme", "value": name}]
-        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": features})
+
+    def print_media(self):
+        """Show pages as they are printed, until the next color scheme is set."""
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
 
     def js(self, script, *arguments):
         return self.driver.execute_script(script, *arguments)
@@ -67,7 +76,9 @@ class Chromium:
         events = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
         return [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
 
-    def screenshot(self, path, height):
-        """Save a screenshot of a window of this height."""
-        self.driver.set_window_size(1360, height)
+    def screenshot(self, path, height, width=1360):
+        """Save a screenshot of a page of this size; a window cannot be as narrow as a phone."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
         self.driver.save_screenshot(str(path))
+        self.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})

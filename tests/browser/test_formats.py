@@ -36,10 +36,11 @@ def test_markdown(model):
     assert all(link.startswith(f"{RUNBOOKS}/credentials.md#") for link in links)
     headings = [token.content for token, before in zip(tokens[1:], tokens) if before.type == "heading_open"]
     assert headings == [
-        "Cloud credentials", "Ranchers that could not be read", "Skipped checks", "Problems", "Credentials"]
+        "Cloud credentials", "Today", "Figures", "Ranchers that could not be read", "Skipped checks", "Problems",
+        "Credentials"]
     rows = sum(token.type == "tr_open" for token in tokens)
     problems = sum(len(credential["problems"]) for credential in model["credentials"])
-    assert rows == 5 + 1 + 2 + 2 + problems + len(model["credentials"])
+    assert rows == 6 + 20 + 1 + 2 + 2 + problems + len(model["credentials"])
     code = [child.content.strip() for child in inline if child.type == "code_inline"]
     assert {visible(credential["name"]).strip() for credential in model["credentials"]} <= set(code)
 

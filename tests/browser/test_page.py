@@ -12,7 +12,13 @@ from pathlib import Path
 
 import axe_selenium_python
 import pytest
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._report.model import SOURCES, is_rotating, visible
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._report.model import (
+    AGE_STATES,
+    SOURCES,
+    is_rotating,
+    visible,
+)
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._report.today import SENTENCES
 from selenium.webdriver import ActionChains
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.select import Select
@@ -23,6 +29,24 @@ from support.fleets import HOSTILE, fleet
 from .conftest import RUNBOOKS
 
 AXE = Path(axe_selenium_python.__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
+
+# Returns the lowest contrast of a text to its background (WCAG 2), and this text. Colors here are rgb(r, g, b).
+CONTRAST = """
+    const parts = (color) => color.match(/[\\d.]+/g).map(Number);
+    const luminance = (color) => parts(color).slice(0, 3).map((value) => value / 255)
+      .map((value) => value <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4)
+      .reduce((sum, value, index) => sum + value * [0.2126, 0.7152, 0.0722][index], 0);
+    const background = (element) => {
+      const color = getComputedStyle(element).backgroundColor;
+      return parts(color)[3] === 0 ? background(element.parentElement) : color;
+    };
+    const texts = [...document.querySelectorAll("body *")].filter((element) => element.checkVisibility()
+      && [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim()));
+    return texts.map((element) => {
+      const both = [getComputedStyle(element).color, background(element)].map(luminance).sort((a, b) => b - a);
+      return [(both[0] + 0.05) / (both[1] + 0.05), element.outerHTML.slice(0, 200)];
+    }).sort(([a], [b]) => a - b)[0];
+"""
 
 # Columns of the table.
 NAME, RANCHER, DRIVER, OWNER, AGE, DUE, USES, PHASE, PROBLEMS = range(9)
@@ -78,10 +102,9 @@ def test_no_requests_and_no_console_messages(chromium, page, scheme):
     page(fleet(80))
     chromium.element(".open").click()
     chromium.driver.execute_cdp_cmd("Page.printToPDF", {})
-    ActionChains(chromium.driver).move_to_element(chromium.element("#uses")).perform()
-    ActionChains(chromium.driver).move_to_element(chromium.element("#rotations")).perform()
-    time.sleep(0.3)  # tooltips
-    assert chromium.requests() == [chromium.driver.current_url]
+    chromium.element("#uses summary").click()
+    chromium.element(".copy").click()
+    assert chromium.requests() == [chromium.driver.current_url.partition("#")[0]]
     assert chromium.console_messages() == []
 
 
@@ -115,13 +138,14 @@ def test_hostile_names_are_shown_as_text(chromium, page):
     assert sorted(texts(chromium, "#rows .open bdi")) == sorted(names)
     assert chromium.js("return window.hostile") is None
     assert chromium.js("const all = []; for (const key in {}) all.push(key); return all") == []
-    assert not chromium.elements("img, iframe, object, base") and len(chromium.elements("script")) == 3
-    assert {link.get_attribute("href").partition("#")[0] for link in chromium.elements("main a")} <= {
-        f"{RUNBOOKS}/credentials.md", f"{RUNBOOKS}/rotation.md"}
+    assert not chromium.elements("img, iframe, object, base") and len(chromium.elements("script")) == 2
+    here = chromium.driver.current_url.partition("#")[0]
+    links = chromium.js("return [...document.querySelectorAll('main a')].map((link) => link.href.split('#')[0])")
+    assert set(links) <= {here, f"{RUNBOOKS}/credentials.md", f"{RUNBOOKS}/rotation.md"}
     for name in HOSTILE:
         search(chromium, visible(name).lower()[:30].strip())
         assert any(visible(name) in text for text in texts(chromium, "#rows .open bdi"))
-    assert chromium.requests() == [chromium.driver.current_url] and chromium.console_messages() == []
+    assert chromium.requests() == [chromium.driver.current_url.partition("#")[0]] and chromium.console_messages() == []
 
 
 def test_other_hostile_texts_are_shown_as_text(chromium, page):
@@ -140,16 +164,17 @@ def test_other_hostile_texts_are_shown_as_text(chromium, page):
     choose(chromium, "rancher", visible(HOSTILE[14]))
     assert chromium.js("return window.hostile") is None and not chromium.elements("img, iframe")
     assert HOSTILE[4] in chromium.element("#notes").text
-    assert chromium.requests() == [chromium.driver.current_url] and chromium.console_messages() == []
+    assert chromium.requests() == [chromium.driver.current_url.partition("#")[0]] and chromium.console_messages() == []
 
 
 def test_the_page_shows_the_model(chromium, page):
     model = page(fleet(60))
-    figures = dict(reversed(tile.text.split("\n")) for tile in chromium.elements(".figure"))
-    assert figures == {name: str(model["figures"][key]) for name, key in (
-        ("credentials", "credentials"), ("due", "due"), ("due within 30 days", "due_soon"),
-        ("with errors", "with_errors"),
-        ("with warnings", "with_warnings"), ("in rotation", "rotating"), ("unused", "unused"))}
+    figures = [tile.text.split("\n") for tile in chromium.elements(".figure")]
+    assert [(int(count), text, show) for count, text, show in figures] == [
+        (len(model["credentials"]), "in total", "Show in the table"),
+        *((model["figures"][f"with{key}"], f"with{text}", "Show in the table") for key, text in (
+            ("_errors", " errors"), ("_warnings", " warnings only"), ("_notices", " notices only"),
+            ("out_problems", "out problems")))]
     error = chromium.element("#notes .error").text
     assert "dr-site could not be read" in error and "connection refused" in error
     chromium.element("#notes summary").click()
@@ -160,27 +185,114 @@ def test_the_page_shows_the_model(chromium, page):
         cells = [row.find_elements("css selector", "th, td") for row in rows]
         return [[cell.get_attribute("textContent") for cell in row] for row in cells]
 
-    assert table("ages") == [[column["share"], str(column["credentials"])] for column in model["ages"]]
-    assert table("rotations") == [
-        [week["week"], *(str(week[event]) for event in ("rotated", "retired", "given_up"))]
-        for week in model["rotations"]]
-    # A path for each bar that is not empty, and the name of each credential in the graph.
-    assert len(chromium.elements("#ages svg path")) > len([column for column in model["ages"] if column["credentials"]])
-    graph = chromium.element("#uses svg").text
-    used = [credential for credential in model["credentials"] if credential["references"]]
-    assert all(credential["name"][:40] in graph for credential in used[:20])
+    states = [state for state in AGE_STATES if sum(row[state] for row in model["ages"])]
+    assert [row[1:] for row in table("ages")] == [[str(row[state]) for state in states] for row in model["ages"]]
+    assert [[int(cell) for cell in row[1:]] for row in table("rotations")] == [
+        [week["completed"], week["failed"]] for week in model["rotations"]]
+    assert re.fullmatch(r"\d+ \w{3,4} 2026", table("rotations")[-1][0])
 
     chromium.element("#all").click()
     for credential, row in zip(model["credentials"], chromium.elements("#rows > tr")):
         text = row.text
         if credential["gone"]:
-            assert "cc-gone1" in text and "dangling" in text
+            assert "cc-gone1" in text and SENTENCES["dangling"] in text
             continue
         source, phase = SOURCES[credential["key_age_source"]], credential["rotation"]["phase"]
         assert all(part in text for part in (credential["name"], credential["rancher"], source, phase)), text
         assert {link.get_attribute("href") for link in row.find_elements("css selector", "a")} == {
             f"{RUNBOOKS}/credentials.md#{problem['code']}" for problem in credential["problems"]}
-        assert ("overdue" in text) == bool(credential["due"])
+        assert all(SENTENCES[problem["code"]] in text for problem in credential["problems"])
+        assert bool(re.search(r"\d+ days? overdue|^now$", text, re.MULTILINE)) == bool(credential["due"])
+
+
+def test_today_lists_what_to_do_in_order_of_urgency(chromium, page):
+    model = page(fleet(60))
+    assert len(chromium.elements("#today > li")) == 6
+    chromium.element("#today-all").click()
+    shown = [item.text for item in chromium.elements("#today > li")]
+    assert len(shown) == len(model["today"]) and chromium.driver.switch_to.active_element.tag_name in ("a", "button")
+    for task, text in zip(model["today"], shown):
+        remedy = task["remedy"]
+        for part in (task["why"], task["detail"], task["name"] or task["rancher"], remedy["what"]):
+            assert part in text
+        assert (remedy["command"] or remedy["page"] or "") in text
+        assert task["id"] is None or f"owner: {task['owner'] or 'none'}" in text
+    assert shown[0].startswith("now") and shown[-1].startswith("when you have time")
+    task = next(task for task in model["today"] if task["id"] and task["remedy"]["command"])
+    link = next(link for link in chromium.elements("#today a") if link.text == task["name"])
+    link.click()
+    WebDriverWait(chromium.driver, 30).until(lambda _driver: len(ids(chromium)) == 1)
+    assert ids(chromium) == [task["id"].rpartition(":")[2]]
+
+
+def test_a_command_is_copied_or_selected(chromium, page):
+    model = page(fleet(60))
+    command = next(task["remedy"]["command"] for task in model["today"] if task["remedy"]["command"])
+    button = chromium.element(".copy")
+    button.click()
+    WebDriverWait(chromium.driver, 30).until(lambda _driver: button.text in ("Copied", "Selected"))
+    assert button.text == "Copied" or chromium.js("return String(getSelection())") == command
+
+
+def test_charts(chromium, page):
+    """A bar for each policy, with a part for each state that has keys; one unit of height for each rotation."""
+    model = page(fleet(60))
+    bars = chromium.js(
+        "return [...document.querySelectorAll('.stack')].map((bar) => [...bar.children].map((part) => "
+        "[part.className, Number(part.textContent), getComputedStyle(part).backgroundColor]))")
+    assert [[(name.split()[1], count) for name, count, _color in bar] for bar in bars] == [
+        [(state, row[state]) for state in AGE_STATES if row[state]] for row in model["ages"]]
+    colors = {(name, color) for bar in bars for name, _count, color in bar}
+    assert len(colors) == len(dict(colors)) == len({color for _name, color in colors})
+    weeks = chromium.js(
+        "return [...document.querySelectorAll('.week')].map((week) => ['completed', 'failed'].map((name) => "
+        "week.querySelector('.' + name)?.offsetHeight || 0))")
+    unit = max(sum(week) for week in weeks) / max(week["completed"] + week["failed"] for week in model["rotations"])
+    assert [[round(height / unit) for height in week] for week in weeks] == [
+        [week["completed"], week["failed"]] for week in model["rotations"]]
+    assert any(week["failed"] for week in model["rotations"])
+    assert re.search(r"\d+ \w{3,4} 2026", chromium.element(".labels").text)
+
+
+def test_who_uses_what(chromium, page):
+    model = page(fleet(60, unread=False))
+    used = [credential for credential in model["credentials"] if credential["references"]]
+    assert f"{len(used)} credentials in use" in chromium.element("#uses-hint").text
+    names = texts(chromium, "#uses > ul > li > details > ul > li > details > summary > bdi")
+    assert sorted(names) == sorted(credential["name"] for credential in used)
+    credential = next(credential for credential in used if len(credential["references"]) > 2)
+    reference = credential["references"][1]
+    field = chromium.element("#uses-search input")
+    field.send_keys(reference["name"])
+    assert credential["name"] in texts(chromium, "#uses summary bdi")
+    leaves = chromium.elements("#uses details details li")
+    assert leaves and all(reference["name"] in leaf.text for leaf in leaves)
+    assert reference["field"] in " ".join(leaf.text for leaf in leaves)
+    field.send_keys(" no such thing")
+    assert "No credential" in chromium.element("#uses-hint").text
+
+
+def test_the_url_contains_the_state(chromium, page):
+    model = page(fleet(60))
+    choose(chromium, "rancher", "lab")
+    search(chromium, "prod")
+    chromium.elements("#columns button")[AGE].click()
+    chromium.elements("#columns button")[AGE].click()
+    chromium.element("#uses-search input").send_keys("alice & co")
+    state = "#search=prod&rancher=%3Dlab&sort=-age&uses=alice+%26+co"
+    WebDriverWait(chromium.driver, 30).until(lambda driver: driver.current_url.endswith(state))
+    url, shown = chromium.driver.current_url, ids(chromium)
+    assert shown
+    chromium.open_url(url)
+    assert ids(chromium) == shown and chromium.driver.current_url == url
+    assert chromium.element("#uses-search input").get_attribute("value") == "alice & co"
+    assert chromium.elements("#columns th")[AGE].get_attribute("aria-sort") == "descending"
+    reset(chromium)
+    chromium.open_url(f"{url.partition('#')[0]}#rancher=%3Dgone&sort=__proto__&due=due&search=<img>")
+    assert chromium.element("#filters [name=rancher]").get_attribute("value") == ""
+    assert chromium.element("#rows").text == "No credential matches the filters."
+    chromium.open_url(f"{url.partition('#')[0]}#due=due")
+    assert set(ids(chromium)) == matching_ids(model, lambda credential: credential["due"])
 
 
 def test_details_of_a_row(chromium, page):
@@ -238,15 +350,18 @@ def test_filters_and_search(chromium, page):
     def has(credential, key, value):
         return value in [problem[key] for problem in credential["problems"]]
 
+    def worst(credential):
+        return credential["problems"][0]["level"] if credential["problems"] else None
+
     for name, text, check in (
         ("rancher", "lab", lambda credential: credential["rancher"] == "lab"),
         ("driver", "azure", lambda credential: credential["driver"] == "azure"),
         ("owner", "alice", lambda credential: credential["owner_name"] == "alice"),
         ("phase", "in rotation", is_rotating),
         ("phase", "idle", lambda credential: credential["rotation"] and not is_rotating(credential)),
-        ("problem", code, lambda credential: has(credential, "code", code)),
-        ("problem", "with warnings", lambda credential: has(credential, "level", "warning")),
-        ("problem", "without problems", lambda credential: not credential["problems"]),
+        ("problem", SENTENCES[code], lambda credential: has(credential, "code", code)),
+        ("problem", "warnings only", lambda credential: worst(credential) == "warning"),
+        ("problem", "none", lambda credential: not credential["problems"]),
         ("due", "due", lambda credential: credential["due"]),
         ("due", "within 30 days", lambda credential: credential["due_in_days"] in range(30)),
         ("due", "never", lambda credential: credential["due_in_days"] is None),
@@ -269,10 +384,10 @@ def test_filters_and_search(chromium, page):
     reset(chromium)
     assert chromium.element("#count").text == "121, 1 does not exist but is in use" and len(ids(chromium)) == 50
     for text, check in (
-        ("with errors", lambda credential: has(credential, "level", "error")),
-        ("unused", lambda credential: not credential["references"]),
+        ("with errors", lambda credential: worst(credential) == "error"),
+        ("notices only", lambda credential: worst(credential) == "notice"),
     ):
-        tile = next(credential for credential in chromium.elements(".figure") if credential.text.endswith(text))
+        tile = next(credential for credential in chromium.elements(".figure") if text in credential.text)
         tile.click()
         assert tile.get_attribute("aria-pressed") == "true"
         count = chromium.element("#count").text.partition(",")[0]
@@ -312,7 +427,10 @@ def test_no_accessibility_violations(chromium, page, scheme):
     for button in chromium.elements(".open")[:5]:
         button.click()
     chromium.element(".data summary").click()
+    chromium.element("#uses details details summary").click()
     assert violations(chromium) == []
+    lowest, text = chromium.js(CONTRAST)
+    assert lowest >= 4.5, text
 
 
 def test_color_scheme(chromium, page):
@@ -323,7 +441,7 @@ def test_color_scheme(chromium, page):
         time.sleep(0.2)
         looks.append(chromium.js(
             "return [getComputedStyle(document.body).backgroundColor, "
-            "document.querySelector('#ages svg text').getAttribute('fill')]"))
+            "getComputedStyle(document.querySelector('#ages .bars .state')).backgroundColor]"))
     (light_page, light_chart), (dark_page, dark_chart) = looks
     assert light_page != dark_page and light_chart != dark_chart
 
@@ -337,7 +455,8 @@ def test_no_horizontal_scrolling(chromium, page, width):
         time.sleep(0.2)
         assert chromium.js("return document.documentElement.scrollWidth") <= width
         edges = chromium.js(
-            "return [...document.querySelectorAll('.chart svg')].map((chart) => chart.getBoundingClientRect().right)")
+            "return [...document.querySelectorAll('.stack, .weeks span, #today li, .figure')]"
+            ".map((element) => element.getBoundingClientRect().right)")
         assert max(edges) <= width
     finally:
         chromium.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
@@ -364,7 +483,8 @@ def test_print_contains_all_rows(chromium, page):
 def test_without_any_credential(chromium, page, ranchers, message):
     page(ranchers)
     assert message in chromium.element("#rows").text
-    assert "No rotation is recorded." in chromium.element("#rotations").text
+    assert len(chromium.elements("#today li")) == sum("msg" in result for result in ranchers.values())
+    assert "No rotation has ended." in chromium.element("#rotations-hint").text
     assert chromium.console_messages() == [] and violations(chromium) == []
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import json
 import secrets
+import shlex
 import sys
 import time
 from base64 import b64encode
@@ -103,6 +104,13 @@ def test_failures_and_figures(reports, cluster):
     reports.run(report_fail_on=["overdue", "drift"])
     output = reports.run(code=2, report_fail_on=["notice"])
     assert "unused: one of here" in output and reports.model["figures"]["unused"] == 1
+    assert "here, one, owner " in output and "No object uses the credential." in output
+    [task] = reports.model["today"]
+    assert task["remedy"]["command"] in output
+    command = [*shlex.split(task["remedy"]["command"])[1:], "-i", str(reports.directory / "hosts"), "-e", "confirm=yes"]
+    removed = ansible_playbook(*command, env=cluster.environment("/nowhere"), cwd=reports.directory)
+    assert removed.returncode == 0, removed.stdout
+    assert "cc-1" not in {secret["metadata"]["name"] for secret in cluster.secrets()}
     output = reports.run(code=2, hosts="all")
     assert "away could not be read" in output and reports.token not in output and "Ranchers read: 1 of 2" in output
     assert {rancher["name"]: rancher["up"] for rancher in reports.model["ranchers"]} == {"here": True, "away": False}

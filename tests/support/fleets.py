@@ -48,37 +48,47 @@ _TEAMS = (
     "payments", "search", "checkout", "data lake", "edge", "identity", "mobile", "ml training", "observability", "ci",
 )
 _ENVIRONMENTS = ("prod", "staging", "dev", "sandbox")
+# With {driver}, and {cluster}, which uses the credential.
 _MESSAGES = {
-    "unreadable": "has fields of several drivers (azure, digitalocean), of which Rancher reads a random one",
-    "malformed": "the expiry of a certificate in accessToken cannot be read",
+    "unreadable": "has fields of several drivers ({driver}, linode), of which Rancher reads a random one",
+    "malformed": "its annotation rancher.io/expiration-timestamp is not a time",
     "owner_gone": "its owner u-x7k2p is no longer a user of this Rancher, so only administrators see it",
-    "driver_inactive": "driver outscale is not active in this Rancher",
-    "template_broken": "node template small (cattle-global-nt:nt-h6x2m), which uses it, has driver azure",
+    "driver_inactive": "driver {driver} is not active in this Rancher",
+    "template_broken": "node template {cluster} (cattle-global-nt:nt-h6x2m), which uses it, has driver linode",
     "duplicate_name": "has the same name and driver as cattle-global-data:cc-00007",
     "shared_key": "contains the same key as cattle-global-data:cc-00007",
-    "unused": "no object refers to it", "overdue": "its key was due for rotation 9 days ago",
+    "unused": "no object refers to it", "overdue": "its key was due for rotation {late} days ago",
     "drift": "drift: it contains another value", "restored": "contains a retired key again, as after a restore",
-    "gone": "was deleted during its rotation (phase grace)",
-    "record_unreadable": "cannot read the rotation record in ConfigMap rotations/rotation-cc-7",
-    "stuck_rotation": "its rotation has been in phase issued for 216 hours longer than expected",
-    "expired": "a certificate in kubeconfigContent expired at 2026-11-20T07:30:00Z",
+    "record_unreadable": "cannot read the rotation record in ConfigMap rancher-credential-rotation/rotation-cc-7",
+    "stuck_rotation": "its rotation has been in phase {phase} for 216 hours longer than expected",
+    "expired": "the token in its kubeconfig expired at 2026-11-20T07:30:00Z",
     "expires_soon": "the token in its kubeconfig expires at 2026-12-06T07:30:00Z",
     "reference_unresolved": (
-        "Cluster fleet-default/prod (spec.cloudCredentialSecretName) spells it other:cc-1, which Rancher does not "
-        "resolve"
+        "Cluster fleet-default/{cluster} (spec.cloudCredentialSecretName) spells it fleet-default:cc-1, which Rancher "
+        "does not resolve"
     ),
-    "driver_mismatch": "pool prod/workers, which uses it, creates machines of driver azure",
-    "config_contradicts": "the machine config of pool prod/workers sets clientId to another value",
-    "config_repeats": "the machine config of pool prod/workers sets clientId too",
+    "driver_mismatch": "pool {cluster}/workers, which uses it, creates machines of driver linode",
+    "config_contradicts": "the machine config of pool {cluster}/workers sets clientId to another value",
+    "config_repeats": "the machine config of pool {cluster}/workers sets clientId too",
     "sync_failed": "the last sync of Cluster c-m-4x7zp with it failed: [Syncing error: syncing failed] 403",
 }
+# Problems that only credentials of some drivers can have, and those of the clusters that use a credential.
+_DRIVERS_OF = {
+    "expired": ("harvester",), "expires_soon": ("harvester",), "config_contradicts": ("azure",),
+    "config_repeats": ("azure",), "sync_failed": ("amazonec2", "azure", "google"),
+}
+_OF_CLUSTERS = ("reference_unresolved", "driver_mismatch", "config_contradicts", "config_repeats", "sync_failed")
+_ISSUERS = {"amazonec2": "aws", "s3": "aws", "harvester": "kubernetes", "openstack": "openstack"}
 _PHASES = ("preparing", "issued", "grace", "disabling", "disabled", "deleting", "idle")
-_REFERENCES = (
-    ("Cluster", "provisioning.cattle.io/v1", "fleet-default", "spec.cloudCredentialSecretName"),
-    ("Cluster", "provisioning.cattle.io/v1", "fleet-default", "spec.rkeConfig.etcd.s3.cloudCredentialName"),
-    ("NodeTemplate", "management.cattle.io/v3", "cattle-global-nt", "spec.cloudCredentialName"),
-    ("Amazonec2Config", "rke-machine-config.cattle.io/v1", "fleet-default", "cloudCredentialSecretName"),
-)
+_NEXT_STEPS = {
+    "idle": "rotate", "issued": "write the new key", "grace": "disable the old key", "disabled": "delete the old key",
+    "rolling_back": "write the old key",
+}
+# Fields of clusters that a cloud provider hosts.
+_HOSTED = {
+    "amazonec2": "spec.eksConfig.amazonCredentialSecret", "azure": "spec.aksConfig.azureCredentialSecret",
+    "google": "spec.gkeConfig.googleCredentialSecret",
+}
 
 
 def fleet(count, ranchers=("prod-eu", "prod-us", "lab"), unread=True, names=None, seed=7):
@@ -91,7 +101,7 @@ def fleet(count, ranchers=("prod-eu", "prod-us", "lab"), unread=True, names=None
         results[rancher]["credentials"].append(_credential(chance, number, name))
     if count:
         results[ranchers[0]]["dangling"] = [
-            {"id": "cattle-global-data:cc-gone1", "references": [_reference(chance)]},
+            {"id": "cattle-global-data:cc-gone1", "references": [_reference(chance, "s3", "edge-prod")]},
         ]
         results[ranchers[-1]]["problems_incomplete"] = [
             "owner_gone: this connection may not list users.management.cattle.io",
@@ -107,19 +117,28 @@ def fleet(count, ranchers=("prod-eu", "prod-us", "lab"), unread=True, names=None
 
 def _credential(chance, number, name):
     driver, owner = chance.choice(_DRIVERS), chance.choice(_OWNERS)
+    team, environment = chance.choice(_TEAMS), chance.choice(_ENVIRONMENTS)
     suffix = f" {number}" if number > 40 else ""
-    label = driver.replace("amazonec2", "aws")
-    name = name or f"{chance.choice(_TEAMS)} {chance.choice(_ENVIRONMENTS)} {label}{suffix}"
+    name = name or f"{team} {environment} {driver.replace('amazonec2', 'aws')}{suffix}"
+    cluster = f"{team}-{environment}".replace(" ", "-")
     max_age = chance.choice((90, 90, 90, 180, 365, None))
     age = int(chance.betavariate(1.4, 2.2) * (max_age or 200) * 1.7)
     references = []
     if chance.random() >= 0.2:
-        references = [_reference(chance) for _number in range(chance.choice((1, 1, 2, 2, 3, 5, 12)))]
-    rotation = _rotation(chance, age)
+        count = chance.choice((1, 1, 2, 2, 3, 5, 12))
+        references = [_reference(chance, driver, f"{cluster}-{part}") for part in range(1, count + 1)]
+    rotation = _rotation(chance, age, _ISSUERS.get(driver, "supplied"))
     due_at = None if max_age is None else NOW + datetime.timedelta(days=max_age - age, hours=1)
-    codes = [code for code in PROBLEM_LEVELS if code not in ("unused", "overdue") and chance.random() < 0.012]
-    codes += ["overdue"] if due_at and due_at < NOW else []
+    overdue = bool(due_at and due_at < NOW)
+    codes = [
+        code for code in PROBLEM_LEVELS if chance.random() < 0.03 and _is_possible(code, driver, references, rotation)
+    ]
+    codes += ["overdue"] if overdue else []
     codes += ["unused"] if not references else []
+    words = {
+        "driver": driver, "cluster": f"{cluster}-1", "phase": rotation["phase"],
+        "late": (NOW - due_at).days if overdue else 0,
+    }
     return {
         "id": f"cattle-global-data:cc-{number:05d}", "name": name, "driver": None if "unreadable" in codes else driver,
         "owner": f"u-{sum(map(ord, owner or 'none')) * 131:05x}", "owner_name": owner,
@@ -127,40 +146,77 @@ def _credential(chance, number, name):
         "config": {"defaultRegion": "eu-central-1"}, "secret_fields": ["secretKey"],
         "created_at": format_time(NOW - datetime.timedelta(days=age + 300)), "age_seconds": (age + 300) * 86400,
         "references": references, "key_age_seconds": age * 86400 + 4711,
-        "key_age_source": chance.choice(("record", "record", "annotation", "provider", "secret")),
+        "key_age_source": "record" if rotation["generation"] else chance.choice(("annotation", "provider", "secret")),
         "max_age_seconds": max_age and max_age * 86400,
-        "due_at": due_at and format_time(due_at), "due": bool(due_at and due_at < NOW), "rotation": rotation,
-        "problems": [{"code": code, "level": PROBLEM_LEVELS[code], "message": _MESSAGES[code]} for code in codes],
+        "due_at": due_at and format_time(due_at), "due": overdue, "rotation": rotation,
+        "problems": [
+            {"code": code, "level": PROBLEM_LEVELS[code], "message": _MESSAGES[code].format(**words)} for code in codes
+        ],
     }
 
 
-def _reference(chance):
-    kind, version, namespace, field = chance.choice(_REFERENCES)
-    name = f"{chance.choice(_TEAMS).replace(' ', '-')}-{chance.choice(_ENVIRONMENTS)}-{chance.randrange(60)}"
-    return {"kind": kind, "api_version": version, "namespace": namespace, "name": name, "field": field}
+def _is_possible(code, driver, references, rotation):
+    """Whether a credential can have a problem by chance; overdue and unused follow from its data."""
+    if code in ("unused", "overdue", "gone"):
+        return False
+    kinds = {reference["kind"] for reference in references}
+    if (code in _OF_CLUSTERS and "Cluster" not in kinds) or (code == "template_broken" and "NodeTemplate" not in kinds):
+        return False
+    if code in ("drift", "stuck_rotation"):
+        return rotation["phase"] != "idle"
+    if code in ("restored", "record_unreadable"):
+        return rotation["generation"] > 0 and rotation["phase"] == "idle"
+    return driver in _DRIVERS_OF.get(code, _DRIVERS)
 
 
-def _rotation(chance, age):
+def _reference(chance, driver, name):
+    """Return a reference from a cluster, node template or machine. `_rancher/references.py` lists the kinds."""
+    provisioning = {"kind": "Cluster", "api_version": "provisioning.cattle.io/v1", "namespace": "fleet-default"}
+    management = {"api_version": "management.cattle.io/v3", "name": name}
+    kind = chance.randrange(5)
+    if driver == "s3":
+        return {**provisioning, "name": name, "field": "spec.rkeConfig.etcd.s3.cloudCredentialName"}
+    if kind == 0:
+        field = "spec.cloudCredentialName"
+        return {**management, "kind": "NodeTemplate", "namespace": "cattle-global-nt", "field": field}
+    if kind == 1 and driver in _HOSTED:
+        return {**management, "kind": "Cluster", "namespace": None, "field": _HOSTED[driver]}
+    if kind == 2:
+        return {
+            "kind": f"{driver.capitalize()}Machine", "api_version": "rke-machine.cattle.io/v1",
+            "namespace": "fleet-default", "name": f"{name}-workers-{chance.randrange(16 ** 5):05x}",
+            "field": "spec.common.cloudCredentialSecretName",
+        }
+    return {**provisioning, "name": name, "field": "spec.cloudCredentialSecretName"}
+
+
+def _rotation(chance, age, issuer):
     generation = chance.randrange(4)
     phase = "idle"
     if generation and chance.random() < 0.12:
         phase = chance.choice(("grace", "disabled", "issued", "rolling_back"))
+    key_id = "AKIAEXAMPLE{}" if issuer == "aws" else issuer + "-key-{}"
     rotated_at = NOW - datetime.timedelta(days=age)
     transitions = []
     for past in range(generation):
+        steps = _PHASES
+        if past == generation - 1 and phase != "idle":
+            steps = (*_PHASES[:3], phase) if phase == "rolling_back" else _PHASES[:_PHASES.index(phase) + 1]
+        elif chance.random() < 0.12:
+            steps = ("preparing", "aborting", "idle")
         started_at = rotated_at - datetime.timedelta(days=90 * (generation - past - 1) + 9)
         transitions += [
             {
                 "at": format_time(started_at + datetime.timedelta(hours=32 * index)), "phase": step,
-                "what": f"{step} AKIAEXAMPLE{past}", "run": "5f0c1d2e",
-            } for index, step in enumerate(_PHASES)
+                "what": f"{step} {key_id.format(past + 1)}", "run": "5f0c1d2e",
+            } for index, step in enumerate(steps)
         ]
     waiting_for = ["grace: until 2026-11-25T07:30:00Z", "machine_jobs: 2 jobs started before the cutover"]
     return {
-        "phase": phase, "generation": generation,
-        "next_step": {"idle": "rotate", "grace": "disable the old key"}.get(phase, "delete the old key"),
-        "issuer": "aws" if generation else None, "rotation_id": None, "reason": None,
-        "key_id": "AKIAEXAMPLE2" if generation else None, "old_key_id": None if phase == "idle" else "AKIAEXAMPLE1",
+        "phase": phase, "generation": generation, "next_step": _NEXT_STEPS[phase],
+        "issuer": issuer if generation else None, "rotation_id": None, "reason": None,
+        "key_id": key_id.format(generation) if generation else None,
+        "old_key_id": None if phase == "idle" else key_id.format(generation - 1),
         "running": False, "waiting_for": [] if phase == "idle" else waiting_for,
         "started_at": None, "issued_at": None, "cutover_at": None, "disabled_at": None,
         "rotated_at": format_time(rotated_at) if generation else None,

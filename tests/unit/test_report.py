@@ -26,6 +26,7 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._runtime.execute
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._report import write
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._report.formats import to_csv, to_json
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._report.model import (
+    AGE_STATES,
     CODES,
     LEVELS,
     SOURCES,
@@ -73,7 +74,9 @@ def test_figures():
     )
     assert model["figures"] == {
         "ranchers": 1, "ranchers_unread": 0, "credentials": 5, "dangling": 1, "due": 1, "due_soon": 1, "rotating": 1,
-        "unused": 1, "with_errors": 3, "with_warnings": 1, "with_notices": 1}
+        "unused": 1, "with_errors": 3, "with_warnings": 1, "with_notices": 0, "without_problems": 2}
+    levels = [model["figures"][name] for name in ("with_errors", "with_warnings", "with_notices", "without_problems")]
+    assert sum(levels) == len(model["credentials"])
 
 
 def test_credentials_are_sorted_by_severity_and_due_time():
@@ -90,18 +93,17 @@ def test_credentials_are_sorted_by_severity_and_due_time():
 
 @dataclass(frozen=True)
 class AgeCase:
-    """Age and allowed age of a key in days, and the bar of the chart that counts it."""
+    """Age and allowed age of a key in days, and the state that counts it."""
 
     age: int | None
     allowed: int | None
-    share: str
+    state: str
 
 
 AGE_CASES = [
-    AgeCase(0, 90, "0–25 %"), AgeCase(22, 90, "0–25 %"), AgeCase(23, 90, "25–50 %"), AgeCase(45, 90, "50–75 %"),
-    AgeCase(89, 90, "75–100 %"), AgeCase(90, 90, "100–150 %"), AgeCase(135, 90, "over 150 %"),
-    AgeCase(5, 0, "over 150 %"), AgeCase(0, 0, "over 150 %"), AgeCase(90, None, "no policy"),
-    AgeCase(None, None, "no policy"), AgeCase(None, 90, "unknown"),
+    AgeCase(0, 90, "fine"), AgeCase(59, 90, "fine"), AgeCase(60, 90, "due_soon"), AgeCase(89, 90, "due_soon"),
+    AgeCase(90, 90, "overdue"), AgeCase(500, 90, "overdue"), AgeCase(5, 0, "overdue"), AgeCase(0, 0, "overdue"),
+    AgeCase(90, None, "no_policy"), AgeCase(None, None, "no_policy"), AgeCase(None, 90, "unknown"),
 ]
 
 
@@ -109,8 +111,24 @@ AGE_CASES = [
 def test_age_against_policy(case):
     age, allowed = (None if days is None else days * DAY + 7 for days in (case.age, case.allowed))
     model = model_of(credential(key_age_seconds=age, max_age_seconds=allowed))
-    assert [column["share"] for column in model["ages"] if column["credentials"]] == [case.share]
-    assert [column["share"] for column in model["ages"] if column["over"]] == ["100–150 %", "over 150 %"]
+    assert model["ages"] == [
+        {"max_age_days": case.allowed, **{state: int(state == case.state) for state in AGE_STATES}}]
+
+
+def test_each_policy_is_counted_apart():
+    ages = [(10, 365), (10, 30), (None, None), (400, 365), (3, None)]
+    keys = [
+        credential(key_age_seconds=age and age * DAY, max_age_seconds=allowed and allowed * DAY)
+        for age, allowed in ages
+    ]
+    model = model_of(
+        *keys,
+        dangling=[{"id": "cattle-global-data:cc-gone", "references": []}],
+    )
+    assert [row["max_age_days"] for row in model["ages"]] == [30, 365, None]
+    assert [(row["fine"], row["due_soon"], row["overdue"], row["no_policy"]) for row in model["ages"]] == [
+        (0, 1, 0, 0), (1, 0, 1, 0), (0, 0, 0, 2)]
+    assert model_of()["ages"] == []
 
 
 def test_rotations_by_week():
@@ -127,9 +145,8 @@ def test_rotations_by_week():
     ]
     model = model_of(*(credential(rotation={"phase": "idle", "transitions": history}) for history in histories))
     assert len(model["rotations"]) == 26 and model["rotations"][-1]["week"] == "2026-11-23"
-    assert [week for week in model["rotations"] if week["rotated"] + week["retired"] + week["given_up"]] == [
-        {"week": "2026-11-16", "rotated": 3, "retired": 1, "given_up": 1},
-        {"week": "2026-11-23", "rotated": 1, "retired": 0, "given_up": 1}]
+    assert [week for week in model["rotations"] if week["completed"] + week["failed"]] == [
+        {"week": "2026-11-16", "completed": 1, "failed": 1}, {"week": "2026-11-23", "completed": 0, "failed": 1}]
 
 
 def test_fail_on_selects_problems_by_code_and_level():
@@ -203,7 +220,7 @@ def test_data_cannot_end_its_script_element():
     data = page.partition('id="report">')[2].partition("</script>")[0]
     assert "<" not in data and data.isascii() and "@style@" in data
     assert {entry["name"] for entry in json.loads(data)["credentials"]} >= {visible(name) for name in HOSTILE}
-    assert page.count("<script") == page.count("</script>") == 3
+    assert page.count("<script") == page.count("</script>") == 2
 
 
 def parsed_options(tmp_path, *formats, **options):

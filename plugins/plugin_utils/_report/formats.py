@@ -16,6 +16,7 @@ import typing as t
 
 from ...module_utils._common.times import parse_time
 from .model import LEVELS, SOURCES, Entry, is_rotating, runbook, visible
+from .today import CODES, SENTENCES, WHEN
 
 # Characters with which a spreadsheet recognizes a formula, fullwidth forms included.
 _FORMULA = "=+\\-@\uff1d\uff0b\uff0d\uff20"
@@ -26,9 +27,11 @@ _COLUMNS = (
     "due_at", "due", "used_by", "phase", "next_step", "problems", "error",
 )
 _FIGURES = {
-    "ranchers": "Ranchers", "credentials": "Credentials", "due": "Due", "due_soon": "Due soon",
-    "with_errors": "With errors", "with_warnings": "With warnings", "rotating": "In rotation", "unused": "Unused",
+    "ranchers": "Ranchers", "credentials": "Credentials", "with_errors": "With errors",
+    "with_warnings": "With warnings only", "with_notices": "With notices only", "without_problems": "Without problems",
 }
+# Tasks of the list "Today" in Markdown.
+_TASKS = 20
 
 
 def to_json(model: Entry) -> str:
@@ -58,10 +61,11 @@ def to_csv(model: Entry) -> str:
 
 
 def to_markdown(model: Entry) -> str:
-    """Return figures, problems and all credentials, as for the summary of a CI job."""
+    """Return what to do today, figures, problems and all credentials, as for the summary of a CI job."""
     figures = [[str(model["figures"][name]) for name in _FIGURES]]
-    lines = ["# Cloud credentials", "", f"Generated at {model['generated_at']}.", ""]
-    lines += _table(tuple(_FIGURES.values()), figures)
+    lines = ["# Cloud credentials", "", f"Generated at {model['generated_at']}.", "", "## Today", ""]
+    lines += _today(model) if model["today"] else ["There is nothing to do."]
+    lines += ["", "## Figures", "", *_table(tuple(_FIGURES.values()), figures)]
     for title, header, rows in (
         ("Ranchers that could not be read", ("Rancher", "Reason"), _unread(model)),
         ("Skipped checks", ("Rancher", "Check"), _skipped(model)),
@@ -75,6 +79,28 @@ def to_markdown(model: Entry) -> str:
         if rows:
             lines += ["", f"## {title}", "", *_table(header, rows)]
     return "\n".join(lines) + "\n"
+
+
+def _today(model: Entry) -> list[str]:
+    rows = [
+        [
+            WHEN[task["level"]], _code(task["name"]), _code(task["rancher"]), _code(task["owner"]), task["why"],
+            _remedy(model, task),
+        ]
+        for task in model["today"][:_TASKS]
+    ]
+    lines = _table(("When", "Credential", "Rancher", "Owner", "Why", "What to do"), rows)
+    more = len(model["today"]) - _TASKS
+    return [*lines, "", f"{more} more are in the table of problems."] if more > 0 else lines
+
+
+def _remedy(model: Entry, task: Entry) -> str:
+    remedy = task["remedy"]
+    text = remedy["command"] or remedy["page"]
+    if text:
+        return f"{remedy['what']}: {_code(text)}"
+    link = f": [runbook]({runbook(model, task['code'])})" if task["code"] in CODES else ""
+    return remedy["what"] + link
 
 
 def _unread(model: Entry) -> list[list[str]]:
@@ -105,7 +131,7 @@ def _credential(credential: Entry) -> list[str]:
         _code(credential["name"]), _code(credential["rancher"]), _code(credential["driver"]),
         _code(credential["owner_name"] or credential["owner"]), _age(credential), _due(credential),
         str(len(credential["references"])), _rotation(credential),
-        ", ".join(problem["code"] for problem in credential["problems"]),
+        " ".join(dict.fromkeys(SENTENCES.get(problem["code"], problem["code"]) for problem in credential["problems"])),
     ]
 
 

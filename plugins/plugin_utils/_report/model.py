@@ -10,23 +10,24 @@ import re
 import typing as t
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import asdict
 
-from ...module_utils._common.problems import LEVELS, PROBLEM_LEVELS
+from ...module_utils._common.problems import LEVELS
 from ...module_utils._common.times import format_time, parse_time
-from ...module_utils._rotation.record import ABORTING, GRACE, IDLE, ROLLING_BACK
+from ...module_utils._rotation.options import RECORD_NAMESPACE
+from ...module_utils._rotation.record import ABORTING, IDLE, ROLLING_BACK
+from .today import CODES, plan_today
 
-# The level of each problem code.
-CODES: dict[str, str] = {**{str(code): level for code, level in PROBLEM_LEVELS.items()}, "dangling": "error"}
 # What each source of the age of a key means.
 SOURCES = {
     "record": "from its rotation record", "annotation": "from an annotation", "provider": "from the cloud provider",
     "secret": "since the Secret was created",
 }
 SOON_DAYS = 30
+# The states of the age of a key, of which each has one color.
+AGE_STATES = ("fine", "due_soon", "overdue", "no_policy", "unknown")
 
 _DAY = 86400
-# Limits, in percent, of the ranges of the allowed age that the chart shows.
-_SHARES = (25, 50, 75, 100, 150)
 _WEEKS = 26
 # Credentials that a failure message names for each problem.
 _NAMED = 5
@@ -116,9 +117,12 @@ def _has_health(result: Mapping[str, t.Any]) -> bool:
     return all("key_age_source" in credential for credential in result.get("credentials") or ())
 
 
-def build(results: Mapping[str, t.Any], now: datetime.datetime, runbook_url: str) -> Entry:
+def build(
+    results: Mapping[str, t.Any], now: datetime.datetime, runbook_url: str, namespace: str = RECORD_NAMESPACE,
+) -> Entry:
     """Build the model from results of cloud_credential_info by the name of the Rancher.
 
+    ``namespace`` is that of the records of rotations.
     The model is plain data. Its ages are whole days, so that it changes with the credentials and not with every second.
     Credentials that do not exist although objects refer to them are part of it.
     """
@@ -133,6 +137,7 @@ def build(results: Mapping[str, t.Any], now: datetime.datetime, runbook_url: str
     return {
         "generated_at": format_time(now),
         "runbook_url": runbook_url.rstrip("/"),
+        "today": [asdict(task) for task in plan_today(ranchers, credentials, namespace)],
         "figures": _figures(ranchers, credentials),
         "ranchers": ranchers,
         "ages": _ages(credentials),
@@ -241,9 +246,8 @@ def _is_due_soon(credential: Entry) -> bool:
 
 
 def _figures(ranchers: list[Entry], credentials: list[Entry]) -> dict[str, int]:
-    levels = Counter(
-        level for credential in credentials for level in {problem["level"] for problem in credential["problems"]}
-    )
+    """Count Ranchers and credentials. Each credential counts for one level: that of its most severe problem."""
+    levels = Counter(credential["problems"][0]["level"] for credential in credentials if credential["problems"])
     return {
         "ranchers": len(ranchers),
         "ranchers_unread": sum(not rancher["up"] for rancher in ranchers),
@@ -254,59 +258,50 @@ def _figures(ranchers: list[Entry], credentials: list[Entry]) -> dict[str, int]:
         "rotating": sum(map(is_rotating, credentials)),
         "unused": sum("unused" in _codes(credential) for credential in credentials),
         **{f"with_{level}s": levels[level] for level in LEVELS},
+        "without_problems": len(credentials) - sum(levels.values()),
     }
 
 
 def _ages(credentials: list[Entry]) -> list[Entry]:
-    """Count the keys by the share of the allowed age that they have reached."""
-    counts: Counter[int | str] = Counter()
+    """Count the keys of each policy by the state of their age, the shortest maximum age first."""
+    policies: dict[int | None, Counter[str]] = {}
     for credential in credentials:
-        age, allowed = credential["key_age_days"], credential["max_age_days"]
-        if credential["gone"]:
-            continue
-        if allowed is None:
-            counts["no policy"] += 1
-        elif age is None:
-            counts["unknown"] += 1
-        else:
-            counts[sum(age * 100 >= share * allowed for share in _SHARES)] += 1
-    names = [f"{low}–{high} %" for low, high in zip((0, *_SHARES), _SHARES)] + [f"over {_SHARES[-1]} %"]
-    first_over = _SHARES.index(100) + 1
+        if not credential["gone"]:
+            policies.setdefault(credential["max_age_days"], Counter())[_age_state(credential)] += 1
+    longest = max((allowed for allowed in policies if allowed is not None), default=0) + 1
     return [
-        *(
-            {"share": name, "credentials": counts[index], "over": index >= first_over}
-            for index, name in enumerate(names)
-        ),
-        *({"share": name, "credentials": counts[name], "over": False} for name in ("no policy", "unknown")),
+        {"max_age_days": allowed, **{state: policies[allowed][state] for state in AGE_STATES}}
+        for allowed in sorted(policies, key=lambda allowed: longest if allowed is None else allowed)
     ]
 
 
+def _age_state(credential: Entry) -> str:
+    age, allowed = credential["key_age_days"], credential["max_age_days"]
+    if allowed is None:
+        return "no_policy"
+    if age is None:
+        return "unknown"
+    if age >= allowed:
+        return "overdue"
+    return "due_soon" if allowed - age <= SOON_DAYS else "fine"
+
+
 def _rotations(credentials: list[Entry], now: datetime.datetime) -> list[Entry]:
-    """Count the rotations of each of the last weeks, as far back as the records reach."""
+    """Count the rotations that ended in each of the last weeks, as far back as the records reach."""
     monday = now.date() - datetime.timedelta(days=now.weekday())
     weeks = {
-        monday - datetime.timedelta(weeks=age): {"rotated": 0, "retired": 0, "given_up": 0}
-        for age in range(_WEEKS - 1, -1, -1)
+        monday - datetime.timedelta(weeks=age): {"completed": 0, "failed": 0} for age in range(_WEEKS - 1, -1, -1)
     }
     for credential in credentials:
         previous = None
         for transition in (credential["rotation"] or {}).get("transitions") or ():
-            event = _event(previous, transition["phase"])
+            if transition["phase"] == IDLE:
+                day = parse_time(transition["at"]).date()
+                week = weeks.get(day - datetime.timedelta(days=day.weekday()))
+                if week:
+                    week["failed" if previous in (ROLLING_BACK, ABORTING) else "completed"] += 1
             previous = transition["phase"]
-            day = parse_time(transition["at"]).date()
-            week = weeks.get(day - datetime.timedelta(days=day.weekday()))
-            if event and week:
-                week[event] += 1
     return [{"week": week.isoformat(), **counts} for week, counts in weeks.items()]
-
-
-def _event(previous: str | None, phase: str) -> str | None:
-    """Return what a transition means for the key; None for a step in between."""
-    if phase == GRACE and previous != ROLLING_BACK:  # a rollback that fails returns to grace
-        return "rotated"
-    if phase == IDLE:
-        return "given_up" if previous in (ROLLING_BACK, ABORTING) else "retired"
-    return None
 
 
 def _days(seconds: int | None) -> int | None:

@@ -8,7 +8,8 @@
   const report = JSON.parse(document.getElementById("report").textContent);
   const LEVELS = ["error", "warning", "notice"];
   const ROWS = 50;
-  const GRAPH = {credentials: 20, users: 6};
+  const TASKS = 6;
+  const BRANCHES = 200;
   const byId = (id) => document.getElementById(id);
 
   /* Create an element with attributes and children; a string becomes text, and null is left out. */
@@ -33,6 +34,7 @@
   const ownerOf = (credential) => credential.owner_name || credential.owner || (credential.gone ? "" : "none");
   const driverOf = (credential) => credential.driver || (credential.gone ? "" : "none");
   const phaseOf = ({rotation, gone}) => rotation ? rotation.phase : gone ? "gone" : "unknown";
+  const sentence = (code) => report.sentences[code] || code;
   const rank = ({problems}) => problems.length ? LEVELS.indexOf(problems[0].level) : LEVELS.length;
   const share = (credential) => credential.key_age_days === null || credential.max_age_days === null ? null
     : credential.key_age_days / Math.max(credential.max_age_days, 1);
@@ -42,9 +44,18 @@
     const {references, problems, rotation} = credential;
     credential.text = [credential.name, credential.id, credential.driver, credential.owner, credential.owner_name,
       credential.rancher, credential.description, ...references.map(user),
-      ...problems.map((problem) => problem.code + " " + problem.message),
+      ...problems.map((problem) => [sentence(problem.code), problem.code, problem.message].join(" ")),
       ...(rotation ? [rotation.key_id, rotation.old_key_id] : [])].filter(Boolean).join("\n").toLowerCase();
   }
+
+  /* A task of a credential names only its place; the rest is in the credential and its problem. */
+  const tasks = report.today.map((entry) => {
+    if (entry.credential === undefined) return entry;
+    const credential = report.credentials[entry.credential];
+    const {level, message} = credential.problems.find(({code}) => code === entry.code);
+    return {...entry, rancher: credential.rancher, id: credential.id, name: credential.name, level, detail: message,
+      owner: credential.owner_name || credential.owner, why: sentence(entry.code)};
+  });
 
   /* ---- Parts that do not depend on the filters ---- */
 
@@ -69,6 +80,59 @@
       make("time", {datetime: time}, `${moment(time)} UTC`));
   }
 
+  /* The part of the URL that selects credentials in the table. */
+  const selecting = (values) => "#" + new URLSearchParams(values);
+  const linkTo = (values, ...children) => make("a", {href: selecting(values)}, ...children);
+
+  /* Copy a command; a page that is opened as a file may lack the clipboard, so that the text is selected instead. */
+  function copyButton(code) {
+    const button = make("button", {type: "button", class: "copy"}, "Copy");
+    const select = () => {
+      getSelection().selectAllChildren(code);
+      button.textContent = "Selected";
+    };
+    button.addEventListener("click", () => {
+      if (!navigator.clipboard) select();
+      else navigator.clipboard.writeText(code.textContent).then(() => { button.textContent = "Copied"; }, select);
+    });
+    return button;
+  }
+
+  function remedy({code: problem, remedy: {what, command, page}}) {
+    if (command) {
+      const code = make("code", {class: "command"}, command);
+      return [`${what}: `, code, copyButton(code)];
+    }
+    if (page) return [`${what}. In Rancher: `, isolated(page)];
+    return report.sentences[problem] ? [outside(runbook("credentials", problem), null, what), "."] : [what, "."];
+  }
+
+  const task = (entry) => make("li", {class: entry.level},
+    make("p", {class: "object"}, make("span", {class: "badge " + entry.level}, report.when[entry.level]), " ",
+      entry.id ? linkTo({search: entry.id, rancher: "=" + entry.rancher}, isolated(entry.name)) : isolated(entry.rancher),
+      make("span", {class: "sub"}, ...(entry.id
+        ? [isolated(entry.rancher), " \u00b7 owner: ", isolated(entry.owner || "none")] : ["Rancher"]))),
+    make("p", null, entry.why, make("span", {class: "sub"}, isolated(entry.detail))),
+    make("p", {class: "remedy"}, ...remedy(entry)));
+
+  function today() {
+    const show = (count) => {
+      byId("today").replaceChildren(...tasks.slice(0, count).map(task));
+      byId("today-more").hidden = count >= tasks.length;
+    };
+    const counts = LEVELS.map((level) => [report.when[level], tasks.filter((entry) => entry.level === level).length]);
+    byId("today-hint").textContent = tasks.length
+      ? counts.filter(([, count]) => count).map(([when, count]) => `${count.toLocaleString("en")} ${when}`).join(", ")
+        + ". The commands need the inventory of this report."
+      : "There is nothing to do.";
+    byId("today-all").textContent = `Show all ${tasks.length.toLocaleString("en")}`;
+    byId("today-all").addEventListener("click", () => {
+      show(Infinity);
+      byId("today").children[TASKS].querySelector("a, button")?.focus();
+    });
+    show(TASKS);
+  }
+
   function dataTable(id, header, rows) {
     byId(id).replaceChildren(make("table", null,
       make("thead", null, make("tr", null, ...header.map((text) => make("th", {scope: "col"}, text)))),
@@ -78,168 +142,138 @@
 
   /* ---- Charts ---- */
 
-  const charts = {};
+  const STATES = {
+    fine: "fine", due_soon: `due within ${report.soon_days} days`, overdue: "overdue", no_policy: "no policy",
+    unknown: "age unknown",
+  };
+  const RESULTS = {completed: "completed", failed: "aborted or rolled back"};
+  const total = (rows, key) => rows.reduce((sum, row) => sum + row[key], 0);
 
-  /* Draw a chart with the current colours of the page, as ECharts does not read CSS variables. */
-  function draw(id, options) {
-    const css = getComputedStyle(document.documentElement);
-    const colour = (name) => css.getPropertyValue("--" + name).trim();
-    if (!charts[id]) charts[id] = echarts.init(byId(id), null, {renderer: "svg"});
-    const textStyle = {color: colour("soft"), fontFamily: getComputedStyle(document.body).fontFamily};
-    charts[id].setOption({animation: false, textStyle, ...options(colour)}, true);
+  /* What each color means, with numbers, of what exists. */
+  function legend(names, rows) {
+    return make("ul", {class: "legend"}, ...Object.keys(names).filter((key) => total(rows, key)).map((key) =>
+      make("li", null, make("i", {class: "state " + key}), `${names[key]}: ${total(rows, key).toLocaleString("en")}`)));
   }
 
-  /* A tooltip contains elements, as ECharts treats text as markup; it is confined, so that it needs no inline style. */
-  function tooltip(colour, lines) {
-    return {
-      confine: true, backgroundColor: colour("card"), borderColor: colour("line"),
-      textStyle: {color: colour("text"), fontSize: 13},
-      formatter: (given) => make("div", null, ...lines(given).map((line) => make("div", null, line))),
-    };
-  }
-
-  const emptiness = (colour, show, text) => ({
-    show, text, left: "center", top: "middle",
-    textStyle: {color: colour("soft"), fontSize: 14, fontWeight: "normal"},
-  });
-
-  function bars(colour, categories, labels) {
-    return {
-      grid: {left: 8, right: 8, top: 34, bottom: 4, containLabel: true},
-      xAxis: {
-        type: "category", data: categories, axisTick: {show: false}, axisLine: {lineStyle: {color: colour("line")}},
-        axisLabel: {color: colour("soft"), hideOverlap: true, ...labels},
-      },
-      yAxis: {
-        type: "value", minInterval: 1, axisLabel: {color: colour("soft")},
-        splitLine: {lineStyle: {color: colour("line")}},
-      },
-    };
-  }
-
+  /* One bar for each policy, as long as its share of the largest one; a part is as wide as its number. */
   function drawAges() {
-    const shown = report.ages;
-    const none = !shown.some((bar) => bar.credentials);
-    draw("ages", (colour) => ({
-      ...bars(colour, shown.map((bar) => bar.share), {interval: 0, fontSize: 11}),
-      title: emptiness(colour, none, "There are no keys."),
-      tooltip: tooltip(colour, ({dataIndex}) =>
-        [shown[dataIndex].share, plural(shown[dataIndex].credentials, "credential")]),
-      series: [{
-        type: "bar", barMaxWidth: 46,
-        label: {
-          show: true, position: "top", color: colour("text"),
-          formatter: ({value}) => value ? value.toLocaleString("en") : "",
-        },
-        data: shown.map((bar, index) => ({
-          value: bar.credentials,
-          itemStyle: {
-            color: colour(bar.over ? "bad" : index >= shown.length - 2 ? "quiet" : "accent"),
-            borderRadius: [3, 3, 0, 0],
-          },
-        })),
-      }],
-    }));
+    const rows = report.ages;
+    const sum = (row) => report.age_states.reduce((count, state) => count + row[state], 0);
+    const most = Math.max(...rows.map(sum));
+    const policy = ({max_age_days: days}) => days === null ? "no policy" : plural(days, "day");
+    byId("ages").replaceChildren(legend(STATES, rows), make("div", {class: "bars"}, ...rows.flatMap((row) => {
+      const bar = make("span", {class: "stack"}, ...report.age_states.filter((state) => row[state]).map((state) => {
+        const part = make("i", {class: "state " + state}, row[state].toLocaleString("en"));
+        part.style.flexGrow = row[state];
+        return part;
+      }));
+      bar.style.width = `${100 * sum(row) / most}%`;
+      return [make("span", null, policy(row)), make("span", null, bar)];
+    })));
+    byId("ages-hint").replaceChildren(...(rows.length
+      ? ["Keys by the maximum age that their policy allows. Show those that are ", linkTo({due: "due"}, "due"), " or ",
+        linkTo({due: "soon"}, `due within ${report.soon_days} days`), "."]
+      : ["There are no keys."]));
+    byId("ages").setAttribute("aria-label",
+      `Bar chart: ${plural(total(rows, "overdue"), "key is", "keys are")} older than the policy allows. `
+      + "The table contains the figures.");
+    const used = report.age_states.filter((state) => total(rows, state));
+    dataTable("ages-data", ["Maximum age", ...used.map((state) => STATES[state])],
+      rows.map((row) => [policy(row), ...used.map((state) => row[state])]));
   }
 
-  const KINDS = [
-    ["rotated", "new key in use", "accent"], ["retired", "old key retired", "good"], ["given_up", "aborted or rolled back", "bad"],
-  ];
+  const weekday = new Intl.DateTimeFormat("en-GB", {day: "numeric", month: "short", year: "numeric", timeZone: "UTC"});
+  const dateOf = (week) => weekday.format(new Date(week + "T00:00:00Z"));
 
+  /* One column for each week; a rotation counts once, in the week in which it ended. */
   function drawRotations() {
     const weeks = report.rotations;
-    const none = !weeks.some((week) => week.rotated + week.retired + week.given_up);
-    draw("rotations", (colour) => ({
-      ...bars(colour, weeks.map(({week}) => week), {formatter: (week) => week.slice(5)}),
-      legend: {top: 0, left: 0, itemWidth: 12, itemHeight: 10, textStyle: {color: colour("soft")}, selectedMode: false},
-      title: emptiness(colour, none, "No rotation is recorded."),
-      tooltip: {...tooltip(colour, (series) => [`Week of ${weeks[series[0].dataIndex].week}`,
-        ...series.map(({seriesName, value}) => `${seriesName}: ${value}`)]), trigger: "axis"},
-      series: KINDS.map(([key, name, shade]) => ({
-        type: "bar", stack: "all", name, barMaxWidth: 22, itemStyle: {color: colour(shade)},
-        data: weeks.map((week) => week[key]),
-      })),
-    }));
-  }
-
-  function describeCharts() {
-    const over = report.ages.filter((bar) => bar.over).reduce((sum, bar) => sum + bar.credentials, 0);
-    byId("ages").setAttribute("aria-label",
-      `Bar chart: ${plural(over, "key is", "keys are")} older than the policy allows. The table contains the figures.`);
-    dataTable("ages-data", ["Share of the allowed age", "Credentials"],
-      report.ages.map((bar) => [bar.share, bar.credentials]));
-    const total = (key) => report.rotations.reduce((sum, week) => sum + week[key], 0);
-    const totals = KINDS.map(([key, name]) => `${name} ${total(key)}`).join(", ");
+    const sum = (week) => week.completed + week.failed;
+    const most = Math.max(...weeks.map(sum));
+    const column = (week) => {
+      const parts = ["failed", "completed"].filter((key) => week[key]).map((key) => {
+        const part = make("i", {class: "state " + key});
+        part.style.height = `${100 * week[key] / most}%`;
+        return part;
+      });
+      return make("span", {class: "week"}, ...parts);
+    };
+    const labels = weeks.map(({week}, index) =>
+      make("span", null, (weeks.length - 1 - index) % 8 === 4 ? make("span", null, dateOf(week)) : null));
+    byId("rotations").replaceChildren(...(most ? [legend(RESULTS, weeks),
+      make("div", {class: "weeks"}, make("span", {class: "scale"}, `${most} per week`), ...weeks.map(column)),
+      make("div", {class: "weeks labels"}, ...labels)] : []));
+    const active = plural(report.figures.rotating, "rotation is", "rotations are");
+    byId("rotations-hint").replaceChildren(
+      most ? "Rotations that ended, by week, as far back as the records reach. " : "No rotation has ended. ",
+      linkTo({phase: "rotating"}, `${active} in progress`), ".");
+    const sums = Object.keys(RESULTS).map((key) => `${RESULTS[key]} ${total(weeks, key)}`).join(", ");
     byId("rotations").setAttribute("aria-label",
-      `Bar chart by week, in total: ${totals}. The table contains the figures.`);
-    dataTable("rotations-data", ["Week of", ...KINDS.map(([, name]) => name)],
-      report.rotations.map((week) => [week.week, ...KINDS.map(([key]) => week[key])]));
+      `Bar chart of ended rotations by week, in total: ${sums}. The table contains the figures.`);
+    dataTable("rotations-data", ["Week of", ...Object.values(RESULTS)],
+      weeks.map((week) => [dateOf(week.week), ...Object.keys(RESULTS).map((key) => week[key])]));
   }
 
-  /* The first credentials in the table that are in use, their owners, and their first references. */
-  function drawUses(selection) {
-    const used = selection.filter((credential) => credential.references.length);
-    const shown = used.slice(0, GRAPH.credentials);
-    const nodes = new Map();
-    const links = new Map();
-    const node = (kind, key, label, depth, shade) => {
-      const name = JSON.stringify([kind, ...key]);
-      if (!nodes.has(name)) nodes.set(name, {name, label, depth, shade});
-      return name;
-    };
-    const link = (source, target) => {
-      const {value} = links.get(source + target) || {value: 0};
-      links.set(source + target, {source, target, value: value + 1});
-    };
-    for (const credential of shown) {
-      const shade = ["bad", "warn", "accent", "accent"][rank(credential)];
-      const own = node("credential", [credential.rancher, credential.id], credential.name, 1, shade);
-      const users = [...new Map(credential.references.map((reference) => [user(reference), reference])).values()];
-      const ownerName = ownerOf(credential) || "none";
-      const label = report.ranchers.length > 1 ? `${ownerName} \u00b7 ${credential.rancher}` : ownerName;
-      const owner = node("owner", [credential.rancher, credential.owner], label, 0, "quiet");
-      for (const reference of users.slice(0, GRAPH.users)) {
-        link(owner, own);
-        const key = [credential.rancher, reference.kind, reference.namespace, reference.name];
-        link(own, node("user", key, user(reference), 2, "good"));
-      }
-      if (users.length > GRAPH.users) {
-        link(owner, own);
-        link(own, node("more", [credential.rancher, credential.id], `${users.length - GRAPH.users} more`, 2, "quiet"));
-      }
+  /* ---- Who uses what: owners, their credentials, and the objects that refer to them ---- */
+
+  /* A branch that is filled when it is opened for the first time. */
+  function branch(summary, content, open) {
+    const element = make("details", null, make("summary", null, ...summary));
+    const fill = () => { if (element.children.length === 1) element.append(content()); };
+    element.addEventListener("toggle", () => { if (element.open) fill(); });
+    if (open) fill();
+    element.open = open;
+    return element;
+  }
+
+  const twigs = (items, create) => make("ul", null, ...items.slice(0, BRANCHES).map((item) => make("li", null, create(item))),
+    items.length > BRANCHES
+      ? make("li", {class: "hint"}, `${(items.length - BRANCHES).toLocaleString("en")} more; search for one`) : null);
+
+  const includesAll = (text, words) => words.every((word) => text.toLowerCase().includes(word));
+
+  /* The objects that refer to a credential, each with the fields; with words, those that match, or all if none does. */
+  function usersOf(credential, words) {
+    const users = new Map();
+    for (const reference of credential.references) {
+      const name = user(reference);
+      users.set(name, [...(users.get(name) || []), reference.field]);
     }
-    const count = shown.length < used.length
-      ? `the first ${shown.length} of ${used.length.toLocaleString("en")} credentials`
-      : plural(used.length, "credential");
+    const matching = [...users].filter(([name]) => includesAll(name, words));
+    return matching.length ? matching : [...users];
+  }
+
+  function credentialBranch(credential, words) {
+    const users = usersOf(credential, words);
+    const level = LEVELS[rank(credential)];
+    return branch(
+      [isolated(credential.name),
+        level ? make("span", {class: "badge " + level}, level) : null,
+        make("span", {class: "sub"}, plural(users.length, "object"))],
+      () => twigs(users, ([name, fields]) => make("span", null, isolated(name),
+        make("span", {class: "sub"}, fields.filter(Boolean).join(", ")))),
+      words.length > 0);
+  }
+
+  function drawUses() {
+    const words = byId("uses-search").elements.uses.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const owners = new Map();
+    const used = selection.filter((credential) => credential.references.length && includesAll(
+      [credential.name, credential.id, ownerOf(credential), credential.rancher,
+        ...credential.references.map(user)].join("\n"), words));
+    for (const credential of used) {
+      const key = JSON.stringify([credential.rancher, ownerOf(credential)]);
+      owners.set(key, [...(owners.get(key) || []), credential]);
+    }
+    const branches = [...owners.values()].sort(byText(([credential]) => `${ownerOf(credential)}\n${credential.rancher}`));
+    byId("uses").replaceChildren(twigs(branches, (credentials) => branch(
+      [isolated(ownerOf(credentials[0]) || "none"), make("span", {class: "sub"}, isolated(credentials[0].rancher),
+        ` \u00b7 ${plural(credentials.length, "credential")}`)],
+      () => twigs(credentials, (credential) => credentialBranch(credential, words)),
+      used.length <= ROWS)));
     byId("uses-hint").textContent = used.length
-      ? `Owners, credentials, and the objects that refer to them: ${count} in use that the table's filters select.`
-      : "No credential that the table's filters select is in use.";
-    byId("uses").setAttribute("aria-label",
-      `Graph: ${byId("uses-hint").textContent} The details of each row contain the same information.`);
-    byId("uses").hidden = !used.length;
-    if (!used.length) return;
-    const depths = [...nodes.values()].map(({depth}) => depth);
-    const rows = Math.max(...[0, 1, 2].map((depth) => depths.filter((each) => each === depth).length));
-    byId("uses").style.height = `${Math.max(120, rows * 24 + 16)}px`;
-    const narrow = byId("uses").clientWidth < 700;
-    const most = narrow ? 16 : 44;
-    /* With a leading hair space, as ECharts caches texts in an object, where a name such as __proto__ has a meaning. */
-    const cut = (text) =>
-      "\u200a" + ([...text].length > most ? [...text].slice(0, most - 1).join("") + "\u2026" : text);
-    draw("uses", (colour) => ({
-      tooltip: tooltip(colour, ({dataType, data}) => dataType === "node" ? [nodes.get(data.name).label]
-        : [nodes.get(data.source).label, "\u2192 " + nodes.get(data.target).label]),
-      series: [{
-        type: "sankey", left: 4, right: narrow ? 120 : 300, top: 8, bottom: 8, nodeWidth: 10, nodeGap: 9,
-        draggable: false, layoutIterations: 16,
-        emphasis: {focus: "trajectory"}, lineStyle: {color: colour("quiet"), opacity: 0.28, curveness: 0.5},
-        label: {color: colour("text"), fontSize: 12, formatter: ({name}) => cut(nodes.get(name).label)},
-        data: [...nodes.values()].map(({name, depth, shade}) =>
-          ({name, depth, itemStyle: {color: colour(shade), borderWidth: 0}})),
-        links: [...links.values()],
-      }],
-    }));
-    charts.uses.resize();
+      ? `Owners, their credentials, and the objects that refer to them: ${plural(used.length, "credential")} in use.`
+      : "No credential that the filters select is in use.";
   }
 
   /* ---- The table ---- */
@@ -286,8 +320,8 @@
     fill("owner", same(distinct(ownerOf)));
     fill("phase", [["rotating", "in rotation"], ...same(distinct(phaseOf))]);
     const codes = new Set(["unused", ...report.credentials.flatMap(({problems}) => problems.map(({code}) => code))]);
-    fill("problem", [["error", "with errors"], ["warning", "with warnings"], ["notice", "with notices"],
-      ["none", "without problems"], ...same([...codes].sort())]);
+    fill("problem", [["error", "errors"], ["warning", "warnings only"], ["notice", "notices only"], ["none", "none"],
+      ...[...codes].map((code) => ["=" + code, sentence(code)]).sort(byText(([, text]) => text))]);
     fill("due", [["due", "due"], ["soon", `within ${report.soon_days} days`], ["never", "never"]]);
   }
 
@@ -298,8 +332,9 @@
     owner: (credential, value) => "=" + ownerOf(credential) === value,
     phase: (credential, value) => value === "rotating"
       ? !["idle", "unknown", "gone"].includes(phaseOf(credential)) : "=" + phaseOf(credential) === value,
-    problem: ({problems}, value) => value === "none"
-      ? !problems.length : problems.some((problem) => problem.level === value || "=" + problem.code === value),
+    problem: (credential, value) => value === "none" || LEVELS.includes(value)
+      ? (LEVELS[rank(credential)] || "none") === value
+      : credential.problems.some(({code}) => "=" + code === value),
     due: (credential, value) => ({
       due: credential.due, soon: soon(credential), never: !credential.due && credential.due_in_days === null,
     })[value],
@@ -344,9 +379,13 @@
       rotation.phase === "idle" ? null : make("span", {class: "sub"}, `next: ${rotation.next_step}`));
   }
 
-  const badge = (problem) => outside(runbook("credentials", problem.code),
-    {class: "badge " + problem.level, title: problem.message}, problem.code,
-    make("span", {class: "unseen"}, ` (${problem.level}; opens the runbook)`));
+  /* Each sentence once, also if several objects have the same problem; the details contain the messages. */
+  function problemList(credential) {
+    const levels = new Map([...credential.problems].reverse().map(({code, level}) => [code, level]));
+    return make("ul", {class: "problems"}, ...[...levels].reverse().map(([code, level]) => make("li", {class: level},
+      outside(runbook("credentials", code), null, sentence(code),
+        make("span", {class: "unseen"}, ` (${level}; opens the runbook)`)))));
+  }
 
   function row(credential, index) {
     const open = make("button",
@@ -360,8 +399,7 @@
       ageCell(credential), dueCell(credential),
       make("td", null, credential.references.length ? credential.references.length.toLocaleString("en") : "\u2013"),
       phaseCell(credential),
-      make("td", null, make("ul", {class: "badges"},
-        ...credential.problems.map((problem) => make("li", null, badge(problem))))));
+      make("td", null, problemList(credential)));
     open.addEventListener("click", () => {
       const closed = open.getAttribute("aria-expanded") === "false";
       open.setAttribute("aria-expanded", String(closed));
@@ -397,7 +435,8 @@
     });
     return make("tr", {id}, make("td", {colspan: COLUMNS.length}, make("div", {class: "detail"},
       part("Problems", credential.problems.map((problem) =>
-        [outside(runbook("credentials", problem.code), null, problem.code), ": ", isolated(problem.message)])),
+        [outside(runbook("credentials", problem.code), null, sentence(problem.code)), " ", isolated(problem.message),
+          make("span", {class: "sub"}, make("code", null, problem.code))])),
       part("Used by", credential.references.map((reference) =>
         [isolated(user(reference)), make("span", {class: "sub"}, reference.field)])),
       part("Rotation waits for", waiting),
@@ -406,26 +445,24 @@
       part("Details", facts))));
   }
 
-  const figures = [
-    ["credentials", "credentials", {}, () => ""],
-    ["due", "due", {due: "due"}, (count) => count ? "error" : "good"],
-    ["due_soon", `due within ${report.soon_days} days`, {due: "soon"}, (count) => count ? "warning" : ""],
-    ["with_errors", "with errors", {problem: "error"}, (count) => count ? "error" : "good"],
-    ["with_warnings", "with warnings", {problem: "warning"}, (count) => count ? "warning" : "good"],
-    ["rotating", "in rotation", {phase: "rotating"}, () => ""],
-    ["unused", "unused", {problem: "=unused"}, () => ""],
+  /* Each credential is in one of the figures after the first. */
+  const FIGURES = [
+    ["all", "in total", {}, ""],
+    ["with_errors", "with errors", {problem: "error"}, "error"],
+    ["with_warnings", "with warnings only", {problem: "warning"}, "warning"],
+    ["with_notices", "with notices only", {problem: "notice"}, ""],
+    ["without_problems", "without problems", {problem: "none"}, "good"],
   ];
 
   function tiles() {
-    byId("figures").replaceChildren(...figures.map(([key, text, selects, look]) => {
-      const count = report.figures[key];
-      const tile = make("button", {type: "button", class: `figure ${look(count)}`, "aria-pressed": "false"},
-        make("strong", null, count.toLocaleString("en")), make("span", null, text));
+    const counts = {...report.figures, all: report.credentials.length};
+    byId("figures").replaceChildren(...FIGURES.map(([key, text, selects, look]) => {
+      const tile = make("button", {type: "button", class: `figure ${counts[key] ? look : ""}`, "aria-pressed": "false"},
+        make("strong", null, counts[key].toLocaleString("en")), make("span", null, text),
+        make("span", {class: "show"}, "Show in the table"));
       tile.addEventListener("click", () => {
-        filters.reset();
-        for (const [name, value] of Object.entries(selects)) filters.elements[name].value = value;
-        limit = ROWS;
-        update();
+        apply(new URLSearchParams(selects));
+        byId("credentials").scrollIntoView();
       });
       return tile;
     }));
@@ -462,50 +499,83 @@
       if (mine) head.setAttribute("aria-sort", sorting.down ? "descending" : "ascending");
       else head.removeAttribute("aria-sort");
     }
-    figures.forEach(([, , selects], index) => {
+    FIGURES.forEach(([, , selects], index) => {
       const same = JSON.stringify(Object.fromEntries(active)) === JSON.stringify(selects);
-      byId("figures").children[index].setAttribute("aria-pressed", String(active.length > 0 && same));
+      byId("figures").children[index].setAttribute("aria-pressed", String(same));
     });
     const gone = selection.filter((credential) => credential.gone).length;
     byId("count").textContent = selection.length.toLocaleString("en")
       + (selection.length === report.credentials.length ? "" : ` of ${report.credentials.length.toLocaleString("en")}`)
       + (gone ? `, ${plural(gone, "does not exist but is in use", "do not exist but are in use")}` : "");
     show();
-    drawUses(selection);
+    drawUses();
+    keepState(active);
   }
 
-  const drawAll = () => { drawAges(); drawRotations(); drawUses(selection); };
+  /* ---- The state in the URL: filters, search, sorting ---- */
+
+  let keeping;
+
+  /* Browsers limit how often a page may change its URL, so that typing changes it once. */
+  function keepState(active) {
+    clearTimeout(keeping);
+    keeping = setTimeout(() => writeState(active), 150);
+  }
+
+  function writeState(active) {
+    const state = new URLSearchParams(active);
+    if (sorting.column !== "problems" || sorting.down) state.set("sort", (sorting.down ? "-" : "") + sorting.column);
+    const uses = byId("uses-search").elements.uses.value.trim();
+    if (uses) state.set("uses", uses);
+    const text = state.toString();
+    if (text !== location.hash.slice(1)) history.replaceState(null, "", text ? "#" + text : location.pathname);
+  }
+
+  /* Set the filters, the search and the sorting; a value that this report does not have selects all. */
+  function apply(state) {
+    for (const name of Object.keys(CHECKS)) {
+      const field = filters.elements[name];
+      field.value = state.get(name) || "";
+      if (field.selectedIndex === -1) field.value = "";
+    }
+    const [, down, column] = /^(-?)(\w+)$/.exec(state.get("sort") || "") || [];
+    const known = COLUMNS.some(([name]) => name === column);
+    sorting.column = known ? column : "problems";
+    sorting.down = known && down === "-";
+    byId("uses-search").elements.uses.value = state.get("uses") || "";
+    limit = ROWS;
+    update();
+  }
+
+  const stateOfUrl = () => new URLSearchParams(location.hash.slice(1));
 
   notes();
+  today();
   tiles();
   columns();
   fillFilters();
-  describeCharts();
   drawAges();
   drawRotations();
-  update();
+  apply(stateOfUrl());
 
   const again = () => { limit = ROWS; update(); };
   filters.elements.search.addEventListener("input", again);
   filters.addEventListener("change", ({target}) => { if (target.name !== "search") again(); });
   filters.addEventListener("reset", () => setTimeout(again));
   filters.addEventListener("submit", (event) => event.preventDefault());
+  byId("uses-search").addEventListener("input", update);
+  byId("uses-search").addEventListener("submit", (event) => event.preventDefault());
   byId("some").addEventListener("click", () => { limit += ROWS; show(); });
   byId("all").addEventListener("click", () => { limit = Infinity; show(); });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
-  matchMedia("print").addEventListener("change", drawAll);
+  addEventListener("hashchange", () => {
+    if (!location.hash.includes("=")) return;
+    apply(stateOfUrl());
+    byId("credentials").scrollIntoView();
+  });
   addEventListener("beforeprint", () => {
     for (const note of document.querySelectorAll("details.note")) note.open = true;
-    /* ECharts draws for a fixed size; with a viewBox, the charts shrink to the paper. */
-    for (const svg of document.querySelectorAll(".chart svg")) {
-      svg.setAttribute("viewBox", `0 0 ${svg.clientWidth} ${svg.clientHeight}`);
-    }
     limit = Infinity;
     show();
   });
-  addEventListener("afterprint", () => {
-    for (const svg of document.querySelectorAll(".chart svg")) svg.removeAttribute("viewBox");
-  });
-  addEventListener("resize", () => { for (const chart of Object.values(charts)) chart.resize(); });
   document.documentElement.dataset.ready = Math.round(performance.now());
 })();

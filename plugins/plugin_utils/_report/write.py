@@ -15,9 +15,10 @@ from collections.abc import Mapping
 from ...module_utils._common.errors import FailureWithResult, RanchhandError, ValidationErrors
 from ...module_utils._common.options import OptionSpec
 from ...module_utils._common.times import now
+from ...module_utils._rotation.options import RECORD_NAMESPACE, validate_namespace
 from ...module_utils._runtime.execute import Connect, RunMode
 from . import formats, page
-from .model import CODES, LEVELS, Entry, build, find_failures, validation_errors
+from .model import CODES, LEVELS, Entry, build, find_failures, validation_errors, visible
 
 WRITERS: dict[str, t.Callable[[Entry], str]] = {
     "html": page.to_html, "json": formats.to_json, "csv": formats.to_csv, "markdown": formats.to_markdown,
@@ -31,7 +32,10 @@ REPORT = OptionSpec({
     "files": {"type": "dict", "required": True, "options": {name: {"type": "path"} for name in WRITERS}},
     "fail_on": {"type": "list", "elements": "str", "default": []},
     "runbook_url": {"type": "str", "default": RUNBOOKS},
+    "namespace": {"type": "str", "default": RECORD_NAMESPACE},
 })
+# Tasks of the list "Today" that the result contains.
+_TASKS = 10
 
 # The only part of the files that differs in every run.
 _GENERATED = re.compile(r"([Gg]enerated(?:_at\W+| at |_timestamp_seconds ))\d[\d:TZ-]*")
@@ -47,6 +51,8 @@ def check_report(params: Mapping[str, t.Any]) -> None:
         errors += _file_errors(params["files"])
     if params["runbook_url"] and not re.match("https?://[^/]", params["runbook_url"]):
         errors.append("runbook_url must begin with https:// or http://")
+    if params["namespace"]:
+        errors += validate_namespace(params["namespace"])
     if errors:
         raise ValidationErrors(errors)
 
@@ -60,11 +66,12 @@ def write_report(params: Mapping[str, t.Any], connect: Connect, mode: RunMode) -
     errors = validation_errors(results)
     if errors:
         raise ValidationErrors(errors)
-    model = build(results, now(), params["runbook_url"])
+    model = build(results, now(), params["runbook_url"], params["namespace"])
     paths = _paths(params["files"])
     texts = {path: WRITERS[name](model).encode("utf-8", "backslashreplace") for name, path in paths.items()}
     changed = any(_differs(path, text) for path, text in texts.items())
-    result = {"changed": changed, "files": paths, "figures": model["figures"]}
+    tasks = visible(model["today"][:_TASKS])
+    result = {"changed": changed, "files": paths, "figures": model["figures"], "today": tasks}
     if not mode.check:
         for path, text in texts.items():
             try:
