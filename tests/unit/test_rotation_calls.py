@@ -317,6 +317,8 @@ SCENARIOS = {
     "roll back, supplied": Scenario((SUPPLY,), ROLLED_BACK, Given),
     "roll back, hidden": Scenario((ROTATE,), ROLLED_BACK, Hidden),
     "roll back, disabled": Scenario((ROTATE, RETIRE), ROLLED_BACK),
+    "roll back, the old value is only in the credential": Scenario(
+        (ROTATE, values_lost("old"), written(1)), ROLLED_BACK),
     "roll back, the kept new value is lost": Scenario((ROTATE, values_lost("e1")), ROLLED_BACK),
     "roll back, refused": Scenario((ROTATE, RETIRE, refusing("busy"), refusing("forbidden")), ROLLED_BACK),
     "roll back, disabled, and the new key is disabled, too": Scenario(
