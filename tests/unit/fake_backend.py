@@ -255,7 +255,7 @@ class FakeRun:
         stored = self.shared.credentials[number]
         if stored is None or (stored.uid, stored.resource_version) != (credential.uid, credential.resource_version):
             raise Conflict
-        written = values or credential.values
+        written = {**credential.values, **(values or {})}
         self.shared.write(number, token=token, values=written, digests=written)
         return self.shared.credentials[number]
 

@@ -362,7 +362,7 @@ PLANS = {SECRETS: [_plan(b"AKIAOLD")]}
     pytest.param(index_of(unlisted=("others.example.com",)), S3_MEMBER, gates.OPEN, id="something else is forbidden"),
 ])
 def test_plans_matter_if_snapshots_are_stored_with_the_key(index, member, state):
-    found, asked = evaluated(GRACE, members=[member], references=index, **PLANS)
+    found, asked = evaluated(GRACE, members=[MEMBER, member], references=index, **PLANS)
     assert found["etcd_s3"].state == state
     read = [(SECRETS, {"fieldSelector": "type=rke.cattle.io/machine-plan"}), ("machine plans", 30)]
     assert [each in asked for each in read] == [state == gates.WAITING] * 2

@@ -140,6 +140,12 @@ def disabled_late(shared):
     shared.late.add("k2")
 
 
+def with_a_field(shared):
+    """The credential has a field that is not part of the key."""
+    values = {**shared.credentials[0].values, "region": "eu"}
+    shared.write(0, values=values, digests=values)
+
+
 def ignored(shared):
     """The provider answers the next request that changes something, but does nothing."""
     shared.ignored += 1
@@ -223,6 +229,9 @@ SCENARIOS = {
     "rotate, pause again": Scenario((PAUSE,), ROTATED, options={"pause": True}),
     "rotate after a pause": Scenario((PAUSE,), ROTATED, Slow),
     "rotate after a pause, the new key is disabled": Scenario((PAUSE, switched(2, False)), ROTATED),
+    "rotate after a pause, the new key was just disabled": Scenario((PAUSE, disabled_late), ROTATED),
+    "rotate after a pause, the old key is disabled, another field": Scenario(
+        (with_a_field, PAUSE, switched(1, False)), ROTATED),
     "rotate after a pause, both keys are disabled": Scenario((PAUSE, switched(1, False), switched(2, False)), ROTATED),
     "rotate after a pause, the old key is disabled": Scenario((PAUSE, switched(1, False)), ROTATED),
     "rotate after a pause, another value is supplied": Scenario(
@@ -311,6 +320,8 @@ SCENARIOS = {
         (ROTATE, written(1, 1), credential_gone(1, True)), RETIRED, members=2),
     "retire, nothing to do": Scenario((ROTATE, RETIRE, RETIRE), RETIRED),
     "roll back": Scenario((ROTATE,), ROLLED_BACK),
+    "roll back, another field": Scenario((with_a_field, ROTATE, RETIRE, switched(2, False)), ROLLED_BACK),
+    "roll back, one value, another field": Scenario((with_a_field, ROTATE), ROLLED_BACK, Single),
     "roll back, two credentials": Scenario((KILLED["after the cutover of a credential"],), ROLLED_BACK, members=2),
     "roll back, no disabling": Scenario((ROTATE,), ROLLED_BACK, Bound),
     "roll back, one value": Scenario((ROTATE,), ROLLED_BACK, Single),
@@ -338,9 +349,14 @@ SCENARIOS = {
     "abort, no disabling": Scenario((PAUSE,), ABORTED, Bound),
     "abort, one value": Scenario((killed(ROTATED, "activate", after=True),), ABORTED, Single),
     "abort, supplied": Scenario((done(ROTATED, pause=True, **SUPPLIED),), ABORTED, Given),
+    "abort, killed before the request, one value": Scenario((killed(ROTATED, "issue"),), ABORTED, Single),
     **{f"abort, killed {name}": Scenario((act,), ABORTED) for name, act in list(KILLED.items())[:4]},
     "abort, killed before the request, slow": Scenario((killed(ROTATED, "issue"),), ABORTED, Slow),
     "abort, killed": Scenario((PAUSE, killed(ABORTED, "delete")), ABORTED),
+    "abort, another field, the new key works but is not listed": Scenario(
+        (with_a_field, PAUSE, lambda shared: setattr(shared.provider["k2"], "account", "b")), ABORTED),
+    "abort, killed before the request and again, and the old key is disabled": Scenario(
+        (killed(ROTATED, "issue"), killed(ABORTED, "list_generations"), switched(1, False)), ABORTED),
     "abort, killed, and the old key is disabled": Scenario(
         (PAUSE, killed(ABORTED, "delete"), switched(1, False)), ABORTED),
     "abort, the new key works but is not listed": Scenario(
@@ -376,6 +392,8 @@ SCENARIOS = {
     "forget, two records": Scenario((PAUSE, record_gone, PAUSE, removed(1), credential_gone()), FORGOTTEN, Bound),
     "forget, the credential is gone, and an administrator signs in": Scenario(
         (PAUSE, switched(1, False), credential_gone()), FORGOTTEN, Admin),
+    "forget, idle": Scenario((ROTATE, RETIRE, RETIRE), FORGOTTEN),
+    "forget, idle, another key": Scenario((ROTATE, RETIRE, RETIRE, created(), written(3)), FORGOTTEN),
     "forget, refused": Scenario((PAUSE, credential_gone(), refusing("forbidden")), FORGOTTEN),
 }
 
@@ -384,7 +402,8 @@ WITH_FAULTS = (
     "rotate", "rotate, one value", "rotate, supplied", "rotate, killed before the key is stored",
     "rotate, killed after the key is stored", "rotate, killed after the value is activated",
     "rotate, without a rollback", "rotate, killed in the cutover, two credentials",
-    "rotate after a pause, another value is supplied", "rotate again, unverified", "repair", "restore", "retire",
+    "rotate after a pause, another value is supplied", "rotate after a pause, the new key is disabled",
+    "rotate again, unverified", "repair", "restore", "retire",
     "retire, no disabling", "retire, one value", "retire, disabled", "retire, killed before it is deleted", "roll back",
     "roll back, one value", "roll back, disabled", "roll back, killed", "roll back, two credentials", "abort",
     "abort, one value", "abort, killed before the key is stored", "abort, killed", "adopt", "adopt, no disabling",
@@ -400,7 +419,8 @@ def shown(value):
     if isinstance(value, KeyGeneration):
         return f"{value.key}({value.version})"
     if isinstance(value, dict):
-        return value["id"] if set(value) == {"id", "secret"} else str(value)
+        more = "".join(f"+{name}" for name in sorted(set(value) - {"id", "secret"}))
+        return value["id"] + more if {"id", "secret"} <= set(value) else str(value)
     if isinstance(value, (tuple, list)):
         return "[" + " ".join(map(shown, value)) + "]"
     return str(value)
@@ -457,7 +477,7 @@ def ending(run):
 
 def play(scenario, shared, fault=None):
     """Execute a run; ``fault`` is the number of a call, its error, and whether it always fails from then on."""
-    run = FakeRun(shared, scenario.state, "now", verify_timeout=20, **scenario.options)
+    run = FakeRun(shared, scenario.state, "now", verify_timeout=40, **scenario.options)
     calls, names = [], []
     while not run.ended:
         names.append(run.call.name)

@@ -305,3 +305,21 @@ def test_an_effect_at_the_provider(keys, disabled, deleted):
 def test_a_kept_value_is_the_supplied_value():
     assert checks.is_value_requested(None, pair(1)) and checks.is_value_requested(pair(1), pair(1))
     assert not checks.is_value_requested(pair(2), pair(1))
+
+
+def test_a_new_rotation_forgets_the_former_rotation():
+    """What the task resolved replaces what the record contains."""
+    before = replace(
+        RECORD, phase="idle", generation=4, epoch=7, gates={"grace": "over"}, expires_at=START, disabled_at=START,
+        issuer_options={"region": "eu"}, issuer_secrets_name="former", current=KeyGeneration("k2", "kept", pair(2)))
+    blank = replace(
+        RotationRecord("rotation", (("cc-1", "uid-1"),), "fake", "other", ("id",)), issuer_options={"region": "us"},
+        issuer_secrets_name="admin")
+    protocol = RotationProtocol(
+        RotationRequest("rotated", "run1", rotation_id="r9", reason="leaked", grace=1, soak=2), Listed({}), blank)
+    protocol.credentials = (credential(1, pair(2)),)
+    started = protocol._started(before, ("k1", "k2"), START)  # pylint: disable=protected-access
+    assert started == replace(
+        blank, phase="preparing", generation=5, epoch=1, owner="run1", rotation_id="r9", reason="leaked", grace=1,
+        soak=2, snapshot=("k1", "k2"), old=KeyGeneration("k2", "rotation-g5-260101000000-old", {"id": "k2"}),
+        current=before.current, started_at=START, issuing_epoch=3)

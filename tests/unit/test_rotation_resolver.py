@@ -192,6 +192,7 @@ def test_errors(options, words):
     resolution = resolved(PROD, OTHER, WATER, half, credentials=both, rotation_id="1")
     failed, other = resolution.items
     assert words in failed.error.message and not failed.unit
+    assert failed.error.code == ("not_found" if words == "does not exist" else "invalid")
     assert other.error is None and list(resolution.units) == ["rotation-cc-other"], "the others are rotated"
 
 
@@ -373,6 +374,15 @@ def test_the_issuer_of_the_last_rotation_ends_it(state, found):
     assert unit.record.issuer == "aws"
 
 
+@pytest.mark.parametrize("found", [
+    pytest.param(replace(OTHER, id="cc-prod", uid="uid-cc-prod"), id="another key"),
+    pytest.param(replace(PROD, uid="another"), id="created again"),
+])
+def test_an_idle_record_is_forgotten_whatever_the_credential_contains(found):
+    (unit,) = resolved(found, records=[idle_record_of(PROD, S3)], id="cc-prod", state="forgotten").units.values()
+    assert unit.name == "rotation-cc-prod" and unit.members == (found,) and unit.config_map is not None
+
+
 def test_the_record_of_deleted_credentials_is_unchanged():
     record = idle_record_of(PROD, S3)
     (unit,) = resolved(OTHER, records=[record], id="cc-s3", state="retired").units.values()
@@ -386,7 +396,7 @@ def test_a_value_is_required_to_start_a_rotation():
     water = {"issuer": "supplied", "fields": ("accessToken",), "driver": "digitalocean"}
     token = KeyGeneration("supplied", "kept", compute_digests(KEY, {"accessToken": "t1"}))
     for phase, required in (("preparing", True), ("issued", False), ("grace", False)):
-        record = record_of(WATER, **water, phase=phase, old=token, new=token)
+        record = record_of(WATER, **water, phase=phase, old=token, new=None if required else token)
         (error,) = errors_of(resolved(WATER, records=[record], id="cc-water", rotation_id="1"))
         assert (error is not None) is required and (not required or "requires its new value" in error[1])
         (error,) = errors_of(resolved(WATER, records=[record], id="cc-water", state="aborted"))
@@ -501,9 +511,10 @@ def test_a_wrong_option_is_reported_once(options, words):
 
 
 def test_an_invalid_option_of_the_call_is_not_missing_in_the_items():
-    with pytest.raises(ValidationErrors) as caught:
-        resolved(PROD, credentials=[{"id": "cc-prod"}], max_age="90")
-    assert len(caught.value.messages) == 1
+    for item, call in (({}, {"max_age": "90"}), ({"max_age": "90"}, {})):
+        with pytest.raises(ValidationErrors) as caught:
+            resolved(PROD, credentials=[{"id": "cc-prod", **item}], **call)
+        assert len(caught.value.messages) == 1
 
 
 def test_validation_errors_name_their_item():

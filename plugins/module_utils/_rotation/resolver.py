@@ -213,7 +213,7 @@ class _Resolver:
         issuer, options = self._load_issuer(desired, credential, name, record)
         fields = issuer.fields or (record.fields if record else ())
         _check_fields(credential, fields)
-        members = self._members_of(record) if record else {}
+        members = (self._members_of(record) if record else {}) or {identifier: credential}
         if desired.requested_state in (ROTATED, ADOPTED):
             members.update(self._find_members(credential, name, issuer, fields))
         self._check_readable(members)
