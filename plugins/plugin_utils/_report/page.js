@@ -109,7 +109,8 @@
 
   const task = (entry) => make("li", {class: entry.level},
     make("p", {class: "object"}, make("span", {class: "badge " + entry.level}, report.when[entry.level]), " ",
-      entry.id ? linkTo({search: entry.id, rancher: "=" + entry.rancher}, isolated(entry.name)) : isolated(entry.rancher),
+      entry.id ? linkTo({search: entry.id, rancher: "=" + entry.rancher}, isolated(entry.name))
+        : isolated(entry.rancher),
       make("span", {class: "sub"}, ...(entry.id
         ? [isolated(entry.rancher), " \u00b7 owner: ", isolated(entry.owner || "none")] : ["Rancher"]))),
     make("p", null, entry.why, make("span", {class: "sub"}, isolated(entry.detail))),
@@ -182,8 +183,9 @@
       rows.map((row) => [policy(row), ...used.map((state) => row[state])]));
   }
 
-  const weekday = new Intl.DateTimeFormat("en-GB", {day: "numeric", month: "short", year: "numeric", timeZone: "UTC"});
-  const dateOf = (week) => weekday.format(new Date(week + "T00:00:00Z"));
+  const dateFormat = new Intl.DateTimeFormat("en-GB",
+    {day: "numeric", month: "short", year: "numeric", timeZone: "UTC"});
+  const dateOf = (week) => dateFormat.format(new Date(week + "T00:00:00Z"));
 
   /* One column for each week; a rotation counts once, in the week in which it ended. */
   function drawRotations() {
@@ -226,7 +228,8 @@
     return element;
   }
 
-  const twigs = (items, create) => make("ul", null, ...items.slice(0, BRANCHES).map((item) => make("li", null, create(item))),
+  const twigs = (items, create) => make("ul", null,
+    ...items.slice(0, BRANCHES).map((item) => make("li", null, create(item))),
     items.length > BRANCHES
       ? make("li", {class: "hint"}, `${(items.length - BRANCHES).toLocaleString("en")} more; search for one`) : null);
 
@@ -265,7 +268,8 @@
       const key = JSON.stringify([credential.rancher, ownerOf(credential)]);
       owners.set(key, [...(owners.get(key) || []), credential]);
     }
-    const branches = [...owners.values()].sort(byText(([credential]) => `${ownerOf(credential)}\n${credential.rancher}`));
+    const branches = [...owners.values()].sort(
+      byText(([credential]) => `${ownerOf(credential)}\n${credential.rancher}`));
     byId("uses").replaceChildren(twigs(branches, (credentials) => branch(
       [isolated(ownerOf(credentials[0]) || "none"), make("span", {class: "sub"}, isolated(credentials[0].rancher),
         ` \u00b7 ${plural(credentials.length, "credential")}`)],

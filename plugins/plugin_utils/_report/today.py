@@ -29,9 +29,7 @@ WHEN: Mapping[str, str] = {"error": "now", "warning": "in the next days", "notic
 class Subject:
     """What remedies depend on. ``cluster`` is the first cluster that refers to the credential, as namespace/name."""
 
-    rancher: str
     id: str
-    driver: str | None
     phase: str | None
     has_issuer: bool
     due: bool
@@ -222,7 +220,8 @@ def plan_today(
 ) -> list[Task]:
     """Return a task for each Rancher that could not be read and for each problem of a credential, by urgency.
 
-    Args: ``ranchers`` and ``credentials`` of the model; ``namespace`` of the records of rotations.
+    Args: ``ranchers`` and ``credentials`` of the model; ``namespace`` of the records of rotations. A problem with a
+    code that only a later release knows is left out.
     """
     unread = [_unread(rancher, namespace) for rancher in ranchers if not rancher["up"]]
     order = list(_ADVICE)
@@ -270,7 +269,7 @@ def _subject(credential: Mapping[str, t.Any]) -> Subject:
         for reference in credential["references"] if reference["kind"] == "Cluster"
     )
     return Subject(
-        credential["rancher"], credential["id"], credential["driver"], rotation.get("phase"),
+        credential["id"], rotation.get("phase"),
         default_issuer(credential["driver"]) is not None or rotation.get("issuer") not in (None, _SUPPLIED),
         credential["due"], credential["max_age_days"], next(clusters, None),
     )
