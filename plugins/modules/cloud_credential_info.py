@@ -78,6 +78,24 @@ options:
         C(issuer_options). Only with O(problems=true).
     type: bool
     default: false
+  verify:
+    description:
+      - Sign in at the cloud provider with the key of each credential, to find keys that do not work. The problem
+        V(key_refused) means that the provider does not accept the key, V(key_forbidden) that the key lacks a
+        permission.
+      - Each distinct key is tried once. After the provider has refused a password, no other password of the same
+        account is tried, so that no account is locked.
+      - Keys that cannot be verified are listed in RV(problems_incomplete). The drivers are those of
+        O(ranchhand.rancher.cloud_credential#module:verify). Only with O(problems=true).
+    type: bool
+    default: false
+    version_added: 1.0.0
+  verify_options_by_driver:
+    description:
+      - What O(verify) needs and credentials do not contain, by driver. See
+        O(ranchhand.rancher.cloud_credential#module:verify_options).
+    type: dict
+    version_added: 1.0.0
   namespace:
     description: Namespace of the records of rotations.
     type: str
@@ -105,6 +123,12 @@ EXAMPLES = r"""
         max_age: 90d
     max_age: 365d
   register: health
+
+- name: Find keys that do not work
+  ranchhand.rancher.cloud_credential_info:
+    problems: true
+    verify: true
+  register: verified
 
 - name: Show the names of credentials with a token or certificate that expires soon
   ansible.builtin.debug:
@@ -166,7 +190,7 @@ credentials:
             One of V(unreadable), V(malformed), V(owner_gone), V(driver_inactive), V(template_broken),
             V(duplicate_name), V(shared_key), V(unused), V(overdue), V(drift), V(restored), V(stuck_rotation), V(gone),
             V(record_unreadable), V(expired), V(expires_soon), V(reference_unresolved), V(driver_mismatch),
-            V(config_contradicts), V(config_repeats) and V(sync_failed).
+            V(config_contradicts), V(config_repeats), V(sync_failed), V(key_refused) and V(key_forbidden).
             The runbook docs/runbooks/credentials.md has a section for each.
           type: str
           sample: expires_soon

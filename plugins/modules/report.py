@@ -77,17 +77,17 @@ options:
       - A check that was skipped because the connection lacks a permission counts as a problem that was found.
       - Errors are V(unreadable), V(owner_gone), V(template_broken), V(drift), V(restored), V(gone),
         V(record_unreadable), V(expired), V(reference_unresolved), V(driver_mismatch), V(config_contradicts),
-        V(sync_failed) and V(dangling), warnings are V(driver_inactive), V(malformed), V(duplicate_name),
-        V(shared_key), V(overdue), V(stuck_rotation) and V(expires_soon), and V(unused) and V(config_repeats) are
-        notices.
+        V(sync_failed), V(key_refused) and V(dangling), warnings are V(driver_inactive), V(malformed),
+        V(duplicate_name), V(shared_key), V(overdue), V(stuck_rotation), V(expires_soon) and V(key_forbidden), and
+        V(unused) and V(config_repeats) are notices.
       - A Rancher that could not be read is always a failure.
     type: list
     elements: str
     default: []
     choices: [error, warning, notice, unreadable, owner_gone, template_broken, drift, restored, gone, record_unreadable,
               expired, dangling, reference_unresolved, driver_mismatch, config_contradicts, sync_failed,
-              driver_inactive, malformed, duplicate_name, shared_key, overdue, stuck_rotation, expires_soon, unused,
-              config_repeats]
+              key_refused, driver_inactive, malformed, duplicate_name, shared_key, overdue, stuck_rotation,
+              expires_soon, key_forbidden, unused, config_repeats]
   runbook_url:
     description: URL of the directory of the runbooks that problems link to, C(credentials.md) and C(rotation.md).
     type: str

@@ -19,7 +19,7 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.verific
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import IssuerError
 
 from support.canaries import Canaries, Run
-from support.cluster import MODULE, SECRETS
+from support.cluster import INFO, MODULE, SECRETS
 from support.fakes import cut
 from support.providers.fake_providers import ACTIVE, DELETED, DISABLED, LOCKED_AFTER, POWERLESS, FakeProviders
 from support.service_accounts import stored, token_of
@@ -272,3 +272,12 @@ def test_only_verified_keys_are_stored(cluster, aws, keystone, harvester, fake, 
     assert {item["name"].removeprefix(prefix) for item in again} == written
     sign_ins = [request for request in fake.seen if request.path.startswith("/v2/droplets")]
     assert len(sign_ins) == 3 + 3 + 1, "check mode signs in too, and what is stored is not verified again"
+
+    fake.tokens[canaries["active"]] = DELETED
+    info = {"problems": True, "verify": True, "driver": "digitalocean"}
+    found = run.play({INFO: {**info, "verify_options_by_driver": {"digitalocean": fake.options}}}).result
+    problems = {
+        item["name"].removeprefix(prefix): {problem["code"] for problem in item["problems"]} - {"unused"}
+        for item in found["credentials"] if item["name"].startswith(prefix)
+    }
+    assert problems == {"token": {"key_refused"}, "token without a right": {"key_forbidden"}}

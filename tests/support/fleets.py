@@ -71,6 +71,8 @@ _MESSAGES = {
     "config_contradicts": "the machine config of pool {cluster}/workers sets clientId to another value",
     "config_repeats": "the machine config of pool {cluster}/workers sets clientId too",
     "sync_failed": "the last sync of Cluster c-m-4x7zp with it failed: [Syncing error: syncing failed] 403",
+    "key_refused": "its key does not work: Linode (api.linode.com) does not accept the key (HTTP status 401)",
+    "key_forbidden": "its key lacks a permission: Linode (api.linode.com) does not allow it to list instances",
 }
 # Problems that only credentials of some drivers can have, and those of the clusters that use a credential.
 _DRIVERS_OF = {

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.errors import RanchhandError
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.text import base64_encode
+from ansible_collections.ranchhand.rancher.plugins.module_utils._health.keys import try_keys, validate_options_by_driver
 from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers import verification
 from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.throttle import CallRates
 from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.verification import (
@@ -32,10 +33,11 @@ ROOT = Path(__file__).parents[2]
 SECRET = "canary-of-a-token"
 
 
-def credential(token, name="linode prod", identifier=""):
-    metadata = {"name": identifier, "uid": "u", "resourceVersion": "1", "annotations": {"field.cattle.io/name": name}}
+def credential(token, name="linode prod", identifier="", driver="linode"):
+    annotations = {"field.cattle.io/name": name, "field.cattle.io/creatorId": "u-alice"}
+    metadata = {"name": identifier, "uid": "u", "resourceVersion": "1", "annotations": annotations}
     return parse_cloud_credential(
-        {"metadata": metadata, "data": {"linodecredentialConfig-token": base64_encode(token)}}
+        {"metadata": metadata, "data": {f"{driver}credentialConfig-token": base64_encode(token)}}
     )
 
 
@@ -64,8 +66,12 @@ class Provider:
             raise IssuerError(code, "Linode (api.linode.com) does not accept the key (HTTP status 401)")
 
 
+def in_sequence(function, items):
+    return [function(item) for item in items]
+
+
 def verification_with(provider):
-    return KeyVerification(lambda function, items: [function(item) for item in items], SignIns(provider))
+    return KeyVerification(in_sequence, SignIns(provider))
 
 
 CHANGES = {
@@ -206,6 +212,36 @@ def test_keys_of_other_s3_stores_are_not_sent_to_aws(endpoint):
             "s3", {"accessKey": "A", "secretKey": SECRET, "defaultEndpoint": endpoint}, {}, CallRates(1000)
         )
     assert failure.value.code == "unsupported" and "minio.example.com" in failure.value.message
+
+
+def test_dead_keys_of_a_fleet():
+    provider = Provider(dead="refused", weak="forbidden", far="unreachable")
+    tokens = {"cc-1": "good", "cc-2": "dead", "cc-3": "dead", "cc-4": "weak", "cc-5": "far"}
+    fleet = [credential(token, identifier=name) for name, token in tokens.items()]
+    fleet += [credential("x", identifier=name, driver="rackspace") for name in ("cc-6", "cc-7")]
+    options = {"endpoint_url": "https://linode.example.com"}
+    problems, incomplete = try_keys(fleet, {"linode": options}, SignIns(provider), in_sequence)
+    assert {name: problem.code for name, problem in problems.items()} == {
+        "cc-2": "key_refused", "cc-3": "key_refused", "cc-4": "key_forbidden",
+    }
+    assert incomplete == [
+        "key_refused: keys of driver rackspace cannot be verified (2 credentials)",
+        "key_refused: the key of cattle-global-data:cc-5 cannot be verified: Linode (api.linode.com) does not accept "
+        "the key (HTTP status 401)",
+    ]
+    assert provider.calls == [("linode", {"token": token}, options) for token in ("good", "dead", "weak", "far")]
+
+
+@pytest.mark.parametrize(
+    ("options", "number"),
+    [
+        pytest.param({"linode": {}, "openstack": {"auth_url": "x"}}, 0, id="valid"),
+        pytest.param({"linode": "x"}, 1, id="no mapping"),
+        pytest.param({"rackspace": {}, 5: {}}, 2, id="other drivers"),
+    ],
+)
+def test_options_by_driver(options, number):
+    assert len(validate_options_by_driver(options)) == number
 
 
 def test_the_documentation_lists_the_drivers_and_their_options():

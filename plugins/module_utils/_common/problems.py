@@ -13,6 +13,7 @@ ProblemCode = t.Literal[
     "unreadable", "malformed", "owner_gone", "driver_inactive", "template_broken", "duplicate_name", "shared_key",
     "unused", "overdue", "drift", "restored", "stuck_rotation", "gone", "record_unreadable", "expired", "expires_soon",
     "reference_unresolved", "driver_mismatch", "config_contradicts", "config_repeats", "sync_failed",
+    "key_refused", "key_forbidden",
 ]
 Level = t.Literal["error", "warning", "notice"]
 
@@ -25,6 +26,7 @@ PROBLEM_LEVELS: Mapping[ProblemCode, Level] = {
     "record_unreadable": "error", "expired": "error", "expires_soon": "warning",
     "reference_unresolved": "error", "driver_mismatch": "error", "config_contradicts": "error",
     "config_repeats": "notice", "sync_failed": "error",
+    "key_refused": "error", "key_forbidden": "warning",
 }
 
 

@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 
 from .._common.errors import RanchhandError, ValidationErrors
 from .._common.options import OptionSpec
+from .._common.problems import Problem
 from .._common.times import Time, now
 from .._issuers.registry import issuer_for, key_created_at
+from .._issuers.verification import SignIns
 from .._kubernetes.client import KubernetesClient, name_in_path
 from .._kubernetes.connection import CONNECTION
 from .._rancher.cloud_credential import CloudCredential, show_cloud_credential
@@ -46,6 +48,7 @@ from .._runtime.execute import Connect, RunMode
 from ..issuer import IssuerError
 from .checker import HealthChecker, HealthContext
 from .evaluation import KeyState, evaluate
+from .keys import try_keys, validate_options_by_driver
 from .policies import AgePolicy, find_max_age
 
 HEALTH = OptionSpec({
@@ -60,7 +63,11 @@ HEALTH = OptionSpec({
     "query_providers": {"type": "bool", "default": False},
     "namespace": {"type": "str", "default": RECORD_NAMESPACE},
 })
-CLOUD_CREDENTIAL_INFO = CONNECTION.merge(FILTERS, HEALTH, OptionSpec({"problems": {"type": "bool", "default": False}}))
+CLOUD_CREDENTIAL_INFO = CONNECTION.merge(FILTERS, HEALTH, OptionSpec({
+    "problems": {"type": "bool", "default": False},
+    "verify": {"type": "bool", "default": False},
+    "verify_options_by_driver": {"type": "dict"},
+}))
 _T = t.TypeVar("_T")
 
 
@@ -82,6 +89,7 @@ def list_cloud_credential_info(params: Mapping[str, t.Any], connect: Connect, mo
     """List credentials without their secrets and, with ``problems``, the age of their keys and their problems."""
     identifier, errors = parse_id(params["id"], CREDENTIAL_NAMESPACE)
     errors += validate_namespace(params["namespace"])
+    errors += validate_options_by_driver(params["verify_options_by_driver"] or {})
     if errors:
         raise ValidationErrors(errors)
     client = connect()
@@ -187,6 +195,13 @@ def _add_health(
         created, failures = _query_providers(client, unknown)
         issued.update(created)
         incomplete += failures
+    key_problems: Mapping[str, Problem] = {}
+    if params["verify"]:
+        key_problems, failures = try_keys(
+            [credential for credential, _shown in selected], params["verify_options_by_driver"] or {}, SignIns(),
+            client.parallel_map,
+        )
+        incomplete += failures
     policies = _policies(params)
     checker = HealthChecker(context)
     expires_within = datetime.timedelta(seconds=params["expires_within"] or 0)
@@ -195,7 +210,7 @@ def _add_health(
         shown["owner_name"] = owner.username or None if owner else None
         max_age = find_max_age(credential, shown["owner_name"], policies)
         status = rotation_status(client, store, credential, max_age, True, issued[credential.id])
-        key = KeyState(store.record(credential.id), status, max_age)
+        key = KeyState(store.record(credential.id), status, max_age, key_problems.get(credential.id))
         shown.update(evaluate(checker, credential, key, now(), expires_within))
         hidden = {*shown, "problems"}
         rotation = {"running": False, **{name: value for name, value in status.items() if name not in hidden}}

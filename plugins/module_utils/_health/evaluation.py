@@ -27,11 +27,13 @@ class KeyState:
     """What is known of the key of a credential: its rotation, and the age at which it is due.
 
     ``record`` is None if the key was never rotated, ``status`` is what cloud_credential_rotation_info returns.
+    ``problem`` is what a sign-in with the key has found.
     """
 
     record: RotationRecord | None
     status: Mapping[str, t.Any]
     max_age: int | None
+    problem: Problem | None = None
 
 
 def evaluate(
@@ -43,6 +45,7 @@ def evaluate(
     if key.record and key.record.expires_at:
         expiries.append(Expiry(key.record.expires_at, "its key"))
     problems = checker.problems(credential) + expiry_problems(expiries, now, expires_within)
+    problems += [key.problem] if key.problem else []
     problems += [Problem("malformed", reason) for reason in [*unreadable, *_malformed_annotations(credential, now)]]
     return {
         "key_age_seconds": key.status["key_age_seconds"], "key_age_source": key.status["key_age_source"],
