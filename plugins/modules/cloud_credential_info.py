@@ -74,8 +74,8 @@ options:
     description:
       - Query the cloud providers for the creation time of keys that have no record of a rotation.
         With the options of this module, only AWS reports it.
-      - The controller signs in with the keys themselves, as M(ranchhand.rancher.cloud_credential_rotation) does without
-        C(issuer_options). Only with O(problems=true).
+      - Signs in with the keys themselves, from where the module runs, as
+        M(ranchhand.rancher.cloud_credential_rotation) does without C(issuer_options). Only with O(problems=true).
     type: bool
     default: false
   verify:

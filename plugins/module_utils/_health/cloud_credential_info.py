@@ -250,8 +250,6 @@ def _query_provider(credential: CloudCredential) -> Time | str | None:
         return key_created_at(issuer, credential) if issuer else None
     except (IssuerError, RanchhandError) as error:
         return error.message
-    except ImportError:  # issuers and their SDKs are installed on the controller
-        return "cloud providers are queried only on the controller, with a local connection and the controller's Python"
 
 
 def _list_missing_secrets(client: KubernetesClient, pools: t.Iterable[MachinePool]) -> list[dict[str, t.Any]]:
