@@ -257,7 +257,8 @@ credentials:
 dangling:
   description:
     - Credentials that do not exist although objects refer to them, with these objects.
-    - Also Secrets in the namespace of a cluster, if a pool names them and they do not exist.
+    - Also Secrets in the namespace of a cluster that do not exist, if the cluster, one of its pools or its etcd
+      snapshots name them.
   returned: with O(problems=true)
   type: list
   elements: dict

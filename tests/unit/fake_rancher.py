@@ -115,7 +115,7 @@ class FakeRancher:
         if path == "/apis/cluster.x-k8s.io":
             return {"preferredVersion": {"version": "v1beta1"}}
         if path.rsplit("/", 1)[0] in SERVED or path == "/apis/batch/v1/jobs" or path.endswith(("s", "configs")) and (
-            "/namespaces/" in path and path.count("/") in (5, 6)
+            "/namespaces/" in path and path.count("/") == (5 if path.startswith("/api/") else 6)
         ):
             version, _slash, plural = path.rpartition("/")
             version = version.partition("/namespaces/")[0]

@@ -12,12 +12,17 @@ import time
 from dataclasses import dataclass, field, replace
 
 import pytest
+from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import parse_options
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.times import (
     LONGEST_DURATION,
     UTC,
     format_time,
 )
 from ansible_collections.ranchhand.rancher.plugins.module_utils._health.checker import HealthChecker, HealthContext
+from ansible_collections.ranchhand.rancher.plugins.module_utils._health.cloud_credential_info import (
+    CLOUD_CREDENTIAL_INFO,
+    list_cloud_credential_info,
+)
 from ansible_collections.ranchhand.rancher.plugins.module_utils._health.evaluation import KeyState, evaluate
 from ansible_collections.ranchhand.rancher.plugins.module_utils._health.expiry import find_expiries
 from ansible_collections.ranchhand.rancher.plugins.module_utils._health.policies import AgePolicy, find_max_age
@@ -34,6 +39,9 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.referen
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.users import User, Users
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.record import RotationRecord
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.status import due_time, key_issued_at
+from ansible_collections.ranchhand.rancher.plugins.module_utils._runtime.execute import RunMode
+
+from .fake_rancher import CLUSTERS, SECRETS, Client, FakeRancher
 
 NOW = datetime.datetime(2026, 11, 24, 7, 30, tzinfo=UTC)
 MONTH = datetime.timedelta(days=30)
@@ -253,3 +261,26 @@ POLICIES = [
 ])
 def test_the_first_matching_policy_applies(name, driver, owner_name, max_age):
     assert find_max_age(credential(name, driver), owner_name, POLICIES) == max_age
+
+
+def test_secrets_in_the_namespaces_of_clusters_that_are_missing():
+    rancher = FakeRancher()
+    rancher.check = lambda: None  # the clusters name Secrets that do not exist
+    rancher.create(SECRETS.replace("cattle-global-data", "fleet-default"), "present")
+    for name, own, of_pool, of_snapshots in (
+        ("prod", "gone", "gone-pool", "present"), ("test", "gone", None, "gone-bucket"), ("fine", "present", None, None)
+    ):
+        pools = [{"name": "workers"}, {"name": "db", "cloudCredentialSecretName": of_pool}]
+        rancher.create(CLUSTERS, name, spec={"cloudCredentialSecretName": own, "rkeConfig": {
+            "machinePools": pools, "etcd": {"s3": {"cloudCredentialName": of_snapshots}}}})
+    params = parse_options(CLOUD_CREDENTIAL_INFO, {"problems": True})
+    result = list_cloud_credential_info(params, lambda: Client(rancher), RunMode(True, False))
+    found = {
+        missing["id"]: [(item["name"], item["use"], item.get("pools")) for item in missing["references"]]
+        for missing in result["dangling"]
+    }
+    assert found == {
+        "fleet-default:gone": [("prod", "cluster", ["workers"]), ("test", "cluster", ["workers", "db"])],
+        "fleet-default:gone-bucket": [("test", "s3", None)],
+        "fleet-default:gone-pool": [("prod", "pool", ["db"])],
+    }

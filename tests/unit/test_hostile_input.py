@@ -329,6 +329,7 @@ def test_references(found):
     item = {**item, "metadata": {**metadata, "namespace": "fleet-default"}}
     index = ReferenceIndex(ReferenceReader([row], row.kind).read(item))
     index.dangling(())
+    index.secrets_of_clusters()
     if row.group == "provisioning.cattle.io":
         parse_machine_pools(item)
 

@@ -134,6 +134,28 @@ def test_a_credential_of_the_extension_api_is_not_a_secret_of_the_same_name():
     assert index.dangling(()) == {}
 
 
+BARE_NAMES = {
+    "of the cluster": ("cluster", {"cloudCredentialSecretName": "own"}),
+    "of a pool": ("pool", {"rkeConfig": {"machinePools": [{"name": "a", "cloudCredentialSecretName": "own"}]}}),
+    "of etcd snapshots": ("s3", {"rkeConfig": {"etcd": {"s3": {"cloudCredentialName": "own"}}}}),
+}
+
+
+@pytest.mark.parametrize(("use", "spec"), BARE_NAMES.values(), ids=BARE_NAMES)
+@pytest.mark.parametrize("namespace", ["fleet-default", "cattle-global-data"])
+def test_a_bare_name_is_a_secret_in_the_namespace_of_the_cluster(use, spec, namespace):
+    item = {"metadata": {"name": "prod", "namespace": namespace}, "spec": spec}
+    index = ReferenceIndex(ReferenceReader(FIELDS, "Cluster").read(item))
+    dangling, own = (
+        {key: [(found.name, found.use) for found in references] for key, references in listed.items()}
+        for listed in (index.dangling(()), index.secrets_of_clusters())
+    )
+    if namespace == "fleet-default":
+        assert own == {("fleet-default", "own"): [("prod", use)]} and dangling == {}
+    else:
+        assert dangling == {"own": [("prod", use)]} and own == {}
+
+
 def test_history_is_listed_and_does_not_block():
     live = Reference("A", "v1", None, "live", "f", "machine")
     old = Reference("A", "v1", None, "old", "f", HISTORY)

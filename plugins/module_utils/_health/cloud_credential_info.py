@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime
 import typing as t
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -23,7 +22,6 @@ from .._kubernetes.connection import CONNECTION
 from .._rancher.cloud_credential import CloudCredential, show_cloud_credential
 from .._rancher.driver_schema import DriverSchemas
 from .._rancher.machine_config import MachineConfig
-from .._rancher.machine_pools import MachinePool
 from .._rancher.metadata import parse_id
 from .._rancher.node_template import NodeTemplate, parse_node_template
 from .._rancher.queries import (
@@ -37,7 +35,7 @@ from .._rancher.queries import (
     read_schemas,
     read_users,
 )
-from .._rancher.references import CREDENTIAL_NAMESPACE, Reference, ReferenceIndex
+from .._rancher.references import CREDENTIAL_NAMESPACE, ReferenceIndex
 from .._rancher.users import Users
 from .._resources.info import FILTERS, add_details, info_result, matches_filters
 from .._rotation.info import rotation_status
@@ -111,8 +109,7 @@ def list_cloud_credential_info(params: Mapping[str, t.Any], connect: Connect, mo
         result["dangling"] = dangling or []
         if dangling is None:
             incomplete.append(f"dangling: this connection may not list secrets in namespace {CREDENTIAL_NAMESPACE}")
-        pools = snapshot.references.pools if snapshot.references else ()
-        missing = _none_if_forbidden(lambda: _list_missing_secrets(client, pools))
+        missing = _none_if_forbidden(lambda: _list_missing_secrets(client, snapshot))
         if missing is None:
             incomplete.append("dangling: this connection may not read secrets in the namespaces of clusters")
         result["dangling"] += missing or []
@@ -252,28 +249,20 @@ def _query_provider(credential: CloudCredential) -> Time | str | None:
         return error.message
 
 
-def _list_missing_secrets(client: KubernetesClient, pools: t.Iterable[MachinePool]) -> list[dict[str, t.Any]]:
-    """Return the Secrets in the namespaces of clusters that pools name by a bare name and that do not exist."""
-    using: dict[tuple[str, str], list[MachinePool]] = defaultdict(list)
-    for pool in pools:
-        is_bare = pool.credential and ":" not in pool.credential and "/" not in pool.credential
-        if is_bare and pool.namespace != CREDENTIAL_NAMESPACE:
-            using[pool.namespace, pool.credential].append(pool)
+def _list_missing_secrets(client: KubernetesClient, snapshot: _Snapshot) -> list[dict[str, t.Any]]:
+    """Return the Secrets that clusters name by a bare name and that do not exist in the namespace of the cluster."""
+    if snapshot.references is None:
+        raise AssertionError("references were not read")
+    named = sorted(snapshot.references.secrets_of_clusters().items())
+
+    def read(entry: tuple[tuple[str, str], t.Any]) -> dict[str, t.Any] | None:
+        namespace, name = map(name_in_path, entry[0])
+        return get_or_none(client, f"/api/v1/namespaces/{namespace}/secrets/{name}")
+
     return [
-        {"id": f"{namespace}:{name}", "references": [_pool_reference(pool) for pool in found]}
-        for (namespace, name), found in sorted(using.items())
-        if get_or_none(client, f"/api/v1/namespaces/{name_in_path(namespace)}/secrets/{name_in_path(name)}") is None
+        {"id": f"{namespace}:{name}", "references": [reference.show() for reference in references]}
+        for ((namespace, name), references), secret in zip(named, client.parallel_map(read, named)) if secret is None
     ]
-
-
-def _pool_reference(pool: MachinePool) -> dict[str, t.Any]:
-    field = "spec.cloudCredentialSecretName"
-    if not pool.inherited:
-        field = "spec.rkeConfig.machinePools[].cloudCredentialSecretName"
-    reference = Reference(
-        "Cluster", "provisioning.cattle.io/v1", pool.namespace, pool.cluster, field, "pool", (pool.name,),
-    )
-    return reference.show()
 
 
 def _list_dangling(client: KubernetesClient, snapshot: _Snapshot) -> list[dict[str, t.Any]] | None:

@@ -148,9 +148,8 @@ class Reference:
         """
         if self.use not in ("cluster", "pool", "s3", "machine", "hosted") or self.value == "":
             return True
-        is_bare = ":" not in self.value and "/" not in self.value
         return self.value == f"{CREDENTIAL_NAMESPACE}:{referenced_name(self.value, self.namespace)}" or (
-            is_bare and self.use != "hosted")
+            _is_bare(self.value) and self.use != "hosted")
 
     def show(self) -> dict[str, t.Any]:
         shown: dict[str, t.Any] = {
@@ -162,6 +161,10 @@ class Reference:
     def __str__(self) -> str:
         name = f"{self.namespace}/{self.name}" if self.namespace else self.name
         return f"{self.kind} {name} ({self.field})"
+
+
+def _is_bare(value: str) -> bool:
+    return ":" not in value and "/" not in value
 
 
 def referenced_name(value: t.Any, namespace: str | None) -> str | None:
@@ -213,7 +216,10 @@ def _key(field: ReferenceField, value: t.Any, namespace: str | None, item: Mappi
         return value
     if value.startswith(f"{EXTENSION_NAMESPACE}:"):
         return (EXTENSION_NAMESPACE, value.partition(":")[2])
-    return referenced_name(value, namespace)
+    identifier = referenced_name(value, namespace)
+    if identifier is None and value and _is_bare(value) and field.group == "provisioning.cattle.io":
+        return ("secret", namespace, value)
+    return identifier
 
 
 def _pools_with(field: ReferenceField, value: str, item: Mapping[str, t.Any]) -> tuple[str, ...]:
@@ -306,6 +312,13 @@ class ReferenceIndex:
             reference for key, references in self._by_key.items() if isinstance(key, tuple)
             and key[0] == EXTENSION_NAMESPACE for reference in references
         ), key=str))
+
+    def secrets_of_clusters(self) -> dict[tuple[str, str], tuple[Reference, ...]]:
+        """Return the references of clusters to Secrets in their own namespace, by namespace and name."""
+        return {
+            (key[1], key[2]): tuple(sorted(references, key=str)) for key, references in self._by_key.items()
+            if isinstance(key, tuple) and key[0] == "secret"
+        }
 
     def dangling(self, present: t.Collection[str]) -> dict[str, tuple[Reference, ...]]:
         """Return the references to credentials that do not exist, by metadata.name.
