@@ -35,7 +35,11 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.cloud_c
     harvester_token_id,
     parse_cloud_credential,
 )
-from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.references import ReferenceIndex
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.references import (
+    CREDENTIAL_REFERENCE_FIELDS,
+    ReferenceIndex,
+    ReferenceReader,
+)
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.users import User, Users
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.record import RotationRecord
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.status import due_time, key_issued_at
@@ -137,6 +141,31 @@ def test_shared_keys_and_duplicate_names():
     found = checker(first, second, other)
     assert [problem.code for problem in found.problems(first)] == ["duplicate_name", "shared_key", "unused"]
     assert [problem.code for problem in found.problems(other)] == ["unused"]
+
+
+HOSTED = {
+    "eks": ("amazonCredentialSecret", "amazonec2"), "aks": ("azureCredentialSecret", "azure"),
+    "gke": ("googleCredentialSecret", "google"), "ali": ("alibabaCredentialSecret", "alibaba"),
+}
+
+
+@pytest.mark.parametrize("operator", HOSTED)
+@pytest.mark.parametrize("driver", ["amazonec2", "azure", "google", "alibaba"])
+def test_the_driver_of_a_hosted_cluster(operator, driver):
+    name, expected = HOSTED[operator]
+    config = {name: "cattle-global-data:cc-a"}
+    fields = [item for item in CREDENTIAL_REFERENCE_FIELDS if (item.group, item.kind) == (
+        "management.cattle.io", "Cluster")]
+    findings = [
+        finding for cluster in ("c-1", "c-2") for finding in ReferenceReader(fields, "Cluster").read({
+            "metadata": {"name": cluster}, "spec": {f"{operator}Config": config},
+            "status": {"appliedSpec": {f"{operator}Config": config}, f"{operator}Status": {"upstreamSpec": config}}})
+    ]
+    subject = credential(driver=driver)
+    context = HealthContext([subject], None, Users([User("u-a", "alice")]), ReferenceIndex(findings), ())
+    found = [(problem.code, problem.message) for problem in HealthChecker(context).problems(subject)]
+    message = f"{operator.upper()} cluster c-1, c-2, which uses it, needs a credential of driver {expected}"
+    assert found == ([] if driver == expected else [("driver_mismatch", message)])
 
 
 def jwt(expires_at):

@@ -17,7 +17,7 @@ from .._common.times import Time, format_time, parse_time
 from .._rancher.cloud_credential import CloudCredential, harvester_token_id
 from .._rancher.driver_schema import DriverSchemas
 from .._rancher.machine_config import MachineConfig, hidden_fields, pools_with
-from .._rancher.machine_pools import HostedCluster, MachinePool
+from .._rancher.machine_pools import HOSTED_DRIVERS, HOSTED_FIELDS, HostedCluster, MachinePool
 from .._rancher.node_template import NodeTemplate
 from .._rancher.references import TEMPLATE_NAMESPACE, ReferenceIndex, referenced_name
 from .._rancher.users import Users
@@ -28,6 +28,9 @@ from .expiry import CAN_READ_CERTIFICATES, Expiry
 # Two days mean that two runs of a daily job were missed.
 _STEP_LIMIT = datetime.timedelta(hours=1)
 _WAIT_LIMIT = datetime.timedelta(days=2)
+
+# The operator of hosted clusters by the field with their credential.
+_OPERATORS = {f"spec.{operator}Config.{name}": operator for operator, name in HOSTED_FIELDS.items()}
 
 _SHORTEST_VALUE = 4    # characters of a value that is removed from a message
 _LONGEST_ERROR = 200   # characters
@@ -155,13 +158,21 @@ class HealthChecker:
             history = len(references.references_to(credential))
             yield Problem("unused", "no object refers to it" + (
                 f", except {history} that do not need it any more" if history else ""))
+        others: dict[str, list[str]] = defaultdict(list)
         for reference in references.references_to(credential):
+            operator = _OPERATORS.get(reference.field)
+            if operator and credential.driver and credential.driver != HOSTED_DRIVERS[operator]:
+                others[operator].append(reference.name)
             if reference.kind == "Cluster" and not reference.resolved:
                 message = (
                     f"{reference} spells it {reference.value:.80}, which Rancher does not resolve, so that it applies "
                     f"no change of the cluster; write {credential.full_id}"
                 )
                 yield Problem("reference_unresolved", message)
+        for operator, names in sorted(others.items()):
+            yield Problem("driver_mismatch", (
+                f"{operator.upper()} cluster {short_list(sorted(names))}, which uses it, needs a credential of driver "
+                f"{HOSTED_DRIVERS[operator]}"))
 
     def _machine_pools(self, credential: CloudCredential) -> t.Iterator[Problem]:
         pools = pools_with(credential, [*self._pools[credential.full_id], *self._pools[credential.id]])

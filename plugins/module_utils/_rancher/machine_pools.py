@@ -23,6 +23,8 @@ HOSTED_FIELDS = {
     "eks": "amazonCredentialSecret", "gke": "googleCredentialSecret", "aks": "azureCredentialSecret",
     "ali": "alibabaCredentialSecret",
 }
+# And the driver of these credentials.
+HOSTED_DRIVERS = {"eks": "amazonec2", "gke": "google", "aks": "azure", "ali": "alibaba"}
 
 
 @dataclass(frozen=True)

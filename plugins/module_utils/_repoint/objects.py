@@ -16,7 +16,13 @@ import typing as t
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from .._rancher.machine_pools import HOSTED_FIELDS, MachinePool, parse_machine_pools, pool_credential
+from .._rancher.machine_pools import (
+    HOSTED_DRIVERS,
+    HOSTED_FIELDS,
+    MachinePool,
+    parse_machine_pools,
+    pool_credential,
+)
 from .._rancher.writers import find_other_writer
 
 CLUSTER, POOLS, S3, HOSTED, MACHINES = "cluster", "pools", "s3", "hosted", "machines"
@@ -42,9 +48,8 @@ class HostedKind(t.NamedTuple):
     driver: str
 
 
-_HOSTED_DRIVERS = {"eks": "amazonec2", "aks": "azure", "gke": "google", "ali": "alibaba"}
 HOSTED_KINDS = tuple(
-    HostedKind(operator, field_name, _HOSTED_DRIVERS[operator]) for operator, field_name in HOSTED_FIELDS.items()
+    HostedKind(operator, field_name, HOSTED_DRIVERS[operator]) for operator, field_name in HOSTED_FIELDS.items()
 )
 
 
