@@ -83,6 +83,8 @@ options:
         has taken it over.
       - Rancher has taken it over when the machine templates in use name O(to), the machines confirm it in their status,
         the plans of the nodes of etcd are applied, and hosted clusters were refreshed without error.
+      - A cluster that is being deleted is moved too, but only its machines are waited for, as Rancher does not change
+        its machine templates any more.
       - Without waiting, machines that Rancher creates during the run may still get O(from). The result lists them in
         RV(remaining).
     type: bool
@@ -190,6 +192,12 @@ objects:
       sample: moved
     restarts:
       description: Whether the change restarts RKE2 or K3s on the nodes of etcd.
+      type: bool
+      sample: false
+    deleting:
+      description: >-
+        Whether the object is being deleted. Of such a cluster, only the machines are waited for. Until it is gone,
+        copies that Rancher made can still name O(from).
       type: bool
       sample: false
     msg:

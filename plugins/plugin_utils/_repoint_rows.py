@@ -22,10 +22,17 @@ def repoint_rows(result: Mapping[str, t.Any]) -> list[Row]:
             "cluster": name,
             "moves": ", ".join(_moves(clusters.get(name, []))) or "-",
             "restarts": "nodes of etcd" if any(item["restarts"] for item in clusters.get(name, [])) else "nothing",
-            "note": next((item["msg"] for item in clusters.get(name, []) if item.get("msg")), waiting.get(name, "")),
+            "note": _note(clusters.get(name, []), waiting.get(name, "")),
         }
         for name in sorted({*clusters, *waiting})
     ]
+
+
+def _note(items: list[Mapping[str, t.Any]], waiting: str) -> str:
+    """Return why nothing of a cluster is moved, what it waits for, or that it is being deleted."""
+    messages = [item["msg"] for item in items if item.get("msg")]
+    deleting = ["is being deleted" for item in items if item["kind"] == "Cluster" and item["deleting"]]
+    return next((note for note in (*messages, waiting, *deleting) if note), "")
 
 
 def _moves(items: list[Mapping[str, t.Any]]) -> t.Iterator[str]:

@@ -207,6 +207,8 @@ class FakeRancher:
     def reconcile(self):
         """Copy the names once, as Rancher's controllers do."""
         for path, cluster in self.under(CLUSTERS):
+            if "deletionTimestamp" in cluster["metadata"]:
+                continue
             for pool in cluster["spec"]["rkeConfig"]["machinePools"]:
                 self._template(cluster, pool)
             self.store(path, {**cluster, "metadata": dict(cluster["metadata"]), "status": {

@@ -39,6 +39,7 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._repoint.plannin
 )
 from ansible_collections.ranchhand.rancher.plugins.module_utils._repoint.report import Progress, build_result
 from ansible_collections.ranchhand.rancher.plugins.module_utils._runtime.execute import RunMode
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._repoint_rows import repoint_rows
 
 A, B, C = (f"cattle-global-data:cc-{name}" for name in "abc")
 BOTH = ["cluster", "pools"]
@@ -449,6 +450,11 @@ def test_what_rancher_still_has_to_take_over(case):
         assert expected in found and bool(expected) == bool(found), found
 
 
+@pytest.mark.parametrize("case", ARRIVALS, ids=lambda case: case.id)
+def test_a_cluster_that_is_being_deleted_takes_nothing_over(case):
+    assert outstanding(observed(copies=case.copies), replace(case.user, deleting=True), True) is None
+
+
 def test_machines_are_confirmed_by_their_status_or_by_a_job():
     state = observed()
     assert machine_outstanding(state, machine(own=B, confirmed=A), moved=False)
@@ -502,6 +508,34 @@ def test_writers_count_for_their_part_only():
     assert find_other_writer({"metadata": metadata}, "f:spec") is None
     assert find_other_writer({"metadata": MANAGED}, "f:spec") == "terraform-provider-rancher2"
     assert find_other_writer({"metadata": {"labels": {"app.kubernetes.io/managed-by": "rancher"}}}, "f:spec") is None
+
+
+# Deletion of clusters
+
+DELETING = {"deletionTimestamp": "2026-11-25T00:00:00Z"}
+
+
+@pytest.mark.parametrize("user", [cluster(**DELETING), hosted(**DELETING)], ids=["provisioned", "hosted"])
+def test_a_cluster_that_is_being_deleted_is_moved_and_its_row_says_so(user):
+    state = observed(user, machines=[machine()], rolling={PROD: ("d",)})
+    plans = plan_repoint(request(scope=["cluster", "hosted", "machines"]), state)
+    shown = build_result(request(), state, plans, Progress(), ReferenceIndex(), RunMode(True, False))
+    assert shown["failures"] == [] and {row["action"] for row in shown["objects"]} == {"moved"}
+    assert {row["kind"]: row["deleting"] for row in shown["objects"]} == {"Cluster": True, "Amazonec2Machine": False}
+    assert {row["cluster"]: row["note"] for row in repoint_rows(shown)}[user.label] == "is being deleted"
+
+
+def test_a_cluster_that_is_deleted_after_it_was_moved():
+    progress = Progress()
+    progress.add_cluster(only(plan_repoint(request(), observed(cluster()))))
+    state = observed(replace(cluster(own=B), deleting=True))
+    (row,) = build_result(request(), state, [], progress, ReferenceIndex(), RunMode(False, False))["objects"]
+    assert (row["action"], row["deleting"]) == ("moved", True)
+
+
+def test_jobs_of_a_cluster_that_is_being_deleted_are_waited_for():
+    state = observed(cluster(**DELETING), jobs={PROD: ("j",)})
+    assert only(plan_repoint(request(), state)).error.code == "busy"
 
 
 # Results

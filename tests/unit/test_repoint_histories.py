@@ -16,7 +16,20 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._repoint.options
 from ansible_collections.ranchhand.rancher.plugins.module_utils._resources import announcements
 from ansible_collections.ranchhand.rancher.plugins.module_utils._runtime.execute import RunMode
 
-from .fake_rancher import CLUSTERS, CONFIGS, HOSTED, REFRESHED, SECRETS, A, B, Client, FakeRancher, Killed
+from .fake_rancher import (
+    CLUSTERS,
+    CONFIGS,
+    DEPLOYMENTS,
+    HOSTED,
+    REFRESHED,
+    SECRETS,
+    TEMPLATES,
+    A,
+    B,
+    Client,
+    FakeRancher,
+    Killed,
+)
 
 HISTORIES, BLOCK = 2400, 200
 EVERYTHING = ["cluster", "pools", "hosted", "s3", "machines"]
@@ -198,6 +211,27 @@ def test_a_client_that_restores_the_credential_is_reported_and_not_fought(clock)
     assert error.code == "conflict" and "another client has restored" in error.message, error
     assert rancher.patched.count((path.rsplit("/", 1)[1], "cluster", None)) == 1
     assert not result["free"]
+
+
+def test_a_cluster_that_is_being_deleted_is_moved_and_not_waited_for(clock):
+    history = History(1)
+    rancher = history.rancher
+    path, cluster = rancher.under(CLUSTERS)[0]
+    rancher.store(path, {
+        **cluster, "metadata": {**cluster["metadata"], "deletionTimestamp": "2026-11-25T00:00:00Z"}})
+    clock.asleep = rancher.reconcile
+    result, error = history.run({})
+    assert error is None and result["changed"] and result["waiting_for"] == [] and not result["free"], (result, error)
+    name = path.rsplit("/", 1)[1]
+    assert {row["name"] for row in result["objects"] if row["deleting"]} == {name}
+    assert set(rancher.named().values()) == {B}
+    again, error = history.run({})
+    assert error is None and not again["changed"] and not rancher.patched
+    for gone in [key for key in rancher.objects if key == path or key.startswith((TEMPLATES, DEPLOYMENTS))
+                 and key.rsplit("/", 1)[1].startswith(f"{name}-")]:
+        del rancher.objects[gone]
+    last, error = history.run({})
+    assert error is None and last["free"], last
 
 
 def test_a_credential_that_is_deleted_meanwhile_stops_the_run_with_its_results(clock):

@@ -18,8 +18,11 @@ from .planning import Observed
 def outstanding(observed: Observed, user: CredentialUser, moved: bool) -> str | None:
     """Return what a cluster still waits for; None if nothing.
 
-    A cluster that this run has not ``moved`` waits only as long as a copy names credential ``from``.
+    A cluster that this run has not ``moved`` waits only as long as a copy names credential ``from``. A cluster that is
+    being deleted waits for nothing, as Rancher does not write its copies any more.
     """
+    if user.deleting:
+        return None
     if user.hosted:
         return _hosted(observed, user, moved)
     return _templates(observed, user, moved) or _control_plane(observed, user, moved)

@@ -106,6 +106,7 @@ class CredentialUser:
     applied: str = ""              # credential in status.appliedSpec of a hosted cluster
     upstream: str = ""             # and in its upstreamSpec
     sync_error: str = ""
+    deleting: bool = False
 
     @property
     def key(self) -> tuple[str | None, str]:
@@ -175,7 +176,7 @@ def parse_provisioning_cluster(item: Mapping[str, t.Any]) -> CredentialUser | No
         resource_version=metadata["resourceVersion"], fields=tuple(fields), writer=find_other_writer(item, "f:spec"),
         pools=tuple(parse_machine_pools(item)), ready=status in ("", "True"), reason=message,
         s3=S3Settings(s3_credential, frozenset(default for name, default in _S3_DEFAULTS.items() if s3.get(name)))
-        if s3_credential else None,
+        if s3_credential else None, deleting=bool(metadata.get("deletionTimestamp")),
     )
 
 
@@ -212,7 +213,7 @@ def parse_hosted_cluster(item: Mapping[str, t.Any]) -> CredentialUser | None:
         refreshable=LAST_REFRESH in (metadata.get("annotations") or {}),
         applied=_text(_mapping(status, "appliedSpec", config).get(hosted.field)),
         upstream=_text(_mapping(status, f"{hosted.operator}Status", "upstreamSpec").get(hosted.field)),
-        sync_error=message if SYNC_ERROR in message else "",
+        sync_error=message if SYNC_ERROR in message else "", deleting=bool(metadata.get("deletionTimestamp")),
     )
 
 

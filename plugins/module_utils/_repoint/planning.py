@@ -287,7 +287,8 @@ def _check_activity(request: RepointRequest, observed: Observed, plan: ClusterPl
         return None
     namespace, _slash, name = plan.label.partition("/")
     jobs = observed.jobs.get((namespace, name), ())
-    rolling = observed.rolling.get((namespace, name), ()) if plan.fields else ()
+    replaces = plan.fields and not (plan.user and plan.user.deleting)
+    rolling = observed.rolling.get((namespace, name), ()) if replaces else ()
     if not jobs and not rolling:
         return None
     busy = "machine Jobs are running" if jobs else "machines are being replaced"

@@ -85,7 +85,8 @@ def build_result(
     index: ReferenceIndex, mode: RunMode,
 ) -> dict[str, t.Any]:
     """Return the result of the module, with the errors under ``failures``."""
-    rows = [row for plan in progress.clusters.values() for row in _field_rows(observed, plan, "moved")]
+    deleting = {user.uid for user in observed.users if user.deleting}
+    rows = [row for plan in progress.clusters.values() for row in _field_rows(observed, plan, "moved", deleting)]
     rows += [_machine_row(observed, machine, "moved") for machine in progress.machines.values()]
     failures: list[RanchhandError] = []
     for plan in plans:
@@ -94,7 +95,7 @@ def build_result(
             continue
         if error is not None:
             failures.append(error)
-        for row in [*_field_rows(observed, plan, action), *(
+        for row in [*_field_rows(observed, plan, action, deleting), *(
             _machine_row(observed, machine, action) for machine in plan.machines
         )]:
             if error is not None:
@@ -152,7 +153,7 @@ def _unconfirmed(request: RepointRequest, observed: Observed, label: str, reason
                        "remove the cause, and run again")
 
 
-def _field_rows(observed: Observed, plan: ClusterPlan, action: str) -> list[Row]:
+def _field_rows(observed: Observed, plan: ClusterPlan, action: str, deleting: t.Collection[str]) -> list[Row]:
     user = plan.user
     if user is None:
         return []
@@ -161,6 +162,7 @@ def _field_rows(observed: Observed, plan: ClusterPlan, action: str) -> list[Row]
             "kind": "Cluster", "api_version": user.api_version, "namespace": user.namespace, "name": user.name,
             "field": item.path, "pool": item.pool, "cluster": plan.label, "from": observed.source_id,
             "to": observed.target_id, "action": action, "restarts": plan.restarts and item.scope == S3,
+            "deleting": user.deleting or user.uid in deleting,
         }
         for item in plan.fields
     ]
@@ -171,6 +173,7 @@ def _machine_row(observed: Observed, machine: Machine, action: str) -> Row:
         "kind": machine.kind, "api_version": MACHINE_API, "namespace": machine.namespace, "name": machine.name,
         "field": MACHINE_FIELD, "pool": None, "cluster": f"{machine.namespace}/{machine.cluster}",
         "from": observed.source_id, "to": observed.target_id, "action": action, "restarts": False,
+        "deleting": machine.deleting,
     }
 
 
