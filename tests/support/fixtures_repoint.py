@@ -45,6 +45,16 @@ def recorded_rancher(request, _recorded):
 
 
 @pytest.fixture
+def recorded_211(_recorded):
+    """The management cluster of Rancher 2.11, empty."""
+    from support.downstream import empty_downstream
+
+    cluster = _recorded("2.11.0")
+    empty_downstream(cluster.api)
+    return cluster
+
+
+@pytest.fixture
 def recorded_215(_recorded):
     """The management cluster of Rancher 2.15, empty."""
     from support.downstream import empty_downstream
