@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import random
+from collections import Counter
 
 import pytest
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.errors import FailureWithResult, RanchhandError
@@ -32,6 +33,7 @@ from .fake_rancher import (
 )
 
 HISTORIES, BLOCK = 2400, 200
+DELETES = 2000  # the least number of attempts to delete A during a run, in all histories
 EVERYTHING = ["cluster", "pools", "hosted", "s3", "machines"]
 
 
@@ -58,12 +60,15 @@ def clock(monkeypatch):
 
 
 class History:
-    """One Rancher and its people; ``quantities`` are what the last successful save of the UI wanted."""
+    """One Rancher and its people.
+
+    ``quantities`` are what the last successful save of the UI wanted, ``deletes`` the attempts to delete A in a run.
+    """
 
     def __init__(self, seed):
         self.rng = random.Random(seed)
         self.rancher = rancher = FakeRancher()
-        self.quantities, self.form, self.seen = {}, None, []
+        self.quantities, self.form, self.deletes = {}, None, Counter()
         rancher.credential("cc-a", "AK-a")
         rancher.credential("cc-b", "AK-b")
         for name in ("c1", "c2")[:self.rng.randint(1, 2)]:
@@ -90,9 +95,14 @@ class History:
         event = self.rng.choice([
             self._open, self._save, self._save, self._apply_terraform, self.rancher.reconcile,
             lambda: self.rancher.scale_up(self.rng), lambda: self.rancher.rotate(self.rng.choice(["cc-a", "cc-b"])),
-            lambda: self.rancher.delete_unused("cc-a"), lambda: self.rancher.delete_unused("cc-b"),
+            self._delete, lambda: self.rancher.delete_unused("cc-b"),
         ])
         event()
+
+    def _delete(self):
+        if self.rancher.exists(A):
+            self.rancher.delete_unused("cc-a")
+            self.deletes["refused" if self.rancher.exists(A) else "deleted"] += 1
 
     def _open(self):
         path, cluster = self.rng.choice(self.rancher.under(CLUSTERS))
@@ -156,6 +166,7 @@ def _key(row):
 @pytest.mark.parametrize("block", range(0, HISTORIES, BLOCK))
 def test_every_history_ends_with_the_other_credential_or_a_report(clock, block):
     ends = {"result": 0, "failure": 0, "nothing": 0}
+    deletes = Counter(refused=0, deleted=0)
     for seed in range(block, block + BLOCK):
         history = History(seed)
         rancher, rng = history.rancher, history.rng
@@ -170,11 +181,13 @@ def test_every_history_ends_with_the_other_credential_or_a_report(clock, block):
                     history.check_report(result)
                 ends["nothing" if result is None else "failure" if error else "result"] += 1
             rancher.before = rancher.killed_at = None
+            deletes += history.deletes
             if rancher.exists(B):
                 _finish(history)
         except AssertionError as failure:
             raise AssertionError(f"seed {seed}: {failure}") from failure
     assert min(ends.values()) > BLOCK / 20, ends
+    assert deletes.total() >= DELETES * BLOCK / HISTORIES and min(deletes.values()) > BLOCK / 20, deletes
 
 
 def _finish(history):
