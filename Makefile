@@ -5,7 +5,7 @@
 # Any Python 3 is sufficient: tests/run.py searches for a version that is new enough.
 PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python3.14; do "$$name" -c pass 2>/dev/null && echo "$$name" && break; done)
 
-.PHONY: help demo shell lint test soak bench artifact clean needs-python
+.PHONY: help demo shell lint test soak bench artifact release clean needs-python
 
 help:
 	@echo "make demo          run a playbook that manages cloud credentials on a temporary Kubernetes API server"
@@ -17,10 +17,14 @@ help:
 	@echo "make soak          pass 30,000 hostile inputs, interrupt rotations in all ways (40 minutes), write docs/rotation-proof.md"
 	@echo "make bench         run the benchmarks (15 minutes) and write docs/performance.md"
 	@echo "make artifact      build the artifact in .local/artifact; two builds of one commit are identical"
+	@echo "make release VERSION=X.Y.Z  write version and changelog, commit, build; list what is left: tag, sign, publish"
 	@echo "make clean         delete everything that was installed and built (.local)"
 
 demo shell lint test soak bench artifact: needs-python
 	@$(PYTHON) tests/run.py $@
+
+release: needs-python
+	@$(PYTHON) tests/run.py release "$(VERSION)"
 
 needs-python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is required, and there is no python3 on PATH." >&2; exit 1; }

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The project's commands, which `make` calls: `demo`, `shell`, `test`, `lint`, `soak` and `bench`."""
+"""The project's commands, which `make` calls."""
 
 # An older Python 3 must be able to run this file, which then searches for a newer one.
 import os

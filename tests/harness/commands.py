@@ -16,16 +16,17 @@ from collections import namedtuple
 from control_plane import build
 from control_plane.errors import Unavailable
 
-from . import artifact, checks, debian, environments
+from . import artifact, checks, debian, environments, release
 from .process import COLLECTIONS, LOCAL, ROOT, Failed, aws_for, environment, log, private_home, run
 
 TESTS = ROOT / "tests"
 # Test folders that run in each environment.
 EACH = ("integration", "leaks", "faults")
 # Test folders that depend on no version of Ansible or of the client: they run in the newest environment only.
-ONCE = ("unit", "issuers", "crash_safety", "guides", "automation_platforms", "schedule")
-# Test folders that need more than the environment of the collection: an OpenStack, ansible-rulebook, AWX's modules.
-PLATFORMS = ("issuers", "automation_platforms", "schedule")
+ONCE = ("unit", "issuers", "crash_safety", "guides", "automation_platforms", "schedule", "release")
+# Test folders that need more than the environment of the collection: an OpenStack, ansible-rulebook, AWX's modules,
+# antsibull-changelog.
+PLATFORMS = ("issuers", "automation_platforms", "schedule", "release")
 # The tests of FAST=1.
 CORE = ("unit", "integration/test_cloud_credential.py", "integration/test_node_template.py")
 # Inputs for each test of unit/test_hostile_input.py in `soak`: 20 tests, 30 000 inputs.
@@ -51,6 +52,7 @@ def main():
         "soak": soak,
         "bench": lambda: bench(arguments.cases),
         "artifact": build_artifact,
+        "release": lambda: prepare_release(arguments.version),
     }
     try:
         code = actions[arguments.command]()
@@ -98,6 +100,8 @@ def _parser():
         "soak", help="pass hostile inputs, interrupt rotations in all ways, and write docs/rotation-proof.md"
     )
     commands.add_parser("artifact", help="build the artifact of the collection in .local/artifact")
+    release_parser = commands.add_parser("release", help="commit a release, build its artifact, and list what is left")
+    release_parser.add_argument("version", help="the new version, such as 1.2.3")
     bench_parser = commands.add_parser("bench", help="run the benchmarks, and write docs/performance.md")
     bench_parser.add_argument("cases", nargs="*", help="run only these cases (see benchmarks/cases.py)")
     return parser
@@ -107,6 +111,17 @@ def build_artifact():
     """Build the artifact with the newest available environment."""
     venv = environments.test_venv(environments.newest_available())
     log(artifact.build(ROOT, LOCAL / "artifact", venv / "bin" / "ansible-galaxy", environment(venv)))
+    return 0
+
+
+def prepare_release(version):
+    """Commit a release on main, build its artifact, and print what is left for a human."""
+    release.check(ROOT, version)
+    venv = environments.tools_venv()
+    built = release.prepare(ROOT, version, LOCAL / "artifact", environment(venv))
+    log("\n%s is committed and built: %s\n\nWhat is left:" % (version, built.relative_to(ROOT)))
+    for purpose, command in release.remaining(built.relative_to(ROOT), version):
+        log("  %s:\n    %s" % (purpose, command))
     return 0
 
 
@@ -247,7 +262,9 @@ def _run_pytest(chosen, arguments, reference, platforms):
             env["RANCHHAND_KEYSTONE"] = str(environments.keystone_venv() / "bin" / "python")
             env["RANCHHAND_RULEBOOK"] = str(environments.rulebook_venv() / "bin" / "ansible-rulebook")
             env["RANCHHAND_AWX"] = str(environments.awx_collection())
-            environments.builder_venv()  # installed here, because tests cannot use the proxy that a registry may need
+            # Installed here, because tests cannot use the proxy that a registry may need.
+            environments.builder_venv()
+            environments.tools_venv()
         return run(
             [
                 venv / "bin" / "python",

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.artifact import build, files
+from harness.artifact import build, files, git
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(sys.executable).parent
@@ -26,6 +26,13 @@ CONTENT = {
     "plugins", "roles",
 }
 JUNK = (".hypothesis/x", "tests/.hypothesis/x", "plugins/modules/__pycache__/x.pyc", ".local/x", ".mypy_cache/x")
+# Lists folders in another order than this file system, as other file systems do.
+OTHER_ORDER = """\
+import os
+
+listed = os.listdir
+os.listdir = lambda *arguments: sorted(listed(*arguments), reverse=True)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -68,19 +75,21 @@ def test_it_contains_no_development_files(artifact):
 
 
 def test_two_builds_are_identical(artifact, environment, tmp_path):
-    """Also from another checkout, with other times and with files that are left over there."""
+    """Also from another checkout with other times and files that are left over, and on another file system."""
     checkout = tmp_path / "checkout"
+    git(tmp_path, "clone", "--quiet", "--no-checkout", ROOT, checkout)
     for name in files(ROOT):
         (checkout / name).parent.mkdir(parents=True, exist_ok=True)
         (checkout / name).write_bytes((ROOT / name).read_bytes())
         (checkout / name).chmod((ROOT / name).stat().st_mode)
         os.utime(checkout / name, (0, 0))
-    subprocess.run(["git", "init", "--quiet", str(checkout)], check=True)
     for name in JUNK:
         (checkout / name).parent.mkdir(parents=True, exist_ok=True)
         (checkout / name).write_text("left over")
+    (tmp_path / "sitecustomize.py").write_text(OTHER_ORDER)
     time.sleep(1.1)
-    again = build(checkout, tmp_path / "built", PROGRAMS / "ansible-galaxy", environment)
+    other = {**environment, "PYTHONPATH": str(tmp_path)}
+    again = build(checkout, tmp_path / "built", PROGRAMS / "ansible-galaxy", other)
     assert again.read_bytes() == artifact.read_bytes()
 
 
