@@ -6,7 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: declaration_result
 short_description: Result of all module calls of the role cloud_credentials
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Merges the results of the calls that P(ranchhand.rancher.declaration_steps#filter) describes, the same in check
     mode and in a real run.

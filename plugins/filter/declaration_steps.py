@@ -6,7 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: declaration_steps
 short_description: Items of the module calls of the role cloud_credentials
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Splits the declared cloud credentials and node templates into the calls of the modules, so that credentials are
     created before the node templates that use them, and deleted after them.

@@ -6,7 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: drift
 short_description: Objects that are not as declared
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Returns the objects of a result that are not unchanged, and the undeclared ones, each with its C(kind).
 author:

@@ -6,7 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: drift_files
 short_description: Content of the drift files of several hosts
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Hosts with the same path share one file.
 author:

@@ -6,7 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: late_rotations
 short_description: Rotations that have waited for a gate for too long
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Returns one rotation for each unit whose grace or soak time has been over for longer than a period, while a gate is
     still closed.

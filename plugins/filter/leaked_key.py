@@ -6,7 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: leaked_key
 short_description: Find the credentials that a leaked key is in
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Returns which credentials use a key, which have replaced it, and whether it can still be used.
 author:

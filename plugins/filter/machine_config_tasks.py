@@ -6,7 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: machine_config_tasks
 short_description: Tasks that create machine configs like node templates
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Tasks that create machine configs like node templates.
 author:

@@ -6,7 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: object_rows
 short_description: Rows of a table about changed or different objects
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Returns for each object a row with host, kind, name, driver, and a last column that depends on the view.
 author:

@@ -6,7 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: pick
 short_description: Mappings with some of their keys
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Returns a list of mappings that have only the given keys.
 author:

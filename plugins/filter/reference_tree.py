@@ -6,7 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: reference_tree
 short_description: Lines of a tree of the objects that use cloud credentials
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Returns a line for each cloud credential, and below it the objects that refer to it, grouped by kind.
 author:

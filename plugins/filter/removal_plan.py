@@ -6,7 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: removal_plan
 short_description: What a deletion deletes, and what it keeps
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Reads the results of C(state=absent) in check mode.
   - A cloud credential that is used only by node templates which are deleted too, or which stop using it, is deleted.

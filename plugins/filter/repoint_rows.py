@@ -6,7 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: repoint_rows
 short_description: Rows of a table that shows what a repoint moves
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Returns a row for each cluster, with what is moved, whether it restarts anything, and why it is refused.
 author:

@@ -6,7 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: retirement_items
 short_description: Items for the retirement of old keys
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Returns an item for each rotation that is not finished, and for each credential that contains a retired key since
     Rancher was restored.

@@ -6,7 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: rings
 short_description: Split a list into rings
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Returns the rings in which a role works through a list.
 author:

@@ -6,7 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: rotation_details
 short_description: What to do next for rotations, as lines of text
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Returns a paragraph for each rotation that has a problem, waits for something or is due, and the commands that
     continue it.

@@ -6,7 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: rotation_events
 short_description: Events to notify about
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Returns an event for each unit of credentials that share a key.
 author:

@@ -6,7 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: rotation_exports
 short_description: Rotations after which an external store must get the key
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Returns the rotations in phase V(grace), and those that were rolled back. Each run of the role
     P(ranchhand.rancher.rotate#role) exports all of them, so that an export that failed is repeated.

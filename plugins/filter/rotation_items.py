@@ -6,7 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: rotation_items
 short_description: Items for a call of cloud_credential_rotation
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Returns the items of some units, with the given options in place of their own.
   - Items may contain secrets, so use the result as an argument only and do not store it as a fact.

@@ -6,7 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: rotation_progress
 short_description: Add the result of a call of cloud_credential_rotation to the progress of a run
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - The role P(ranchhand.rancher.rotate#role) calls the module several times for the same credentials. This filter
     merges the results.

@@ -6,7 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: rotation_rings
 short_description: Split the credentials that are due for rotation into rings
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Returns the rings in which the role P(ranchhand.rancher.rotate#role) rotates credentials.
   - Credentials that share a key are one unit, because they are rotated together. A unit is named by the first id of its

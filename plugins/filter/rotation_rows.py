@@ -6,7 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: rotation_rows
 short_description: Rows of a table of rotations
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Returns a row for each rotation, in plain words, for the filter P(ranchhand.rancher.table#filter).
 author:

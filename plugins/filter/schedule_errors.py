@@ -6,7 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: schedule_errors
 short_description: Validation errors of the variables of the role schedule
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Returns a sentence for each validation error. The sentences contain no values.
 author:

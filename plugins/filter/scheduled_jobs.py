@@ -6,7 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: scheduled_jobs
 short_description: Jobs of the role schedule with their times in the format of each scheduler
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Returns what follows from the variables of a job, without the variables that the job passes to its playbook.
 author:

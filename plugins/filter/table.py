@@ -6,7 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: table
 short_description: Lines of a table from a list of mappings
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Returns a header line and one line for each mapping, with aligned columns.
   - Line breaks and other control characters in values are replaced, so a name cannot imitate a line of its own.

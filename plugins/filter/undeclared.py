@@ -6,7 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: undeclared
 short_description: Objects within a scope that are not declared
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Returns the objects that a scope covers and that are not among the declared ones. Objects are compared by id.
   - Objects that cannot be read (problem code C(unreadable)) are left out.

@@ -6,7 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: upgrade_manifests
 short_description: Items that delete templates before the upgrade to Rancher 2.12
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Items that delete templates before the upgrade to Rancher 2.12.
 author:

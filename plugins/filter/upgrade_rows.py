@@ -6,7 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: upgrade_rows
 short_description: Rows of a table that shows what blocks the upgrade to Rancher 2.12
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Rows of a table that shows what blocks the upgrade to Rancher 2.12.
 author:

@@ -6,7 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: connection
 short_description: Connection options of the modules from the variables of a host
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Returns a mapping of connection options for C(module_defaults), from the variables of the current host. All roles,
     playbooks and the inventory plugin of this collection use the same variables.

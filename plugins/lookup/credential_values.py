@@ -6,7 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: credential_values
 short_description: Fields of a cloud credential, including the secret ones
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Reads a cloud credential from Rancher and returns its fields, for tasks that store its key in an external store.
   - The result contains secrets. Use it only in arguments of tasks with C(no_log), and never store it as a fact. The

@@ -6,7 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: registered
 short_description: Results that all hosts of the play have registered
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Returns what each host of the play has registered under a name, as the JSON text of a mapping from host to result.
     Hosts that have not registered anything have C(null).

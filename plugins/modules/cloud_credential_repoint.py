@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: cloud_credential_repoint
 short_description: Move Rancher clusters and machines to another cloud credential
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Points provisioned clusters, their machine pools and hosted clusters from one cloud credential to another. On
     request, also etcd snapshots and existing machines. Waits until Rancher has taken the other credential over.

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: machine_config
 short_description: Manage machine configs of Rancher's machine pools
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Creates, updates and deletes the machine configs from which the machine pools of RKE2 and K3s clusters create their
     machines, of any active node driver. They are what node templates were for RKE1.

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: machine_config_info
 short_description: List machine configs of Rancher's machine pools
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Lists machine configs and, with O(references=true), the pools that use them, with the machine template and the cloud
     credential in effect. Results do not contain secret values.

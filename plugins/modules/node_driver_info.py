@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: node_driver_info
 short_description: List the drivers of a Rancher and their fields
-version_added: 0.2.0
+version_added: 1.0.0
 description:
   - Lists the active drivers of a Rancher with the fields of their cloud credentials and of their machines, which
     issuer can rotate their keys, and whether keys can be verified.

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: upgrade_info
 short_description: Report what blocks the upgrade to Rancher 2.12
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Rancher 2.12 has neither RKE1 clusters nor node templates. Its upgrade is refused, or it does not start, while RKE1
     clusters, node templates or cluster templates exist, in any namespace.

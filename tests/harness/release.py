@@ -22,6 +22,7 @@ from .process import Failed, capture
 BRANCH = "main"
 _VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 _VERSION_OF_GALAXY_YML = re.compile(r"(?<=^version: ).*$", re.MULTILINE)
+_VERSION_ADDED = re.compile(r"^ *version_added: (\d+\.\d+\.\d+)$", re.MULTILINE)
 # Sections of changelog fragments, see changelogs/config.yaml.
 _BREAKING = {"breaking_changes", "removed_features"}
 _FEATURES = {"major_changes", "minor_changes", "deprecated_features"}
@@ -58,8 +59,7 @@ def prepare(root: Path, version: str, output: Path, environment: dict[str, str])
 
 def check(root: Path, version: str) -> None:
     """Raise Failed with all reasons that prevent a release of this version."""
-    parsed = _VERSION.fullmatch(version)
-    if not parsed:
+    if not _VERSION.fullmatch(version):
         raise Failed(f'"{version}" is not a version such as 1.2.3. Run: make release VERSION=X.Y.Z')
     reasons = []
     branch = git(root, "rev-parse", "--abbrev-ref", "HEAD").strip()
@@ -73,9 +73,13 @@ def check(root: Path, version: str) -> None:
     if not fragments:
         reasons.append("changelogs/fragments is empty, so no change is described")
     current = _VERSION_OF_GALAXY_YML.search((root / "galaxy.yml").read_text()).group()
+    # The changelog lists as new what has exactly this version.
+    for added in sorted(_versions_added(root) - {version}, key=_numbers):
+        if _numbers(added) > _numbers(current):
+            reasons.append(f"new modules, plugins or roles have version_added: {added}")
     sections = {name for path in fragments for name in re.findall(r"^(\w+):", path.read_text(), re.MULTILINE)}
-    lowest = lowest_version(tuple(map(int, current.split("."))), sections)
-    if tuple(map(int, parsed.groups())) < lowest:
+    lowest = lowest_version(_numbers(current), sections)
+    if _numbers(version) < lowest:
         reasons.append(
             "after {}, and with these changelog fragments, the lowest version is {}.{}.{}".format(current, *lowest)
         )
@@ -83,7 +87,16 @@ def check(root: Path, version: str) -> None:
         raise Failed(f"{version} cannot be released: {'; '.join(reasons)}.")
 
 
-def lowest_version(current: tuple[int, int, int], sections: set[str]) -> tuple[int, int, int]:
+def _versions_added(root: Path) -> set[str]:
+    paths = [*(root / "plugins").rglob("*.py"), *(root / "roles").glob("*/meta/argument_specs.yml")]
+    return {version for path in paths for version in _VERSION_ADDED.findall(path.read_text())}
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
+
+
+def lowest_version(current: tuple[int, ...], sections: set[str]) -> tuple[int, int, int]:
     """Return the lowest version that semantic versioning allows for changes in these sections of the changelog."""
     major, minor, patch = current
     if major and sections & _BREAKING:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from harness.process import environment
 
 ROOT = Path(__file__).parents[2]
 VERSION = "99.0.0"
+NEW_MODULE = "example_info"
 FRAGMENT = "changelogs/fragments/test-of-the-release.yml"
 
 
@@ -35,11 +37,16 @@ def committer():
 
 @pytest.fixture(scope="session", name="original")
 def repository_with_all_files(tmp_path_factory, committer):
-    """A repository with the files of this one, and with a changelog fragment."""
+    """A repository with the files of this one, a new module, and a changelog fragment."""
     folder = tmp_path_factory.mktemp("original")
     for name in artifact.files(ROOT):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, folder / name)
+    for path in [*(folder / "plugins").rglob("*.py"), *(folder / "roles").glob("*/meta/argument_specs.yml")]:
+        path.write_text(re.sub(r"version_added: \S+", f"version_added: {VERSION}", path.read_text()))
+    modules = folder / "plugins" / "modules"
+    new = (modules / "upgrade_info.py").read_text().replace("upgrade_info", NEW_MODULE)
+    (modules / f"{NEW_MODULE}.py").write_text(new)
     (folder / FRAGMENT).write_text("---\nbugfixes:\n  - cloud_credential - an example.\n")
     git(folder, "init", "--quiet", "--initial-branch", "main")
     commit_all(folder)

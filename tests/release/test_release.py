@@ -17,7 +17,7 @@ from harness import artifact, commands, release
 from harness.artifact import git
 from harness.process import Failed
 
-from .conftest import FRAGMENT, ROOT, VERSION, commit_all
+from .conftest import FRAGMENT, NEW_MODULE, ROOT, VERSION, commit_all
 
 
 def test_a_release_adds_a_single_commit_to_main(released, original):
@@ -33,6 +33,7 @@ def test_a_release_adds_a_single_commit_to_main(released, original):
     assert yaml.safe_load((repository / "galaxy.yml").read_text())["version"] == VERSION
     described = yaml.safe_load((repository / "changelogs" / "changelog.yaml").read_text())["releases"][VERSION]
     assert "cloud_credential - an example." in described["changes"]["bugfixes"]
+    assert NEW_MODULE in {module["name"] for module in described["modules"]}
     assert not list((repository / "changelogs" / "fragments").glob("*.yml"))
 
 
@@ -77,6 +78,12 @@ def tag(repository):
     git(repository, "tag", VERSION)
 
 
+def add_a_module_of_another_version(repository):
+    module = repository / "plugins" / "modules" / "guard.py"
+    module.write_text(module.read_text().replace(f"version_added: {VERSION}", "version_added: 98.0.0"))
+    commit_all(repository)
+
+
 def delete_fragments(repository):
     shutil.rmtree(repository / "changelogs" / "fragments")
     commit_all(repository)
@@ -90,6 +97,7 @@ def delete_fragments(repository):
         pytest.param(leave_main, VERSION, "the branch is feature, not main", id="another branch"),
         pytest.param(tag, VERSION, "the tag 99.0.0 exists", id="a tag"),
         pytest.param(delete_fragments, VERSION, "changelogs/fragments is empty", id="no fragments"),
+        pytest.param(add_a_module_of_another_version, VERSION, "have version_added: 98.0.0", id="a module's version"),
         pytest.param(None, "0.0.1", "the lowest version is", id="an older version"),
         pytest.param(None, "0.1", "is not a version", id="two numbers"),
         pytest.param(None, "v1.0.0", "is not a version", id="a prefix"),
