@@ -25,7 +25,15 @@ CONTENT = {
     "MANIFEST.json", "README.md", "REUSE.toml", "SECURITY.md", "changelogs", "docs", "extensions", "meta", "playbooks",
     "plugins", "roles",
 }
-JUNK = (".hypothesis/x", "tests/.hypothesis/x", "plugins/modules/__pycache__/x.pyc", ".local/x", ".mypy_cache/x")
+# Folders of plugins that have documentation.
+PLUGINS = ("lookup", "filter", "inventory")
+ROLES = {path.name for path in (ROOT / "roles").iterdir()}
+# What tests, tools and builds leave in a checkout.
+JUNK = (
+    ".ansible/x", ".coverage", ".coverage.host", ".hypothesis/x", ".local/x", ".mypy_cache/x", ".pytest_cache/x",
+    ".ruff_cache/x", ".venv/x", "changelogs/.plugin-cache.yaml", "collections/x", "dist/x", "old.tar.gz",
+    "plugins/modules/__pycache__/x.pyc", "roles/guard/.hypothesis/x", "tests/.hypothesis/x", "tests/output/x",
+)
 # Lists folders in another order than this file system, as other file systems do.
 OTHER_ORDER = """\
 import os
@@ -67,17 +75,22 @@ def run(environment, folder, program, *arguments):
     return done.stdout
 
 
+def names(built):
+    with tarfile.open(built) as archive:
+        return sorted(archive.getnames())
+
+
 def test_it_contains_no_development_files(artifact):
-    with tarfile.open(artifact) as archive:
-        names = archive.getnames()
-    assert {name.partition("/")[0] for name in names} == CONTENT
-    assert not [name for name in names if re.search(r"__pycache__|/\.[^/]*$|\.pyc$|molecule", name)]
+    found = names(artifact)
+    assert {name.partition("/")[0] for name in found} == CONTENT
+    assert not [name for name in found if re.search(r"__pycache__|/\.[^/]*$|\.pyc$|molecule", name)]
 
 
-def test_two_builds_are_identical(artifact, environment, tmp_path):
-    """Also from another checkout with other times and files that are left over, and on another file system."""
-    checkout = tmp_path / "checkout"
-    git(tmp_path, "clone", "--quiet", "--no-checkout", ROOT, checkout)
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """Another checkout, with other times and with files that are left over there."""
+    checkout = tmp_path_factory.mktemp("other") / "checkout"
+    git(checkout.parent, "clone", "--quiet", "--no-checkout", ROOT, checkout)
     for name in files(ROOT):
         (checkout / name).parent.mkdir(parents=True, exist_ok=True)
         (checkout / name).write_bytes((ROOT / name).read_bytes())
@@ -86,6 +99,11 @@ def test_two_builds_are_identical(artifact, environment, tmp_path):
     for name in JUNK:
         (checkout / name).parent.mkdir(parents=True, exist_ok=True)
         (checkout / name).write_text("left over")
+    return checkout
+
+
+def test_two_builds_are_identical(artifact, checkout, environment, tmp_path):
+    """Also on another file system."""
     (tmp_path / "sitecustomize.py").write_text(OTHER_ORDER)
     time.sleep(1.1)
     other = {**environment, "PYTHONPATH": str(tmp_path)}
@@ -93,13 +111,23 @@ def test_two_builds_are_identical(artifact, environment, tmp_path):
     assert again.read_bytes() == artifact.read_bytes()
 
 
+def test_a_build_without_git_contains_the_same_files(artifact, checkout, environment, tmp_path):
+    """`ansible-galaxy collection build` in a checkout adds nothing that git ignores."""
+    run(environment, checkout, "ansible-galaxy", "collection", "build", "--output-path", str(tmp_path))
+    (built,) = tmp_path.iterdir()
+    assert names(built) == names(artifact)
+
+
 def test_everything_in_it_is_documented_after_an_installation(installed, home, subtests):
-    for kind in ("module", "lookup", "filter", "inventory", "role"):
+    files = {kind: {path.stem for path in (ROOT / "plugins" / kind).glob("*.py")} for kind in PLUGINS}
+    files["module"] = {path.stem for path in (ROOT / "plugins" / "modules").glob("*.py")}
+    files["role"] = ROLES
+    for kind, expected in files.items():
         with subtests.test(kind):
             listed = json.loads(
                 run(installed, home, "ansible-doc", "-t", kind, "--list", "--json", "ranchhand.rancher")
             )
-            assert listed
+            assert {name.removeprefix("ranchhand.rancher.") for name in listed} == expected
             shown = json.loads(run(installed, home, "ansible-doc", "-t", kind, "--json", *listed))
             assert set(shown) == set(listed) and not [name for name, item in shown.items() if "error" in item]
 
@@ -108,6 +136,23 @@ def test_its_playbooks_are_found(installed, home):
     names = sorted(path.stem for path in (ROOT / "playbooks").glob("*.yml"))
     playbooks = [f"ranchhand.rancher.{name}" for name in names]
     run(installed, home, "ansible-playbook", "--syntax-check", "-i", "localhost,", *playbooks)
+
+
+def test_its_roles_can_be_used(installed, home):
+    """A playbook for each role, which imports all files of its tasks: the modules that they name are found.
+
+    Tasks for AWX need another collection, which the user installs.
+    """
+    playbooks = [home / f"{role}.yml" for role in sorted(ROLES)]
+    for playbook in playbooks:
+        tasks = [
+            {"ansible.builtin.import_role": {"name": f"ranchhand.rancher.{playbook.stem}", "tasks_from": path.name}}
+            for path in sorted((ROOT / "roles" / playbook.stem / "tasks").glob("*.yml"))
+            if "awx.awx." not in path.read_text()
+        ]
+        assert tasks
+        playbook.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
+    run(installed, home, "ansible-playbook", "--syntax-check", "-i", "localhost,", *map(str, playbooks))
 
 
 def test_the_readme_follows_the_rules_for_certification():
