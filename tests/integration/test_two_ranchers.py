@@ -194,6 +194,16 @@ PLAYBOOKS = [
         "export", file_has_name("exported-HOST.yml"),
         {"cloud_credentials_export_file": "exported-{{ inventory_hostname }}.yml"},
     ),
+    Case(
+        "init", file_has_name("repository/inventory/host_vars/HOST/cloud_credentials.yml"),
+        {
+            "dest": "{{ 'repository' | realpath }}",
+            "init_import": True,
+            "init_ranchers": {
+                host: {"rancher_kubeconfig": f"{{{{ hostvars['{host}'].rancher_kubeconfig }}}}"} for host in HOSTS
+            },
+        },
+    ),
     Case("where_used", is_reported),
     Case(
         "remove_credentials", is_free_deleted,
