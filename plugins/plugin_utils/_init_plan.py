@@ -59,8 +59,8 @@ def init_plan(ranchers: t.Any, folder: t.Any) -> dict[str, t.Any]:
     }
     if plan["errors"]:
         return plan
-    for key, variables in ranchers.items():
-        name, given = str(key), _given(variables)
+    for name, variables in ranchers.items():
+        given = _given(variables)
         if "rancher_kubeconfig" in given:
             plan["kubeconfigs"][name] = _environment_variable(name)
         if _needs_api_key(given):
@@ -107,15 +107,20 @@ def _errors(ranchers: t.Any) -> list[str]:
             "init_ranchers must map the name of each Rancher to its connection variables, such as "
             "{prod: {rancher_kubeconfig: /home/me/.kube/prod.yaml}}."
         ]
-    errors = _name_errors([str(name) for name in ranchers])
+    errors = _name_errors(list(ranchers))
     if not errors:
         for name, variables in ranchers.items():
-            errors += [f"{problem}." for problem in _connection_errors(str(name), variables)]
+            errors += [f"{problem}." for problem in _connection_errors(name, variables)]
     return errors
 
 
-def _name_errors(names: list[str]) -> list[str]:
-    invalid = [name for name in names if not _NAME.fullmatch(name)]
+def _name_errors(names: list[t.Any]) -> list[str]:
+    invalid = [name for name in names if not (isinstance(name, str) and _NAME.fullmatch(name))]
+    if invalid:
+        return [
+            f"init_ranchers contains invalid names ({short_list([ascii(name)[:65] for name in invalid])}): use up to 63 "
+            "letters, digits, dots, hyphens and underscores, starting with a letter or digit, and quote numbers."
+        ]
     reserved = [name for name in names if name in _RESERVED]
     first: dict[str, str] = {}
     same = [
@@ -123,17 +128,11 @@ def _name_errors(names: list[str]) -> list[str]:
         if first.setdefault(variable := _environment_variable(name), name) != name
     ]
     errors = []
-    if invalid:
-        listed = short_list([ascii(name[:63]) for name in invalid])
-        errors.append(
-            f"init_ranchers contains invalid names ({listed}): use up to 63 letters, digits, dots, hyphens and "
-            "underscores, starting with a letter or digit."
-        )
     if reserved:
         errors.append(
             f"init_ranchers contains names that Ansible or the repository uses ({short_list(reserved)}): rename them."
         )
-    if same and not invalid:
+    if same:
         pairs = short_list([f"{earlier} and {later}" for earlier, later in same])
         errors.append(
             f"init_ranchers contains names that differ only in case or punctuation ({pairs}): rename one of each pair."

@@ -21,7 +21,6 @@ SECRET = "stored-secret-value"
 # Text that Ansible would evaluate.
 NAME = "spaces {{ 1 + 1 }}"
 NO_SERVER = {"prod": {"rancher_host": "http://127.0.0.1:1"}}
-# A file that refers to each other file of the repository, and one in the deepest folder.
 DECLARATION = "inventory/host_vars/prod/cloud_credentials.yml"
 
 
@@ -70,7 +69,7 @@ def scaffold(cluster, tmp_path):
 
 def message(output):
     """The message of the failed task."""
-    return json.loads(re.findall(r"^fatal: .*?FAILED! => (.*?^?})$", output, re.MULTILINE)[-1])["msg"]
+    return json.loads(re.findall(r"^fatal: .*?FAILED! => (\{.*\})$", output, re.MULTILINE)[-1])["msg"]
 
 
 def test_two_ranchers(scaffold, cluster, cluster_215):
@@ -156,6 +155,17 @@ def test_failed_export(scaffold, cluster):
     code, output = scaffold.run({"init_ranchers": ranchers, "init_import": True})
     assert code == 2
     assert re.fullmatch(r"Nothing was written, because the export .* failed .*: test\s*", message(output))
+    assert not scaffold.dest.parent.exists()
+
+
+def test_extra_variables(scaffold, cluster):
+    """An extra variable would replace the connection of every Rancher."""
+    kubeconfig = str(cluster.control_plane.kubeconfig)
+    ranchers = {"prod": {"rancher_kubeconfig": kubeconfig}}
+    code, output = scaffold.run({
+        "init_ranchers": ranchers, "init_import": True, "rancher_kubeconfig": kubeconfig, "rancher_context": "other"})
+    assert code == 2
+    assert "-e sets a connection variable" in output
     assert not scaffold.dest.parent.exists()
 
 

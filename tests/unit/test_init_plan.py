@@ -69,6 +69,7 @@ REFUSED = [
     Refused("hidden folder", "invalid names ('.git')", ranchers={".git": HOST}),
     Refused("quote in name", "invalid names (\"a'b\")", ranchers={"a'b": HOST}),
     Refused("line break in name", r"invalid names ('a\n')", ranchers={"a\n": HOST}),
+    Refused("number", "invalid names (1)", ranchers={1: HOST}),
     Refused("long name", "invalid names", ranchers={"a" * 64: HOST}),
     Refused("name of a group", "(ranchers): rename", ranchers={"ranchers": HOST}),
     Refused("similar names", "(a-b and A.b): rename", ranchers={"a-b": HOST, "A.b": HOST}),
