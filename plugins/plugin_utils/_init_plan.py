@@ -117,9 +117,10 @@ def _errors(ranchers: t.Any) -> list[str]:
 def _name_errors(names: list[t.Any]) -> list[str]:
     invalid = [name for name in names if not (isinstance(name, str) and _NAME.fullmatch(name))]
     if invalid:
+        listed = short_list([ascii(name)[:65] for name in invalid])
         return [
-            f"init_ranchers contains invalid names ({short_list([ascii(name)[:65] for name in invalid])}): use up to 63 "
-            "letters, digits, dots, hyphens and underscores, starting with a letter or digit, and quote numbers."
+            f"init_ranchers contains invalid names ({listed}): use up to 63 letters, digits, dots, hyphens and "
+            "underscores, starting with a letter or digit, and quote numbers."
         ]
     reserved = [name for name in names if name in _RESERVED]
     first: dict[str, str] = {}
