@@ -73,10 +73,15 @@ def message(output):
 
 
 def test_two_ranchers(scaffold, cluster, cluster_215):
-    ranchers = {"prod": cluster, "test": cluster_215}
+    ranchers, token = {"prod": cluster, "test": cluster_215}, cluster_215.control_plane.token
     variables = {
         "init_ranchers": {
-            name: {"rancher_kubeconfig": str(each.control_plane.kubeconfig)} for name, each in ranchers.items()
+            "prod": {"rancher_kubeconfig": str(cluster.control_plane.kubeconfig)},
+            "test": {
+                "rancher_host": cluster_215.control_plane.url,
+                "rancher_ca_cert": str(cluster_215.control_plane.ca_file),
+                "rancher_api_key": token,
+            },
         },
         "init_import": True,
     }
@@ -87,7 +92,7 @@ def test_two_ranchers(scaffold, cluster, cluster_215):
     code, output = scaffold.run(variables)
     assert code == 0, output
     files = scaffold.files()
-    assert SECRET not in output + str(files)
+    assert not [secret for secret in (SECRET, token) if secret in output + str(files)]
     assert "exclusive" not in str(files)
 
     # What a Rancher has is declared for it, and nothing would change.
@@ -96,10 +101,13 @@ def test_two_ranchers(scaffold, cluster, cluster_215):
     }
     assert "only in prod" in declared["prod"] and "only in prod" not in declared["test"]
     assert "only in test" in declared["test"] and "small" in declared["prod"]
+    vault = scaffold.dest / "inventory/group_vars/all/vault.yml"
+    vault.write_text(vault.read_text().replace('"test": ""', f'"test": {token}'))
     output = scaffold.playbook("apply.yml", "--check", "--diff")
     assert "5 unchanged" in output
     assert re.findall(r"^(\w+) .*changed=(\d+)", output, re.MULTILINE) == [("prod", "0"), ("test", "0")]
 
+    scaffold.playbook("retire.yml")
     scaffold.playbook("report.yml")
     report = json.loads((scaffold.dest / "report.json").read_text(encoding="utf-8"))
     assert sorted((row["rancher"], row["name"]) for row in report["credentials"]) == [
