@@ -6,7 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: init_plan
 short_description: Files and hosts of a new repository for Ranchers
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Returns what the playbook C(ranchhand.rancher.init) writes. The result contains no secret.
 author:
