@@ -143,6 +143,8 @@ def test_a_plan_contains_the_old_key_anywhere(data, found):
 def test_the_nodes_are_named():
     assert "c-x/m-1" in gates.rke1_nodes([MACHINE, NODE], "azure").detail
     assert "fleet-default/prod-1" in gates.rancher_version("v2.6.1", [NODE, MACHINE]).detail
+    assert "cannot be read" in gates.rancher_version("", [MACHINE]).detail
+    assert "is not a version number" in gates.rancher_version("dev", [MACHINE]).detail
 
 
 def test_rke1_nodes():

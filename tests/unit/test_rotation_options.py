@@ -119,6 +119,9 @@ def test_either_option_of_an_item_replaces_both_of_the_call():
         CLOUD_CREDENTIAL_ROTATION, {"credentials": items, "max_age": "90d"}, parse_rotations))
     assert [(item.max_age, item.rotation_id) for item in results] == [
         (90 * 86400, None), (None, "2"), (7 * 86400, None)]
+    (item,) = parse_rotations(parse_options(
+        CLOUD_CREDENTIAL_ROTATION, {"credentials": items[2:], "rotation_id": "1"}, parse_rotations))
+    assert (item.max_age, item.rotation_id) == (7 * 86400, None)
 
 
 def test_different_settings():

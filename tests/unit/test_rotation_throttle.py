@@ -133,3 +133,12 @@ def test_neighbours_are_in_different_accounts():
     units = [SimpleNamespace(name=f"{account}{number}", account=account) for account in "abc" for number in range(2)]
     order = interleave([*units, SimpleNamespace(name="a2", account="a")], lambda unit: unit.account)
     assert [unit.name for unit in order] == ["a0", "b0", "c0", "a1", "b1", "c1", "a2"]
+
+
+@pytest.mark.parametrize("name", ["keys", "issue", "activate", "verify", "disable", "enable", "delete"])
+def test_each_request_waits_for_its_turn(clock, name):
+    issuer = SimpleNamespace(**{name: lambda *arguments: arguments}, rate_key=lambda by: by["account"])
+    limited = throttle.ThrottledIssuer(issuer, "fake", throttle.CallRates(1))
+    for _call in range(3):
+        assert getattr(limited, name)("k1", {"account": "a"}) == ("k1", {"account": "a"})
+    assert sum(clock.pauses) == pytest.approx(1.0)
