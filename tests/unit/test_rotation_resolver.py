@@ -457,6 +457,19 @@ def test_items_with_the_same_options_share_an_issuer():
     assert first is last and first is not other
 
 
+def test_an_unexpected_exception_fails_its_item_only(monkeypatch):
+    def fail(name, options):
+        if options:
+            raise KeyError("canary")
+        return load_issuer(name, options)
+
+    monkeypatch.setattr(resolver, "load_issuer", fail)
+    items = [{"id": "cc-prod", "issuer_options": {"region": "eu"}}, {"id": "cc-other"}]
+    failed, other = resolved(PROD, OTHER, credentials=items, rotation_id="1").items
+    assert failed.error.code == "server_error" and "KeyError" in failed.error.message
+    assert "canary" not in failed.error.message and not failed.unit and other.unit == "rotation-cc-other"
+
+
 def test_an_issuer_without_drivers_supports_all(monkeypatch):
     class Water(Issuer):
         fields = ("accessToken",)
