@@ -335,6 +335,8 @@ def test_a_gate_is_bypassed_if_it_is_not_open(monkeypatch):
 @pytest.mark.parametrize(("reads", "waiting"), [
     pytest.param({"references": index_of(MACHINE), JOBS: [_job(None)]}, {"machine_jobs": gates.WAITING}, id="a job"),
     pytest.param({"references": index_of(NODE), JOBS: [_job(None)]}, {}, id="a job of another machine"),
+    pytest.param({"references": index_of(replace(MACHINE, kind="Cluster")), JOBS: [_job(None)]}, {},
+                 id="a job of a machine with the name of a cluster"),
     pytest.param({"references": index_of(MACHINE), "server-version": "v2.6.0"}, {"rancher_version": gates.WAITING},
                  id="an old Rancher"),
     pytest.param({JOBS: ApiError("forbidden", "no", 403)}, {"machine_jobs": gates.UNKNOWN}, id="jobs are forbidden"),

@@ -12,7 +12,11 @@ from types import ModuleType, SimpleNamespace
 import pytest
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.errors import RanchhandError
 from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers import registry
-from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.options import parse_duration_option
+from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.options import (
+    is_true,
+    parse_duration_option,
+    require_fields,
+)
 from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.supplied import Supplied
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import Issuer, IssuerError, Key
 
@@ -35,6 +39,19 @@ def test_a_wrong_duration(value, words):
     with pytest.raises(IssuerError, match=words) as caught:
         parse_duration_option({"pause": value}, "pause", "90s", 10)
     assert caught.value.code == "invalid"
+
+
+def test_fields_that_are_not_set():
+    values = {"a": "1", "b": "", "c": "3"}
+    assert require_fields(values, "c", "a") == ["3", "1"]
+    with pytest.raises(IssuerError, match="the credential has no b, d") as caught:
+        require_fields(values, "a", "b", "d")
+    assert caught.value.code == "invalid"
+
+
+@pytest.mark.parametrize("text", ["1", "t", "T", "true", "TRUE", "True"])
+def test_what_rancher_reads_as_true(text):
+    assert is_true(text) and not is_true(f"{text}x") and not is_true("") and not is_true(None)
 
 
 @pytest.mark.parametrize(("public", "values", "key"), [

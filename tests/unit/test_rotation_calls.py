@@ -304,6 +304,7 @@ SCENARIOS = {
     "retire, the old key is gone": Scenario((ROTATE, removed(1)), RETIRED),
     "retire, the old key is gone, hidden": Scenario((ROTATE, removed(1)), RETIRED, Hidden),
     "retire, the new key is disabled": Scenario((ROTATE, switched(2, False)), RETIRED),
+    "retire, the new key was just disabled": Scenario((ROTATE, disabled_late), RETIRED),
     "retire, the new key is gone": Scenario((ROTATE, removed(2)), RETIRED),
     "retire, the old key was put back": Scenario((ROTATE, RETIRE, switched(1, True), written(1)), RETIRED),
     "retire, unverified": Scenario((ROTATE, record_changed(verified_at=None)), RETIRED),

@@ -401,6 +401,8 @@ def test_a_value_is_required_to_start_a_rotation():
         assert (error is not None) is required and (not required or "requires its new value" in error[1])
         (error,) = errors_of(resolved(WATER, records=[record], id="cc-water", state="aborted"))
         assert error is None
+        (error,) = errors_of(resolved(OTHER, records=[record], id="cc-water", rotation_id="1"))
+        assert error is None, "that the credential was deleted is reported later"
 
 
 # options in the record
