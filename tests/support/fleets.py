@@ -71,13 +71,14 @@ _MESSAGES = {
     "config_contradicts": "the machine config of pool {cluster}/workers sets clientId to another value",
     "config_repeats": "the machine config of pool {cluster}/workers sets clientId too",
     "sync_failed": "the last sync of Cluster c-m-4x7zp with it failed: [Syncing error: syncing failed] 403",
-    "key_refused": "its key does not work: Linode (api.linode.com) does not accept the key (HTTP status 401)",
-    "key_forbidden": "its key lacks a permission: Linode (api.linode.com) does not allow it to list instances",
+    "key_refused": "its key does not work: DigitalOcean does not accept the key (HTTP status 401)",
+    "key_forbidden": "its key lacks a permission: DigitalOcean does not allow it",
 }
 # Problems that only credentials of some drivers can have, and those of the clusters that use a credential.
 _DRIVERS_OF = {
     "expired": ("harvester",), "expires_soon": ("harvester",), "config_contradicts": ("azure",),
     "config_repeats": ("azure",), "sync_failed": ("amazonec2", "azure", "google"),
+    "key_refused": ("digitalocean",), "key_forbidden": ("digitalocean",),
 }
 _OF_CLUSTERS = ("reference_unresolved", "driver_mismatch", "config_contradicts", "config_repeats", "sync_failed")
 _ISSUERS = {"amazonec2": "aws", "s3": "aws", "harvester": "kubernetes", "openstack": "openstack"}

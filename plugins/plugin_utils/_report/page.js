@@ -9,6 +9,8 @@
   const LEVELS = ["error", "warning", "notice"];
   const ROWS = 50;
   const TASKS = 6;
+  /* Credentials of the tree up to which it shows them all, and branches below one. */
+  const OPEN = 100;
   const BRANCHES = 200;
   const byId = (id) => document.getElementById(id);
 
@@ -274,7 +276,7 @@
       [isolated(ownerOf(credentials[0]) || "none"), make("span", {class: "sub"}, isolated(credentials[0].rancher),
         ` \u00b7 ${plural(credentials.length, "credential")}`)],
       () => twigs(credentials, (credential) => credentialBranch(credential, words)),
-      used.length <= ROWS)));
+      used.length <= OPEN)));
     byId("uses-hint").textContent = used.length
       ? `Owners, their credentials, and the objects that refer to them: ${plural(used.length, "credential")} in use.`
       : "No credential that the filters select is in use.";

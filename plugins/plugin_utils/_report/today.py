@@ -141,6 +141,10 @@ _ADVICE: Mapping[str, _Advice] = {
         "A key, token or certificate in the credential has expired.",
         _credential_page("Create a key at the cloud provider and save it in the credential"),
     ),
+    "key_refused": _Advice(
+        "The cloud provider does not accept the key, so that machines can be neither created nor deleted.",
+        _credential_page("Create a key at the cloud provider and save it in the credential"),
+    ),
     "sync_failed": _Advice(
         "Rancher could not synchronize a hosted cluster with this credential.",
         _credential_page("Save a key that the cloud provider accepts, or grant it the missing permission"),
@@ -184,6 +188,10 @@ _ADVICE: Mapping[str, _Advice] = {
     "owner_gone": _Advice(
         "The owner was deleted, so that only administrators see the credential.",
         _runbook("Transfer the credential to another user"),
+    ),
+    "key_forbidden": _Advice(
+        "The key lacks a permission that Rancher's driver needs.",
+        _runbook("Grant the permission at the cloud provider"),
     ),
     "expires_soon": _Advice("A key, token or certificate in the credential expires soon.", _new_key),
     "stuck_rotation": _Advice("The rotation of the key has stopped.", _continuation),
