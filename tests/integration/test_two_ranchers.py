@@ -242,7 +242,7 @@ ROLES = [
     ),
 ]  # fmt: skip
 # make demo runs it on a server of its own, and it refuses any other.
-NOT_FOR_SEVERAL = {"demo"}
+NOT_FOR_SEVERAL = {"demo", "from_terraform"}
 HOSTS_VARIABLE = {
     "apply": "cloud_credentials_hosts",
     "drift": "cloud_credentials_hosts",

@@ -43,7 +43,7 @@ def repository_with_all_files(tmp_path_factory, committer):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, folder / name)
     for path in [*(folder / "plugins").rglob("*.py"), *(folder / "roles").glob("*/meta/argument_specs.yml")]:
-        path.write_text(re.sub(r"version_added: \S+", f"version_added: {VERSION}", path.read_text()))
+        path.write_text(re.sub(r"version_added: [\d.]+", f"version_added: {VERSION}", path.read_text()))
     modules = folder / "plugins" / "modules"
     new = (modules / "upgrade_info.py").read_text().replace("upgrade_info", NEW_MODULE)
     (modules / f"{NEW_MODULE}.py").write_text(new)
