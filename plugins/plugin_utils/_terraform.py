@@ -354,7 +354,7 @@ def _of_other_drivers(
 
 
 def _machine_task(resource: Resource, unmapped: list[Unmapped]) -> dict[str, t.Any]:
-    namespace, _, name = resource.id.partition("/")
+    namespace, _slash, name = resource.id.partition("/")
     return {
         "name": single_line(f"Declare the machine config {name}"),
         "ranchhand.rancher.machine_config": {

@@ -240,9 +240,9 @@ def test_charts(chromium, page):
     bars = chromium.js(
         "return [...document.querySelectorAll('.stack')].map((bar) => [...bar.children].map((part) => "
         "[part.className, Number(part.textContent), getComputedStyle(part).backgroundColor]))")
-    assert [[(name.split()[1], count) for name, count, _color in bar] for bar in bars] == [
+    assert [[(name.split()[1], count) for name, count, _color in stack] for stack in bars] == [
         [(state, row[state]) for state in AGE_STATES if row[state]] for row in model["ages"]]
-    colors = {(name, color) for bar in bars for name, _count, color in bar}
+    colors = {(name, color) for stack in bars for name, _count, color in stack}
     assert len(colors) == len(dict(colors)) == len({color for _name, color in colors})
     weeks = chromium.js(
         "return [...document.querySelectorAll('.week')].map((week) => ['completed', 'failed'].map((name) => "

@@ -168,7 +168,7 @@ def test_validation_errors(options, words):
     {"rotation_id": "x" * 128}, {"reason": "x" * 1000}, {"issuer_options": {"x": "y" * 9991}},
     {"state": "retired", "max_age": "1d"},
     {"rotation_id": None, "max_age": "1d"}, {"override_gates": list(GATES)}, {"issuer": "supplied"},
-], ids=lambda options: ", ".join(options))
+], ids=", ".join)
 def test_the_limits_are_valid(options):
     assert len(parsed(**options)) == 1
 
