@@ -348,6 +348,12 @@ def test_fields_that_hide_those_of_the_credential(config, expected):
                                 SCHEMAS) == []
 
 
+def test_a_field_that_the_pool_ignores_hides_nothing():
+    configs = {item.id: item for item in [stored(clientId="old-id", environment="AzureChinaCloud")]}
+    found = hidden_fields(credential(), [pool(schema_fields=frozenset({"environment"}))], configs, SCHEMAS)
+    assert [item.name for item in found] == ["environment"]
+
+
 def problems(*pools, configs=(), syncs=()):
     index = ReferenceIndex((), ["x"], pools, syncs)
     checker = HealthChecker(HealthContext([credential()], SCHEMAS, Users(()), index, (), configs))
@@ -384,8 +390,7 @@ def test_pools_in_the_result_of_the_info_module():
         {("fleet-default", "prod", "a"): "prod-a-01234567"}, SCHEMAS)
     assert of_pool == {
         "cluster": "prod", "pool": "a", "credential": "cattle-global-data:cc-a", "inherited": False,
-        "template": "prod-a-01234567", "ignored_fields": ["clientId"],
-        "hides_credential_fields": ["clientId", "environment"],
+        "template": "prod-a-01234567", "ignored_fields": ["clientId"], "hides_credential_fields": ["environment"],
     }
     assert (without["credential"], without["template"], without["hides_credential_fields"]) == (None, None, [])
 

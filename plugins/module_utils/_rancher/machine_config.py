@@ -214,7 +214,8 @@ def hidden_fields(
 ) -> list[HiddenField]:
     """Return the fields of a credential that the machine configs of pools hide from new machines.
 
-    Not those with a default that both contain with the same value, as a machine config always sets them.
+    Not those that the pool ignores, nor those with a default that both contain with the same value, as a machine config
+    always sets them.
     ``configs`` are machine configs by id.
     """
     found = []
@@ -223,9 +224,10 @@ def hidden_fields(
         if config is None or pool.driver != credential.driver:
             continue
         known = (schemas.node_fields(pool.driver) if schemas else None) or {}
-        for name in sorted(credential.data):
-            value, own = config.config.get(name), credential.text(name)
-            if is_set(value) and own:
+        used = template_content(config.config, pool)
+        for name in sorted(used.keys() & credential.data.keys()):
+            value, own = used[name], credential.text(name)
+            if own:
                 differs = isinstance(value, list) or to_text(value) != own
                 if differs or name not in known or not is_set(known[name].default):
                     found.append(HiddenField(pool, name, differs))

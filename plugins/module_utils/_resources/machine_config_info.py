@@ -109,12 +109,16 @@ def show_pools(
     config: MachineConfig, pools: t.Iterable[MachinePool], templates: Templates, schemas: DriverSchemas | None,
 ) -> list[dict[str, t.Any]]:
     """Return what results show of the pools that use a machine config."""
+    credential_fields = credential_fields_of(config, schemas)
     shown = []
     for pool in sorted(pools_of(config, pools), key=str):
+        ignored = ignored_fields(config.config, pool)
         shown.append({
             "cluster": pool.cluster, "pool": pool.name, "credential": pool.credential or None,
             "inherited": pool.inherited, "template": templates.get((pool.namespace, pool.cluster, pool.name)),
-            "ignored_fields": ignored_fields(config.config, pool),
-            "hides_credential_fields": credential_fields_of(config, schemas) if pool.credential else [],
+            "ignored_fields": ignored,
+            "hides_credential_fields": [
+                name for name in credential_fields if pool.credential and name not in ignored
+            ],
         })
     return shown
