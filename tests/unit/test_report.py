@@ -59,6 +59,13 @@ def model_of(*credentials, **result):
     return build({"prod": {"credentials": list(credentials), **result}}, NOW, RUNBOOKS)
 
 
+def test_history_is_no_use():
+    """An old etcd snapshot names its credential, but does not keep it from being deleted."""
+    reference = {"kind": "ETCDSnapshot", "name": "a", "use": "history"}
+    (row,) = model_of(credential(references=[reference, {**reference, "name": "b", "use": "s3"}]))["credentials"]
+    assert [item["name"] for item in row["references"]] == ["b"]
+
+
 def due(days):
     return (NOW + datetime.timedelta(days=days)).isoformat()
 

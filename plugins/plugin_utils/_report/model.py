@@ -14,6 +14,7 @@ from dataclasses import asdict
 
 from ...module_utils._common.problems import LEVELS
 from ...module_utils._common.times import format_time, parse_time
+from ...module_utils._rancher.references import HISTORY
 from ...module_utils._rotation.options import RECORD_NAMESPACE
 from ...module_utils._rotation.record import ABORTING, IDLE, ROLLING_BACK
 from .today import CODES, plan_today
@@ -82,7 +83,7 @@ class _Keys(t.NamedTuple):
 
 # A shape is a type, a test of text, a list with the shape of its elements, or _Keys.
 _PROBLEM = _Keys({"code": str, "level": LEVELS.__contains__, "message": str})
-_REFERENCE = _Keys({"kind": str, "name": str}, dict.fromkeys(("api_version", "namespace", "field"), str))
+_REFERENCE = _Keys({"kind": str, "name": str}, dict.fromkeys(("api_version", "namespace", "field", "use"), str))
 _ROTATION_KEYS = _Keys({}, {
     "phase": str, "next_step": str, "expires_at": _is_time, "waiting_for": [str],
     "transitions": [_Keys({"at": _is_time, "phase": str, "what": str})],
@@ -214,7 +215,8 @@ def _credential(rancher: str, credential: Mapping[str, t.Any], now: datetime.dat
         "due": bool(credential.get("due")),
         "due_in_days": (parse_time(due_at) - now).days if due_at else None,
         "references": [
-            {name: reference.get(name) for name in reference_fields} for reference in credential.get("references") or ()
+            {name: reference.get(name) for name in reference_fields}
+            for reference in credential.get("references") or () if reference.get("use") != HISTORY
         ],
         "rotation": {name: rotation.get(name) for name in _ROTATION} if rotation else None,
         "problems": sorted(
