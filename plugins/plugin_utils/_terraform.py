@@ -380,7 +380,7 @@ def _references(entries: Iterable[t.Mapping[str, t.Any]], resources: Iterable[Re
     addresses = {item.address for item in moved}
     return [
         {"address": printable_line(entry.get("address")), "refers_to": item.address, "id": item.id}
-        for entry in entries if entry.get("address") not in addresses
+        for entry in entries if str(entry.get("address")) not in addresses
         for item in moved
         if isinstance(entry.get("depends_on"), list) and item.block_address in entry["depends_on"]
     ]

@@ -213,6 +213,12 @@ def test_references_of_other_resources():
         {"address": "rancher2_cluster_v2.prod", "refers_to": AWS, "id": "cattle-global-data:cc-7smw5"}]
 
 
+@pytest.mark.parametrize("address", [[], {}, None, 1], ids=repr)
+def test_an_address_that_is_no_text(address):
+    document = state({**resource(AZURE, AZURE), "address": address}, resource(AWS, AWS))
+    assert reasons(terraform_declaration(document)) == {(str(address), ""): "it has no valid address"}
+
+
 def test_template_with_another_credential():
     other = resource(TEMPLATE, TEMPLATE, cloud_credential_id="cattle-global-data:cc-other")
     result = terraform_declaration(state(other))
