@@ -40,9 +40,10 @@ _value:
 
 import typing as t
 
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import plain_filter
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._schedule_awx import awx_changes, awx_options
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import deferred, plain_filter
 
+awx_changes = deferred("_schedule_awx", "awx_changes")
+awx_options = deferred("_schedule_awx", "awx_options")
 _plain = plain_filter(awx_changes)
 
 

@@ -51,7 +51,9 @@ _value:
 import typing as t
 
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import to_builtin
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._declaration import declaration
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import deferred
+
+declaration = deferred("_declaration", "declaration")
 
 
 def _declaration(credentials: t.Any, node_templates: t.Any = ()) -> str:

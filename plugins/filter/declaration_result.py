@@ -54,7 +54,9 @@ import typing as t
 
 from ansible.utils.unsafe_proxy import wrap_var
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import to_builtin
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._declare import declaration_result
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import deferred
+
+declaration_result = deferred("_declare", "declaration_result")
 
 
 def _declaration_result(

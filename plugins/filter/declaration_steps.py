@@ -57,7 +57,9 @@ _value:
 
 import typing as t
 
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._declare import declaration_steps
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import deferred
+
+declaration_steps = deferred("_declare", "declaration_steps")
 
 
 def _declaration_steps(

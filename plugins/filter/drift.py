@@ -40,7 +40,9 @@ import typing as t
 
 from ansible.utils.unsafe_proxy import wrap_var
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import to_builtin
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._declare import drift
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import deferred
+
+drift = deferred("_declare", "drift")
 
 
 def _drift(result: t.Any, undeclared: t.Any = None) -> t.Any:

@@ -49,7 +49,9 @@ import typing as t
 
 from ansible.utils.unsafe_proxy import wrap_var
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import to_builtin
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._declare import drift_files
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import deferred
+
+drift_files = deferred("_declare", "drift_files")
 
 
 def _drift_files(outcomes: t.Any, hosts: t.Any) -> t.Any:

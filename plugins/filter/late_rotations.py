@@ -40,8 +40,9 @@ _value:
 
 import typing as t
 
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import plain_filter
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._rotation_plan import late_rotations
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import deferred, plain_filter
+
+late_rotations = deferred("_rotation_plan", "late_rotations")
 
 
 def _late_rotations(rotations: t.Any, max_wait: t.Any) -> t.Any:

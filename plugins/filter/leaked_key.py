@@ -69,8 +69,9 @@ _value:
 
 import typing as t
 
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import plain_filter
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._rotation_plan import find_leaked_key
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import deferred, plain_filter
+
+find_leaked_key = deferred("_rotation_plan", "find_leaked_key")
 
 
 class FilterModule:

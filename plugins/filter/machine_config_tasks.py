@@ -34,8 +34,9 @@ _value:
 
 import typing as t
 
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import plain_filter
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._upgrade_rows import machine_config_tasks
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import deferred, plain_filter
+
+machine_config_tasks = deferred("_upgrade_rows", "machine_config_tasks")
 
 
 class FilterModule:

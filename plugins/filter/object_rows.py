@@ -47,7 +47,9 @@ import typing as t
 
 from ansible.utils.unsafe_proxy import wrap_var
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import to_builtin
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._declare import object_rows
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import deferred
+
+object_rows = deferred("_declare", "object_rows")
 
 
 def _object_rows(objects: t.Any, host: str = "", view: str = "result") -> t.Any:

@@ -41,7 +41,9 @@ import typing as t
 
 from ansible.utils.unsafe_proxy import wrap_var
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import to_builtin
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._text_output import reference_tree
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import deferred
+
+reference_tree = deferred("_text_output", "reference_tree")
 
 
 def _reference_tree(result: t.Any) -> t.Any:

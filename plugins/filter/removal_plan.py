@@ -50,7 +50,9 @@ import typing as t
 
 from ansible.utils.unsafe_proxy import wrap_var
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import to_builtin
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._declare import removal_plan
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import deferred
+
+removal_plan = deferred("_declare", "removal_plan")
 
 
 def _removal_plan(result: t.Any, templates_result: t.Any = None, released: t.Any = (), host: str = "") -> t.Any:

@@ -34,8 +34,9 @@ _value:
 
 import typing as t
 
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import plain_filter
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._repoint_rows import repoint_rows
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import deferred, plain_filter
+
+repoint_rows = deferred("_repoint_rows", "repoint_rows")
 
 
 class FilterModule:

@@ -42,7 +42,9 @@ _value:
 
 import typing as t
 
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._rotation_plan import items_to_retire
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import deferred
+
+items_to_retire = deferred("_rotation_plan", "items_to_retire")
 
 
 def _retirement_items(rotations: t.Any, issuers: t.Any = None) -> t.Any:

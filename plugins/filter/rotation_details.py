@@ -53,8 +53,9 @@ _value:
 
 import typing as t
 
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import plain_filter
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._rotation_tables import rotation_details
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import deferred, plain_filter
+
+rotation_details = deferred("_rotation_tables", "rotation_details")
 
 
 class FilterModule:

@@ -36,8 +36,9 @@ _value:
 
 import typing as t
 
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import plain_filter
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._rotation_plan import rotations_to_export
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import deferred, plain_filter
+
+rotations_to_export = deferred("_rotation_plan", "rotations_to_export")
 
 
 class FilterModule:

@@ -51,7 +51,9 @@ _value:
 
 import typing as t
 
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._rotation_plan import items_for_call
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import deferred
+
+items_for_call = deferred("_rotation_plan", "items_for_call")
 
 
 def _rotation_items(credentials: t.Any, rotations: t.Any = (), units: t.Any = None, **options: t.Any) -> t.Any:

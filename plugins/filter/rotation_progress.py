@@ -81,8 +81,10 @@ _value:
 
 import typing as t
 
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import plain_filter
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._rotation_plan import add_call, start_progress
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import deferred, plain_filter
+
+add_call = deferred("_rotation_plan", "add_call")
+start_progress = deferred("_rotation_plan", "start_progress")
 
 
 def _rotation_progress(progress: t.Any, result: t.Any, units: t.Any = (), discovered: bool = False) -> t.Any:

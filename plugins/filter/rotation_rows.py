@@ -67,8 +67,9 @@ _value:
 
 import typing as t
 
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import plain_filter
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._rotation_tables import rotation_rows
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import deferred, plain_filter
+
+rotation_rows = deferred("_rotation_tables", "rotation_rows")
 
 
 class FilterModule:

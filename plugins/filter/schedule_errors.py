@@ -34,9 +34,10 @@ _value:
 
 import typing as t
 
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import plain_filter
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._schedule_plan import schedule_errors, without_values
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import deferred, plain_filter
 
+schedule_errors = deferred("_schedule_plan", "schedule_errors")
+without_values = deferred("_schedule_plan", "without_values")
 _plain = plain_filter(schedule_errors)
 
 

@@ -82,9 +82,10 @@ _value:
 
 import typing as t
 
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import plain_filter
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._schedule_plan import scheduled_jobs, without_values
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import deferred, plain_filter
 
+scheduled_jobs = deferred("_schedule_plan", "scheduled_jobs")
+without_values = deferred("_schedule_plan", "without_values")
 _plain = plain_filter(scheduled_jobs)
 
 

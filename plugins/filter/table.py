@@ -46,7 +46,9 @@ import typing as t
 
 from ansible.utils.unsafe_proxy import wrap_var
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import to_builtin
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._text_output import table
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import deferred
+
+table = deferred("_text_output", "table")
 
 
 def _table(rows: t.Any, columns: t.Any = None, empty: str = "") -> t.Any:

@@ -72,8 +72,9 @@ _value:
 
 import typing as t
 
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import plain_filter
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._terraform import terraform_declaration
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import deferred, plain_filter
+
+terraform_declaration = deferred("_terraform", "terraform_declaration")
 
 
 class FilterModule:

@@ -51,7 +51,9 @@ import typing as t
 
 from ansible.utils.unsafe_proxy import wrap_var
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import to_builtin
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._declare import undeclared
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import deferred
+
+undeclared = deferred("_declare", "undeclared")
 
 
 def _undeclared(found: t.Any, declared: t.Any, scope: t.Any = None) -> t.Any:

@@ -41,8 +41,9 @@ _value:
 
 import typing as t
 
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import plain_filter
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._upgrade_rows import upgrade_manifests
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import deferred, plain_filter
+
+upgrade_manifests = deferred("_upgrade_rows", "upgrade_manifests")
 
 
 class FilterModule:

@@ -34,8 +34,9 @@ _value:
 
 import typing as t
 
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import plain_filter
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._upgrade_rows import upgrade_rows
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import deferred, plain_filter
+
+upgrade_rows = deferred("_upgrade_rows", "upgrade_rows")
 
 
 class FilterModule:

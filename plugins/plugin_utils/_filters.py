@@ -6,12 +6,28 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import typing as t
 
 from ansible.errors import AnsibleFilterError
 from ansible.utils.unsafe_proxy import wrap_var
 
 from ..module_utils._common.options import to_builtin
+
+_PLUGIN_UTILS = __name__.rpartition(".")[0]
+
+
+def deferred(module: str, name: str) -> t.Callable[..., t.Any]:
+    """Return a function of a module of plugin_utils, which is imported when it is called.
+
+    A task that uses one filter of a collection loads all of them, in a process of its own (JinjaPluginLoader.get of
+    ansible-core 2.17 to 2.21).
+    """
+
+    def call(*args: t.Any, **kwargs: t.Any) -> t.Any:
+        return getattr(importlib.import_module(f"{_PLUGIN_UTILS}.{module}"), name)(*args, **kwargs)
+
+    return call
 
 
 def plain_filter(function: t.Callable[..., t.Any]) -> t.Callable[..., t.Any]:

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -126,3 +128,18 @@ def test_the_role_guard(cluster):
     with pytest.raises(ApiError):
         cluster.api.get(NAMES)
     assert not cluster.play({MODULE: {"name": "nosuch", "state": "absent"}}).result["changed"]
+
+
+def test_loading_the_filters_imports_nothing_else():
+    """As each task that uses a filter loads all of them, in a process of its own."""
+    script = """
+import importlib, pkgutil, sys
+from ansible_collections.ranchhand.rancher.plugins import filter
+for module in pkgutil.iter_modules(filter.__path__):
+    assert importlib.import_module(f"{filter.__name__}.{module.name}").FilterModule().filters()
+own = filter.__name__.removesuffix("filter")
+parts = {name.removeprefix(own) for name in sys.modules if name.startswith(own)}
+print(*sorted(part for part in parts if not part.startswith(("filter", "module_utils._common"))))
+"""
+    done = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, check=True)
+    assert done.stdout.split() == ["module_utils", "plugin_utils", "plugin_utils._filters"]
