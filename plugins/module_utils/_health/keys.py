@@ -39,6 +39,7 @@ def try_keys(
     """Return the problems of keys by the id of their credential, and what could not be determined."""
     usable = [credential for credential in credentials if credential.driver and not credential.problem]
     known = [credential for credential in usable if credential.driver in VERIFIERS]
+    others = Counter(credential.driver or "" for credential in usable if credential.driver not in VERIFIERS)
 
     def sign_in(credential: CloudCredential) -> IssuerError | None:
         driver = credential.driver or ""
@@ -47,7 +48,7 @@ def try_keys(
     problems: dict[str, Problem] = {}
     incomplete = [
         f"key_refused: keys of driver {driver:.60} cannot be verified ({number} credentials)"
-        for driver, number in sorted(Counter(item.driver or "" for item in usable if item not in known).items())
+        for driver, number in sorted(others.items())
     ]
     for credential, error in zip(known, parallel_map(sign_in, known)):
         if error is None:
