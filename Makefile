@@ -10,7 +10,7 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python3.1
 help:
 	@echo "make demo          run a playbook that manages cloud credentials on a temporary Kubernetes API server"
 	@echo "make demo KEEP=1   the same, and keep the API server running until you press Ctrl-C"
-	@echo "make shell         open a shell with such an API server and an AWS, as docs/guides/rotation.md uses them"
+	@echo "make shell         open a shell with such an API server and an AWS, as docs/guides/first-rotation.md uses them"
 	@echo "make lint          run ruff, mypy and the check of words (seconds)"
 	@echo "make test          run all tests and checks (20 minutes on two cores)"
 	@echo "make test FAST=1   run the most important tests (2 minutes)"

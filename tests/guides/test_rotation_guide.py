@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Follow the chapter "First rotation" of the guide."""
+"""Follow the guide "First rotation"."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .guide import Guide, chapters
 
 def test_first_rotation(cluster, aws, tmp_path):
     key = aws.create_user("reader")
-    before, shell, text = chapters("rotation", "First rotation").partition("```shell\nmake shell\n```\n")
+    before, shell, text = chapters("first-rotation", "Start the environment").partition("```shell\nmake shell\n```\n")
     assert shell and "```" not in before, "fixtures replace only make shell"
     guide = Guide(tmp_path, {
         **cluster.environment(), "AWS_ENDPOINT_URL": aws.url, "ANSIBLE_INVENTORY_UNPARSED_WARNING": "False",
