@@ -33,6 +33,8 @@ def _table():
 
     management = "management.cattle.io"
     yield resource(management, "v3", "Cluster", "clusters", namespaced=False)
+    yield resource(management, "v3", "ClusterTemplate", "clustertemplates", until=_FIRST)
+    yield resource(management, "v3", "ClusterTemplateRevision", "clustertemplaterevisions", until=_FIRST)
     yield resource(management, "v3", "DynamicSchema", "dynamicschemas", namespaced=False)
     yield resource(management, "v3", "Feature", "features", namespaced=False)
     yield resource(management, "v3", "Node", "nodes")

@@ -15,6 +15,8 @@ from support.rancher_controllers import MANAGEMENT, RancherControllers
 from .guide import Guide, chapters
 
 TEMPLATES = "/apis/management.cattle.io/v3/namespaces/cattle-global-nt/nodetemplates"
+CLUSTER_TEMPLATES = "/apis/management.cattle.io/v3/namespaces/cattle-global-data/clustertemplates"
+REVISIONS = "/apis/management.cattle.io/v3/namespaces/cattle-global-data/clustertemplaterevisions"
 
 
 def environment(cluster):
@@ -64,8 +66,26 @@ def test_repair(recorded_215, tmp_path):
         api.get(path)
 
 
+def cluster_template(api, name):
+    """A cluster template with one revision. Their definitions are open, as those of node templates are."""
+    for path, kind, spec in (
+        (CLUSTER_TEMPLATES, "ClusterTemplate", {"displayName": name}),
+        (REVISIONS, "ClusterTemplateRevision", {
+            "displayName": f"{name} v1", "clusterTemplateName": f"cattle-global-data:{name}",
+            "clusterConfig": {"rancherKubernetesEngineConfig": {}}}),
+    ):
+        api.post(path, {
+            "apiVersion": "management.cattle.io/v3", "kind": kind, "metadata": {"name": name}, "spec": spec})
+
+
+def names(api, path):
+    return {item["metadata"]["name"] for item in api.get(path)["items"]}
+
+
 def test_before_the_upgrade(cluster, tmp_path):
     api = cluster.api
+    for name in ("ct-used", "ct-free"):
+        cluster_template(api, name)
     cluster.secret("cc-free1", "digitalocean", {"accessToken": "stored-secret-value"}, "spaces")
     api.post(TEMPLATES, {
         "apiVersion": "management.cattle.io/v3", "kind": "NodeTemplate", "driver": "digitalocean",
@@ -76,7 +96,10 @@ def test_before_the_upgrade(cluster, tmp_path):
     })
     api.post(MANAGEMENT, {
         "apiVersion": "management.cattle.io/v3", "kind": "Cluster", "metadata": {"name": "c-rke1"},
-        "spec": {"displayName": "old cluster", "rancherKubernetesEngineConfig": {"nodes": []}},
+        "spec": {
+            "displayName": "old cluster", "rancherKubernetesEngineConfig": {"nodes": []},
+            "clusterTemplateName": "cattle-global-data:ct-used",
+            "clusterTemplateRevisionName": "cattle-global-data:ct-used"},
     })
     guide = Guide(tmp_path, environment(cluster), ["stored-secret-value"])
     guide.follow(chapters("upgrade-2.12", "Show what blocks the upgrade"))
@@ -85,9 +108,11 @@ def test_before_the_upgrade(cluster, tmp_path):
     guide.follow(chapters("upgrade-2.12", "Write tasks for machine configs"))
     (task,) = yaml.safe_load((tmp_path / "machine-configs.yml").read_text())
     assert task["ranchhand.rancher.machine_config"]["driver"] == "digitalocean"
+    guide.follow(chapters("upgrade-2.12", "Delete the templates"))
+    assert [names(api, path) for path in (REVISIONS, CLUSTER_TEMPLATES, TEMPLATES)] == [{"ct-used"}, {"ct-used"}, set()]
     api.delete(f"{MANAGEMENT}/c-rke1")
     guide.follow(chapters("upgrade-2.12", "Delete the templates"))
-    assert api.get(TEMPLATES)["items"] == []
-    assert guide.changed("purge_node_templates --check") == ["1"]
+    assert [names(api, path) for path in (REVISIONS, CLUSTER_TEMPLATES, TEMPLATES)] == [set(), set(), set()]
+    assert guide.changed("purge_node_templates --check") == ["2", "1"]
     guide.follow(chapters("upgrade-2.12", "Check again"))
-    assert "Nothing blocks the upgrade" in guide.runs[-1][1] and len(guide.runs) == 5
+    assert "Nothing blocks the upgrade" in guide.runs[-1][1] and len(guide.runs) == 7
