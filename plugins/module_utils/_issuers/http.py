@@ -27,10 +27,11 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class Answer(t.NamedTuple):
-    """An answer of a provider; ``content`` is its JSON, None if it is empty or no JSON."""
+    """An answer of a provider; ``content`` is its JSON, None if it is empty or no JSON. ``headers`` ignore case."""
 
     status: int
     content: t.Any
+    headers: Mapping[str, str] = {}
 
     def text(self, name: str) -> str:
         """Return a text in the JSON object; "" if there is none."""
@@ -75,18 +76,20 @@ class HttpApi:
         self.until = until or time.monotonic() + CALL_TIMEOUT - 1
 
     def send(
-        self, method: str, path: str, headers: Mapping[str, str] | None = None, form: Mapping[str, str] | None = None
+        self, method: str, path: str, headers: Mapping[str, str] | None = None, form: Mapping[str, str] | None = None,
+        body: t.Any = None,
     ) -> Answer:
         """Send one request, which is never repeated. Raises IssuerError if there is no answer, or a redirect.
 
-        A thread sends it, because the limits of an HTTP client do not cover name resolution and slow headers.
+        ``body`` is sent as JSON, unless it is None. A thread sends the request, because the limits of an HTTP client do
+        not cover name resolution and slow headers.
         """
         requests = _load()
         done: list[Answer | IssuerError] = []
 
         def work() -> None:
             try:
-                done.append(self._exchange(requests, method, path, headers or {}, form))
+                done.append(self._exchange(requests, method, path, headers or {}, form, body))
             except IssuerError as error:
                 done.append(error)
             except Exception as error:
@@ -121,13 +124,15 @@ class HttpApi:
             raise self._unreachable("does not answer like this provider")
 
     def _exchange(
-        self, requests: t.Any, method: str, path: str, headers: Mapping[str, str], form: Mapping[str, str] | None
+        self, requests: t.Any, method: str, path: str, headers: Mapping[str, str], form: Mapping[str, str] | None,
+        body: t.Any,
     ) -> Answer:
         with requests.Session() as session, session.request(
             method,
             self._url + path,
             headers={"Accept": "application/json", "Accept-Encoding": "identity", **headers},
             data=form,
+            json=body,
             verify=self._verify,
             timeout=max(self.until - time.monotonic(), 0.001),
             allow_redirects=False,
@@ -142,7 +147,7 @@ class HttpApi:
                 content += chunk
                 if len(content) > LARGEST_ANSWER:
                     raise self._unreachable(f"answers with more than {LARGEST_ANSWER} bytes")
-            return Answer(response.status_code, _parse(bytes(content)))
+            return Answer(response.status_code, _parse(bytes(content)), response.headers)
 
     def _problem(self, requests: t.Any, error: Exception) -> IssuerError:
         if isinstance(error, requests.exceptions.SSLError):

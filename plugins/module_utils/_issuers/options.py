@@ -12,6 +12,32 @@ from .._common.times import format_duration, parse_duration
 from ..issuer import IssuerError, Values
 
 
+def check_options(
+    issuer: str, options: t.Mapping[str, t.Any], recorded: t.Sequence[str], ways: t.Mapping[str, t.Sequence[str]]
+) -> dict[str, t.Any]:
+    """Return the options that are set, after a check of their names.
+
+    ``recorded`` are those of all ways to sign in, ``ways`` those that a value of ``sign_in`` requires; the first way is
+    the default.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    allowed = [*recorded, *(name for names in ways.values() for name in names)]
+    unknown = sorted(map(str, set(given).difference(allowed)))
+    if unknown:
+        raise IssuerError(
+            "invalid", f"issuer {issuer} has no option {', '.join(unknown):.200}; allowed are {', '.join(allowed)}"
+        )
+    chosen = given.get("sign_in", next(iter(ways)))
+    if chosen not in ways:
+        raise IssuerError("invalid", f"sign_in must be one of {', '.join(ways)}")
+    for way, names in ways.items():
+        if way != chosen and set(given) & set(names):
+            raise IssuerError("invalid", f"{', '.join(names)} require sign_in: {way}")
+    if not all(given.get(name) for name in ways[chosen]):
+        raise IssuerError("invalid", f"sign_in: {chosen} requires {', '.join(ways[chosen])}")
+    return {**given, "sign_in": chosen}
+
+
 def parse_duration_option(options: t.Mapping[str, t.Any], name: str, default: str, minimum: int = 0) -> int:
     """Return the seconds of an option such as ``15s``; None means the default."""
     value = options.get(name)
