@@ -18,10 +18,9 @@ import threading
 import time
 import typing as t
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 
-from .._common.times import now
 from ..issuer import IssuerError
+from .http import LARGEST_SKEW, clock_skew
 
 CONNECT_TIMEOUT = 4.0  # seconds; with READ_TIMEOUT less than half of CALL_TIMEOUT: a write may need a read before it
 READ_TIMEOUT = 8.0     # seconds
@@ -48,7 +47,6 @@ _UNKNOWN_KEYS = (
     "UnrecognizedClientException",
 )
 _EXPIRED = ("RequestExpired", "RequestTimeTooSkewed", "SignatureDoesNotMatch")
-_LARGEST_SKEW = 300  # seconds; AWS rejects signatures that are further off
 # rejected before they are performed
 _BUSY = (
     "RequestLimitExceeded",
@@ -211,8 +209,8 @@ def _problem(error: Exception, operation: str, key_id: str) -> IssuerError:
         return IssuerError(
             "forbidden", f"AWS does not allow {describe_key(key_id)} to do {operation}. Allow this action in a policy"
         )
-    skew = _clock_skew(metadata.get("HTTPHeaders", {}).get("date", ""))
-    if code in _EXPIRED and abs(skew) > _LARGEST_SKEW:
+    skew = clock_skew(metadata.get("HTTPHeaders", {}).get("date", ""))
+    if code in _EXPIRED and abs(skew) > LARGEST_SKEW:
         return IssuerError(
             "invalid",
             f"AWS rejects requests, because the clock of the controller is {round(abs(skew) / 60)} minutes "
@@ -223,11 +221,3 @@ def _problem(error: Exception, operation: str, key_id: str) -> IssuerError:
     if code == "NoSuchEntity":
         return NoSuchEntity("invalid", f"the user, key or role does not exist, AWS answered to {operation}")
     return IssuerError("invalid", f"AWS rejected {operation} ({reason})")
-
-
-def _clock_skew(date: str) -> float:
-    """Return the seconds by which this machine's clock is ahead of the date of an answer; 0 if this is unknown."""
-    try:
-        return (now() - parsedate_to_datetime(date)).total_seconds()
-    except (TypeError, ValueError):
-        return 0.0

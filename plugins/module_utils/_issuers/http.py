@@ -16,12 +16,15 @@ import threading
 import time
 import typing as t
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
+from .._common.times import now
 from ..issuer import CALL_TIMEOUT, IssuerError
 
 OPTIONS = ("endpoint_url", "ca_bundle")
 LARGEST_ANSWER = 1024 * 1024  # bytes
+LARGEST_SKEW = 300.0  # seconds; providers reject signatures that are further off
 _CHUNK = 64 * 1024
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -81,8 +84,8 @@ class HttpApi:
     ) -> Answer:
         """Send one request, which is never repeated. Raises IssuerError if there is no answer, or a redirect.
 
-        ``body`` is sent as JSON, unless it is None. A thread sends the request, because the limits of an HTTP client do
-        not cover name resolution and slow headers.
+        ``body`` is sent as JSON unless it is None; bytes, which may be signed, are sent as they are. A thread sends the
+        request, because the limits of an HTTP client do not cover name resolution and slow headers.
         """
         requests = _load()
         done: list[Answer | IssuerError] = []
@@ -123,6 +126,16 @@ class HttpApi:
         if not isinstance(answer.content, Mapping) or name not in answer.content:
             raise self._unreachable("does not answer like this provider")
 
+    def require_clock(self, answer: Answer) -> None:
+        """Raise IssuerError if a signature is rejected because of the time that it contains."""
+        skew = clock_skew(answer.headers.get("date", ""))
+        if abs(skew) > LARGEST_SKEW:
+            raise IssuerError(
+                "invalid",
+                f"{self.name} ({self.host}) rejects the time of the request: the clock of the controller is "
+                f"{round(abs(skew) / 60)} minutes {'fast' if skew > 0 else 'slow'}. Correct the clock",
+            )
+
     def _exchange(
         self, requests: t.Any, method: str, path: str, headers: Mapping[str, str], form: Mapping[str, str] | None,
         body: t.Any,
@@ -131,8 +144,8 @@ class HttpApi:
             method,
             self._url + path,
             headers={"Accept": "application/json", "Accept-Encoding": "identity", **headers},
-            data=form,
-            json=body,
+            data=body if isinstance(body, bytes) else form,
+            json=None if isinstance(body, bytes) else body,
             verify=self._verify,
             timeout=max(self.until - time.monotonic(), 0.001),
             allow_redirects=False,
@@ -173,6 +186,14 @@ def _load() -> t.Any:
             f"the Python package requests is required on the controller, but cannot be imported: {error}",
         ) from None
     return requests
+
+
+def clock_skew(date: str) -> float:
+    """Return the seconds by which this machine's clock is ahead of the date of an answer; 0 if this is unknown."""
+    try:
+        return (now() - parsedate_to_datetime(date)).total_seconds()
+    except (TypeError, ValueError):
+        return 0.0
 
 
 def _no_netrc(request: t.Any) -> t.Any:
