@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import datetime
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 # Seconds; maximum time of every call to a provider, with retries, the sign-in and programs that it starts. A run that
 # takes a rotation over waits longer (drain), so that no call of the former run is performed after its own.
@@ -25,12 +25,29 @@ Values = t.Mapping[str, str]
 
 @dataclass(frozen=True)
 class Key:
-    """A key as its provider lists it; times are aware datetimes, None if the provider does not report them."""
+    """A key as its provider lists it; times are aware datetimes, None if the provider does not report them.
+
+    ``mark`` is the mark that it was issued with, None if there was none.
+    """
 
     id: str
     enabled: bool = True
     created_at: datetime.datetime | None = None
     last_used: datetime.datetime | None = None
+    expires_at: datetime.datetime | None = None
+    mark: str | None = None
+
+
+@dataclass(frozen=True)
+class IssuedKey:
+    """A new key: the fields of the credential, the provider's id, which is recorded, and when the key expires.
+
+    Without ``expires_at``, Issuer.expires_at() is asked.
+    """
+
+    values: Values = field(repr=False)
+    key_id: str
+    expires_at: datetime.datetime | None = None
 
 
 class IssuerError(Exception):
@@ -60,8 +77,13 @@ class Issuer:
     limit: int | None = None          # maximum number of keys of a principal
     lists: bool = True                # whether keys() returns all keys of the principal
     disables: bool = True             # whether a key can be disabled and enabled again
-    write_ahead: bool = False         # the principal has one value, which issue() creates and activate() makes valid
     propagation: float = 0.0          # seconds after which a new key is valid everywhere
+    generates_locally: bool = False   # issue() sends no request; activate() makes the new value valid
+    replaces_current: bool = False    # a principal has one value: a new one ends the current one
+    marks: bool = False               # issue() hands the mark to the provider, and keys() returns it
+    reports_last_use: bool = False    # without a last_used, a key was never used; else this is unknown
+    verify_attempts: int | None = None     # refused sign-ins with one value in a run; None: until verify_timeout
+    old_key_ends_at_cutover: bool = False  # writing the new value to the credential ends the old key
 
     # Names of options that are not secret. The record keeps them, so that later runs need not set them.
     recorded_options: tuple[str, ...] = ()
@@ -69,9 +91,16 @@ class Issuer:
     def __init__(self, options: t.Mapping[str, t.Any]) -> None:
         self.options = options
 
-    def key_id(self, values: Values) -> str:
-        """Return the provider's id of a key; not secret."""
+    def key_id(self, values: Values) -> str | None:
+        """Return the provider's id of a key, without a request; None if the fields do not contain it. Not secret."""
         raise NotImplementedError
+
+    def identify(self, values: Values, by: Values) -> str | None:
+        """Return the provider's id of a key that no rotation issued; None if it is unknown or ambiguous.
+
+        May send requests. Never returns one of several candidates.
+        """
+        return self.key_id(values)
 
     def rate_key(self, by: Values) -> str | None:
         """Return what shares a limit of requests at the provider, such as an account; None if this is unknown.
@@ -84,10 +113,11 @@ class Issuer:
         """Return all keys of the principal."""
         raise NotImplementedError
 
-    def issue(self, by: Values) -> dict[str, str]:
-        """Create a key and return it as fields of the credential.
+    def issue(self, by: Values, mark: str) -> IssuedKey:
+        """Create a key.
 
-        Must not retry. With ``write_ahead``, the provider does not know the new value yet.
+        Must not retry. ``mark`` identifies the request and is not secret: at most 63 characters of [a-z0-9-]. With
+        ``generates_locally``, the provider does not know the new value yet.
         """
         raise NotImplementedError
 
@@ -100,7 +130,10 @@ class Issuer:
         return None
 
     def activate(self, values: Values, by: Values) -> None:
-        """Make the provider accept this value instead of the one in ``by``; only with ``write_ahead``."""
+        """Make the provider accept this value; only with ``generates_locally``.
+
+        With ``replaces_current`` it replaces the value in ``by``. May be repeated with the same value.
+        """
         raise NotImplementedError
 
     def verify(self, values: Values, by: Values) -> None:

@@ -343,7 +343,7 @@ def test_the_playbook_supplies_the_value(cluster, aws):
 
 
 ISSUER = """
-from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import Issuer as Base, Key
+from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import IssuedKey, Issuer as Base, Key
 
 
 class Issuer(Base):
@@ -357,9 +357,9 @@ class Issuer(Base):
     def keys(self, by):
         return [Key(name) for name in ["stor", *self.made]]
 
-    def issue(self, by):
+    def issue(self, by, mark):
         self.made.append("made")
-        return {"accessToken": "made-" + self.options["suffix"]}
+        return IssuedKey({"accessToken": "made-" + self.options["suffix"]}, "made")
 
     def verify(self, values, by):
         pass

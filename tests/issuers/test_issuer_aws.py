@@ -114,7 +114,7 @@ def test_a_key_is_issued_used_switched_off_and_on_and_deleted(aws, key, issuer):
     assert issuer.key_id(key) == key["accessKey"]
     assert [item.id for item in issuer.keys(key)] == [key["accessKey"]]
 
-    new = issuer.issue(key)
+    new = issuer.issue(key, "mark").values
     assert set(new) == set(issuer.fields)
     assert aws.works(new["accessKey"], new["secretKey"])
     assert aws.keys("rancher") == [(key["accessKey"], "Active"), (new["accessKey"], "Active")]
@@ -150,7 +150,7 @@ def test_when_a_key_was_used_is_known(aws, key):
 
 def test_a_third_key_exceeds_the_limit(aws, key, issuer):
     aws.add_key("rancher")
-    _refused("limit", lambda: issuer.issue(key), key["secretKey"])
+    _refused("limit", lambda: issuer.issue(key, "mark"), key["secretKey"])
     assert len(aws.keys("rancher")) == issuer.limit
 
 
@@ -185,7 +185,7 @@ def test_a_new_key_is_not_verified_if_the_owner_of_the_old_key_is_unknown(aws, k
 def test_a_young_key_is_refused_until_it_is_known(aws, key):
     aws.propagation_delay = 0.5
     issuer = _issuer(aws)
-    new = issuer.issue(key)
+    new = issuer.issue(key, "mark").values
     assert not aws.works(new["accessKey"], new["secretKey"])
     _refused("refused", lambda: issuer.verify(new, key), new["secretKey"])
     time.sleep(0.6)
@@ -197,7 +197,7 @@ def test_a_user_that_is_named_is_not_looked_up(aws, key):
     issuer = _issuer(
         aws, sign_in="given", access_key=admin["accessKey"], secret_key=admin["secretKey"], user_name="rancher"
     )
-    new = issuer.issue(key)
+    new = issuer.issue(key, "mark").values
     issuer.verify(new, key)
     assert [item.action for item in aws.requests] == ["CreateAccessKey", "GetCallerIdentity", "GetCallerIdentity"]
     assert {item.key for item in _actions(aws, "CreateAccessKey")} == {admin["accessKey"]}
@@ -213,7 +213,7 @@ def test_a_user_is_looked_up_once(aws, key):
 
 def test_a_missing_permission_is_named(aws, key):
     aws.set_policy("rancher", "iam:ListAccessKeys")
-    assert "iam:CreateAccessKey" in _refused("forbidden", lambda: _issuer(aws).issue(key), key["secretKey"])
+    assert "iam:CreateAccessKey" in _refused("forbidden", lambda: _issuer(aws).issue(key, "mark"), key["secretKey"])
     assert "iam:GetAccessKeyLastUsed" in _refused("forbidden", lambda: _issuer(aws).keys(key), key["secretKey"])
     aws.set_policy("rancher")
     assert "iam:ListAccessKeys" in _refused("forbidden", lambda: _issuer(aws).keys(key), key["secretKey"])
@@ -222,7 +222,7 @@ def test_a_missing_permission_is_named(aws, key):
 
 def test_an_administrator_without_a_permission_is_reported(aws, key):
     weak = _given(aws, aws.create_user("weak"))
-    for call in (lambda: weak.keys(key), lambda: weak.issue(key), lambda: weak.delete(key["accessKey"], key)):
+    for call in (lambda: weak.keys(key), lambda: weak.issue(key, "mark"), lambda: weak.delete(key["accessKey"], key)):
         message = _refused("forbidden", call, key["secretKey"])
         assert key["accessKey"] in message and "iam:GetAccessKeyLastUsed" in message
     assert aws.keys("rancher") == [(key["accessKey"], "Active")]
@@ -347,7 +347,7 @@ def test_an_account_is_looked_up_once(aws, key):
 )
 def test_a_key_is_never_asked_for_twice(aws, key, fault, made):
     aws.faults.rule("CreateAccessKey", fault)
-    _refused("unreachable", lambda: _issuer(aws).issue(key), key["secretKey"])
+    _refused("unreachable", lambda: _issuer(aws).issue(key, "mark"), key["secretKey"])
     assert len(_actions(aws, "CreateAccessKey")) == 1
     assert len(aws.keys("rancher")) == 1 + made
 
@@ -366,7 +366,7 @@ THROTTLED = [
 def test_a_throttled_request_is_repeated(aws, key, fault):
     aws.faults.rule("CreateAccessKey|ListAccessKeys|DeleteAccessKey", fault, times=5)
     issuer = _issuer(aws)
-    new = issuer.issue(key)
+    new = issuer.issue(key, "mark").values
     assert len(_actions(aws, "CreateAccessKey")) == 6
     assert {item.id for item in issuer.keys(key)} == {key["accessKey"], new["accessKey"]}
     aws.faults.rule("DeleteAccessKey|ListAccessKeys", fault, times=4)
@@ -379,7 +379,7 @@ def test_a_request_that_is_throttled_for_too_long_was_not_performed(aws, key, mo
     _issuer(aws).keys(key)  # loads the SDK
     monkeypatch.setattr(issuer_module, "CALL_TIMEOUT", last + 1)
     aws.faults.rule("CreateAccessKey|ListAccessKeys", error("Throttling"), times=1000)
-    for call in (_issuer(aws).issue, _issuer(aws).keys):
+    for call in (lambda by: _issuer(aws).issue(by, "mark"), _issuer(aws).keys):
         begun = time.monotonic()
         message = _refused("busy", lambda call=call: call(key), key["secretKey"])
         assert "did not perform iam:" in message and "Throttling" in message
@@ -390,7 +390,7 @@ def test_a_request_that_is_throttled_for_too_long_was_not_performed(aws, key, mo
 def test_a_repeated_write_whose_reply_is_lost_may_have_been_performed(aws, key):
     aws.faults.rule("CreateAccessKey", error("Throttling"))
     aws.faults.rule("CreateAccessKey", lost_reply)
-    _refused("unreachable", lambda: _issuer(aws).issue(key), key["secretKey"])
+    _refused("unreachable", lambda: _issuer(aws).issue(key, "mark"), key["secretKey"])
     assert len(_actions(aws, "CreateAccessKey")) == 2 and len(aws.keys("rancher")) == 2
 
 
@@ -436,7 +436,7 @@ REFUSALS = {
 def test_a_definite_refusal_is_not_repeated(aws, key, code):
     expected, status = REFUSALS[code]
     aws.faults.rule("CreateAccessKey|ListAccessKeys", error(code, status), times=2)
-    for call in (_issuer(aws).issue, _issuer(aws).keys):
+    for call in (lambda by: _issuer(aws).issue(by, "mark"), _issuer(aws).keys):
         message = _refused(expected, lambda call=call: call(key), key["secretKey"])
         assert "from the test" not in message
         assert "Not a code" not in message
@@ -468,14 +468,14 @@ def test_an_endpoint_that_is_not_there_is_unreachable(key, monkeypatch):
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         issuer = AwsIssuer({"endpoint_url": f"http://127.0.0.1:{closed.getsockname()[1]}"})
-        for call in (lambda: issuer.issue(key), lambda: issuer.keys(key), lambda: issuer.verify(key, key)):
+        for call in (lambda: issuer.issue(key, "mark"), lambda: issuer.keys(key), lambda: issuer.verify(key, key)):
             _refused("unreachable", call, key["secretKey"])
 
 
 def test_a_slow_answer_is_not_waited_for(aws, key, monkeypatch):
     monkeypatch.setattr(aws_requests, "READ_TIMEOUT", 0.3)
     aws.faults.rule("CreateAccessKey", delay(1))
-    assert "ReadTimeoutError" in _refused("unreachable", lambda: _issuer(aws).issue(key), key["secretKey"])
+    assert "ReadTimeoutError" in _refused("unreachable", lambda: _issuer(aws).issue(key, "mark"), key["secretKey"])
 
 
 def test_every_call_ends_in_time(aws, key, monkeypatch):
@@ -488,10 +488,10 @@ def test_every_call_ends_in_time(aws, key, monkeypatch):
     assert "not enough time" in _refused("busy", lambda: _issuer(aws).keys(key), key["secretKey"])
     issuer = _given(aws, aws.create_admin())
     aws.faults.rule("GetAccessKeyLastUsed", delay(0.6))
-    _refused("busy", lambda: issuer.issue(key), key["secretKey"])
+    _refused("busy", lambda: issuer.issue(key, "mark"), key["secretKey"])
     issuer = _issuer(aws, **_role(aws))
     aws.faults.rule("AssumeRole", delay(0.6))
-    _refused("busy", lambda: issuer.issue(key), key["secretKey"])
+    _refused("busy", lambda: issuer.issue(key, "mark"), key["secretKey"])
     assert not _actions(aws, "CreateAccessKey")
 
 
@@ -538,12 +538,12 @@ def test_invalid_options_are_rejected(options, text):
     {"endpoint_url": "no url"}, {"sign_in": "default"}, {"sign_in": "default", "profile": "missing"},
 ])
 def test_what_the_sdk_cannot_use_is_invalid(options, key):
-    _refused("invalid", lambda: AwsIssuer(options).issue(key), key["secretKey"])
+    _refused("invalid", lambda: AwsIssuer(options).issue(key, "mark"), key["secretKey"])
 
 
 def test_an_incomplete_or_swapped_key_is_reported(aws, key):
     issuer = _issuer(aws)
-    _refused("invalid", lambda: issuer.issue({"defaultRegion": "eu-central-1"}))
+    _refused("invalid", lambda: issuer.issue({"defaultRegion": "eu-central-1"}, "mark"))
     swapped = {"accessKey": key["secretKey"], "secretKey": key["accessKey"]}
     _refused("refused", lambda: issuer.verify(swapped, key), key["secretKey"])
 
@@ -691,14 +691,14 @@ def test_a_fake_is_independent_and_starts_empty(aws, key):
 def test_a_fake_calls_its_hooks_in_time(aws, key):
     seen = []
     aws.faults.rule("CreateAccessKey", call_before(lambda: seen.append(len(aws.keys("rancher")))))
-    _issuer(aws).issue(key)
+    _issuer(aws).issue(key, "mark")
     aws.faults.rule("DeleteAccessKey", call_after(lambda: seen.append(len(aws.keys("rancher")))))
     _issuer(aws).delete(key["accessKey"], key)
     assert seen == [1, 1]
 
 
 def test_a_fake_records_no_secrets_and_no_readers(aws, key):
-    new = _issuer(aws).issue(key)
+    new = _issuer(aws).issue(key, "mark").values
     aws.faults.rule("GetCallerIdentity", before)
     assert aws.works(new["accessKey"], new["secretKey"])
     assert [(item.action, item.key, item.status) for item in aws.requests] == [

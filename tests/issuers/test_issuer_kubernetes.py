@@ -64,7 +64,7 @@ def test_tokens_are_issued_and_deleted_in_turn(harvester):
     first = stored(harvester, token_of(harvester))
     assert issuer.key_id(first).startswith("serviceaccount machines/rancher, token ")
     assert [item.id for item in issuer.keys(first)] == [issuer.key_id(first)]
-    second = issuer.issue(first)
+    second = issuer.issue(first, "mark").values
     assert set(second) == {"kubeconfigContent"}
     (before, old), (after, new) = inside(first), inside(second)
     assert before == after and old != new
@@ -84,7 +84,7 @@ def test_tokens_are_issued_and_deleted_in_turn(harvester):
     left = issuer.expires_at(second) - datetime.datetime.now(datetime.timezone.utc)
     assert datetime.timedelta(minutes=55) < left <= datetime.timedelta(hours=1)
 
-    third = issuer.issue(second)
+    third = issuer.issue(second, "mark").values
     issuer.verify(third, second)
     keys = {item.id: item for item in issuer.keys(third)}
     assert set(keys) == {name, issuer.key_id(third)}
@@ -101,7 +101,7 @@ def test_json_and_other_users_are_preserved(harvester):
     issuer = Kubernetes({})
     content = yaml.safe_load(stored(harvester, token_of(harvester))["kubeconfigContent"])
     content["users"].append({"name": "another", "user": {"token": "of another"}})
-    issued = json.loads(issuer.issue({"kubeconfigContent": json.dumps(content)})["kubeconfigContent"])
+    issued = json.loads(issuer.issue({"kubeconfigContent": json.dumps(content)}, "mark").values["kubeconfigContent"])
     assert issued["users"][1] == content["users"][1] and issued["users"][0] != content["users"][0]
 
 
@@ -117,7 +117,7 @@ def test_another_account_signs_in(harvester):
             {"sign_in": "given", "kubeconfig": kubeconfig, "namespace": NAMESPACE, "service_account": "powerless"}
         )
         assert issuer.key_id(old) == secret["name"]
-        new = issuer.issue(old)
+        new = issuer.issue(old, "mark").values
         issuer.verify(new, old)
         issuer.delete(secret["name"], new)
         issuer.delete(issuer.key_id(new), new)
@@ -153,7 +153,7 @@ def test_a_token_that_kubernetes_made_in_a_secret(harvester):
         ),
     )
     assert issuer.key_id(legacy) == "rancher-token-x" and issuer.expires_at(legacy) is None
-    new = issuer.issue(legacy)
+    new = issuer.issue(legacy, "mark").values
     issuer.delete("rancher-token-x", new)
     assert "rancher-token-x" not in [item["metadata"]["name"] for item in harvester.api.get(SECRETS)["items"]]
 
@@ -290,7 +290,7 @@ def test_replies_that_get_lost(harvester):
         before = len(issuer.keys(first))
         proxy.rule("POST", proxy.lose_reply, "secrets$")
         proxy.rule("POST", proxy.lose_reply, "token$")
-        second = issuer.issue(first)
+        second = issuer.issue(first, "mark").values
         issuer.verify(second, first)
         assert len(issuer.keys(first)) == before + 1
         proxy.rule("DELETE", proxy.lose_reply, "secrets")

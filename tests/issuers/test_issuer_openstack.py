@@ -49,7 +49,7 @@ def refused(call, *arguments):
 
 
 def rotate(issuer, old):
-    new = issuer.issue(old)
+    new = issuer.issue(old, "mark").values
     assert refused(issuer.verify, new, old).code == "refused"
     issuer.activate(new, old)
     issuer.verify(new, old)
@@ -109,7 +109,7 @@ def test_a_password_for_a_project(keystone):
 def test_what_keystone_refuses(keystone):
     password = keystone.create_user("dave")
     issuer = issuer_of(keystone, "dave")
-    new = issuer.issue({"password": password})
+    new = issuer.issue({"password": password}, "mark").values
     wrong = {"password": "secret-x"}
     helpless = issuer_of(
         keystone, "alice", sign_in="given", admin_username="dave", admin_password=password, admin_project_name="admin"
@@ -144,7 +144,7 @@ def test_a_project_member_is_no_administrator(keystone):
 def test_rules_for_passwords(strict):
     password = strict.create_user("frank", LONG)
     issuer = issuer_of(strict, "frank")
-    short = issuer.issue({"password": password})
+    short = issuer.issue({"password": password}, "mark").values
     error = refused(issuer.activate, short, {"password": password})
     assert error.code == "invalid" and "password_length" in error.message
     quiet(error, password, short["password"])
@@ -164,14 +164,14 @@ def test_a_call_makes_a_single_attempt(strict):
 
 def test_new_passwords():
     issuer = OpenStack({"auth_url": "http://a", "username": "b", "password_length": "20"})
-    made = [issuer.issue({})["password"] for _number in range(200)]
+    made = [issuer.issue({}, "mark").values["password"] for _number in range(200)]
     assert len(set(made)) == 200 and {len(item) for item in made} == {20}
     for kind in (string.ascii_lowercase, string.ascii_uppercase, string.digits, SYMBOLS):
         assert all(set(kind) & set(item) for item in made)
     assert set("".join(made)) <= set(string.ascii_letters + string.digits + SYMBOLS) and not [
         item for item in made if item[0] in SYMBOLS
     ]
-    assert len(OpenStack({"auth_url": "http://a", "username": "b"}).issue({})["password"]) == 32
+    assert len(OpenStack({"auth_url": "http://a", "username": "b"}).issue({}, "mark").values["password"]) == 32
 
 
 @pytest.mark.parametrize(

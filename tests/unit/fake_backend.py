@@ -28,7 +28,7 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.record
     RotationRecord,
     StoredGeneration,
 )
-from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import Issuer, IssuerError, Key
+from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import IssuedKey, Issuer, IssuerError, Key
 
 START = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
 PROVIDER_CALLS = ("issue", "activate", "disable", "enable", "delete")
@@ -42,6 +42,7 @@ class Listed(Issuer):
 
     fields = ("id", "secret")
     limit = 2
+    reports_last_use = True
 
     def key_id(self, values):
         return values["id"]
@@ -67,7 +68,7 @@ class Single(Listed):
 
     lists = disables = False
     limit = 1
-    write_ahead = True
+    generates_locally = replaces_current = True
 
 
 class Given(Listed):
@@ -173,6 +174,10 @@ def pair(number):
     return {"id": f"k{number}", "secret": f"secret-{number}"}
 
 
+def issued(values):
+    return IssuedKey(dict(values), values["id"])
+
+
 class FakeRun:
     """A run, which makes one call of the protocol at a time."""
 
@@ -272,11 +277,12 @@ class FakeRun:
         self.shared.record = None
         self.shared.record_version = 0
 
-    def _store_generation(self, name, record, epoch, values):
+    def _store_generation(self, name, record, epoch, values, key_id=None, expires_at=None):
         key = self.shared.provider.get(values["id"])
         if key and key.creator == "lost":
             key.creator = "run"
-        return self.shared.generations.setdefault(name, StoredGeneration(name, name, epoch, dict(values), dict(values)))
+        return self.shared.generations.setdefault(
+            name, StoredGeneration(name, name, epoch, dict(values), dict(values), key_id, expires_at))
 
     def _list_generations(self, record):
         return list(self.shared.generations.values())
@@ -318,18 +324,18 @@ class FakeRun:
             for name, key in self.shared.provider.items() if key.account == account
         ]
 
-    def _issue(self, by):
+    def _issue(self, by, mark):
         shared = self.shared
         if shared.issuer is Given:
-            return dict(self.protocol.issuer.next_values())
+            return issued(self.protocol.issuer.next_values())
         if shared.issuer is Single:
             shared.keys += 1
-            return pair(shared.keys)
+            return issued(pair(shared.keys))
         account = self._change(by)
         if shared.count(account) >= shared.issuer.limit:
             raise IssuerError("limit", "no more keys")
         is_recorded = shared.record is not None and shared.record.issuing_at is not None
-        return pair(shared.add_key("run" if is_recorded else "lost", account)[1:])
+        return issued(pair(shared.add_key("run" if is_recorded else "lost", account)[1:]))
 
     def _activate(self, values, by):
         self._change(by)

@@ -94,7 +94,7 @@ class Invariants:
         if shared.works(key) and any(not shared.signs_in(member.values) for member in members):
             self._fail(run, "takes away the last key that works")
 
-    def _issue(self, run, by):
+    def _issue(self, run, by, _mark):
         shared = self.shared
         if shared.issuer is Admin and not shared.refusals and run.undisturbed:
             live = shared.provider.get(by["id"])
@@ -135,7 +135,7 @@ class Invariants:
         if run.protocol.issuer.next_values() in values:
             self._fail(run, "starts a rotation to the value in use")
 
-    def _store_generation(self, run, _name, record, _epoch, values):
+    def _store_generation(self, run, _name, record, _epoch, values, *_known):
         if run.protocol.request.state == "adopted" and run.undisturbed_for(CONFIRMED):
             if any(credential.values != values for credential in record.present(self.shared.credentials)):
                 self._fail(run, "adopts a value that a credential does not contain")

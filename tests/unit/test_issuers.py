@@ -65,12 +65,12 @@ def test_the_id_of_a_supplied_key_consists_of_its_public_fields(public, values, 
 def test_a_supplied_value_is_issued():
     issuer = Supplied({"values": VALUES, "public": []})
     assert issuer.fields == ("accessKey", "secretKey") and not issuer.lists and not issuer.disables
-    assert issuer.issue({}) == issuer.next_values() == VALUES
+    assert issuer.issue({}, "mark").values == issuer.next_values() == VALUES
     assert issuer.verify(VALUES, VALUES) is None and issuer.delete("AKIA0", VALUES) is None
     none = Supplied({"values": {}, "public": []})
     assert none.next_values() is None
     with pytest.raises(IssuerError, match="set config and secrets") as caught:
-        none.issue({})
+        none.issue({}, "mark")
     assert caught.value.code == "invalid"
 
 

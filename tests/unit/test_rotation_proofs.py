@@ -248,12 +248,12 @@ def test_a_backend_makes_the_calls_of_a_protocol():
     assert run_protocol(steps(), Backend()) == 13
 
 
-@pytest.mark.parametrize(("disables", "write_ahead", "can"), [
+@pytest.mark.parametrize(("disables", "replaces_current", "can"), [
     (True, False, True), (False, False, False), (True, True, False),
 ])
-def test_a_key_is_disabled_before_it_is_deleted_if_that_is_possible(disables, write_ahead, can):
+def test_a_key_is_disabled_before_it_is_deleted_if_that_is_possible(disables, replaces_current, can):
     protocol = protocol_of()
-    protocol.issuer.disables, protocol.issuer.write_ahead = disables, write_ahead
+    protocol.issuer.disables, protocol.issuer.replaces_current = disables, replaces_current
     assert protocol.can_disable is can
 
 

@@ -208,7 +208,7 @@ def test_a_key_without_a_record_is_adopted_with_the_issuer_of_its_driver():
 
 def test_a_supplied_value():
     (unit,) = resolved(WATER, id="cc-water", rotation_id="1", secrets={"accessToken": " t2 "}).units.values()
-    assert unit.record.issuer == "supplied" and unit.issuer.issue({}) == {"accessToken": "t2"}
+    assert unit.record.issuer == "supplied" and unit.issuer.issue({}, "mark").values == {"accessToken": "t2"}
     assert unit.issuer.key_id({"accessToken": "t2"}) == "supplied"
 
 

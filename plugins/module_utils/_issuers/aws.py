@@ -15,7 +15,7 @@ import time
 import typing as t
 
 from .._common.times import Time, now
-from ..issuer import CALL_TIMEOUT, Issuer, IssuerError, Key, Values
+from ..issuer import CALL_TIMEOUT, IssuedKey, Issuer, IssuerError, Key, Values
 from .aws_requests import NoSuchEntity, Settings, Signer, create_session, describe_key, send
 from .options import parse_duration_option
 from .registry import ISSUERS
@@ -80,6 +80,7 @@ class Aws(Issuer):
     drivers = ISSUERS["aws"].drivers
     fields = ISSUERS["aws"].fields
     limit = 2
+    reports_last_use = True
     recorded_options = _RECORDED
 
     def __init__(self, options: t.Mapping[str, t.Any]) -> None:
@@ -143,10 +144,10 @@ class Aws(Issuer):
             )
         return found
 
-    def issue(self, by: Values) -> dict[str, str]:
+    def issue(self, by: Values, mark: str) -> IssuedKey:
         signer, until = self._begin(by)
         key = self._send(signer, until, "CreateAccessKey", **self._user(by, signer, until))["AccessKey"]
-        return {"accessKey": key["AccessKeyId"], "secretKey": key["SecretAccessKey"]}
+        return IssuedKey({"accessKey": key["AccessKeyId"], "secretKey": key["SecretAccessKey"]}, key["AccessKeyId"])
 
     def verify(self, values: Values, by: Values) -> None:
         until = time.monotonic() + CALL_TIMEOUT

@@ -28,7 +28,7 @@ from .._kubernetes.client import KubernetesClient, name_in_path
 from .._kubernetes.connection import CONNECTION
 from .._kubernetes.kubeconfig import parse_yaml
 from .._rancher.annotations import ROTATION_KEY_LABEL
-from ..issuer import CALL_TIMEOUT, Issuer, IssuerError, Key, Values
+from ..issuer import CALL_TIMEOUT, IssuedKey, Issuer, IssuerError, Key, Values
 from .options import parse_duration_option
 from .registry import ISSUERS
 
@@ -203,7 +203,7 @@ class Kubernetes(Issuer):
     def can_list(self, key_id: str) -> bool:
         return " " not in key_id  # a token that is bound to no Secret
 
-    def issue(self, by: Values) -> dict[str, str]:
+    def issue(self, by: Values, mark: str) -> IssuedKey:
         kubeconfig = Kubeconfig(by)
         token = self._token(by)
         name = f"{token.account}-ranchhand-{secrets.token_hex(3)[:5]}"
@@ -242,7 +242,7 @@ class Kubernetes(Issuer):
             except RanchhandError:
                 _delete_empty(client, _secrets(token, name), secret["metadata"])
                 raise
-            return {FIELD: kubeconfig.with_token(answer["status"]["token"])}
+            return IssuedKey({FIELD: kubeconfig.with_token(answer["status"]["token"])}, name)
 
     def verify(self, values: Values, by: Values) -> None:
         kubeconfig = Kubeconfig(values)

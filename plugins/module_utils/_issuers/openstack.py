@@ -16,7 +16,7 @@ import time
 import typing as t
 from urllib.parse import quote
 
-from ..issuer import CALL_TIMEOUT, Issuer, IssuerError, Values
+from ..issuer import CALL_TIMEOUT, IssuedKey, Issuer, IssuerError, Values
 from .registry import ISSUERS
 
 FIELD, = ISSUERS["openstack"].fields
@@ -46,7 +46,8 @@ class OpenStack(Issuer):
     limit = 1
     lists = False
     disables = False
-    write_ahead = True
+    generates_locally = True
+    replaces_current = True
     recorded_options = tuple(name for name in OPTIONS if name != "admin_password")
 
     def __init__(self, options: t.Mapping[str, t.Any]) -> None:
@@ -94,11 +95,12 @@ class OpenStack(Issuer):
     def key_id(self, values: Values) -> str:
         return f"password of {self._user}"
 
-    def issue(self, by: Values) -> dict[str, str]:
+    def issue(self, by: Values, mark: str) -> IssuedKey:
         while True:
             password = "".join(secrets.choice("".join(_KINDS)) for _position in range(self._length))
             if all(set(kind) & set(password) for kind in _KINDS) and password[0] not in SYMBOLS:
-                return {FIELD: password}
+                values = {FIELD: password}
+                return IssuedKey(values, self.key_id(values))
 
     def activate(self, values: Values, by: Values) -> None:
         self._require()

@@ -85,5 +85,5 @@ def key_created_at(issuer: Issuer, credential: CloudCredential) -> Time | None:
     if not issuer.lists:
         return None
     values = decode_values(credential)
-    key_id = issuer.key_id(values)
+    key_id = issuer.identify(values, values)
     return next((key.created_at for key in issuer.keys(values) if key.id == key_id), None)

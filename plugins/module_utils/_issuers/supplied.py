@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..issuer import Issuer, IssuerError, Values
+from ..issuer import IssuedKey, Issuer, IssuerError, Values
 
 
 class Supplied(Issuer):
@@ -30,10 +30,10 @@ class Supplied(Issuer):
     def next_values(self) -> Values | None:
         return self.options["values"] or None
 
-    def issue(self, by: Values) -> dict[str, str]:
+    def issue(self, by: Values, mark: str) -> IssuedKey:
         if not self.options["values"]:
             raise IssuerError("invalid", "the new value is missing; set config and secrets")
-        return dict(self.options["values"])
+        return IssuedKey(dict(self.options["values"]), self.key_id(self.options["values"]))
 
     def verify(self, values: Values, by: Values) -> None:
         """Verified by the tasks in rotate_verify_tasks."""

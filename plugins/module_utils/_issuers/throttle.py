@@ -10,11 +10,12 @@ import functools
 import threading
 import time
 import typing as t
+from collections.abc import Mapping
 
 from ..issuer import CALL_TIMEOUT, Issuer, IssuerError, Values
 
 # Methods of an issuer that send requests.
-_CALLS = ("keys", "issue", "activate", "verify", "disable", "enable", "delete")
+_CALLS = ("identify", "keys", "issue", "activate", "verify", "disable", "enable", "delete")
 
 # Seconds that a call may take with its repetitions. The default of ``drain`` is longer.
 LONGEST_CALL = 2 * CALL_TIMEOUT
@@ -61,7 +62,8 @@ class ThrottledIssuer:
 
     def _call(self, method: t.Callable[..., t.Any], *arguments: t.Any, **named: t.Any) -> t.Any:
         started = time.monotonic()
-        account = self.account(named.get("by", arguments[-1]))
+        by = named.get("by", next((each for each in reversed(arguments) if isinstance(each, Mapping)), {}))
+        account = self.account(by)
         pause = _FIRST_PAUSE
         while True:
             left = started + LONGEST_CALL - CALL_TIMEOUT - time.monotonic()

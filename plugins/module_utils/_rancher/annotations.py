@@ -39,6 +39,8 @@ ROTATED_FIELDS = PREFIX + "rotated-fields"
 ROTATION_LABEL = PREFIX + "rotation"
 ROTATION_PHASE_LABEL = PREFIX + "phase"
 ROTATION_EPOCH = PREFIX + "epoch"
+ROTATION_KEY_ID = PREFIX + "key-id"
+ROTATION_EXPIRES_AT = PREFIX + "expires-at"
 ROTATION_KEY_LABEL = PREFIX + "rotation-key"
 
 # Keys of Rancher.

@@ -19,18 +19,20 @@ from dataclasses import dataclass, replace
 
 from .._common.errors import ApiError, RanchhandError
 from .._common.text import base64_encode
-from .._common.times import Time, format_time, now
+from .._common.times import Time, format_time, now, parse_time
 from .._kubernetes.client import name_in_path
 from .._rancher.annotations import (
     ROTATED_AT,
     ROTATED_FIELDS,
     ROTATION_EPOCH,
+    ROTATION_EXPIRES_AT,
+    ROTATION_KEY_ID,
     ROTATION_LABEL,
     ROTATION_PHASE_LABEL,
     ROTATION_TOKEN,
 )
 from .._rancher.queries import SECRETS_PATH, get_or_none
-from ..issuer import Issuer, Key
+from ..issuer import IssuedKey, Issuer, Key
 from .lease import RENEW_SECONDS, Lease
 from .protocol import Conflict, Snapshot
 from .record import IDLE, CredentialSnapshot, RotationRecord, StoredGeneration, Values
@@ -164,8 +166,16 @@ class ClusterBackend:
             self._audit(record, written["metadata"]["uid"])
         return written
 
-    def store_generation(self, name: str, record: RotationRecord, epoch: int, values: Values) -> StoredGeneration:
+    def store_generation(
+        self, name: str, record: RotationRecord, epoch: int, values: Values, key_id: str | None = None,
+        expires_at: Time | None = None,
+    ) -> StoredGeneration:
         self._lease.renew()
+        annotations = {ROTATION_EPOCH: str(epoch)}
+        if key_id:
+            annotations[ROTATION_KEY_ID] = key_id
+        if expires_at:
+            annotations[ROTATION_EXPIRES_AT] = format_time(expires_at)
         body = {
             "apiVersion": "v1",
             "kind": "Secret",
@@ -174,7 +184,7 @@ class ClusterBackend:
             "metadata": {
                 "name": name,
                 "labels": {ROTATION_LABEL: record.name},
-                "annotations": {ROTATION_EPOCH: str(epoch)},
+                "annotations": annotations,
             },
             "data": {"payload": base64_encode(json.dumps(dict(values)))},
         }
@@ -193,7 +203,10 @@ class ClusterBackend:
         metadata = secret["metadata"]
         try:
             values = json.loads(base64.b64decode(secret["data"]["payload"]))
-            epoch = int(metadata["annotations"][ROTATION_EPOCH])
+            annotations = metadata["annotations"]
+            epoch = int(annotations[ROTATION_EPOCH])
+            expires_at = annotations.get(ROTATION_EXPIRES_AT)
+            until = parse_time(expires_at) if expires_at else None
         except (KeyError, TypeError, ValueError):
             raise RanchhandError(
                 "conflict",
@@ -204,8 +217,9 @@ class ClusterBackend:
                 ),
             ) from None
         uid = f"{metadata['uid']} {metadata['resourceVersion']}"
+        digests = compute_digests(self._namespace.ensure_key(), values)
         return StoredGeneration(
-            metadata["name"], uid, epoch, values, compute_digests(self._namespace.ensure_key(), values)
+            metadata["name"], uid, epoch, values, digests, annotations.get(ROTATION_KEY_ID), until
         )
 
     def delete_generation(self, generation: StoredGeneration) -> None:
@@ -302,8 +316,8 @@ class ClusterBackend:
     def keys(self, by: Values) -> list[Key]:
         return self._issuer.keys(by)
 
-    def issue(self, by: Values) -> dict[str, str]:
-        return self._issuer.issue(by)
+    def issue(self, by: Values, mark: str) -> IssuedKey:
+        return self._issuer.issue(by, mark)
 
     def activate(self, values: Values, by: Values) -> None:
         self._issuer.activate(values, by)

@@ -11,6 +11,7 @@ the checks with what it read immediately before. tests/unit/test_rotation_checks
 from __future__ import annotations
 
 import datetime
+import hashlib
 import re
 import typing as t
 
@@ -187,6 +188,13 @@ def is_foreign(record: RotationRecord, key: Key) -> bool:
     created_at = key.created_at
     return not was_never_used(key) or created_at is not None and not (
         created_after_request(record, created_at) and created_before_timeout(record, created_at))
+
+
+def mark_of(record: RotationRecord, epoch: int) -> str:
+    """Return the mark of a request for a key: not secret, at most 63 characters of [a-z0-9-]."""
+    name = re.sub("[^a-z0-9]+", "-", record.name.removeprefix("rotation-").lower())[:20]
+    digest = hashlib.sha256(record.prefix.encode()).hexdigest()[:8]
+    return f"ranchhand-{name}-g{record.generation}-{digest}-e{epoch}"
 
 
 # keys that no rotation uses any more

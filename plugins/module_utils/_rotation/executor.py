@@ -181,7 +181,9 @@ class RotationExecutor:
     def _key_time(self, unit: RotationUnit) -> Time | None:
         """Return when the provider created the key of a unit; lists the keys of each principal once."""
         values = self._store.values(unit.members[0])
-        key_id = unit.issuer.key_id(values)
+        key_id = unit.issuer.identify(values, values)
+        if key_id is None:
+            return None
         if key_id not in self._key_times:
             self._key_times.update({key.id: key.created_at for key in unit.issuer.keys(values)})
         return self._key_times.get(key_id)

@@ -25,7 +25,7 @@ from dataclasses import replace
 
 from .._common.errors import RanchhandError
 from .._common.times import Time, format_time
-from ..issuer import Issuer, IssuerError, Key
+from ..issuer import IssuedKey, Issuer, IssuerError, Key
 from . import checks
 from .decisions import FORGOTTEN, PAUSED, START, VERIFY, Decision, RotationRequest, classify, decide, explain
 from .record import (
@@ -123,8 +123,11 @@ class RotationBackend(t.Protocol):
     def write_record(self, record: RotationRecord, stored_record: t.Any) -> t.Any:
         """Write the record, and return it as stored. Raises Conflict."""
 
-    def store_generation(self, name: str, record: RotationRecord, epoch: int, values: Values) -> StoredGeneration:
-        """Store the values of a key once; an existing generation of this name is returned as it is."""
+    def store_generation(
+        self, name: str, record: RotationRecord, epoch: int, values: Values, key_id: str | None = None,
+        expires_at: Time | None = None,
+    ) -> StoredGeneration:
+        """Store the values of a key once, and its id; an existing generation of this name is returned as it is."""
 
     def list_generations(self, record: RotationRecord) -> list[StoredGeneration]:
         """List the stored generations of the record."""
@@ -143,7 +146,7 @@ class RotationBackend(t.Protocol):
 
     def keys(self, by: Values) -> list[Key]: ...
 
-    def issue(self, by: Values) -> dict[str, str]: ...
+    def issue(self, by: Values, mark: str) -> IssuedKey: ...
 
     def activate(self, values: Values, by: Values) -> None: ...
 
@@ -210,7 +213,7 @@ class RotationProtocol:
     @property
     def can_disable(self) -> bool:
         """Whether an old key is disabled before it is deleted."""
-        return self.issuer.disables and not self.issuer.write_ahead
+        return self.issuer.disables and not self.issuer.replaces_current
 
     def _has_other_token(self, credentials: t.Iterable[CredentialSnapshot | None]) -> bool:
         return any(
@@ -308,8 +311,8 @@ class RotationProtocol:
 
     def _check_limit(self, keys: t.Sequence[Key], by: Values) -> None:
         limit = self.issuer.limit
-        if limit is not None and len(keys) >= limit and not self.issuer.write_ahead:
-            others = ", ".join(sorted(key.id for key in keys if key.id != self.issuer.key_id(by)))
+        if limit is not None and len(keys) >= limit and not self.issuer.replaces_current:
+            others = ", ".join(sorted(key.id for key in keys if key.id != self._id_in(by)))
             raise RanchhandError(
                 "slot_taken",
                 (
@@ -350,7 +353,7 @@ class RotationProtocol:
         )
         current = before.current
         version = current.version if current and dict(current.digests) == digests else f"{started.prefix}-old"
-        return replace(started, old=KeyGeneration(self.issuer.key_id(credential.values), version, digests))
+        return replace(started, old=KeyGeneration(self._id_in(credential.values), version, digests))
 
     def _write_record(self, record: RotationRecord, what: str | None) -> Steps[None]:
         """Write the record; ``what`` describes a transition, None if there is none."""
@@ -406,6 +409,13 @@ class RotationProtocol:
         yield from self._release(**changes)
         return Outcome(replace(self.record, owner="", **changes), tuple(self.steps))
 
+    def _id_of(self, generation: StoredGeneration) -> str:
+        """Return the provider's id of a stored key: the one that was stored with it, if any."""
+        return generation.key_id or self._id_in(generation.values)
+
+    def _id_in(self, values: Values) -> str:
+        return self.issuer.key_id(values) or ""
+
     def _all_contain(self, key: str) -> bool:
         return all(self.record.key_in(credential) == key for credential in self.credentials)
 
@@ -438,7 +448,7 @@ class RotationProtocol:
 
     def _check_live(self, keys: t.Sequence[Key], values: Values, remedy: str) -> None:
         if self.issuer.lists:
-            key_id = self.issuer.key_id(values)
+            key_id = self._id_in(values)
             checks.live_key_is_listed(self.record, keys, key_id, remedy)
             checks.live_key_is_enabled(self.record, keys, key_id, remedy)
 
@@ -466,16 +476,19 @@ class RotationProtocol:
                 self._check_live(listed[-1], credential.values, remedy)
         return listed[0] if listed else []
 
-    def _request(self, name: str, *arguments: t.Any, allowed: t.Sequence[str], without: str = "") -> Steps[t.Any]:
+    def _request(
+        self, name: str, *arguments: t.Any, allowed: t.Sequence[str], without: str = "", more: tuple[str, ...] = ()
+    ) -> Steps[t.Any]:
         """Make a call that changes something, right after the credentials were read, which it is signed with.
 
-        It is repeated if the provider was too busy to perform it.
+        ``more`` are the arguments after the fields to sign in with. The call is repeated if the provider was too busy
+        to perform it.
         """
         waited, pause = 0.0, 1.0
         while True:
             by = yield from self._confirm(*allowed, without=without)
             try:
-                return (yield Call(name, (*arguments, by)))
+                return (yield Call(name, (*arguments, by, *more)))
             except IssuerError as error:
                 self.in_doubt = error.code == "unreachable"
                 if error.code != "busy" or waited + pause > self.request.verify_timeout:
@@ -580,7 +593,7 @@ class RotationProtocol:
         generation = next((
             attempt for attempt in sorted(attempts, key=lambda attempt: -attempt.epoch)
             if checks.is_value_requested(requested, attempt.values)
-            and (not self.issuer.lists or self.issuer.key_id(attempt.values) in enabled)), None)
+            and (not self.issuer.lists or self._id_of(attempt) in enabled)), None)
         if generation is None:
             orphans = self._find_orphans(keys, attempts)
             self._check_limit([key for key in keys if key not in orphans], by)
@@ -588,7 +601,7 @@ class RotationProtocol:
                 yield from self._remove(key.id, keys, (OLD,), _START_REMEDY)
             generation = yield from self._issue(keys)
         now: Time = yield Call("now")
-        new = KeyGeneration(self.issuer.key_id(generation.values), generation.name, generation.digests)
+        new = KeyGeneration(self._id_of(generation), generation.name, generation.digests)
         if dict(new.digests) == dict(record.old_key.digests):
             raise RanchhandError("invalid", f"the new value for {record.names} is the old one. Supply another value.")
         issued = replace(
@@ -597,7 +610,7 @@ class RotationProtocol:
             new=new,
             issuing_at=None,
             issued_at=now,
-            expires_at=self.issuer.expires_at(generation.values),
+            expires_at=generation.expires_at or self.issuer.expires_at(generation.values),
         )
         yield from self._write_record(issued, f"issued {new.key}")
         return (yield from self._cut_over())
@@ -620,19 +633,20 @@ class RotationProtocol:
             replace(before, snapshot=snapshot, issuing_at=now, issuing_epoch=before.epoch), None
         )
         try:
-            values: Values = yield from self._request("issue", allowed=(OLD,))
+            issued: IssuedKey = yield from self._request(
+                "issue", allowed=(OLD,), more=(checks.mark_of(before, before.epoch),))
         except (IssuerError, Conflict):
             if not self.in_doubt:
                 yield from self._write_record(self._refused(before), None)
             raise
         record = self.record
-        if set(values) != set(record.fields):
+        if set(issued.values) != set(record.fields):
             raise RanchhandError("invalid", (
                 f"the rotation of {record.names} replaces {', '.join(record.fields)}, but the new value has "
-                f"{', '.join(sorted(values))}. Supply these fields, or end the rotation with state: aborted."))
-        stored: StoredGeneration = yield Call(
-            "store_generation", (f"{record.prefix}-e{record.epoch}", record, record.epoch, values)
-        )
+                f"{', '.join(sorted(issued.values))}. Supply these fields, or end the rotation with state: aborted."))
+        stored: StoredGeneration = yield Call("store_generation", (
+            f"{record.prefix}-e{record.epoch}", record, record.epoch, issued.values, issued.key_id, issued.expires_at,
+        ))
         return stored
 
     def _refused(self, before: RotationRecord) -> RotationRecord:
@@ -645,7 +659,7 @@ class RotationProtocol:
         Raises RanchhandError (``orphan``) if it cannot be proven that a key is one of them.
         """
         record = self.record
-        stored = {self.issuer.key_id(attempt.values) for attempt in attempts} if self.issuer.lists else set()
+        stored = {self._id_of(attempt) for attempt in attempts} if self.issuer.lists else set()
         found = [key for key in keys if key.id in stored and key.id != record.old_key.key]
         if not checks.is_request_unanswered(record, attempts):
             return found
@@ -677,7 +691,7 @@ class RotationProtocol:
             return (yield from self._replace_supplied())
         yield from self._wait_for_propagation(record.issued_at)
         try:
-            if self.issuer.write_ahead:
+            if self.issuer.replaces_current:
                 yield from self._activate(new, self.credentials[0].values)
             yield from self._prove_value(record.new_key, new)
         except IssuerError as error:
@@ -879,7 +893,7 @@ class RotationProtocol:
             now: Time = yield Call("now")
             yield from self._write_record(replace(self.record, phase=DISABLED, disabled_at=now), f"disabled {old.key}")
             return (yield from self._end())
-        if not self.issuer.write_ahead:
+        if not self.issuer.replaces_current:
             yield from self._delete(old.key, keys, (NEW,), _RETIRE_REMEDY)
         return (yield from self._finish(
             record.new_key,
@@ -909,14 +923,14 @@ class RotationProtocol:
         """Whether a key exists that a rotation issued whose record was lost; state forgotten deletes it."""
         if not self.issuer.lists or not checks.was_issued(generation):
             return False
-        return not checks.is_deleted(self.listed, self.issuer.key_id(generation.values))
+        return not checks.is_deleted(self.listed, self._id_of(generation))
 
     # return to the old key
 
     def _abort(self) -> Steps[Outcome]:
         record = self.record
         try:
-            if self.issuer.write_ahead:
+            if self.issuer.replaces_current:
                 yield from self._activate_old_value()
             keys = yield from self._prove(_RETURN_REMEDY)
         except RanchhandError:
@@ -966,7 +980,7 @@ class RotationProtocol:
         """Enable the old key and prove that it works, also if the credentials contain it already."""
         key = self.record.old_key
         try:
-            if self.issuer.write_ahead:
+            if self.issuer.replaces_current:
                 yield from self._activate_old_value()
             elif self.issuer.disables:
                 yield from self._enable(key.key, old)
@@ -1006,18 +1020,18 @@ class RotationProtocol:
     def _remove_new_keys(self, keys: t.Sequence[Key]) -> Steps[None]:
         """Delete all keys that this rotation issued, stored or lost, whether or not they are listed already."""
         record, issuer = self.record, self.issuer
-        if issuer.write_ahead or not issuer.lists:
+        if issuer.replaces_current or not issuer.lists:
             return
         attempts = yield from self._new_generations()
         listed = {key.id for key in keys}
-        unlisted = [each for each in attempts if issuer.key_id(each.values) not in listed]
+        unlisted = [each for each in attempts if self._id_of(each) not in listed]
         if unlisted or checks.is_request_unanswered(record, attempts):  # a new key may be listed later
             yield from self._wait_for_propagation(record.issued_at or record.issuing_at)
             keys = yield from self._list_keys(self.credentials[0].values)
             yield from self._check_unlisted(unlisted, keys)
         foreign = [key for key in keys if checks.is_foreign(record, key)]
         orphans = self._find_orphans([key for key in keys if key not in foreign], attempts)
-        issued = {issuer.key_id(attempt.values) for attempt in attempts} | {key.id for key in orphans}
+        issued = {self._id_of(attempt) for attempt in attempts} | {key.id for key in orphans}
         if record.new and checks.was_issued(record.new):
             issued.add(record.new.key)
         for key_id in sorted(issued - {record.old_key.key}):
@@ -1026,7 +1040,7 @@ class RotationProtocol:
     def _check_unlisted(self, attempts: t.Sequence[StoredGeneration], keys: t.Sequence[Key]) -> Steps[None]:
         """Prove that keys that are not listed do not work, as the list may be of another moment or principal."""
         for attempt in attempts:
-            key_id = self.issuer.key_id(attempt.values)
+            key_id = self._id_of(attempt)
             if checks.is_deleted(keys, key_id) and (yield from self._signs_in(attempt)):
                 raise RanchhandError("unproven", (
                     f"the new key {key_id} of {self.record.names} works, but the provider does not list it, so it "
@@ -1053,7 +1067,7 @@ class RotationProtocol:
         yield from self._sign_in(credential, "Write a working key to it, and run the task again.")
         keys = yield from self._list_keys(credential.values)
         self._check_live(keys, values, "Write a working key to it, and run the task again.")
-        adopted = KeyGeneration(issuer.key_id(credential.values), f"{record.prefix}-a{record.epoch}", digests)
+        adopted = KeyGeneration(self._id_in(credential.values), f"{record.prefix}-a{record.epoch}", digests)
         former = yield from self._former_keys(adopted, keys)
         if issuer.lists and len(former) > 1:
             names = " and ".join(sorted(former))
@@ -1087,7 +1101,7 @@ class RotationProtocol:
         record, issuer = self.record, self.issuer
         attempts = yield from self._new_generations()
         candidates = [
-            *(KeyGeneration(issuer.key_id(each.values), each.name, each.digests) for each in attempts
+            *(KeyGeneration(self._id_of(each), each.name, each.digests) for each in attempts
               if issuer.lists and checks.was_issued(each)),
             *(each for each in (record.new, record.old, record.current) if each),
         ]
@@ -1120,7 +1134,7 @@ class RotationProtocol:
         yield from self._prove("Write a working key to the credential, and run the task again.")
         generations: list[StoredGeneration] = yield Call("list_generations", (record,))
         left: list[str] = []
-        if issuer.lists and not issuer.write_ahead:
+        if issuer.lists and not issuer.replaces_current:
             left = yield from self._remove_issued_keys(generations)
         for generation in generations:
             yield Call("delete_generation", (generation,))
@@ -1135,7 +1149,7 @@ class RotationProtocol:
         record, issuer = self.record, self.issuer
         snapshot: Snapshot = yield Call("read_snapshot")
         used = {checks.key_id_of(issuer, credential.values) for credential in snapshot.credentials if credential}
-        issued = {issuer.key_id(each.values) for each in generations if checks.was_issued(each)}
+        issued = {self._id_of(each) for each in generations if checks.was_issued(each)}
         known = {key.key for key in (record.old, record.new, record.current) if key} | issued
         signers = [credential.values for credential in self.credentials] or [each.values for each in generations]
         for by in signers:
@@ -1147,7 +1161,7 @@ class RotationProtocol:
                     raise
                 continue
             listed = {key.id for key in keys}
-            signer = issuer.key_id(by)  # the key that signs is deleted last
+            signer = self._id_in(by)  # the key that signs is deleted last
             targets = sorted(issued & listed - used, key=lambda each: (each == signer, each))
             for key_id in targets:
                 yield from self._forget_key(key_id, by, keys)

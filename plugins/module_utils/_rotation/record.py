@@ -58,13 +58,18 @@ class KeyGeneration:
 
 @dataclass(frozen=True)
 class StoredGeneration:
-    """The kept values of a generation, with the attempt (``epoch``) that stored them."""
+    """The kept values of a generation, with the attempt (``epoch``) that stored them.
+
+    ``key_id`` and ``expires_at`` are those that the issuer returned with the values, if it did.
+    """
 
     name: str
     uid: str
     epoch: int
     values: Values = field(repr=False)
     digests: Values = field(repr=False)
+    key_id: str | None = None
+    expires_at: Time | None = None
 
 
 @dataclass(frozen=True)
