@@ -864,6 +864,29 @@ def test_a_finalizer_delays_the_deletion(cluster):
     assert not cluster.secrets()
 
 
+def test_a_deletion_that_waits_for_a_finalizer_delays_no_other(cluster):
+    """The others are deleted at once: more are held than there are connections, one of them by another client."""
+    held = ["cc-going", *(f"cc-held-{number}" for number in range(17))]
+    for name in held:
+        cluster.secret(name, display_name=name, finalizers=["example.com/hold"])
+    cluster.api.delete(f"{SECRETS}/cc-going")
+    cluster.secret("cc-zfree", display_name="cc-zfree")
+
+    def release_after_the_last():
+        while "cc-zfree" in {secret["metadata"]["name"] for secret in cluster.secrets()}:
+            time.sleep(0.1)
+        for name in held:
+            cluster.api.patch(f"{SECRETS}/{name}", {"metadata": {"finalizers": None}})
+
+    credentials = [{"name": name} for name in [*held, "cc-zfree"]]
+    gone = {"credentials": credentials, "state": "absent", "wait": True, "wait_timeout": "5s", "wait_sleep": "1s"}
+    with later(0, release_after_the_last):
+        result = cluster.play({MODULE: gone}).result
+    assert not result.get("failed"), result["msg"]
+    assert [item["action"] for item in result["credentials"]] == ["unchanged"] + ["deleted"] * 18
+    assert not cluster.secrets()
+
+
 def test_diff_shows_public_values_and_which_secrets_change(cluster):
     cluster.secret("cc-one", "amazonec2", STORED["amazonec2"], annotations={"example.com/theirs": "x"})
     result = cluster.prove(

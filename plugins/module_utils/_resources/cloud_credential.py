@@ -217,7 +217,7 @@ class CloudCredentialReconciler(Reconciler[DesiredCredential, CloudCredential]):
         if marked is None:  # deleted by another client
             return replace(change, action="unchanged")
         if marked.deleting:
-            return self.write(replace(change, action="unchanged", before=marked))
+            return replace(change, action="unchanged", before=marked)
         return replace(change, before=marked)
 
     def _delete_marked(self, change: CredentialChange, references: ReferenceIndex) -> CredentialChange:
@@ -235,12 +235,12 @@ class CloudCredentialReconciler(Reconciler[DesiredCredential, CloudCredential]):
                     raise
                 conflict = error
             else:
-                return self.finish_deletion(change, current)
+                return replace(change, before=current)
             fresh = self.read_again(current)
             if fresh is None:
                 return change
             if fresh.deleting:  # the request of this run had been processed, and its reply was lost
-                return self.finish_deletion(change, fresh)
+                return replace(change, before=fresh)
             if deleting_run(fresh.annotations, now()) != self.run_id:
                 raise RanchhandError("conflict", f"cannot delete {current.full_id}: another run is deleting it; run "
                                                  "again")

@@ -91,6 +91,7 @@ def manage_machine_configs(params: Mapping[str, t.Any], connect: Connect, mode: 
 class MachineConfigReconciler(Reconciler[DesiredMachineConfig, MachineConfig]):
     """Reconciles the machine configs of one call, of any driver and namespace."""
 
+    path = MACHINE_CONFIGS_PATH
     observed: ObservedMachineConfigs
 
     def __init__(self, client: KubernetesClient, desired: t.Sequence[DesiredMachineConfig]) -> None:

@@ -15,13 +15,13 @@ from dataclasses import replace
 from .._common.errors import ApiError, RanchhandError, internal_error
 from .._common.times import format_duration
 from .._kubernetes.client import CONFLICT_ATTEMPTS, KubernetesClient, name_in_path
+from .._kubernetes.concurrency import parallel_results
 from .._rancher.driver_schema import DriverSchemas
 from .._rancher.queries import get_or_none, read_own_user, read_schemas, read_users
 from .._rancher.references import ReferenceIndex
 from .._rancher.users import Users
 from .._runtime.execute import RunMode
 from .catalog import Catalog, StoredT
-from .desired import DesiredObject
 from .planning import Change, DesiredT, Observed, check_selected
 
 # The characters that Kubernetes appends to a generateName (apimachinery pkg/util/rand).
@@ -148,7 +148,7 @@ class Reconciler(t.Generic[DesiredT, StoredT]):
         """Apply the changes, and those that wait for references as soon as they can be: no item delays another one.
 
         An object that has to be deleted with ``wait`` is planned again until it is not in use, or its ``wait_timeout``
-        is over.
+        is over. When everything is written, all finalizers are waited for together.
         """
         start = time.monotonic()
         done = list(changes)
@@ -164,7 +164,7 @@ class Reconciler(t.Generic[DesiredT, StoredT]):
             for index, change in zip(ready, self.apply([done[index] for index in ready])):
                 done[index] = change
             if not waiting:
-                return done
+                return self._wait_for_finalizers(done)
             pending, desired = waiting, [done[index].desired for index in waiting]
             time.sleep(max(_SHORTEST_PAUSE, min(item.wait_sleep for item in desired)))
             try:
@@ -208,8 +208,6 @@ class Reconciler(t.Generic[DesiredT, StoredT]):
     def write(self, change: Change[DesiredT, StoredT]) -> Change[DesiredT, StoredT]:
         """Write one change; after a conflict it is planned and written again, a limited number of times."""
         if not change.writes:
-            if change.before and change.before.deleting and change.desired.wait:
-                self.wait_for_finalizers(change.desired, change.before)
             return change
         step = {"created": self.create, "updated": self.update, "deleted": self.delete}
         for _attempt in range(CONFLICT_ATTEMPTS):
@@ -250,8 +248,7 @@ class Reconciler(t.Generic[DesiredT, StoredT]):
         """
         if planned.error:
             return planned
-        done = replace(planned, action=change.action, changed_fields=change.changed_fields)
-        return self.finish_deletion(done, change.stored) if change.action == "deleted" else done
+        return replace(planned, action=change.action, changed_fields=change.changed_fields)
 
     def create(self, change: Change[DesiredT, StoredT]) -> Change[DesiredT, StoredT]:
         """Create an object under a random name chosen here, so that a repeated request cannot create a second object.
@@ -290,19 +287,6 @@ class Reconciler(t.Generic[DesiredT, StoredT]):
 
     def delete(self, change: Change[DesiredT, StoredT]) -> Change[DesiredT, StoredT]:
         self.delete_version(change.stored)
-        return self.finish_deletion(change, change.stored)
-
-    def finish_deletion(
-        self, change: Change[DesiredT, StoredT], stored: StoredT,
-    ) -> Change[DesiredT, StoredT]:
-        """Wait for the finalizers of an object whose deletion the API server has accepted.
-
-        An error is added to the change, whose action is still ``deleted``: the deletion cannot be undone.
-        """
-        try:
-            self.wait_for_finalizers(change.desired, stored)
-        except RanchhandError as error:
-            return replace(change, error=error)
         return change
 
     def delete_version(self, stored: StoredT) -> None:
@@ -313,26 +297,62 @@ class Reconciler(t.Generic[DesiredT, StoredT]):
             if error.status != 404:
                 raise
 
-    def wait_for_finalizers(self, desired: DesiredObject, stored: StoredT) -> None:
-        """With ``wait``, wait until a deleted object is gone; otherwise warn which finalizers it waits for."""
-        if not stored.finalizers:
-            return
-        deadline = time.monotonic() + desired.wait_timeout
-        while True:
-            remaining = self.read_again(stored)
-            if remaining is None:
-                return
+    def _wait_for_finalizers(self, changes: list[Change[DesiredT, StoredT]]) -> list[Change[DesiredT, StoredT]]:
+        """Wait until deleted objects are gone: together, and for each at most its ``wait_timeout``.
+
+        Without ``wait``, warn which finalizers an object waits for.
+        """
+        done = list(changes)
+        start = time.monotonic()
+        pending = [index for index, change in enumerate(done) if _has_finalizers(change)]
+        if pending:
+            self.client.invalidate(self.path)
+        while pending:
+            waited = time.monotonic() - start
+            found = list(parallel_results(self._read_remaining, [done[index] for index in pending]))
+            waiting = []
+            for index, remaining in zip(pending, found):
+                if remaining is None:
+                    continue
+                done[index] = self._report_remaining(done[index], remaining, waited)
+                if done[index].desired.wait and not done[index].error:
+                    waiting.append(index)
+            pending = waiting
+            if pending:
+                time.sleep(max(_SHORTEST_PAUSE, min(done[index].desired.wait_sleep for index in pending)))
+        return done
+
+    def _read_remaining(self, change: Change[DesiredT, StoredT]) -> StoredT | RanchhandError | None:
+        """Read an object that is being deleted; None if it is gone."""
+        try:
+            return self.read_again(change.stored)
+        except RanchhandError as error:
+            return error
+        except Exception as error:  # an odd answer, which does not hide what was done for other items
+            return internal_error(error)
+
+    def _report_remaining(
+        self, change: Change[DesiredT, StoredT], remaining: StoredT | RanchhandError, waited: float,
+    ) -> Change[DesiredT, StoredT]:
+        """Warn of an object that still exists, or add an error if its time is over or it cannot be read.
+
+        The action is then still ``deleted``, if this run deleted the object: the deletion cannot be undone.
+        """
+        desired, name = change.desired, change.stored.full_id
+        if isinstance(remaining, RanchhandError):
+            error = remaining
+        else:
             finalizers = ", ".join(remaining.finalizers)
             if not desired.wait:
-                self.warnings.append(f"{stored.full_id} is deleted when its finalizers are done: {finalizers}")
-                return
-            if time.monotonic() >= deadline:
-                raise RanchhandError(
-                    "conflict", f"{stored.full_id} is still being deleted after "
-                                f"{format_duration(desired.wait_timeout)}: it waits for "
-                                f"its finalizers {finalizers}. Check the controllers that they belong to"
-                )
-            time.sleep(max(_SHORTEST_PAUSE, desired.wait_sleep))
+                self.warnings.append(f"{name} is deleted when its finalizers are done: {finalizers}")
+                return change
+            if waited < desired.wait_timeout:
+                return change
+            error = RanchhandError(
+                "conflict", f"{name} is still being deleted after {format_duration(desired.wait_timeout)}: it waits "
+                            f"for its finalizers {finalizers}. Check the controllers that they belong to"
+            )
+        return replace(change, action="deleted" if change.action == "deleted" else "failed", error=error)
 
     # Objects with the same name that concurrent runs create
 
@@ -422,3 +442,13 @@ def _written(changes: t.Iterable[Change[DesiredT, StoredT]]) -> dict[str, Stored
         elif change.after is not None and change.after.id:
             written[change.after.id] = change.after
     return written
+
+
+def _has_finalizers(change: Change[DesiredT, StoredT]) -> bool:
+    """Return whether an object that was deleted, or has to be gone, waits for finalizers."""
+    stored = change.before
+    if change.error or stored is None or not stored.finalizers:
+        return False
+    return change.action == "deleted" or (
+        change.action == "unchanged" and stored.deleting and change.desired.wait
+    )
