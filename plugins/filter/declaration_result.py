@@ -52,24 +52,11 @@ _value:
 
 import typing as t
 
-from ansible.utils.unsafe_proxy import wrap_var
-from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import to_builtin
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import deferred
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import deferred, plain_filter
 
 declaration_result = deferred("_declare", "declaration_result")
 
 
-def _declaration_result(
-    first_result: t.Any,
-    templates_result: t.Any = None,
-    absent_result: t.Any = None,
-    waiting: t.Any = (),
-    check_mode: bool = False,
-) -> t.Any:
-    first, templates, absent = (to_builtin(result) for result in (first_result, templates_result, absent_result))
-    return wrap_var(declaration_result(first, templates, absent, to_builtin(waiting), check_mode))
-
-
 class FilterModule:
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
-        return {"declaration_result": _declaration_result}
+        return {"declaration_result": plain_filter(declaration_result)}

@@ -38,17 +38,15 @@ _value:
 
 import typing as t
 
-from ansible.utils.unsafe_proxy import wrap_var
-from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import to_builtin
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import deferred
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import deferred, plain_filter
 
 drift = deferred("_declare", "drift")
 
 
 def _drift(result: t.Any, undeclared: t.Any = None) -> t.Any:
-    return wrap_var(drift(to_builtin(result), to_builtin(undeclared or {})))
+    return drift(result, undeclared or {})
 
 
 class FilterModule:
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
-        return {"drift": _drift}
+        return {"drift": plain_filter(_drift)}

@@ -47,17 +47,11 @@ _value:
 
 import typing as t
 
-from ansible.utils.unsafe_proxy import wrap_var
-from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import to_builtin
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import deferred
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import deferred, plain_filter
 
 drift_files = deferred("_declare", "drift_files")
 
 
-def _drift_files(outcomes: t.Any, hosts: t.Any) -> t.Any:
-    return wrap_var(drift_files(to_builtin(outcomes), to_builtin(hosts)))
-
-
 class FilterModule:
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
-        return {"drift_files": _drift_files}
+        return {"drift_files": plain_filter(drift_files)}

@@ -45,17 +45,11 @@ _value:
 
 import typing as t
 
-from ansible.utils.unsafe_proxy import wrap_var
-from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import to_builtin
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import deferred
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import deferred, plain_filter
 
 object_rows = deferred("_declare", "object_rows")
 
 
-def _object_rows(objects: t.Any, host: str = "", view: str = "result") -> t.Any:
-    return wrap_var(object_rows(to_builtin(objects), str(host), view))
-
-
 class FilterModule:
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
-        return {"object_rows": _object_rows}
+        return {"object_rows": plain_filter(object_rows)}

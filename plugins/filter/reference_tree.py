@@ -39,18 +39,15 @@ _value:
 
 import typing as t
 
-from ansible.utils.unsafe_proxy import wrap_var
-from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import to_builtin
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import deferred
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import deferred, plain_filter
 
 reference_tree = deferred("_text_output", "reference_tree")
 
 
 def _reference_tree(result: t.Any) -> t.Any:
-    listed = to_builtin(result)
-    return wrap_var(reference_tree(listed["credentials"], listed.get("references_incomplete") or ()))
+    return reference_tree(result["credentials"], result.get("references_incomplete") or ())
 
 
 class FilterModule:
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
-        return {"reference_tree": _reference_tree}
+        return {"reference_tree": plain_filter(_reference_tree)}

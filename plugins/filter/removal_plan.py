@@ -48,18 +48,15 @@ _value:
 
 import typing as t
 
-from ansible.utils.unsafe_proxy import wrap_var
-from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import to_builtin
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import deferred
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import deferred, plain_filter
 
 removal_plan = deferred("_declare", "removal_plan")
 
 
 def _removal_plan(result: t.Any, templates_result: t.Any = None, released: t.Any = (), host: str = "") -> t.Any:
-    results = {"credentials": to_builtin(result), "node_templates": to_builtin(templates_result or {})}
-    return wrap_var(removal_plan(results, to_builtin(released), str(host)))
+    return removal_plan({"credentials": result, "node_templates": templates_result or {}}, released, host)
 
 
 class FilterModule:
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
-        return {"removal_plan": _removal_plan}
+        return {"removal_plan": plain_filter(_removal_plan)}

@@ -44,17 +44,11 @@ _value:
 
 import typing as t
 
-from ansible.utils.unsafe_proxy import wrap_var
-from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import to_builtin
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import deferred
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import deferred, plain_filter
 
 table = deferred("_text_output", "table")
 
 
-def _table(rows: t.Any, columns: t.Any = None, empty: str = "") -> t.Any:
-    return wrap_var(table(to_builtin(rows), to_builtin(columns), empty))
-
-
 class FilterModule:
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
-        return {"table": _table}
+        return {"table": plain_filter(table)}

@@ -49,17 +49,15 @@ _value:
 
 import typing as t
 
-from ansible.utils.unsafe_proxy import wrap_var
-from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import to_builtin
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import deferred
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import deferred, plain_filter
 
 undeclared = deferred("_declare", "undeclared")
 
 
 def _undeclared(found: t.Any, declared: t.Any, scope: t.Any = None) -> t.Any:
-    return wrap_var(undeclared(to_builtin(found), to_builtin(declared), to_builtin(scope or {})))
+    return undeclared(found, declared, scope or {})
 
 
 class FilterModule:
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
-        return {"undeclared": _undeclared}
+        return {"undeclared": plain_filter(_undeclared)}
