@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 from .annotations import CREATOR_ID, DESCRIPTION, DISPLAY_NAME
 from .driver_schema import DriverSchemas
+from .metadata import stored_metadata
 from .references import CREDENTIAL_NAMESPACE
 
 CREDENTIAL_KIND = "cloud credential"  # in messages
@@ -121,11 +122,7 @@ def _problem(drivers: t.Sequence[str], driver: str | None, owner: str | None) ->
 def credential_secret(credential: CloudCredential) -> dict[str, t.Any]:
     """Return the Secret that parses to a credential, without what Rancher does not read."""
     return {
-        "metadata": {
-            "name": credential.id, "uid": credential.uid, "resourceVersion": credential.resource_version,
-            "creationTimestamp": credential.created_at, "labels": dict(credential.labels),
-            "annotations": dict(credential.annotations), "finalizers": list(credential.finalizers),
-        },
+        "metadata": stored_metadata(credential, credential.id),
         "data": {data_key(credential.driver, name): value for name, value in credential.data.items()},
     }
 

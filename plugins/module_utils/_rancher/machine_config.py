@@ -17,6 +17,7 @@ from .._common.text import to_text
 from .cloud_credential import CloudCredential
 from .driver_schema import DriverField, DriverSchemas, Fields
 from .machine_pools import MACHINE_CONFIG_API_VERSION, MachinePool, driver_of_kind
+from .metadata import stored_metadata
 from .references import CREDENTIAL_NAMESPACE
 
 MACHINE_CONFIG_KIND = "machine config"  # in messages
@@ -117,10 +118,8 @@ def machine_config_object(config: MachineConfig) -> dict[str, t.Any]:
     """Return the object that parses to a machine config."""
     return {
         "metadata": {
-            "namespace": config.namespace, "name": config.name, "uid": config.uid,
-            "resourceVersion": config.resource_version, "creationTimestamp": config.created_at,
-            "labels": dict(config.labels), "annotations": dict(config.annotations),
-            "ownerReferences": list(config.owner_references), "finalizers": list(config.finalizers),
+            **stored_metadata(config, config.name), "namespace": config.namespace,
+            "ownerReferences": list(config.owner_references),
         },
         **config.config,
     }

@@ -23,6 +23,32 @@ _LABEL = re.compile(r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 Entries = t.Mapping[str, t.Optional[str]]
 
 
+class StoredMetadata(t.Protocol):
+    """The metadata of an object that was read, except its name."""
+
+    @property
+    def uid(self) -> str: ...
+    @property
+    def resource_version(self) -> str: ...
+    @property
+    def created_at(self) -> str | None: ...
+    @property
+    def labels(self) -> Mapping[str, str]: ...
+    @property
+    def annotations(self) -> Mapping[str, str]: ...
+    @property
+    def finalizers(self) -> tuple[str, ...]: ...
+
+
+def stored_metadata(stored: StoredMetadata, name: str) -> dict[str, t.Any]:
+    """Return metadata that parses to those of a stored object, to which a merge patch can be applied."""
+    return {
+        "name": name, "uid": stored.uid, "resourceVersion": stored.resource_version,
+        "creationTimestamp": stored.created_at, "labels": dict(stored.labels),
+        "annotations": dict(stored.annotations), "finalizers": list(stored.finalizers),
+    }
+
+
 def parse_entries(option: str, values: Mapping[str, t.Any] | None) -> tuple[dict[str, str | None], list[str]]:
     """Return the labels or annotations to write, None for those to remove, and the validation errors."""
     entries: dict[str, str | None] = {}

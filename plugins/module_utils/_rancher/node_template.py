@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from .annotations import CREATOR_ID
 from .driver_schema import DriverSchemas
+from .metadata import stored_metadata
 from .references import TEMPLATE_NAMESPACE
 
 TEMPLATE_KIND = "node template"  # in messages
@@ -130,11 +131,7 @@ def _problem(driver: str | None, config: t.Any, credential: str, owner: str | No
 def node_template_object(template: NodeTemplate) -> dict[str, t.Any]:
     """Return the NodeTemplate object that parses to a node template, without what Rancher does not read."""
     return {
-        "metadata": {
-            "name": template.id, "uid": template.uid, "resourceVersion": template.resource_version,
-            "creationTimestamp": template.created_at, "labels": dict(template.labels),
-            "annotations": dict(template.annotations), "finalizers": list(template.finalizers),
-        },
+        "metadata": stored_metadata(template, template.id),
         "spec": dict(template.spec), f"{template.driver}Config": dict(template.config),
     }
 
