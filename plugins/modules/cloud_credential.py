@@ -19,6 +19,7 @@ author:
 extends_documentation_fragment:
   - ranchhand.rancher._auth
   - ranchhand.rancher._attributes
+  - ranchhand.rancher._object
   - ranchhand.rancher._wait
 notes:
   - Runs in the process of ansible-core if the connection is local and the task sets no become, async, environment or
@@ -51,12 +52,6 @@ options:
   description:
     description: Description of the credential. An empty string removes it.
     type: str
-  labels:
-    description: Labels to set. Null removes a label. Other labels are preserved.
-    type: dict
-  annotations:
-    description: Annotations to set. Null removes an annotation. Other annotations are preserved.
-    type: dict
   config:
     description:
       - Public fields of the driver, with the names that Rancher uses, such as C(accessKey).
@@ -84,11 +79,6 @@ options:
         connection may not read schemas. All fields then count as secret in results.
     type: bool
     default: true
-  state:
-    description: State of the credential.
-    type: str
-    choices: [present, absent]
-    default: present
   force:
     description:
       - Delete the credential although it is in use. The result contains the references.

@@ -20,6 +20,7 @@ author:
 extends_documentation_fragment:
   - ranchhand.rancher._auth
   - ranchhand.rancher._attributes
+  - ranchhand.rancher._object
   - ranchhand.rancher._wait
 notes:
   - A machine config belongs to one cluster. Rancher refuses to use it in a pool of another cluster.
@@ -62,14 +63,6 @@ options:
     description: Store O(secrets) in clear text.
     type: bool
     default: false
-  update_secrets:
-    description:
-      - When secrets are written.
-      - V(always) compares and updates the secrets.
-      - V(on_create) sets them only when the machine config is created.
-    type: str
-    choices: [always, on_create]
-    default: always
   cloud_credential:
     description:
       - Name or id of the cloud credential that the pool uses. It is not stored; the pool or cluster names it.
@@ -96,12 +89,6 @@ options:
       - With V(false), this owner is removed. Without a value, it is preserved.
       - A machine config that is kept is not deleted together with its cluster.
     type: bool
-  labels:
-    description: Labels to set. Null removes a label. Other labels are preserved.
-    type: dict
-  annotations:
-    description: Annotations to set. Null removes an annotation. Other annotations are preserved.
-    type: dict
   on_use:
     description:
       - What to do if the update changes the machine template of a pool with machines, so that Rancher replaces all of
@@ -111,11 +98,6 @@ options:
     type: str
     choices: [refuse, roll]
     default: refuse
-  state:
-    description: State of the machine config.
-    type: str
-    choices: [present, absent]
-    default: present
   force:
     description:
       - Delete the machine config although pools use it. The result contains the references.

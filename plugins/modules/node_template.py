@@ -18,6 +18,7 @@ author:
 extends_documentation_fragment:
   - ranchhand.rancher._auth
   - ranchhand.rancher._attributes
+  - ranchhand.rancher._object
   - ranchhand.rancher._wait
 notes:
   - While node templates are created, their cloud credentials have an annotation, so that
@@ -53,12 +54,6 @@ options:
   description:
     description: Description of the node template. An empty string removes it.
     type: str
-  labels:
-    description: Labels to set. Null removes a label. Other labels are preserved.
-    type: dict
-  annotations:
-    description: Annotations to set. Null removes an annotation. Other annotations are preserved.
-    type: dict
   config:
     description:
       - Public fields of the driver, with the names that Rancher uses, such as C(instanceType).
@@ -71,14 +66,6 @@ options:
       - Password fields of the driver that no cloud credential covers.
       - They are stored in plain text in the node template, so the module warns. Prefer O(cloud_credential).
     type: dict
-  update_secrets:
-    description:
-      - When secrets are written.
-      - V(always) compares and updates the secrets.
-      - V(on_create) sets them only when the node template is created.
-    type: str
-    choices: [always, on_create]
-    default: always
   validate_config:
     description:
       - Validate the fields against the driver's schema in Rancher, and require one owner for the cloud credential and
@@ -152,11 +139,6 @@ options:
         type: str
         choices: [NoSchedule, PreferNoSchedule, NoExecute]
         required: true
-  state:
-    description: State of the node template.
-    type: str
-    choices: [present, absent]
-    default: present
   force:
     description:
       - Delete the node template although it is in use. The result contains the references.
