@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -21,13 +22,19 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.verific
     verify_key,
 )
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.cloud_credential import parse_cloud_credential
+from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.cloud_credential import (
+    CloudCredentialReconciler,
+)
 from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.desired import DesiredCredential
 from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.planning import Change
 from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.verification import (
     KeyVerification,
     needs_verification,
 )
+from ansible_collections.ranchhand.rancher.plugins.module_utils._runtime.execute import RunMode
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import IssuerError
+
+from .fake_rancher import Client, FakeRancher
 
 ROOT = Path(__file__).parents[2]
 SECRET = "canary-of-a-token"
@@ -116,6 +123,34 @@ def test_a_key_that_is_not_accepted_stops_its_item_only(code, expected):
         "Linode (api.linode.com) does not accept the key (HTTP status 401). "
     )
     assert SECRET not in failed.error.message
+
+
+@pytest.mark.parametrize("theirs", ["label", "same values"])
+def test_a_key_was_verified_also_if_the_write_had_a_conflict(theirs):
+    rancher = FakeRancher()
+    rancher.credential("cc-a", "A")
+    item = replace(
+        change("updated").desired, id="cc-a", name="cc-a", driver="amazonec2", secrets={"secretKey": "new"},
+        validate_config=False,
+    )
+
+    def write_first(method, path):
+        if method == "PATCH":
+            rancher.before = None
+            stored = copy.deepcopy(rancher.objects[path])
+            if theirs == "label":
+                stored["metadata"]["labels"] = {"theirs": "x"}
+            else:
+                stored["data"]["amazonec2credentialConfig-secretKey"] = base64_encode("new")
+            rancher.store(path, stored)
+
+    rancher.before = write_first
+    client = Client(rancher)
+    client.update_cached = lambda path, update: None
+    reconciler = CloudCredentialReconciler(client, [item])
+    reconciler._verification = KeyVerification(in_sequence, SignIns(lambda *sign_in: None))
+    done, = reconciler.run(RunMode())
+    assert (done.action, done.error, done.details) == ("updated", None, {"verified": "ok"})
 
 
 def test_a_key_without_a_right_is_written_with_a_warning():

@@ -237,7 +237,7 @@ class Reconciler(t.Generic[DesiredT, StoredT]):
         check_selected(change.desired, current, fresh)
         references = self.read_references() if change.action == "deleted" else None
         planned, = self.plan([replace(change.desired, id=fresh.id)], self.new_catalog([fresh]), references)
-        return replace(planned, desired=change.desired)
+        return replace(planned, desired=change.desired, details={**change.details, **planned.details})
 
     def _already_done(
         self, change: Change[DesiredT, StoredT], planned: Change[DesiredT, StoredT],
@@ -417,6 +417,7 @@ class Reconciler(t.Generic[DesiredT, StoredT]):
         except RanchhandError as error:
             return replace(change, error=_unchecked(error))
         planned, = self.plan([change.desired], self.new_catalog(earlier))
+        planned = replace(planned, details={**change.details, **planned.details})
         return self.write(planned) if planned.writes else planned
 
     def _existed_at(self, stored: StoredT, resource_version: str) -> bool:
