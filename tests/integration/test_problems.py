@@ -254,13 +254,15 @@ def test_checks_without_permission_are_skipped_and_listed(cluster, aws, grant):
     """The permissions of docs/rbac/report.yaml suffice; without one of them, a check fails or is listed as skipped."""
     namespace, *roles = documented("report")
     assert [(role["kind"], role["metadata"].get("namespace")) for role in roles] == [
-        ("Role", "cattle-global-data"), ("Role", namespace["metadata"]["name"]), ("ClusterRole", None)]
+        ("Role", "cattle-global-data"), ("Role", namespace["metadata"]["name"]), ("Role", "fleet-default"),
+        ("ClusterRole", None)]
     rotating = RotatingCredential(cluster, aws)
     rotating.namespace = namespace["metadata"]["name"]
     cluster.api.post(MACHINES, {
         "apiVersion": "rke-machine.cattle.io/v1", "kind": "Amazonec2Machine", "metadata": {"name": "machine"},
         "spec": {"common": {"cloudCredentialSecretName": f"cattle-global-data:{rotating.id}"}}})
     downstream(cluster, "lost", {"cloudCredentialSecretName": "cattle-global-data:cc-lost"})
+    downstream(cluster, "own", {"cloudCredentialSecretName": "own-secret"})  # of the cluster's namespace
     assert rotating.run()["rotation"]["phase"] == "grace"
     groups = (
         "management.cattle.io/v3", "provisioning.cattle.io/v1", "rke.cattle.io/v1", "rke-machine.cattle.io/v1",
@@ -276,7 +278,7 @@ def test_checks_without_permission_are_skipped_and_listed(cluster, aws, grant):
     complete, *results = cluster.play(
         *({INFO: {"problems": True, "kubeconfig": kubeconfig}} for kubeconfig in kubeconfigs)).results
     cluster.api.delete(f"{MACHINES}/machine")
-    assert dangling(complete)["cc-lost"] == ["lost"] and rotating.id not in dangling(complete)
+    assert dangling(complete) == {"cc-lost": ["lost"], "own-secret": ["own"]}
     assert "problems_incomplete" not in complete and complete["credentials"][0]["rotation"]["gates"], complete
     assert {gate["state"] for gate in complete["credentials"][0]["rotation"]["gates"]} <= {"open", "waiting"}
     assert len(results) == len(rights) > 12
@@ -293,6 +295,8 @@ def test_checks_without_permission_are_skipped_and_listed(cluster, aws, grant):
             assert unknown == [gates[resource]] and not skipped, (resource, result)
         elif resource == "secrets" and number == 0:
             assert result["code"] == "forbidden", result
+        elif resource == "secrets" and number == 2:
+            assert skipped == "dangling: this connection may not read secrets in the namespaces of clusters", result
         else:
             kind = {"secrets": "configmaps", "*": ""}.get(resource, resource)
             assert checks.get(kind, f"unused: this connection may not list {kind}") in skipped, (resource, result)
