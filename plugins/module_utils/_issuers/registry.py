@@ -36,6 +36,7 @@ ISSUERS: Mapping[str, IssuerEntry] = {
     "aws": IssuerEntry("aws", "Aws", ("amazonec2", "s3"), ("accessKey", "secretKey"), True),
     "kubernetes": IssuerEntry("kubernetes", "Kubernetes", ("harvester",), ("kubeconfigContent",)),
     "openstack": IssuerEntry("openstack", "OpenStack", ("openstack",), ("password",)),
+    "pve": IssuerEntry("pve", "Pve", ("pve",), ("tokenId", "tokenSecret")),
     "supplied": IssuerEntry("supplied", "Supplied"),
 }
 _FULL_NAME = re.compile(r"[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*")

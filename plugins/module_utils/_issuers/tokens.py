@@ -2,7 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""Signs in with tokens that a request contains as they are: DigitalOcean, Hetzner, Linode and Proxmox VE.
+"""Signs in with tokens that a request contains as they are: DigitalOcean, Hetzner and Linode.
 
 Each request needs a right that Rancher's driver needs anyway; public requests, such as Linode's list of regions, would
 succeed with any token.
@@ -15,7 +15,7 @@ from collections.abc import Mapping
 
 from ..issuer import Values
 from .http import HttpApi
-from .options import is_true, require_fields
+from .options import require_fields
 
 
 def verify_digitalocean(values: Values, options: Mapping[str, t.Any]) -> None:
@@ -37,16 +37,6 @@ def verify_linode(values: Values, options: Mapping[str, t.Any]) -> None:
     token, = require_fields(values, "token")
     api = HttpApi("Linode", "https://api.linode.com", options)
     _list(api, "/v4/linode/instances?page_size=25", f"Bearer {token}", "data", "list instances")
-
-
-def verify_pve(values: Values, options: Mapping[str, t.Any]) -> None:
-    url, token_id, secret = require_fields(values, "url", "tokenId", "tokenSecret")
-    validate = options.get("validate_certs", not is_true(values.get("insecureTls")))
-    api = HttpApi(
-        "Proxmox VE", url.rstrip("/").removesuffix("/api2/json"), options, validate is not False,
-        url.startswith("http://"),
-    )
-    _list(api, "/api2/json/version", f"PVEAPIToken={token_id}={secret}", "data", "read the version")
 
 
 def _list(api: HttpApi, path: str, authorization: str, member: str, right: str) -> None:
