@@ -16,10 +16,11 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.verific
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import IssuerError
 
 from support.fakes import cut
+from support.providers.oci import Oci
 from support.providers.pve import Pve
 
 MARK = "ranchhand-cc-7kq2f-g42-e1"
-PROVIDERS = {"pve": Pve}
+PROVIDERS = {"pve": Pve, "oci": Oci}
 
 
 @pytest.fixture(params=PROVIDERS)
@@ -77,6 +78,7 @@ def issue(issuer, by):
     assert secret_of(new) not in repr(issued)
     _SECRETS.add(secret_of(new))
     if issuer.generates_locally:
+        assert error_of(issuer.verify, new, by) == "refused" and issued.key_id not in listed(issuer, by)
         issuer.activate(issued.values, by)
     return new
 
@@ -189,7 +191,7 @@ def test_statuses(fake, status):
     body = b'{"message": "%s"}' % secret_of(old).encode()[:30]
     fake.override = lambda seen: (status, {"Location": "https://elsewhere.invalid/"}, body)
     assert error_of(issuer.keys, old) in (STATUSES[status], "forbidden" if status == 404 else "")
-    fake.override = lambda seen: (200, {}, b"[]")
+    fake.override = lambda seen: (200, {}, b'"Sign in"')
     assert error_of(issuer.keys, old) == "unreachable", "not the provider"
     fake.override = lambda seen: (200, {}, b"{}")
     assert error_of(issuer.keys, old) == "unreachable"
@@ -252,3 +254,34 @@ def test_an_expiring_token_of_proxmox():
         assert listed(issuer, old)[issued.key_id].expires_at == issued.expires_at
         fake.keys[issued.key_id].expires_at = datetime.datetime.now(datetime.timezone.utc)
         assert error_of(issuer.verify, {**old, **issued.values}, old) == "refused"
+
+
+def test_a_key_of_oracle_whose_upload_got_no_answer():
+    with Oci() as fake:
+        fake.name = "oci"
+        issuer, old = issuer_of(fake), fake.create()
+        issued = issuer.issue(old, MARK)
+        assert not [seen for seen in fake.seen if seen.method == "POST"], "the value can be kept first"
+        fake.lose("POST")
+        assert error_of(lambda values: issuer.activate(values, old), dict(issued.values)) == "unreachable"
+        issuer.activate(issued.values, old)
+        fake.forget_answers()
+        issuer.activate(issued.values, old)
+        assert set(listed(issuer, old)) == {old["fingerprint"], issued.key_id} == set(fake.keys)
+        assert error_of(issuer.verify, {**old, **issued.values}, old) == "ok"
+
+
+@pytest.mark.parametrize("options", [{"region": None, "endpoint_url": None}, {"region": "x/y", "endpoint_url": None}])
+def test_the_region_of_oracle_is_required(options):
+    with Oci() as fake:
+        fake.name = "oci"
+        assert error_of(issuer_of(fake, **options).keys, fake.create()) == "invalid"
+
+
+def test_a_malformed_key_of_oracle():
+    with Oci() as fake:
+        fake.name = "oci"
+        old = fake.create()
+        malformed = {"fingerprint": 'x"', "tenancyId": "a\nb", "userId": "../x", "privateKeyContents": "secret"}
+        for part in malformed.items():
+            assert error_of(issuer_of(fake).keys, {**old, **dict([part])}) == "invalid" and not fake.seen

@@ -35,6 +35,7 @@ class IssuerEntry:
 ISSUERS: Mapping[str, IssuerEntry] = {
     "aws": IssuerEntry("aws", "Aws", ("amazonec2", "s3"), ("accessKey", "secretKey"), True),
     "kubernetes": IssuerEntry("kubernetes", "Kubernetes", ("harvester",), ("kubeconfigContent",)),
+    "oci": IssuerEntry("oci", "Oci", ("oci",), ("fingerprint", "privateKeyContents")),
     "openstack": IssuerEntry("openstack", "OpenStack", ("openstack",), ("password",)),
     "pve": IssuerEntry("pve", "Pve", ("pve",), ("tokenId", "tokenSecret")),
     "supplied": IssuerEntry("supplied", "Supplied"),

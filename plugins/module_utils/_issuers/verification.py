@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..issuer import IssuerError, Values
-from . import aws, azure, google, http, kubernetes, openstack, passwords, pve, tokens
+from . import aws, azure, google, http, kubernetes, oci, openstack, passwords, pve, tokens
 from .throttle import CallRates
 
 RATE = 20  # sign-ins a second for each driver, as the default of a rotation
@@ -46,6 +46,7 @@ VERIFIERS: Mapping[str, Verifier] = {
     "hetzner": Verifier(tokens.verify_hetzner),
     "linode": Verifier(tokens.verify_linode),
     "nutanix": Verifier(passwords.verify_nutanix, _CERTIFICATES, ("endpoint", "username")),
+    "oci": Verifier(oci.verify_key, ("region", *http.OPTIONS)),
     "openstack": Verifier(
         openstack.verify_password,
         ("auth_url", *_OPENSTACK_USER, *_OPENSTACK_SCOPE, "ca_cert", "validate_certs"),
