@@ -242,7 +242,8 @@ def test_kubernetes_runs_the_jobs_with_just_their_rights(cluster, aws, machine, 
         item for item in rotate.granted() if item[1:3] in NOT_INSTALLED
     }
 
-    assert report.granted() == _rights(role for role in documented("report") if role["metadata"]["name"] == "ranchhand-report")
+    required = [role for role in documented("report") if role["metadata"]["name"] == "ranchhand-report"]
+    assert report.granted() == _rights(required)
     _output, events = report.run()
     asked, refused = report.asked(events)
     assert (
