@@ -33,6 +33,7 @@ _TASKS_HEADER = """\
 # Written by ranchhand.rancher.from_terraform. This file contains no secret, and the tasks keep stored ones.
 ---
 """
+_REMOVED_HEADER = "# Written by ranchhand.rancher.from_terraform.\n"
 
 _CREDENTIAL, _TEMPLATE, _MACHINE = "rancher2_cloud_credential", "rancher2_node_template", "rancher2_machine_config_v2"
 # For each type of resource: the end of the names of its driver blocks, and the form of its id.
@@ -371,7 +372,7 @@ def _removed_blocks(resources: Iterable[Resource], incomplete: t.Collection[str]
         f"removed {{\n  from = {address}\n  lifecycle {{\n    destroy = false\n  }}\n}}\n"
         for address in addresses if address not in incomplete
     ]
-    return "\n".join(blocks)
+    return "\n".join([_REMOVED_HEADER, *blocks]) if blocks else ""
 
 
 def _references(entries: Iterable[t.Mapping[str, t.Any]], resources: Iterable[Resource]) -> list[dict[str, str]]:

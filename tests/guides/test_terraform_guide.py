@@ -101,3 +101,27 @@ def test_move(cluster, tmp_path):
         "ranchhand.rancher.from_terraform", "-e", "from_terraform_file=plan.bin", env=environment, cwd=tmp_path)
     assert refused.returncode == 2 and "Traceback" not in refused.stdout, refused.stdout
     assert "Run terraform show -json" in refused.stdout, refused.stdout
+
+
+def test_a_file_without_content_is_not_left_from_an_earlier_run(cluster, tmp_path):
+    """Files that other programs wrote are kept."""
+    state = json.loads(STATE.read_text(encoding="utf-8"))
+    module = state["values"]["root_module"]
+    declared = tmp_path / "declared"
+
+    def convert(*kinds):
+        kept = [item for item in module["resources"] if item["type"] in kinds]
+        changed = {**state, "values": {"root_module": {**module, "resources": kept}}}
+        (tmp_path / "state.json").write_text(json.dumps(changed), encoding="utf-8")
+        done = ansible_playbook(
+            "ranchhand.rancher.from_terraform", "-e", "from_terraform_file=state.json",
+            "-e", "from_terraform_dest=declared", env=cluster.environment(), cwd=tmp_path)
+        assert done.returncode == 0, done.stdout
+        return {file.name for file in declared.iterdir()}
+
+    all_files = {"cloud_credentials.yml", "machine_configs.yml", "removed.tf"}
+    assert convert("rancher2_cloud_credential", "rancher2_machine_config_v2") == all_files
+    assert convert("rancher2_cloud_credential") == all_files - {"machine_configs.yml"}
+    assert convert("rancher2_machine_config_v2") == all_files - {"cloud_credentials.yml"}
+    (declared / "cloud_credentials.yml").write_text("mine: true\n", encoding="utf-8")
+    assert convert("rancher2_machine_config_v2") == all_files

@@ -197,7 +197,7 @@ def test_modules_and_keys():
         modules=[{"child_modules": [inner]}]))
     assert len(credentials(result)) == 3
     assert result["commands"][0] == f"terraform state rm '{addresses[0]}'"
-    assert [line for line in result["removed"].splitlines() if "from" in line] == [
+    assert [line for line in result["removed"].splitlines() if "from =" in line] == [
         "  from = rancher2_cloud_credential.a", "  from = module.m.module.n.rancher2_cloud_credential.b"]
 
 
