@@ -17,6 +17,7 @@ import yaml
 
 from support.cluster import MODULE, SECRETS, decoded
 from support.objects import ADMIN, ALICE, CREATOR, SCHEMAS, TEMPLATES, downstream, later, namespaced
+from support.refusals import Refusal, check_refusals
 
 NAME, DESCRIPTION, UI_DRIVER = "field.cattle.io/name", "field.cattle.io/description", "provisioning.cattle.io/driver"
 TENANT, TENANT_SINCE = (
@@ -393,15 +394,6 @@ def kubeconfig(token):
     ).strip()
 
 
-@dataclasses.dataclass(frozen=True)
-class Refusal:
-    """Options, and the code of the error and words of its message. Nothing is written."""
-
-    options: dict
-    code: str
-    message: str
-
-
 # One sentence each, before any write.
 REFUSALS = {
     "a required field": Refusal({**AWS, "secrets": {}}, code="invalid", message="secrets.secretKey is required"),
@@ -629,18 +621,8 @@ def test_refused(cluster, subtests):
     cluster.secret("cc-other", "harvester", {"kubeconfigContent": kubeconfig("kubeconfig-u-2:aa")}, "other")
     cluster.secret("cc-mixed", "s3", STORED["s3"], "mixed")
     cluster.api.patch(f"{SECRETS}/cc-mixed", {"stringData": {"amazonec2credentialConfig-accessKey": "x"}})
-    tasks = [{MODULE: case.options} for case in REFUSALS.values()]
-    mark = cluster.control_plane.audit_mark()
     with custom_driver(cluster, "mycloud", MYCLOUD), custom_driver(cluster, "nofields", {}):
-        played = cluster.play(*tasks)
-    assert not cluster.writes(mark)
-    assert len(played.results) == len(tasks), played.output
-    for (what, case), result in zip(REFUSALS.items(), played.results):
-        with subtests.test(what):
-            outcome = (result.get("failed"), result.get("code"), result.get("changed", False))
-            assert outcome == (True, case.code, False), result
-            assert case.message in result["msg"]
-            assert "canary" not in result["msg"] and len(result["msg"]) < 500 and "\n" not in result["msg"]
+        check_refusals(cluster, subtests, MODULE, REFUSALS)
 
 
 def test_a_credential_with_its_own_harvester_token_is_accepted(cluster):
