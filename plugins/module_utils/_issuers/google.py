@@ -2,46 +2,232 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""Signs in with the key of a Google service account."""
+"""The issuer of keys of Google service accounts."""
 
 from __future__ import annotations
 
 import base64
+import datetime
 import json
+import re
 import time
 import typing as t
 from collections.abc import Mapping
 
-from ..issuer import IssuerError, Values
-from .http import Answer, HttpApi
-from .options import require_fields
+from .._common.times import parse_time
+from ..issuer import IssuedKey, Issuer, IssuerError, Key, Values
+from .http import OPTIONS, Answer, HttpApi
+from .options import check_options, parse_duration_option, require_fields
+from .registry import ISSUERS
 
 # Not token_uri of the key, which may be another host.
 _URL = "https://oauth2.googleapis.com"
 _AUDIENCE = f"{_URL}/token"
+_API = "https://iam.googleapis.com"
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _LIFETIME = 600  # seconds; Google accepts up to an hour
+_REPLICA_PAUSE = 5.0
+_FIELD = "authEncodedJson"
+_RECORDED = ("sign_in", "propagation", *OPTIONS)
+_SIGN_IN: dict[str, tuple[str, ...]] = {"rotating": (), "given": ("credentials",)}
+_SAFE = re.compile(r"[A-Za-z0-9._:@-]{1,200}", re.ASCII)  # in a URL, and in a message
 
 
 def verify_service_account(values: Values, options: Mapping[str, t.Any]) -> None:
     """Exchange a signed token for an access token, which needs no right and fails for a disabled key."""
-    text, = require_fields(values, "authEncodedJson")
+    _access_token(_parse_credential(values), HttpApi("Google", _URL, options))
+
+
+class Google(Issuer):
+    """The user-managed keys of service accounts.
+
+    Options: ``sign_in`` with ``credentials``, the JSON of another service account, if it is ``given``; ``propagation``,
+    ``endpoint_url``, ``ca_bundle``. Google stores no text with a key, and reports its last use days later, by another
+    API.
+    """
+
+    drivers = ISSUERS["google"].drivers
+    fields = ISSUERS["google"].fields
+    limit = 10
+    recorded_options = _RECORDED
+
+    def __init__(self, options: t.Mapping[str, t.Any]) -> None:
+        super().__init__(options)
+        given = check_options("google", options, _RECORDED, _SIGN_IN)
+        self.propagation = float(parse_duration_option(given, "propagation", "5s"))
+        self._administrator = None
+        if given["sign_in"] == "given":
+            text = given["credentials"]
+            self._administrator = _parse_key(
+                json.dumps(text) if isinstance(text, Mapping) else str(text), "credentials"
+            )
+
+    def key_id(self, values: Values) -> str:
+        return _parse_credential(values)["private_key_id"]
+
+    def rate_key(self, by: Values) -> str | None:
+        project = _parse_credential(by).get("project_id")
+        return str(project) if project else None
+
+    def keys(self, by: Values) -> list[Key]:
+        account = _parse_credential(by)
+        return [_read_key(entry) for entry in self._list(self._sign_in(account), account)]
+
+    def issue(self, by: Values, mark: str) -> IssuedKey:
+        account = _parse_credential(by)
+        api, headers = signed_in = self._sign_in(account)
+        answer = api.send("POST", f"{_keys_path(account)}", headers, body={
+            "privateKeyType": "TYPE_GOOGLE_CREDENTIALS_FILE", "keyAlgorithm": "KEY_ALG_RSA_2048",
+        })
+        if answer.status == 429 and self._is_full(signed_in, account):
+            raise IssuerError("limit", f"{account['client_email']} has {self.limit} keys, the most that Google allows")
+        if _status(answer) == "FAILED_PRECONDITION":
+            raise IssuerError(
+                "invalid", f"Google does not allow new keys of {account['client_email']}. Check the constraint "
+                           "iam.disableServiceAccountKeyCreation of the organization, or supply the values",
+            )
+        _require(api, answer, f"create a key of {account['client_email']}")
+        return _read_issued(answer, account)
+
+    def verify(self, values: Values, by: Values) -> None:
+        key, current = _parse_credential(values), _parse_credential(by)
+        if any(key.get(name) != current.get(name) for name in ("client_email", "client_id")):
+            raise IssuerError(
+                "invalid", f"the key {key['private_key_id']} belongs to another service account: {key['client_email']}"
+            )
+        api = HttpApi("Google", _URL, self.options)
+        _access_token(key, api)
+        if key != current:  # a replica that does not know a new key may answer the next time
+            time.sleep(min(self.propagation, _REPLICA_PAUSE))
+            _access_token(key, api)
+
+    def disable(self, key_id: str, by: Values) -> None:
+        self._change("POST", key_id, by, "disable")
+
+    def enable(self, key_id: str, by: Values) -> None:
+        self._change("POST", key_id, by, "enable")
+
+    def delete(self, key_id: str, by: Values) -> None:
+        self._change("DELETE", key_id, by)
+
+    def _change(self, method: str, key_id: str, by: Values, action: str = "") -> None:
+        account = _parse_credential(by)
+        if not _SAFE.fullmatch(key_id):
+            raise IssuerError("invalid", "the id of the key is malformed")
+        api, headers = self._sign_in(account)
+        path = f"{_keys_path(account)}/{key_id}{':' if action else ''}{action}"
+        answer = api.send(method, path, headers, body={} if action else None)
+        if answer.status == 404:
+            raise IssuerError(
+                "invalid", f"the key {key_id} does not exist, or is not a key of {account['client_email']}"
+            )
+        _require(api, answer, f"{action or 'delete'} keys of {account['client_email']}")
+
+    def _sign_in(self, account: Mapping[str, t.Any]) -> tuple[HttpApi, dict[str, str]]:
+        login = HttpApi("Google", _URL, self.options)
+        token = _access_token(self._administrator or account, login)
+        return HttpApi("Google", _API, self.options, until=login.until), {"Authorization": f"Bearer {token}"}
+
+    def _list(
+        self, signed_in: tuple[HttpApi, Mapping[str, str]], account: Mapping[str, t.Any]
+    ) -> list[Mapping[str, t.Any]]:
+        """Return the keys as listed, without those that Google creates and uses itself."""
+        api, headers = signed_in
+        answer = api.send("GET", f"{_keys_path(account)}?keyTypes=USER_MANAGED", headers)
+        _require(api, answer, f"list the keys of {account['client_email']}")
+        # An account without keys has no member "keys", as in all answers of this kind.
+        entries = answer.content.get("keys", []) if isinstance(answer.content, Mapping) else None
+        if not isinstance(entries, list) or not all(_is_key(entry) for entry in entries):
+            raise IssuerError("unreachable", f"{api.name} ({api.host}) does not answer with a list of keys")
+        return entries
+
+    def _is_full(self, signed_in: tuple[HttpApi, Mapping[str, str]], account: Mapping[str, t.Any]) -> bool:
+        """Whether the reason of a 429, which Google answers to too many requests too, is the number of keys."""
+        try:
+            return len(self._list(signed_in, account)) >= t.cast(int, self.limit)
+        except IssuerError:
+            return False
+
+
+def _parse_credential(values: Values) -> dict[str, t.Any]:
+    text, = require_fields(values, _FIELD)
+    return _parse_key(text, _FIELD)
+
+
+def _parse_key(text: str, name: str) -> dict[str, t.Any]:
     try:
         key = json.loads(text)
-        fields = {name: key[name] for name in ("client_email", "private_key", "private_key_id")}
-        if not all(isinstance(value, str) and value for value in fields.values()):
+        if not isinstance(key["private_key"], str) or not all(
+            _SAFE.fullmatch(key[member]) for member in ("client_email", "private_key_id")
+        ):
             raise TypeError
     except (ValueError, KeyError, TypeError, RecursionError):
         raise IssuerError(
-            "invalid",
-            "authEncodedJson is no service account key in JSON with client_email, private_key and private_key_id",
+            "invalid", f"{name} is no service account key in JSON with client_email, private_key and private_key_id"
         ) from None
-    api = HttpApi("Google", _URL, options)
-    answer = api.send("POST", "/token", form={"grant_type": _GRANT, "assertion": _assertion(fields)})
+    return t.cast("dict[str, t.Any]", key)
+
+
+def _keys_path(account: Mapping[str, t.Any]) -> str:
+    """Return the path of an account's keys. Without its project, the API answers 403 to all that does not exist."""
+    project = account.get("project_id")
+    if not isinstance(project, str) or not _SAFE.fullmatch(project):
+        raise IssuerError("invalid", f"{_FIELD} has no valid project_id")
+    return f"/v1/projects/{project}/serviceAccounts/{account['client_email']}/keys"
+
+
+def _is_key(entry: t.Any) -> bool:
+    return isinstance(entry, Mapping) and bool(_SAFE.fullmatch(str(entry.get("name")).rpartition("/")[2]))
+
+
+def _read_key(entry: Mapping[str, t.Any]) -> Key:
+    return Key(
+        entry["name"].rpartition("/")[2], entry.get("disabled") is not True, _read_time(entry, "validAfterTime"),
+        expires_at=_read_time(entry, "validBeforeTime"),
+    )
+
+
+def _read_time(entry: Mapping[str, t.Any], name: str) -> datetime.datetime | None:
+    """Return a time; None if there is none, and for the year 9999, which means no end."""
+    try:
+        return parse_time(str(entry.get(name)))
+    except ValueError:
+        return None
+
+
+def _read_issued(answer: Answer, account: Mapping[str, t.Any]) -> IssuedKey:
+    """Return the key in an answer. Members of the current JSON that Google does not set are kept."""
+    try:
+        text = base64.b64decode(answer.text("privateKeyData"), validate=True).decode()
+        issued = _parse_key(text, "privateKeyData")
+    except (ValueError, IssuerError):
+        issued = {}
+    if issued.get("client_email") != account["client_email"]:
+        raise IssuerError("unreachable", "Google does not answer with a key of the service account")
+    text = json.dumps({**account, **issued}, separators=(",", ":"), ensure_ascii=False)
+    return IssuedKey({_FIELD: text}, issued["private_key_id"], _read_time(answer.content, "validBeforeTime"))
+
+
+def _status(answer: Answer) -> str:
+    error = answer.content.get("error") if isinstance(answer.content, Mapping) else None
+    return str(error.get("status")) if isinstance(error, Mapping) else ""
+
+
+def _require(api: HttpApi, answer: Answer, right: str) -> None:
+    if answer.status == 409:  # ABORTED: another change of the account is being processed
+        raise IssuerError("busy", f"{api.name} ({api.host}) is changing the service account (HTTP status 409)")
+    api.require(answer, f"{right}, or the IAM API of its project is disabled")
+
+
+def _access_token(key: Mapping[str, t.Any], api: HttpApi) -> str:
+    answer = api.send("POST", "/token", form={"grant_type": _GRANT, "assertion": _assertion(key)})
     if answer.text("error") == "invalid_grant":
         raise _refusal(answer)
-    api.require_member(api.require(answer, "sign in"), "access_token")
+    token = api.require(answer, "sign in").text("access_token")
+    if not token:
+        raise IssuerError("unreachable", f"{api.name} ({api.host}) does not answer with a token")
+    return token
 
 
 def _refusal(answer: Answer) -> IssuerError:
@@ -54,7 +240,7 @@ def _refusal(answer: Answer) -> IssuerError:
     return IssuerError("refused", "Google does not accept the key: it is deleted, disabled, or not known yet")
 
 
-def _assertion(key: Mapping[str, str]) -> str:
+def _assertion(key: Mapping[str, t.Any]) -> str:
     now = int(time.time())
     header = {"alg": "RS256", "typ": "JWT", "kid": key["private_key_id"]}
     claims = {
@@ -71,7 +257,7 @@ def _sign(private_key: str, content: bytes) -> bytes:
     except ImportError as error:
         raise IssuerError(
             "unsupported",
-            f"the Python package cryptography is required on the controller to verify Google keys. Install it: {error}",
+            f"the Python package cryptography is required on the controller for Google keys. Install it: {error}",
         ) from None
     try:
         loaded = serialization.load_pem_private_key(private_key.encode(), password=None)

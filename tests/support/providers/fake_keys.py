@@ -44,8 +44,8 @@ class KeyProvider(Proxy):
 
     limit = None
 
-    def __init__(self):
-        super().__init__()
+    def __init__(self, tls=None):
+        super().__init__(tls=tls)
         self.keys = {}
         self.delay = 0.0
         self.override = None  # an action of support.fakes for the next requests

@@ -17,16 +17,13 @@ from __future__ import annotations
 import base64
 import json
 import secrets
-import ssl
-import time
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import rsa
 
-from control_plane.certificates import Authority, write_private
 from support.fakes import Proxy
+from support.providers.fake_google import credentials_file, decode, grant_error, refuse_assertion
+from support.providers.fake_provider import answer_json, form_of, tls_server
 
 ACTIVE, POWERLESS, DISABLED, DELETED = "active", "powerless", "disabled", "deleted"
 LOCKED_AFTER = 5  # failures, as in vCenter by default
@@ -48,14 +45,7 @@ class FakeProviders(Proxy):
     """
 
     def __init__(self, folder):
-        authority = Authority()
-        self.ca_bundle = folder / "provider-ca.pem"
-        self.ca_bundle.write_bytes(authority.pem)
-        certificate, key = authority.server()
-        (folder / "provider.pem").write_bytes(certificate)
-        write_private(folder / "provider.key", key)
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(folder / "provider.pem", folder / "provider.key")
+        self.ca_bundle, context = tls_server(folder)
         super().__init__(tls=context)
         self.tokens, self.service_accounts, self.applications, self.accounts = {}, {}, {}, {}
         self.failures, self.sessions = {}, set()
@@ -72,13 +62,7 @@ class FakeProviders(Proxy):
         private = rsa.generate_private_key(65537, 2048)
         key_id, email = secrets.token_hex(20), "rancher@project.iam.gserviceaccount.com"
         self.service_accounts[key_id] = {"email": email, "public_key": private.public_key(), "state": state}
-        pem = private.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        return json.dumps({
-            "type": "service_account", "project_id": "project", "private_key_id": key_id, "private_key": pem.decode(),
-            "client_email": email, "token_uri": "https://elsewhere.invalid/token",
-        })
+        return credentials_file(private, key_id, email, "100")
 
     def answer(self, seen):
         if self.override:
@@ -88,75 +72,65 @@ class FakeProviders(Proxy):
             return self._list(seen, *_LISTS[path])
         if path == "/api2/json/version":
             state = self.tokens.get(seen.headers.get("authorization", "").removeprefix("PVEAPIToken="))
-            return _json(200, {"data": {"version": "8.2"}}) if state == ACTIVE else _json(401, {"data": None})
+            status, content = (200, {"data": {"version": "8.2"}}) if state == ACTIVE else (401, {"data": None})
+            return answer_json(status, content)
         if path == "/token":
-            return self._google(_form(seen))
+            return self._google(form_of(seen))
         if path.endswith("/oauth2/v2.0/token"):
-            return self._entra(path.split("/")[1], _form(seen))
+            return self._entra(path.split("/")[1], form_of(seen))
         if path.startswith("/subscriptions/"):
             return self._subscription(path.split("/")[2], seen.headers.get("authorization", ""))
         if path == "/api/session":
             return self._session(seen)
         if path == "/api/nutanix/v3/users/me":
-            return _json(200, {"status": {}}) if self._signs_in(seen) else _json(401, {"state": "ERROR"})
-        return _json(404, {})
+            return answer_json(200, {"status": {}}) if self._signs_in(seen) else answer_json(401, {"state": "ERROR"})
+        return answer_json(404, {})
 
     def _list(self, seen, member, unauthorized):
         state = self.tokens.get(seen.headers.get("authorization", "").removeprefix("Bearer "))
         if state == POWERLESS:
-            return _json(403, {"id": "forbidden", "message": "You are not authorized to perform this operation"})
-        return _json(200, {member: []}) if state == ACTIVE else _json(401, unauthorized)
+            return answer_json(403, {"id": "forbidden", "message": "You are not authorized to perform this operation"})
+        return answer_json(200, {member: []}) if state == ACTIVE else answer_json(401, unauthorized)
 
     def _google(self, form):
-        header, claims, signature = form["assertion"].split(".")
-        key = self.service_accounts.get(json.loads(_decode(header))["kid"])
-        content = json.loads(_decode(claims))
-        if not 0 < content["exp"] - content["iat"] <= 3600 or abs(time.time() - content["iat"]) > 300:
-            return _grant("Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe.")
-        if key is None or key["state"] in (DISABLED, DELETED):
-            return _grant("Invalid JWT Signature.")
-        try:
-            key["public_key"].verify(
-                _decode(signature), f"{header}.{claims}".encode(), padding.PKCS1v15(), hashes.SHA256()
-            )
-        except InvalidSignature:
-            return _grant("Invalid JWT Signature.")
-        if content["aud"] != "https://oauth2.googleapis.com/token" or not content["scope"]:
-            return _grant("Invalid JWT: Failed audience check.")
-        if content["iss"] != key["email"]:
-            return _grant("Invalid grant: account not found")
-        return _json(200, {"access_token": secrets.token_hex(16), "expires_in": 3599, "token_type": "Bearer"})
+        key = self.service_accounts.get(json.loads(decode(form["assertion"].split(".")[0]))["kid"])
+        refusal = refuse_assertion(form["assertion"], key and key["public_key"], key and key["email"])
+        if refusal:
+            return refusal
+        if key["state"] in (DISABLED, DELETED):
+            return grant_error("Invalid JWT Signature.")
+        return answer_json(200, {"access_token": secrets.token_hex(16), "expires_in": 3599, "token_type": "Bearer"})
 
     def _entra(self, tenant, form):
         application = self.applications.get(form["client_id"])
         if application is None or application["tenant"] != tenant:
-            return _json(400, {"error": "unauthorized_client", "error_codes": [700016]})
+            return answer_json(400, {"error": "unauthorized_client", "error_codes": [700016]})
         if form["client_secret"] != application["secret"] or not form["scope"].endswith("/.default"):
-            return _json(401, {
+            return answer_json(401, {
                 "error": "invalid_client", "error_codes": [7000215],
                 "error_description": f"AADSTS7000215: Invalid client secret provided: {form['client_secret']}",
             })
         token = secrets.token_hex(16)
         self._access[f"Bearer {token}"] = application
-        return _json(200, {"access_token": token, "expires_in": 3599, "token_type": "Bearer"})
+        return answer_json(200, {"access_token": token, "expires_in": 3599, "token_type": "Bearer"})
 
     def _subscription(self, subscription, authorization):
         application = self._access.get(authorization)
         if application is None:
-            return _json(401, {"error": {"code": "InvalidAuthenticationToken"}})
+            return answer_json(401, {"error": {"code": "InvalidAuthenticationToken"}})
         if subscription not in application["subscriptions"]:
-            return _json(403, {"error": {"code": "AuthorizationFailed"}})
-        return _json(200, {"subscriptionId": subscription})
+            return answer_json(403, {"error": {"code": "AuthorizationFailed"}})
+        return answer_json(200, {"subscriptionId": subscription})
 
     def _session(self, seen):
         if seen.method == "DELETE":
             self.sessions.discard(seen.headers.get("vmware-api-session-id"))
             return 204, {}, b""
         if not self._signs_in(seen):
-            return _json(401, {"error_type": "UNAUTHENTICATED"})
+            return answer_json(401, {"error_type": "UNAUTHENTICATED"})
         session = secrets.token_hex(16)
         self.sessions.add(session)
-        return _json(201, session)
+        return answer_json(201, session)
 
     def _signs_in(self, seen):
         user, _colon, password = base64.b64decode(seen.headers["authorization"].split()[1]).decode().partition(":")
@@ -165,19 +139,3 @@ class FakeProviders(Proxy):
             return False
         self.failures[user] = 0
         return True
-
-
-def _form(seen):
-    return {name: values[0] for name, values in parse_qs(seen.body.decode(), strict_parsing=True).items()}
-
-
-def _json(status, content):
-    return status, {"Content-Type": "application/json"}, json.dumps(content).encode()
-
-
-def _grant(description):
-    return _json(400, {"error": "invalid_grant", "error_description": description})
-
-
-def _decode(text):
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

@@ -1,0 +1,278 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The contract of issuers, for each issuer at a fake of its provider: what every issuer and every fake must do.
+
+To add an issuer: derive a fake from support.providers.fake_provider.FakeProvider, which lists what it must implement
+and what tests set, and add its class to FAKES. What the issuer cannot do (disable keys, marks, a limit) is left out by
+the attributes of its class and of the fake. What only this provider has is tested in a file of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import pytest
+from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.registry import ISSUERS, load_issuer
+from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import IssuedKey, IssuerError
+
+from support.fakes import cut
+from support.providers.fake_google import FakeGoogle
+
+FAKES = (FakeGoogle,)
+MARK = "ranchhand-cc-7kq2f-g42-e1"
+FOREIGN = "11111111-2222-3333-4444-555555555555"
+
+
+def named(*fakes):
+    return [pytest.param(fake, id=fake.issuer) for fake in fakes]
+
+
+every = pytest.mark.parametrize("kind", named(*FAKES))
+
+
+class Account:
+    """A principal at a fake whose credential was never rotated, and its issuer."""
+
+    def __init__(self, fake):
+        self.fake = fake
+        self.stored = fake.create_key()
+        self.first = next(iter(fake.keys))
+        self.issuer = load_issuer(fake.issuer, fake.options)
+        self.secrets = fake.secrets_of(self.stored)
+
+    @property
+    def old(self):
+        return {name: self.stored[name] for name in self.issuer.fields}
+
+    @property
+    def listed(self):
+        return {key.id: key for key in self.issuer.keys(self.stored)}
+
+    def issue(self):
+        issued = self.issuer.issue(self.stored, MARK)
+        self.secrets += self.fake.secrets_of({**self.stored, **issued.values})
+        if self.issuer.generates_locally:
+            self.issuer.activate(issued.values, self.stored)
+        return issued
+
+    def refusal(self, method, *arguments):
+        """Call a method that must fail; returns the error, which must not show a secret."""
+        with pytest.raises(IssuerError) as caught:
+            getattr(self.issuer, method)(*arguments)
+        shown = repr(caught.value) + str(caught.value.__cause__) + caught.value.message
+        assert not [secret for secret in self.secrets if secret in shown], shown
+        assert "\n" not in caught.value.message
+        return caught.value
+
+
+@pytest.fixture
+def account(kind, tmp_path, caplog):
+    caplog.set_level(logging.DEBUG)  # of libraries too
+    with kind(tmp_path) as fake:
+        account = Account(fake)
+        yield account
+        assert not [secret for secret in account.secrets if secret in caplog.text]
+
+
+@every
+def test_the_life_of_a_key(account):
+    issuer = account.issuer
+    assert issuer.identify(account.old, account.stored) == account.first, "of a credential that was never rotated"
+    assert set(account.listed) == {account.first} and account.listed[account.first].enabled
+    issuer.verify(account.old, account.stored)
+    issued = account.issue()
+    assert isinstance(issued, IssuedKey) and set(issued.values) == set(issuer.fields)
+    assert issued.values != account.old and all(isinstance(text, str) for text in issued.values.values())
+    assert set(account.listed) == {account.first, issued.key_id} == set(account.fake.keys)
+    if issuer.marks:
+        assert account.listed[issued.key_id].mark == MARK != account.listed[account.first].mark
+    new = {**account.stored, **issued.values}
+    assert issuer.identify(issued.values, new) == issued.key_id
+    assert issuer.key_id(issued.values) in (issued.key_id, None), "without a request"
+    issuer.verify(issued.values, account.stored)
+    issuer.verify(issued.values, new)
+    issuer.delete(account.first, new)
+    assert set(account.fake.keys) == {issued.key_id}
+    assert account.refusal("verify", account.old, new).code == "refused"
+    issuer.verify(issued.values, new)
+
+
+@pytest.mark.parametrize("kind", named(*(fake for fake in FAKES if ISSUERS[fake.issuer].disables)))
+def test_a_key_is_disabled_and_enabled(account):
+    issuer, issued = account.issuer, account.issue()
+    new = {**account.stored, **issued.values}
+    for _again in range(2):
+        issuer.disable(account.first, new)
+        assert [key.id for key in issuer.keys(new) if not key.enabled] == [account.first]
+        assert account.refusal("verify", account.old, new).code == "refused"
+    for _again in range(2):
+        issuer.enable(account.first, new)
+        issuer.verify(account.old, new)
+
+
+@every
+def test_an_administrator_manages_the_keys(account):
+    options = account.fake.administrator()
+    account.issuer = load_issuer(account.fake.issuer, {**account.fake.options, **options})
+    secret = set(options) - {"sign_in"}
+    assert secret and not secret.intersection(account.issuer.recorded_options), "the record shows its options"
+    account.secrets += [options[name] for name in secret]
+    issued = account.issue()
+    new = {**account.stored, **issued.values}
+    account.issuer.verify(issued.values, account.stored)
+    account.issuer.delete(account.first, new)
+    assert account.first not in account.fake.keys and issued.key_id in account.fake.keys
+
+
+@pytest.mark.parametrize("kind", named(*(fake for fake in FAKES if fake.limit)))
+def test_the_limit(account):
+    account.fake.fill()
+    before = set(account.fake.keys)
+    assert account.refusal("issue", account.stored, MARK).code == "limit"
+    assert set(account.fake.keys) == before and account.issuer.limit == account.fake.limit
+
+
+@every
+def test_a_lost_reply_is_not_repeated(account):
+    """The key exists, and its secret is lost. A list shows it."""
+    account.fake.lose(account.fake.issuing)
+    assert account.refusal("issue", account.stored, MARK).code == "unreachable"
+    orphan, = set(account.fake.keys) - {account.first}
+    assert set(account.listed) == {account.first, orphan}
+    assert not account.issuer.marks or account.listed[orphan].mark == MARK
+    account.issuer.delete(orphan, account.stored)
+    assert set(account.fake.keys) == {account.first}
+
+
+@every
+def test_too_many_requests(account):
+    """The provider performed nothing, so that the call may be repeated; the issuer itself repeats nothing."""
+    for method, arguments in calls(account):
+        account.fake.override = refuse_with(429)
+        before = len(account.fake.seen)
+        assert account.refusal(method, *arguments).code == "busy", method
+        assert len(account.fake.seen) == before + 1
+        account.fake.override = None
+    assert set(account.fake.keys) == {account.first}
+
+
+@every
+def test_a_permission_is_missing(account):
+    account.fake.forbidden = True
+    for method, arguments in calls(account):
+        if method != "verify":
+            assert account.refusal(method, *arguments).code == "forbidden", method
+    assert set(account.fake.keys) == {account.first} and account.fake.keys[account.first].enabled
+
+
+@every
+def test_a_key_that_is_not_of_this_principal(account):
+    """Success would be reported for a key that still works, as the options may be those of another account."""
+    for method in ("disable", "enable", "delete") if account.issuer.disables else ("delete",):
+        assert account.refusal(method, FOREIGN, account.stored).code == "invalid"
+        assert account.refusal(method, "../x", account.stored).code == "invalid"
+    assert set(account.fake.keys) == {account.first}
+
+
+@every
+def test_a_wrong_secret(account):
+    other = account.fake.create_key()
+    wrong = account.fake.mix(account.stored, other)
+    account.secrets += account.fake.secrets_of(wrong)
+    assert account.refusal("verify", {name: wrong[name] for name in account.issuer.fields}, wrong).code == "refused"
+    assert account.refusal("keys", wrong).code == "refused"
+    assert account.refusal("issue", wrong, MARK).code == "refused"
+
+
+@pytest.mark.parametrize("kind", named(*(fake for fake in FAKES if fake.lags)))
+def test_replicas_that_do_not_know_a_new_key_yet(account):
+    """One success is not enough: the next request may reach another replica."""
+    account.fake.replicas = (False, True, False, True, True)
+    issued = account.issue()
+    assert account.refusal("verify", issued.values, account.stored).code == "refused"
+    assert account.refusal("verify", issued.values, account.stored).code == "refused"
+    account.issuer.verify(issued.values, account.stored)
+
+
+@every
+def test_lists_that_lag_behind(account):
+    account.fake.freeze()
+    issued = account.issue()
+    assert set(account.listed) == {account.first}
+    account.fake.thaw()
+    assert set(account.listed) == {account.first, issued.key_id}
+
+
+ANSWERS = {
+    "a portal": (200, b"<html>Sign in</html>"), "an empty object": (200, b"{}"), "a list": (200, b"[]"),
+    "a text": (200, b'"x"'), "members of other types": (200, json.dumps(
+        {name: 1 for name in ("access_token", "keys", "data", "value", "privateKeyData", "token", "key", "secretText")}
+    ).encode()), "nothing": (204, b""), "an error": (503, b"{}"), "an error without an object": (400, b'{"error": 1}'),
+}
+
+
+@every
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
+def test_answers_of_another_server(account, answer):
+    """No key was issued, and a request that changes something may have been performed."""
+    status, content = answer
+    for method, arguments in calls(account):
+        account.fake.override = lambda seen: (status, {}, content)
+        code = account.refusal(method, *arguments).code
+        assert code == "unreachable" if status < 300 or status >= 500 else code in ("invalid", "unreachable"), method
+        account.fake.override = None
+
+
+@every
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 500])
+def test_no_answer_is_shown(account, status):
+    """A provider may quote what was sent, with the secrets in it."""
+    def answer(seen):
+        quoted = json.dumps([seen.headers, seen.body.decode(errors="replace"), seen.path, account.secrets])
+        content = {"error": quoted, "error_description": quoted, "message": quoted, "errors": [{"reason": quoted}]}
+        return status, {"Content-Type": "application/json"}, json.dumps(content).encode()
+
+    for method, arguments in calls(account):
+        account.fake.override = answer
+        account.refusal(method, *arguments)
+        account.fake.override = None
+
+
+@every
+def test_no_connection(account):
+    account.fake.override = cut
+    for method, arguments in calls(account):
+        assert account.refusal(method, *arguments).code == "unreachable", method
+
+
+@every
+def test_options(account):
+    for options, words in (
+        ({"no_such_option": "x"}, "no option no_such_option"), ({"sign_in": "twice"}, "sign_in must be one of"),
+        ({"sign_in": "given"}, "sign_in: given requires"),
+    ):
+        with pytest.raises(IssuerError) as caught:
+            load_issuer(account.fake.issuer, {**account.fake.options, **options})
+        assert caught.value.code == "invalid" and words in caught.value.message
+    load_issuer(account.fake.issuer, {})
+    for values in ({}, dict.fromkeys(account.stored, ""), dict.fromkeys(account.stored, "x\ny")):
+        for method, arguments in calls(account, values):
+            assert account.refusal(method, *arguments).code in ("invalid", "refused"), method
+
+
+def calls(account, stored=None):
+    """Return the calls that send a request, with their arguments."""
+    stored = account.stored if stored is None else stored
+    issued = {name: stored.get(name, "") for name in account.issuer.fields}
+    first = [("keys", (stored,)), ("verify", (issued, stored)), ("delete", (account.first, stored))]
+    if not account.issuer.generates_locally:
+        first.append(("issue", (stored, MARK)))
+    if account.issuer.disables:
+        first += [("disable", (account.first, stored)), ("enable", (account.first, stored))]
+    return first
+
+
+def refuse_with(status):
+    return lambda seen: (status, {"Content-Type": "application/json"}, b"{}")
