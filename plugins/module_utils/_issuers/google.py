@@ -28,6 +28,7 @@ _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _LIFETIME = 600  # seconds; Google accepts up to an hour
 _REPLICA_PAUSE = 5.0
+_LIMIT = 10
 _FIELD = "authEncodedJson"
 _RECORDED = ("sign_in", "propagation", *OPTIONS)
 _SIGN_IN: dict[str, tuple[str, ...]] = {"rotating": (), "given": ("credentials",)}
@@ -49,7 +50,7 @@ class Google(Issuer):
 
     drivers = ISSUERS["google"].drivers
     fields = ISSUERS["google"].fields
-    limit = 10
+    limit = _LIMIT
     recorded_options = _RECORDED
 
     def __init__(self, options: t.Mapping[str, t.Any]) -> None:
@@ -81,7 +82,7 @@ class Google(Issuer):
             "privateKeyType": "TYPE_GOOGLE_CREDENTIALS_FILE", "keyAlgorithm": "KEY_ALG_RSA_2048",
         })
         if answer.status == 429 and self._is_full(signed_in, account):
-            raise IssuerError("limit", f"{account['client_email']} has {self.limit} keys, the most that Google allows")
+            raise IssuerError("limit", f"{account['client_email']} has {_LIMIT} keys, the most that Google allows")
         if _status(answer) == "FAILED_PRECONDITION":
             raise IssuerError(
                 "invalid", f"Google does not allow new keys of {account['client_email']}. Check the constraint "
@@ -145,7 +146,7 @@ class Google(Issuer):
     def _is_full(self, signed_in: tuple[HttpApi, Mapping[str, str]], account: Mapping[str, t.Any]) -> bool:
         """Whether the reason of a 429, which Google answers to too many requests too, is the number of keys."""
         try:
-            return len(self._list(signed_in, account)) >= t.cast(int, self.limit)
+            return len(self._list(signed_in, account)) >= _LIMIT
         except IssuerError:
             return False
 
