@@ -30,11 +30,15 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class Answer(t.NamedTuple):
-    """An answer of a provider; ``content`` is its JSON, None if it is empty or no JSON. ``headers`` ignore case."""
+    """An answer of a provider; ``content`` is its JSON, None if it is empty or no JSON, and ``raw`` are its bytes.
+
+    ``headers`` ignore case.
+    """
 
     status: int
     content: t.Any
     headers: Mapping[str, str] = {}
+    raw: bytes = b""
 
     def text(self, name: str) -> str:
         """Return a text in the JSON object; "" if there is none."""
@@ -160,7 +164,7 @@ class HttpApi:
                 content += chunk
                 if len(content) > LARGEST_ANSWER:
                     raise self._unreachable(f"answers with more than {LARGEST_ANSWER} bytes")
-            return Answer(response.status_code, _parse(bytes(content)), response.headers)
+            return Answer(response.status_code, _parse(bytes(content)), response.headers, bytes(content))
 
     def _problem(self, requests: t.Any, error: Exception) -> IssuerError:
         if isinstance(error, requests.exceptions.SSLError):

@@ -21,8 +21,8 @@ from .options import require_fields
 
 def verify_vsphere(values: Values, options: Mapping[str, t.Any]) -> None:
     """Create a session and end it."""
-    host, user, password = require_fields(values, "vcenter", "username", "password")
-    api = _api("vCenter", host, values.get("vcenterPort") or "443", options)
+    user, password = require_fields(values, "username", "password")
+    api = vcenter_api(values, options)
     answer = api.send("POST", "/api/session", _basic(user, password))
     if answer.status == 404:
         raise IssuerError(
@@ -35,6 +35,12 @@ def verify_vsphere(values: Values, options: Mapping[str, t.Any]) -> None:
         api.send("DELETE", "/api/session", {"vmware-api-session-id": session})
     except IssuerError:  # the password is verified, and the session ends by itself
         pass
+
+
+def vcenter_api(values: Values, options: Mapping[str, t.Any]) -> HttpApi:
+    """Return the API of the vCenter in a credential."""
+    host, = require_fields(values, "vcenter")
+    return _api("vCenter", host, values.get("vcenterPort") or "443", options)
 
 
 def verify_nutanix(values: Values, options: Mapping[str, t.Any]) -> None:

@@ -20,7 +20,7 @@ from ..issuer import Issuer
 
 @dataclass(frozen=True)
 class IssuerEntry:
-    """An issuer of this collection. A driver has at most one; ``fields`` are empty if they depend on the options.
+    """An issuer of this collection. A driver has at most one; ``fields`` are those without options.
 
     ``disables`` is that of its class, which can be loaded only on the controller.
     """
@@ -40,6 +40,7 @@ ISSUERS: Mapping[str, IssuerEntry] = {
     "openstack": IssuerEntry("openstack", "OpenStack", ("openstack",), ("password",)),
     "pve": IssuerEntry("pve", "Pve", ("pve",), ("tokenId", "tokenSecret")),
     "supplied": IssuerEntry("supplied", "Supplied"),
+    "vmwarevsphere": IssuerEntry("vmwarevsphere", "VmwareVsphere", ("vmwarevsphere",), ("password",)),
 }
 _FULL_NAME = re.compile(r"[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*")
 
