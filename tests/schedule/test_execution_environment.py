@@ -16,6 +16,7 @@ from harness import environments
 from support.machine import ROOT
 
 DEFINITION = ROOT / "docs" / "examples" / "execution-environment" / "execution-environment.yml"
+DEFINED = yaml.safe_load(DEFINITION.read_text())
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +51,10 @@ def test_the_build_files_are_created(builder, tmp_path):
     containerfile = (tmp_path / "context" / "Containerfile").read_text()
     assert re.search(r'ARG EE_BASE_IMAGE="fedora:43"', containerfile) and "git-core" in containerfile
     assert re.search(r"^USER 1000$", containerfile, re.MULTILINE), "the user of the pods"
+    packages = (tmp_path / "context" / "_build" / "requirements.txt").read_text().split()
+    assert packages and set(packages) <= set(environments.NEWEST.requirements)
+    core, runner = (DEFINED["dependencies"][name]["package_pip"] for name in ("ansible_core", "ansible_runner"))
+    assert core in environments.NEWEST.requirements and re.fullmatch(r"ansible-runner==[\d.]+", runner)
     (wanted,) = yaml.safe_load((tmp_path / "context" / "_build" / "requirements.yml").read_text())["collections"]
     assert wanted["name"] == yaml.safe_load((ROOT / "galaxy.yml").read_text())["repository"]
 
