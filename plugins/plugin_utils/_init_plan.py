@@ -36,6 +36,8 @@ _FILES = {
     "requirements.yml": "requirements.yml",
     "retire.yml": "retire.yml",
     "rotate.yml": "rotate.yml",
+    "test.yml": "test.yml",
+    "tests/vault.yml": "tests_vault.yml",
 }
 
 

@@ -150,7 +150,7 @@ def test_check_mode(scaffold, cluster):
     ranchers = {"prod": {"rancher_kubeconfig": kubeconfig}}
     code, output = scaffold.run({"init_ranchers": ranchers, "init_import": True}, "--check")
     assert code == 0, output
-    assert "13 files would be written" in output
+    assert "15 files would be written" in output
     assert not scaffold.dest.parent.exists()
 
 
