@@ -35,17 +35,11 @@ _value:
 
 import typing as t
 
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import plain_filter
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import deferred, plain_filter
 
-
-def _placeholder_secrets(items: t.Any) -> list[t.Any]:
-    return [
-        {**item, "secrets": {field: "throw-away" if value == "" else value for field, value in item["secrets"].items()}}
-        if isinstance(item, dict) and isinstance(item.get("secrets"), dict) else item
-        for item in items
-    ]
+placeholder_secrets = deferred("_declare", "placeholder_secrets")
 
 
 class FilterModule:
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
-        return {"placeholder_secrets": plain_filter(_placeholder_secrets)}
+        return {"placeholder_secrets": plain_filter(placeholder_secrets)}

@@ -295,3 +295,12 @@ def _drift_content(outcomes: Sequence[Mapping[str, t.Any]], incomplete: bool) ->
         "drift": [{"host": outcome["host"], **item} for outcome in outcomes for item in outcome["drift"]],
         "failed": incomplete or any(outcome["failed"] for outcome in outcomes),
     }
+
+
+def placeholder_secrets(items: Sequence[t.Any]) -> list[t.Any]:
+    """Return items with a placeholder in place of each empty secret; what is no valid item is not changed."""
+    return [
+        {**item, "secrets": {field: "throw-away" if value == "" else value for field, value in item["secrets"].items()}}
+        if isinstance(item, Mapping) and isinstance(item.get("secrets"), Mapping) else item
+        for item in items
+    ]

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from ansible_collections.ranchhand.rancher.plugins.filter.placeholder_secrets import FilterModule
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._declare import placeholder_secrets
 
 ROLE = Path(__file__).parents[2] / "roles" / "testing"
 
@@ -35,4 +35,4 @@ def test_a_folder_with_other_files_is_kept(tmp_path):
 def test_only_empty_secrets_are_replaced():
     items = [{"name": "a", "secrets": {"key": "", "other": "value"}}, {"name": "b"}, {"secrets": None}, "invalid"]
     filled = [{"name": "a", "secrets": {"key": "throw-away", "other": "value"}}, *items[1:]]
-    assert FilterModule().filters()["placeholder_secrets"](items) == filled
+    assert placeholder_secrets(items) == filled
