@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The checks of `make test` in addition to pytest: linters, documentation, ansible-test sanity and molecule.
 
-The linters run in the checkout, and galaxy-importer checks an artifact of it. The others run in a copy of all files that git has or would add, because ansible-test
-requires the path `ansible_collections/NAMESPACE/NAME` and refuses a link.
+The linters run in the checkout, and galaxy-importer checks an artifact of it. The others run in a copy of all files
+that git has or would add, because ansible-test requires the path `ansible_collections/NAMESPACE/NAME` and refuses a
+link.
 """
 
 from __future__ import annotations
