@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import datetime
+import logging
+import secrets
 import string
 from dataclasses import dataclass
 
@@ -15,19 +17,24 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.http im
 from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.vmwarevsphere import SYMBOLS, VmwareVsphere
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import IssuerError, Key
 
+from support.cluster import decoded
+from support.fakes import cut
 from support.providers.fake_providers import LOCKED_AFTER
 from support.providers.fake_vcenter import ADMINISTRATOR, DOMAIN, FakeVcenter
+from support.rotations import ROTATION
 
 A, B, C = (f"rancher-{letter}@{DOMAIN}" for letter in "abc")
 
 
 @pytest.fixture
-def vcenter(tmp_path):
-    """The accounts rancher-a, in use, and rancher-b, disabled."""
+def vcenter(tmp_path, caplog):
+    """The accounts rancher-a, in use, and rancher-b, disabled. No log of any library contains a password."""
+    caplog.set_level(logging.DEBUG)
     with FakeVcenter(tmp_path) as running:
         running.add("rancher-a", groups={"rancher"})
         running.add("rancher-b", groups={"rancher"}, disabled=True)
         yield running
+        assert not [password for password in running.passwords if password in caplog.text]
 
 
 def alternating(vcenter, **options):
@@ -119,7 +126,9 @@ def test_accounts_that_must_not_be_switched(vcenter, case):
 
 def test_the_account_in_use_is_never_taken_away(vcenter):
     issuer, by = alternating(vcenter), vcenter.credential("rancher-a")
-    for call, arguments in ((issuer.disable, (A, by)), (issuer.delete, (A, by)), (issuer.activate, (by, by)),
+    issuer.activate(by, by)
+    for call, arguments in ((issuer.disable, (A, by)), (issuer.delete, (A, by)),
+                            (issuer.activate, ({**by, "password": "another-1A"}, by)),
                             (issuer.delete, (C, by)), (issuer.enable, (f"{ADMINISTRATOR}@{DOMAIN}", by))):
         assert error_of(call, *arguments).code == "invalid"
     assert vcenter.works(by) and not vcenter.seen
@@ -302,3 +311,79 @@ def test_a_token_is_sent_back_as_it_came():
     token = "<a:Assertion xmlns:a='urn:oasis:names:tc:SAML:2.0:assertion'  ID=\"1\"><b  c='&amp;'/>é</a:Assertion >"
     assert vmwarevsphere_sso._assertion(f"<x>{token}</x>".encode()) == token
     assert vmwarevsphere_sso._assertion(f"<x>{token}</x>".encode("utf-16")) is None
+
+
+@pytest.mark.parametrize("broken, code", [
+    pytest.param(lambda seen: (429, {}, b""), "busy", id="too many requests"),
+    pytest.param(cut, "unreachable", id="cut"),
+])
+def test_every_method_without_an_answer(vcenter, broken, code):
+    """One request, which is not repeated."""
+    by, second = vcenter.credential("rancher-a"), vcenter.credential("rancher-b")
+    for method, arguments in (("keys", (by,)), ("activate", (second, by)), ("verify", (second, by)),
+                              ("disable", (B, by)), ("enable", (B, by)), ("delete", (B, by))):
+        vcenter.override, before = broken, len(vcenter.seen)
+        assert error_of(getattr(alternating(vcenter), method), *arguments).code == code
+        assert len(vcenter.seen) == before + 1, method
+    assert vcenter.accounts["rancher-b"].disabled
+
+
+class Rotating:
+    """A credential of vSphere in a cluster, and tasks that rotate it."""
+
+    def __init__(self, cluster, vcenter, options):
+        self.cluster, self.vcenter = cluster, vcenter
+        self.id = f"cc-{secrets.token_hex(4)}"
+        public = {name: value for name, value in options.items() if name != "admin_password"}
+        self.common = {
+            "id": self.id, "namespace": f"rotation-{self.id}", "drain": "1s", "verify_timeout": "5s",
+            "issuer_options": {**vcenter.options, **public},
+            "issuer_secrets": {name: options[name] for name in set(options) - set(public)},
+        }
+        cluster.secret(self.id, "vmwarevsphere", vcenter.credential("rancher-a"), "vsphere")
+
+    def task(self, state="rotated", **options):
+        return {ROTATION: {**self.common, "state": state, **options}}
+
+    def play(self, *tasks):
+        """Return the results, in which and in whose output there is no password."""
+        played = self.cluster.play(*tasks)
+        assert not [password for password in self.vcenter.passwords if password in played.output]
+        return played.results
+
+    @property
+    def live(self):
+        stored = decoded(self.cluster.stored(self.id))
+        return {name.partition("-")[2]: value for name, value in stored.items()}
+
+
+def test_a_rotation_of_accounts_that_alternate(cluster, vcenter):
+    rotating = Rotating(cluster, vcenter, {**vcenter.admin, "accounts": [A, B]})
+    first = rotating.live
+    done, = rotating.play(rotating.task(rotation_id="first"))
+    second = rotating.live
+    assert done["changed"] and done["rotation"]["phase"] == "grace" and done["rotation"]["expires_at"], done
+    assert second["username"] == B and vcenter.works(second) and vcenter.works(first)
+    results = rotating.play(rotating.task("retired", grace="0s"), rotating.task("retired", soak="0s"))
+    assert [result["rotation"]["phase"] for result in results] == ["disabled", "idle"], results
+    vcenter.lose = {"ResetLocalPersonUserPassword"}
+    lost, again, back = rotating.play(
+        rotating.task(rotation_id="second"), rotating.task(rotation_id="second"), rotating.task("rolled_back"))
+    assert lost["code"] == "unreachable" and again["rotation"]["phase"] == "grace", (lost, again)
+    assert back["rotation"]["phase"] == "idle" and rotating.live == second and vcenter.works(second), back
+    idle = vcenter.accounts["rancher-a"]
+    assert idle.disabled and len(idle.history) == 3, "scrambled, issued, scrambled"
+    vcenter.accounts["rancher-b"].groups.add("folders")
+    stopped, = rotating.play(rotating.task(rotation_id="third"))
+    assert stopped["code"] == "verify_failed" and "not members of the same groups" in stopped["msg"], stopped
+    assert rotating.live == second and vcenter.works(second) and idle.disabled
+    assert vcenter.refused <= 1, "when a rotation is aborted, the value that is thrown away is tried"
+
+
+def test_a_rotation_of_a_single_account(cluster, vcenter):
+    rotating = Rotating(cluster, vcenter, {})
+    first = rotating.live
+    done, retired = rotating.play(rotating.task(rotation_id="first"), rotating.task("retired", grace="0s"))
+    assert (done["rotation"]["phase"], retired["rotation"]["phase"]) == ("grace", "idle"), (done, retired)
+    assert rotating.live["username"] == A and vcenter.works(rotating.live) and not vcenter.works(first)
+    assert vcenter.refused <= 1, "the new password, before it is set"

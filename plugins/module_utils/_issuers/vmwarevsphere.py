@@ -123,6 +123,8 @@ class VmwareVsphere(Issuer):
 
     def _activate_idle(self, values: Values, by: Values) -> None:
         """Enable the idle account, and set its password, if it has the rights of the account in use."""
+        if (_account(by), by.get(PASSWORD)) == (_account(values), values[PASSWORD]):
+            return  # the credential contains it already
         live, idle = self._accounts[self._position(by)], self._alternate(_account(values), by)
         sso, token = self._administer(by)
         state = _find(sso, token, idle)

@@ -593,7 +593,7 @@ class RotationProtocol:
         generation = next((
             attempt for attempt in sorted(attempts, key=lambda attempt: -attempt.epoch)
             if checks.is_value_requested(requested, attempt.values)
-            and (not self.issuer.lists or self._id_of(attempt) in enabled)), None)
+            and (not self.issuer.lists or self.issuer.generates_locally or self._id_of(attempt) in enabled)), None)
         if generation is None:
             orphans = self._find_orphans(keys, attempts)
             self._check_limit([key for key in keys if key not in orphans], by)
@@ -693,6 +693,8 @@ class RotationProtocol:
         try:
             if self.issuer.replaces_current:
                 yield from self._activate(new, self.credentials[0].values)
+            elif self.issuer.generates_locally:
+                yield from self._request("activate", new, allowed=(OLD, NEW, MIXED))
             yield from self._prove_value(record.new_key, new)
         except IssuerError as error:
             if error.code in ("unreachable", "busy"):

@@ -70,7 +70,8 @@ class Fault(Exception):
 class FakeVcenter(FakeProviders):
     """The fake, with ``accounts`` by name. ``policy`` are the numbers of its password policy.
 
-    ``lose`` contains methods whose next reply is lost, ``calls`` the names of the methods that were called.
+    ``lose`` contains methods whose next reply is lost, ``calls`` the names of the methods that were called, ``refused``
+    is the number of refused sign-ins.
     """
 
     def __init__(self, folder):
@@ -79,7 +80,7 @@ class FakeVcenter(FakeProviders):
         self.policy = {"minLength": 8, "maxLength": 20, "minNumericCount": 1, "minSpecialCharCount": 1,
                        "minUppercaseCount": 1, "maxIdenticalAdjacentCharacters": 3,
                        "prohibitedPreviousPasswordsCount": 5}
-        self.lose, self.calls = set(), []
+        self.lose, self.calls, self.refused = set(), [], 0
         self.clock_skew = datetime.timedelta()
         self._tokens = {}
         self.admin_password = self.add(ADMINISTRATOR, groups={"Administrators"})
@@ -100,6 +101,11 @@ class FakeVcenter(FakeProviders):
         """The fields of a credential with an account."""
         return {"vcenter": "vcenter.invalid", "vcenterPort": "443", "username": f"{name}@{DOMAIN}",
                 "password": password or self.accounts[name].password}
+
+    @property
+    def passwords(self):
+        """All passwords that the accounts have and had."""
+        return [text for account in self.accounts.values() for text in (account.password, *account.history)]
 
     def works(self, credential):
         """Return whether a credential can sign in; does not count as an attempt."""
@@ -183,7 +189,12 @@ class FakeVcenter(FakeProviders):
 
     def _refusal(self, user, password):
         """Sign in once; returns why the account is refused, "" if it is not."""
-        account = self._account(user)
+        refusal = self._attempt(self._account(user), password)
+        self.refused += bool(refusal)
+        return refusal
+
+    @staticmethod
+    def _attempt(account, password):
         if account is None or account.disabled:
             return "Invalid credentials"
         if account.locked:
