@@ -16,7 +16,7 @@ import typing as t
 
 from .._common.times import Time, now
 from ..issuer import CALL_TIMEOUT, IssuedKey, Issuer, IssuerError, Key, Values
-from .aws_requests import NoSuchEntity, Settings, Signer, create_session, describe_key, send
+from .aws_requests import NoSuchEntity, Settings, Signer, create_session, describe_key, own_signer, send
 from .options import parse_duration_option
 from .registry import ISSUERS
 
@@ -247,24 +247,15 @@ class Aws(Issuer):
         if self._sign_in == "rotating":
             return _pair(by)
         if self._sign_in == "default":
-            identity = self._default_signer()
+            identity = own_signer(self._default_credentials)
         else:
             identity = Signer(self._given["access_key"], self._given["secret_key"], self._given.get("session_token"))
         return self._assume_role(identity, until) if self._role_account else identity
 
-    def _default_signer(self) -> Signer:
-        try:
-            with self._signing_in:
-                self._session = self._session or create_session(self._given.get("profile"))
-                credentials = self._session.get_credentials()
-            frozen = credentials and credentials.get_frozen_credentials()
-        except IssuerError:
-            raise
-        except Exception as error:  # of the profile or its programs; IAM was not contacted yet
-            raise IssuerError("invalid", f"the SDK's own credentials cannot be used ({type(error).__name__})") from None
-        if not frozen:
-            raise IssuerError("invalid", "the SDK finds no credentials. Set profile, or another sign_in")
-        return Signer(frozen.access_key, frozen.secret_key, frozen.token)
+    def _default_credentials(self) -> t.Any:
+        with self._signing_in:
+            self._session = self._session or create_session(self._given.get("profile"))
+            return self._session.get_credentials()
 
     def _assume_role(self, identity: Signer, until: float) -> Signer:
         with self._signing_in:

@@ -2,7 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""Requests to IAM and STS with the AWS SDK, whose clients all issuers of a process share.
+"""Requests to IAM, STS and Secrets Manager with the AWS SDK, whose clients are shared in a process.
 
 The description of a service takes tens of megabytes and half a second to load, so a client is never created for a
 credential: it asks for the credentials of each request that it signs. The SDK never retries, because a repeated
@@ -29,8 +29,12 @@ PAUSE = 0.5            # seconds before the first repetition; longer before each
 CLIENTS = 64           # in memory; the least recently used one is dropped
 CONNECTIONS = 16       # of a client
 
-_WRITES = ("CreateAccessKey", "UpdateAccessKey", "DeleteAccessKey")
-_STS = ("AssumeRole", "GetCallerIdentity")
+_WRITES = ("CreateAccessKey", "UpdateAccessKey", "DeleteAccessKey", "PutSecretValue", "UpdateSecretVersionStage")
+_SERVICES = {  # of operations; all others are of IAM
+    **dict.fromkeys(("AssumeRole", "GetCallerIdentity"), "sts"),
+    **dict.fromkeys(
+        ("DescribeSecret", "GetSecretValue", "PutSecretValue", "UpdateSecretVersionStage"), "secretsmanager"),
+}
 _UNKNOWN_KEYS = (
     "AuthFailure",
     "ExpiredToken",
@@ -60,7 +64,7 @@ _UNAVAILABLE = ("RequestTimeout", "ServiceFailure", "ServiceUnavailable")
 
 
 class NoSuchEntity(IssuerError):
-    """The user, the key or the role does not exist in the account that signs in."""
+    """The user, the key, the role or the secret does not exist in the account that signs in."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,20 @@ def _loader(path: str | None) -> t.Any:
     return load_sdk().loaders.create_loader(path)
 
 
+def own_signer(get_credentials: t.Callable[[], t.Any]) -> Signer:
+    """Return the credentials that the SDK finds by itself. Raises IssuerError."""
+    try:
+        credentials = get_credentials()
+        frozen = credentials and credentials.get_frozen_credentials()
+    except IssuerError:
+        raise
+    except Exception as error:  # of the profile or its programs; AWS was not contacted yet
+        raise IssuerError("invalid", f"the SDK's own credentials cannot be used ({type(error).__name__})") from None
+    if not frozen:
+        raise IssuerError("invalid", "the SDK finds no credentials. Set profile, or another sign_in")
+    return Signer(frozen.access_key, frozen.secret_key, frozen.token)
+
+
 def client(service: str, settings: Settings) -> t.Any:
     """Return the client of these settings. Raises IssuerError."""
     load_sdk()
@@ -160,9 +178,9 @@ def _create_client(service: str, settings: Settings) -> t.Any:
     )
 
 
-def send(signer: Signer, settings: Settings, until: float, operation: str, **parameters: str) -> t.Any:
+def send(signer: Signer, settings: Settings, until: float, operation: str, **parameters: t.Any) -> t.Any:
     """Return the answer to a request that ends by a time (of time.monotonic()). Raises IssuerError."""
-    service = "sts" if operation in _STS else "iam"
+    service = _SERVICES.get(operation, "iam")
     request = getattr(client(service, settings), load_sdk().xform_name(operation))
     problem = IssuerError("busy", f"there was not enough time left, so {service}:{operation} was not requested")
     failures, pause = 0, 0.0
@@ -203,7 +221,7 @@ def _problem(error: Exception, operation: str, key_id: str) -> IssuerError:
         return IssuerError("busy", f"AWS limits the rate of requests and did not perform {operation} ({reason})")
     if code in _UNAVAILABLE or status >= 500:
         return IssuerError("unreachable", f"AWS could not perform {operation} ({reason})")
-    if code.startswith("LimitExceeded"):
+    if code.startswith("LimitExceeded") and operation.startswith("iam:"):
         return IssuerError("limit", "the user has the maximum number of access keys. Delete one that is not in use")
     if code.startswith("AccessDenied"):
         return IssuerError(
@@ -218,6 +236,6 @@ def _problem(error: Exception, operation: str, key_id: str) -> IssuerError:
         )
     if code in _UNKNOWN_KEYS or status in (401, 403):
         return IssuerError("refused", f"AWS does not accept {describe_key(key_id)} ({reason})")
-    if code == "NoSuchEntity":
-        return NoSuchEntity("invalid", f"the user, key or role does not exist, AWS answered to {operation}")
+    if code in ("NoSuchEntity", "ResourceNotFoundException"):
+        return NoSuchEntity("invalid", f"the user, key, role or secret does not exist, AWS answered to {operation}")
     return IssuerError("invalid", f"AWS rejected {operation} ({reason})")

@@ -11,6 +11,7 @@ else than what a run does.
 from __future__ import annotations
 
 import typing as t
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from .._common.errors import ErrorCode
@@ -76,6 +77,7 @@ END_BACK = Decision("_roll_back", "finish rolling back", (IDLE,))
 ABORT = Decision("_abort", "abort", (ABORTING, IDLE))
 END_ABORT = Decision("_abort", "finish aborting", (IDLE,))
 VERIFY = Decision("_verify_cutover", "verify the new key")
+HAND_OVER = Decision("_hand_over", "write the new key to the external stores")
 ADOPT = Decision("_adopt", "adopt the present key", (GRACE,))
 FORGET = Decision("_forget", "forget the rotation", (FORGOTTEN,))
 
@@ -218,6 +220,8 @@ class RotationRequest:
     pause: bool = False               # before the cutover
     repair: bool = False
     due: bool = False                 # by max_age
+    external_stores: tuple[Mapping[str, t.Any], ...] | None = None  # None: those of the record
+    skip_stores: bool = False         # the gate external_store is overridden
     default_grace: int = 86400
     default_soak: int = 604800
 
@@ -242,6 +246,7 @@ def decide(request: RotationRequest, record: RotationRecord, content: str, disab
     Args: ``disables`` is whether the issuer can disable a key.
     """
     repair = request.repair and request.state == ROTATED
+    record = record.with_stores(request.external_stores)
     if request.state == FORGOTTEN:
         return FORGET if record.generation else NOTHING
     if content == MIXED and repair:
@@ -257,6 +262,8 @@ def decide(request: RotationRequest, record: RotationRecord, content: str, disab
         decision = DELETE
     if record.phase == GRACE and decision in (RETIRE_1ST, RETIRE, DELETE) and is_unverified(record):
         return replace(VERIFY, phases=decision.phases, gated=decision.gated)
+    if decision in (RETIRE_1ST, RETIRE, DISABLE, DELETE, FINISH) and _is_handover_due(request, record):
+        return replace(HAND_OVER, phases=decision.phases, gated=decision.gated)
     if decision is REWRITE:
         return replace(decision, phases=(record.phase,))
     if decision is ROLL_BACK and record.phase == ROLLING_BACK:
@@ -275,6 +282,12 @@ def _is_another(request: RotationRequest, record: RotationRecord) -> bool:
 def is_unverified(record: RotationRecord) -> bool:
     """Whether the run that cut over ended before it had verified the credentials."""
     return record.verified_at is None
+
+
+def _is_handover_due(request: RotationRequest, record: RotationRecord) -> bool:
+    if request.skip_stores or not record.external_stores:
+        return False
+    return record.handed_over_at is None or request.repair and request.state == ROTATED
 
 
 def _is_due(request: RotationRequest, record: RotationRecord) -> bool:

@@ -27,7 +27,19 @@ from .._common.errors import RanchhandError
 from .._common.times import Time, format_time
 from ..issuer import IssuedKey, Issuer, IssuerError, Key
 from . import checks
-from .decisions import FORGOTTEN, PAUSED, START, VERIFY, Decision, RotationRequest, classify, decide, explain
+from .decisions import (
+    FORGOTTEN,
+    HAND_OVER,
+    PAUSED,
+    START,
+    VERIFY,
+    Decision,
+    RotationRequest,
+    classify,
+    decide,
+    explain,
+)
+from .external_stores import Settings, StoreSnapshot, is_write_needed, values_in_store
 from .record import (
     ABORTING,
     DELETING,
@@ -144,6 +156,15 @@ class RotationBackend(t.Protocol):
     def gate_states(self) -> Mapping[str, str]:
         """Return the states that evaluate_gates() found."""
 
+    def read_store(self, settings: Settings) -> StoreSnapshot:
+        """Read an external store. Raises IssuerError."""
+
+    def write_store(self, settings: Settings, snapshot: StoreSnapshot, what: str, by: Values) -> None:
+        """Write the key in ``by`` to an external store, instead of what was read. ``what`` identifies this write.
+
+        Raises IssuerError or StoreChanged.
+        """
+
     def keys(self, by: Values) -> list[Key]: ...
 
     def issue(self, by: Values, mark: str) -> IssuedKey: ...
@@ -253,11 +274,11 @@ class RotationProtocol:
 
     def _execute(self, decision: Decision, snapshot: Snapshot) -> Steps[Outcome | None]:
         """Run a step, under this run's token. None means that the next step is to be decided."""
-        before = snapshot.record or self.blank
+        before = (snapshot.record or self.blank).with_stores(self.request.external_stores)
         credentials = before.present(snapshot.credentials)
         self.stored_record = snapshot.stored_record
         timed = before.with_times(self.request.grace, self.request.soak)
-        if decision.gated and decision.step != VERIFY.step:
+        if decision.gated and decision.step not in (VERIFY.step, HAND_OVER.step):
             waiting: t.Sequence[str] = yield Call("evaluate_gates", (timed,))
             if waiting:
                 return Outcome(before, tuple(self.steps), tuple(waiting))
@@ -348,6 +369,7 @@ class RotationProtocol:
             issued_at=None,
             cutover_at=None,
             verified_at=None,
+            handed_over_at=None,
             disabled_at=None,
             expires_at=None,
         )
@@ -362,7 +384,7 @@ class RotationProtocol:
             entry = {"at": format_time(now), "phase": record.phase, "what": what, "run": self.request.token[:8]}
             record = replace(record, failures=0, transitions=(*record.transitions, entry)[-_TRANSITIONS:])
         self.stored_record = yield Call("write_record", (record, self.stored_record))
-        if what is not None:
+        if what is not None and self.steps[-1:] != [record.phase]:
             self.steps.append(record.phase)
         self.record = record
 
@@ -712,6 +734,7 @@ class RotationProtocol:
             replace(self.record, phase=GRACE, cutover_at=now, verified_at=None), f"cut over to {record.new_key.key}"
         )
         verified_at = yield from self._verify_credentials()
+        yield from self._write_new_to_stores(verified_at=verified_at)
         return (yield from self._end(verified_at=verified_at))
 
     def _replace_supplied(self) -> Steps[Outcome | None]:
@@ -810,6 +833,43 @@ class RotationProtocol:
             raise RanchhandError("verify_failed", message) from None
         now: Time = yield Call("now")
         return now
+
+    def _hand_over(self) -> Steps[Outcome | None]:
+        """Do what the run that cut over did not: write the new key to the external stores."""
+        yield from self._write_new_to_stores()
+        outcome = yield from self._end()
+        return outcome if self.request.repair else None  # a repair would be decided on again
+
+    def _write_new_to_stores(self, **changes: t.Any) -> Steps[None]:
+        """Write the new key to the external stores, and to the record that they contain it."""
+        if self.record.external_stores and not self.request.skip_stores:
+            yield from self._write_stores(NEW)
+            now: Time = yield Call("now")
+            names = ", ".join(settings["name"] for settings in self.record.external_stores)
+            yield from self._write_record(
+                replace(self.record, handed_over_at=now, **changes), f"handed {self.record.new_key.key} to {names}"
+            )
+
+    def _write_stores(self, key: str) -> Steps[None]:
+        """Write a key that all credentials contain to each external store that contains the other key of the record.
+
+        Each store is read again after the write. A store that another client has changed meanwhile is read again, too.
+        """
+        record = self.record
+        generation = record.new_key if key == NEW else record.old_key
+        for settings in () if self.request.skip_stores else record.external_stores:
+            for _attempt in range(ATTEMPTS):
+                snapshot: StoreSnapshot = yield from self._repeat("read_store", settings)
+                if not is_write_needed(record, settings, snapshot.digests, key):
+                    break
+                try:
+                    yield from self._request("write_store", settings, snapshot, generation.version, allowed=(key,))
+                except StoreChanged:
+                    continue
+            else:
+                raise RanchhandError("conflict", (
+                    f"another client changed external store {settings['name']} several times during the run. Run the "
+                    "task again."))
 
     def _activate(self, values: Values, by: Values) -> Steps[None]:
         """Make a value the only accepted one, unless it is. Until the cutover the credential contains another one."""
@@ -975,6 +1035,8 @@ class RotationProtocol:
         yield from self._recover_old_key(old)
         yield from self._write_values(old, OLD)
         keys = yield from self._prove(_RETURN_REMEDY)
+        if record.new:
+            yield from self._write_stores(OLD)
         yield from self._remove_new_keys(keys)
         return (yield from self._finish(record.old_key, OLD, f"rolled back to {record.old_key.key}"))
 
@@ -1091,6 +1153,7 @@ class RotationProtocol:
                 issued_at=now,
                 cutover_at=now,
                 verified_at=now,
+                handed_over_at=None,
                 disabled_at=None,
                 expires_at=issuer.expires_at(values),
             ),
@@ -1151,6 +1214,7 @@ class RotationProtocol:
         record, issuer = self.record, self.issuer
         snapshot: Snapshot = yield Call("read_snapshot")
         used = {checks.key_id_of(issuer, credential.values) for credential in snapshot.credentials if credential}
+        used |= yield from self._keys_in_stores()
         issued = {self._id_of(each) for each in generations if checks.was_issued(each)}
         known = {key.key for key in (record.old, record.new, record.current) if key} | issued
         signers = [credential.values for credential in self.credentials] or [each.values for each in generations]
@@ -1175,6 +1239,15 @@ class RotationProtocol:
             f"the key {key_id} to be deleted at the provider if nothing uses it: it is not proven that this rotation "
             "issued it, or no key signs in" for key_id in sorted(left)
         ]
+
+    def _keys_in_stores(self) -> Steps[set[str]]:
+        """Return the ids of the keys in external stores, where they may be in use."""
+        found = set()
+        for settings in () if self.request.skip_stores else self.record.external_stores:
+            snapshot: StoreSnapshot = yield from self._repeat("read_store", settings)
+            values = values_in_store(settings, self.record.fields, snapshot.content)
+            found.add(checks.key_id_of(self.issuer, values))
+        return found
 
     def _forget_key(self, key_id: str, by: Values, keys: t.Sequence[Key]) -> Steps[None]:
         if self.credentials:

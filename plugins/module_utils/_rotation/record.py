@@ -110,6 +110,8 @@ class RotationRecord:
     failures: int = 0                  # runs that failed one after another since the latest transition
     issuer_options: Mapping[str, t.Any] = field(default_factory=dict)  # those in Issuer.recorded_options
     issuer_secrets_name: str | None = None
+    external_stores: tuple[Mapping[str, t.Any], ...] = ()  # their settings, which are not secret
+    handed_over_at: Time | None = None  # when all external stores contained the new key
     unknown: Mapping[str, t.Any] = field(default_factory=dict)  # fields of a later release
 
     @property
@@ -162,6 +164,12 @@ class RotationRecord:
         """Return the record with other grace and soak times; None keeps the time."""
         return replace(self, grace=self.grace if grace is None else grace, soak=self.soak if soak is None else soak)
 
+    def with_stores(self, stores: tuple[Mapping[str, t.Any], ...] | None) -> RotationRecord:
+        """Return the record with other external stores, which do not contain the new key yet; None keeps them."""
+        if stores is None or stores == self.external_stores:
+            return self
+        return replace(self, external_stores=stores, handed_over_at=None)
+
     def to_json(self) -> str:
         known = asdict(replace(self, version=VERSION))
         return json.dumps({**known.pop("unknown"), **known}, indent=1, default=format_time)
@@ -184,7 +192,7 @@ class RotationRecord:
             raw["members"] = tuple((identifier, uid) for identifier, uid in raw["members"])
             raw["phase"] = _FORMER_PHASES.get(raw["phase"], raw["phase"])
             raw["transitions"] = [_read_transition(**entry) for entry in raw.get("transitions", ())]
-            for name in ("fields", "snapshot", "past", "transitions"):
+            for name in ("fields", "snapshot", "past", "transitions", "external_stores"):
                 raw[name] = tuple(raw.get(name, ()))
             if version == 1 and raw["cutover_at"]:
                 raw["completed_id"] = raw.get("rotation_id")

@@ -1,0 +1,145 @@
+# Copyright (c) 2026 ranchhand contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""External stores that contain a copy of a key: what may be written to them, and the gate before the old key is retired.
+
+A store receives the new key after the cutover, and the old one again before a rollback deletes the new key. Each store
+is read first. A value that is neither the old key nor the new one belongs to another writer, and is never overwritten.
+"""
+
+from __future__ import annotations
+
+import typing as t
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from .._common.errors import RanchhandError
+from .._stores.interface import StoreContent
+from .._stores.registry import load_store
+from ..issuer import IssuerError
+from .gates import OPEN, UNKNOWN, WAITING, Gate
+from .record import NEW, OLD, CredentialSnapshot, RotationRecord, Values
+
+GATE = "external_store"
+ABSENT, FOREIGN = "absent", "foreign"
+_REQUESTS = uuid.UUID("6f1f2b0e-5d0b-4c39-9f6e-2b1a5a9b7c11")  # namespace of the ids of requests
+
+Settings = t.Mapping[str, t.Any]
+
+
+@dataclass(frozen=True)
+class StoreSnapshot:
+    """What a store contains, with the keyed digests of the credential's fields in it."""
+
+    content: StoreContent
+    digests: Mapping[str, str]
+
+
+def names_in_store(settings: Settings, fields: t.Iterable[str]) -> dict[str, str]:
+    """Return the names of the credential's fields in a store."""
+    names = settings.get("fields") or {}
+    return {name: names.get(name, name) for name in fields}
+
+
+def values_in_store(settings: Settings, fields: t.Iterable[str], content: StoreContent) -> dict[str, str]:
+    """Return the credential's fields in a store; a value that is no text cannot be one of a key."""
+    stored = content.fields or {}
+    return {name: str(stored[key]) for name, key in names_in_store(settings, fields).items() if key in stored}
+
+
+def key_in_store(record: RotationRecord, digests: Mapping[str, str]) -> str:
+    """Return which key of a record a store contains: OLD, NEW, ABSENT or FOREIGN."""
+    if not digests:
+        return ABSENT
+    for generation, key in ((record.new, NEW), (record.old, OLD)):
+        if generation and dict(digests) == dict(generation.digests):
+            return key
+    return FOREIGN
+
+
+def is_write_needed(record: RotationRecord, settings: Settings, digests: Mapping[str, str], key: str) -> bool:
+    """Whether a store must receive a key. Raises RanchhandError (``conflict``) if it contains another one.
+
+    The new key is written to an empty store, too; the old key only where the new one is.
+    """
+    found = key_in_store(record, digests)
+    if found == FOREIGN:
+        raise _foreign(record.names, settings)
+    return found in ((OLD, ABSENT) if key == NEW else (NEW,))
+
+
+def check_before_start(
+    settings: Settings, credential: CredentialSnapshot, digests: Mapping[str, str], fields: t.Sequence[str]
+) -> None:
+    """Raise RanchhandError (``conflict``) if a store contains another key than the credential."""
+    if digests and dict(digests) != {name: credential.digests.get(name, "") for name in fields}:
+        raise _foreign(credential.id, settings)
+
+
+def _foreign(names: str, settings: Settings) -> RanchhandError:
+    return RanchhandError("conflict", (
+        f"external store {settings['name']} contains another value than {names} and than the key before it, so another "
+        f"client writes it. It was not overwritten. Write the key of {names} to the store, or remove the store from "
+        "external_stores, and run the task again."))
+
+
+def external_store_gate(
+    record: RotationRecord, found: t.Sequence[tuple[str, Mapping[str, str] | IssuerError | RanchhandError]]
+) -> Gate:
+    """Return the gate: each store must contain the new key.
+
+    Args:
+        found: the name of each store, with the digests of the fields in it, or why it cannot be read.
+    """
+    unreadable = [f"{each.message}" for _name, each in found if isinstance(each, (IssuerError, RanchhandError))]
+    if unreadable:
+        return Gate(GATE, UNKNOWN, unreadable[0].rstrip("."))
+    keys = {name: key_in_store(record, digests) for name, digests in found if isinstance(digests, Mapping)}
+    others = {name: key for name, key in keys.items() if key != NEW}
+    if not others:
+        return Gate(GATE, OPEN, f"{', '.join(keys)} contains the new key")
+    contents = {OLD: "the old key", ABSENT: "no key", FOREIGN: "a value of another client"}
+    name, key = next(iter(others.items()))
+    return Gate(GATE, WAITING, (
+        f"external store {name} to contain the new key; it contains {contents[key]}. Write the new key to it, also "
+        "with state: rotated and repair: true unless another client wrote it"))
+
+
+class StoreAccess:
+    """Reads and writes stores, with the secrets of a task by the name of the store."""
+
+    def __init__(
+        self, secrets: Mapping[str, Mapping[str, t.Any]], digests: t.Callable[[Values], Mapping[str, str]]
+    ) -> None:
+        self._secrets = secrets
+        self._digests = digests
+
+    def read(self, settings: Settings, fields: t.Sequence[str]) -> StoreSnapshot:
+        """Read a store. Raises IssuerError."""
+        content = load_store(settings, self._secrets.get(settings["name"]) or {}).read()
+        return StoreSnapshot(content, self._digests(values_in_store(settings, fields, content)))
+
+    def write(self, settings: Settings, values: Values, snapshot: StoreSnapshot, what: str) -> None:
+        """Write the fields of a key instead of what was read. Raises IssuerError or StoreChanged.
+
+        Args:
+            what: identifies the key.
+        """
+        names = names_in_store(settings, values)
+        request = str(uuid.uuid5(_REQUESTS, f"{what} {settings['name']} {snapshot.content.version}"))
+        store = load_store(settings, self._secrets.get(settings["name"]) or {})
+        store.write({names[name]: text for name, text in values.items()}, snapshot.content, request)
+
+    def read_all(
+        self, record: RotationRecord
+    ) -> list[tuple[str, Mapping[str, str] | IssuerError | RanchhandError]]:
+        """Read all stores of a record, as external_store_gate() needs them."""
+        found: list[tuple[str, Mapping[str, str] | IssuerError | RanchhandError]] = []
+        for settings in record.external_stores:
+            try:
+                found.append((settings["name"], self.read(settings, record.fields).digests))
+            except (IssuerError, RanchhandError) as error:
+                found.append((settings["name"], error))
+        return found

@@ -1,0 +1,100 @@
+# Copyright (c) 2026 ranchhand contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""A Secret in another Kubernetes cluster."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import typing as t
+from collections.abc import Mapping
+
+from .._common.errors import ApiError, RanchhandError
+from .._common.text import base64_encode
+from .._kubernetes.client import KubernetesClient, name_in_path
+from .._kubernetes.connection import CONNECTION
+from ..issuer import CALL_TIMEOUT, IssuerError
+from .interface import StoreChanged, StoreContent
+
+_CODES = {"unsupported": "unsupported", "unreachable": "unreachable", "forbidden": "forbidden"}
+
+
+class KubernetesSecret:
+    """See SecretStore. The version is the uid and the resourceVersion of the Secret."""
+
+    def __init__(self, settings: Mapping[str, t.Any], secrets: Mapping[str, t.Any]) -> None:
+        self._settings = settings
+        self._kubeconfig = secrets["kubeconfig"]
+        self._collection = f"/api/v1/namespaces/{name_in_path(settings['namespace'])}/secrets"
+        self._path = f"{self._collection}/{name_in_path(settings['secret_name'])}"
+
+    def read(self) -> StoreContent:
+        try:
+            secret = self._connect().get(self._path)
+            metadata, data = secret["metadata"], secret.get("data") or {}
+            version = f"{metadata['uid']} {metadata['resourceVersion']}"
+            return StoreContent({name: _decoded(text) for name, text in data.items()}, version)
+        except ApiError as error:
+            if error.status == 404 and error.reason == "NotFound":
+                return StoreContent(None)
+            raise self._problem(error, "read") from None
+        except RanchhandError as error:
+            raise self._problem(error, "read") from None
+        except (LookupError, TypeError, AttributeError):
+            raise IssuerError(
+                "unreachable", f"external store {self._settings['name']} does not answer like a Kubernetes API server"
+            ) from None
+
+    def write(self, fields: Mapping[str, str], content: StoreContent, request_id: str) -> None:
+        data = {name: base64_encode(text) for name, text in fields.items()}
+        client = self._connect()
+        try:
+            if content.fields is None:
+                metadata = {
+                    "name": self._settings["secret_name"],
+                    "labels": {"app.kubernetes.io/managed-by": "ranchhand.rancher"},
+                }
+                client.post(self._collection, {
+                    "apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": metadata, "data": data})
+            else:
+                uid, _space, version = content.version.partition(" ")
+                client.patch(self._path, {"metadata": {"uid": uid, "resourceVersion": version}, "data": data})
+        except ApiError as error:
+            if error.status == 409 or error.status == 404 and content.fields is not None:
+                raise StoreChanged from None
+            raise self._problem(error, "written") from None
+        except RanchhandError as error:
+            raise self._problem(error, "written") from None
+
+    def _connect(self) -> KubernetesClient:
+        options = {
+            **dict.fromkeys(CONNECTION.options),
+            "kubeconfig": self._kubeconfig,
+            "context": self._settings.get("context"),
+            "use_environment": False,  # it selects the cluster of Rancher
+        }
+        try:
+            return KubernetesClient(options, patience=CALL_TIMEOUT - 1)
+        except RanchhandError as error:
+            raise self._problem(error, "read") from None
+
+    def _problem(self, error: RanchhandError, what: str) -> IssuerError:
+        """Return the error without the API server's text, as webhooks and proxies may quote the request."""
+        status = error.status if isinstance(error, ApiError) else 0
+        code = {401: "forbidden", 429: "busy"}.get(status, _CODES.get(error.code, "invalid"))
+        place = f"Secret {self._settings['namespace']}/{self._settings['secret_name']}"
+        reason = f"HTTP status {status}" if status else error.message
+        return IssuerError(
+            "unreachable" if status >= 500 else code,
+            f"external store {self._settings['name']}: {place} cannot be {what} ({reason})",
+        )
+
+
+def _decoded(text: t.Any) -> t.Any:
+    """Return the text of a value; the value as it is if it is no text."""
+    try:
+        return base64.b64decode(text, validate=True).decode()
+    except (binascii.Error, ValueError, TypeError):
+        return text
