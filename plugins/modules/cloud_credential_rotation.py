@@ -195,6 +195,33 @@ options:
     type: list
     elements: str
     default: []
+  external_stores:
+    version_added: 1.0.0
+    description:
+      - Secret stores that receive a copy of the key, such as those from which other clients read it. After the cutover,
+        the same run writes the new key to each of them. The gate V(external_store) keeps the old key until all of them
+        contain the new one. A rollback writes the old key to them before it deletes the new one.
+      - A store is read first. If it contains neither the old key nor the new one, another client writes it. Then it is
+        not changed, and the task fails with the RV(code) V(conflict).
+      - Each store has a unique C(name), a C(type), and optionally C(fields), which maps fields of the credential, such
+        as V(accessKey), to their names in the store. Other fields of the secret in the store are kept.
+      - C(type=vault) is the KV secrets engine, version 2, of HashiCorp Vault or OpenBao, with C(url), C(path), C(mount)
+        (default V(secret)), C(namespace) of Vault, and C(ca_bundle). Its secret is C(token).
+      - C(type=aws_secrets_manager) is a secret of AWS Secrets Manager that contains a JSON object. It must exist. Its
+        settings are C(secret_id), C(region), C(profile), C(endpoint_url) and C(ca_bundle). Its secrets are
+        C(access_key), C(secret_key) and C(session_token); without them, the AWS SDK signs in by itself.
+      - C(type=kubernetes) is a Secret of another cluster, with its C(namespace) and C(secret_name), and C(context) of
+        the kubeconfig. Its secret is C(kubeconfig), as path or content.
+      - V({id}) in C(path), C(secret_id) and C(secret_name) is replaced by the id of the credential, such as
+        V(cc-7kq2f).
+      - The record keeps these settings. Without this option, those of the record apply; an empty list removes them.
+    type: list
+    elements: dict
+  external_store_secrets:
+    version_added: 1.0.0
+    description:
+      - Secret settings of O(external_stores), by the name of the store, such as C(token) of a Vault. They are not kept.
+    type: dict
   credentials:
     description:
       - List of credentials to rotate, instead of a single one.
@@ -286,6 +313,10 @@ options:
         description: Same as O(override_gates).
         type: list
         elements: str
+      external_stores:
+        description: Same as O(external_stores).
+        type: list
+        elements: dict
   parallel:
     description: Number of rotations that run at the same time, from 1 to 32.
     type: int
@@ -349,6 +380,26 @@ EXAMPLES = r"""
   ranchhand.rancher.cloud_credential_rotation:
     name: aws prod
     state: adopted
+
+- name: Rotate a key, and hand the new key to Vault and to another cluster
+  ranchhand.rancher.cloud_credential_rotation:
+    name: aws prod
+    max_age: 90d
+    external_stores:
+      - name: vault
+        type: vault
+        url: https://vault.example.com
+        path: rancher/{id}
+        fields: {accessKey: access_key, secretKey: secret_key}
+      - name: backup cluster
+        type: kubernetes
+        namespace: velero
+        secret_name: aws-prod
+    external_store_secrets:
+      vault:
+        token: "{{ vault_token }}"
+      backup cluster:
+        kubeconfig: /etc/ranchhand/backup-cluster.yaml
 
 - name: Delete what is left of the rotation of a deleted credential
   ranchhand.rancher.cloud_credential_rotation:
@@ -433,6 +484,10 @@ rotation:
       description: Time at which the new key was written to the credential.
       type: str
       sample: "2026-11-24T02:00:19Z"
+    handed_over_at:
+      description: Time at which all O(external_stores) contained the new key.
+      type: str
+      sample: null
     disabled_at:
       description: Time at which the old key was disabled.
       type: str
@@ -461,6 +516,11 @@ rotation:
       description: Number of runs that have failed since the latest transition.
       type: int
       sample: 0
+    external_stores:
+      description: Names of the O(external_stores) of the latest rotation.
+      type: list
+      elements: str
+      sample: [vault]
     transitions:
       description: Latest transitions, each with its time, phase, description and run.
       type: list

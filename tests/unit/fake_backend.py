@@ -16,6 +16,12 @@ from dataclasses import dataclass, replace
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.errors import RanchhandError
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation import gates
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.decisions import RotationRequest
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.external_stores import (
+    StoreSnapshot,
+    external_store_gate,
+    names_in_store,
+    values_in_store,
+)
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.protocol import (
     Conflict,
     RotationProtocol,
@@ -28,6 +34,7 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.record
     RotationRecord,
     StoredGeneration,
 )
+from ansible_collections.ranchhand.rancher.plugins.module_utils._stores.interface import StoreChanged, StoreContent
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import IssuedKey, Issuer, IssuerError, Key
 
 START = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
@@ -112,6 +119,7 @@ class SharedState:
         self.refusals = []       # codes of the next requests that change something
         self.ignored = 0         # number of the next requests that are answered, but have no effect
         self.acts = 0            # of people
+        self.stores = {}         # version and fields of external stores, by name
         self.violation = None
         self.credentials = [
             CredentialSnapshot(f"cc-{number}", f"uid-{number}", "1", None, pair(1), pair(1))
@@ -223,7 +231,7 @@ class FakeRun:
         except Exception as problem:  # pylint: disable=broad-except
             error = problem
         if lose and error is None:
-            if self.call.name in PROVIDER_CALLS:
+            if self.call.name in (*PROVIDER_CALLS, "write_store"):
                 error = IssuerError("unreachable", "lost")
             elif self.call.name in ("write_credential", "write_record"):
                 error = Conflict()  # the repeat of a write that had arrived
@@ -290,8 +298,25 @@ class FakeRun:
     def _delete_generation(self, generation):
         self.shared.generations.pop(generation.name, None)
 
+    def _read_store(self, settings):
+        version, stored = self.shared.stores.get(settings["name"], (0, None))
+        content = StoreContent(stored, str(version))
+        return StoreSnapshot(content, values_in_store(settings, self.protocol.blank.fields, content))
+
+    def _write_store(self, settings, snapshot, what, by):
+        version, stored = self.shared.stores.get(settings["name"], (0, None))
+        if snapshot.content.version != str(version):
+            raise StoreChanged
+        names = names_in_store(settings, self.protocol.blank.fields)
+        fields = {key: by[name] for name, key in names.items()}
+        self.shared.stores[settings["name"]] = (version + 1, {**(stored or {}), **fields})
+
     def _evaluate_gates(self, record):
         existing = self.shared.existing
+        stores = [(each["name"], self._read_store(each).digests) for each in record.external_stores]
+        closed = external_store_gate(record, stores)
+        if stores and closed.state != gates.OPEN:
+            return [closed.detail]
         if record.phase not in (DISABLED, DELETING) or self.override or not self.protocol.issuer.lists or not existing:
             return []
         keys = self._keys(existing[0].values)

@@ -26,6 +26,7 @@ ORDER = (
     "_runtime",
     "issuer",
     "_issuers",
+    "_stores",
     "_guard",
     "_resources",
     "_repoint",

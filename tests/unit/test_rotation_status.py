@@ -35,7 +35,8 @@ RECORD = RotationRecord(
     rotated_at=START - HOUR, expires_at=START + 99 * HOUR, gates={"grace": "over"},
     transitions=({"at": "2026-01-01T03:00:00Z", "phase": "grace", "what": "cut over to k2", "run": "run1"},),
     verified_at=START + 5 * HOUR, completed_id="r0", failures=2, issuer_options={"region": "eu"},
-    issuer_secrets_name="admin", unknown={"later": [1]})
+    issuer_secrets_name="admin", external_stores=({"name": "vault"},), handed_over_at=START + 3 * HOUR,
+    unknown={"later": [1]})
 CREDENTIAL = SimpleNamespace(
     name="aws", driver="s3", owner="u-1", annotations={}, created_at="2025-12-01T00:00:00Z")
 
@@ -131,7 +132,8 @@ def test_all_of_a_rotation_is_shown():
         "id": "cattle-global-data:cc-a", "name": "aws", "driver": "s3", "owner": "u-1",
         "members": ["cattle-global-data:cc-a", "cattle-global-data:cc-b"], "issuer": "aws", "phase": "disabled",
         "generation": 3, "rotation_id": "r1", "reason": "leaked", "key_id": "k2", "old_key_id": "k1",
-        "next_step": "delete the old key", "failures": 2, "started_at": "2026-01-01T00:00:00Z",
+        "next_step": "delete the old key", "failures": 2, "external_stores": ["vault"],
+        "handed_over_at": "2026-01-01T03:00:00Z", "started_at": "2026-01-01T00:00:00Z",
         "issued_at": "2026-01-01T02:00:00Z", "cutover_at": "2026-01-01T03:00:00Z",
         "disabled_at": "2026-01-01T04:00:00Z", "rotated_at": "2025-12-31T23:00:00Z",
         "expires_at": "2026-01-05T03:00:00Z", "retire_not_before": "2026-01-01T03:01:00Z",

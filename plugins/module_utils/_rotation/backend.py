@@ -33,6 +33,7 @@ from .._rancher.annotations import (
 )
 from .._rancher.queries import SECRETS_PATH, get_or_none
 from ..issuer import IssuedKey, Issuer, Key
+from .external_stores import Settings, StoreAccess, StoreSnapshot
 from .lease import RENEW_SECONDS, Lease
 from .protocol import Conflict, Snapshot
 from .record import IDLE, CredentialSnapshot, RotationRecord, StoredGeneration, Values
@@ -66,6 +67,7 @@ class RunContext:
     audit_file: str | None
     preflight: t.Callable[[t.Sequence[CredentialSnapshot]], None]
     evaluate_gates: t.Callable[[RotationRecord], t.Tuple[Mapping[str, str], t.Sequence[str]]]
+    stores: StoreAccess
 
 
 class ClusterBackend:
@@ -253,6 +255,16 @@ class ClusterBackend:
 
     def gate_states(self) -> Mapping[str, str]:
         return self._gates
+
+    # external stores
+
+    def read_store(self, settings: Settings) -> StoreSnapshot:
+        self._lease.renew()
+        return self._context.stores.read(settings, self._context.record.fields)
+
+    def write_store(self, settings: Settings, snapshot: StoreSnapshot, what: str, by: Values) -> None:
+        values = {name: by[name] for name in self._context.record.fields}
+        self._context.stores.write(settings, values, snapshot, what)
 
     def _audit(self, record: RotationRecord, uid: str) -> None:
         """Record the latest transition as an Event of the record, and as a line of the audit file."""

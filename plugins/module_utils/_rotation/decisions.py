@@ -260,10 +260,8 @@ def decide(request: RotationRequest, record: RotationRecord, content: str, disab
         return UNFINISHED
     if decision is RETIRE and not disables:
         decision = DELETE
-    if record.phase == GRACE and decision in (RETIRE_1ST, RETIRE, DELETE) and is_unverified(record):
-        return replace(VERIFY, phases=decision.phases, gated=decision.gated)
-    if decision in (RETIRE_1ST, RETIRE, DISABLE, DELETE, FINISH) and _is_handover_due(request, record):
-        return replace(HAND_OVER, phases=decision.phases, gated=decision.gated)
+    if decision in (RETIRE_1ST, RETIRE, DISABLE, DELETE, FINISH):
+        return _complete_cutover(decision, request, record)
     if decision is REWRITE:
         return replace(decision, phases=(record.phase,))
     if decision is ROLL_BACK and record.phase == ROLLING_BACK:
@@ -282,6 +280,15 @@ def _is_another(request: RotationRequest, record: RotationRecord) -> bool:
 def is_unverified(record: RotationRecord) -> bool:
     """Whether the run that cut over ended before it had verified the credentials."""
     return record.verified_at is None
+
+
+def _complete_cutover(decision: Decision, request: RotationRequest, record: RotationRecord) -> Decision:
+    """Return what the run that cut over did not do, before the decision that follows a cutover."""
+    if record.phase == GRACE and is_unverified(record):
+        return replace(VERIFY, phases=decision.phases, gated=decision.gated)
+    if _is_handover_due(request, record):
+        return replace(HAND_OVER, phases=decision.phases, gated=decision.gated)
+    return decision
 
 
 def _is_handover_due(request: RotationRequest, record: RotationRecord) -> bool:

@@ -22,11 +22,13 @@ from .._kubernetes.client import KubernetesClient
 from .._rancher.queries import list_cloud_credentials, read_schemas, read_users
 from .._rancher.users import Users
 from .._runtime.execute import Connect, RunMode
+from .._stores.registry import expand_stores
 from ..issuer import IssuerError, Key
 from .backend import ClusterBackend, RunContext
 from .cluster_gates import evaluate_gates
 from .decisions import ABORTED, ADOPTED, FORGOTTEN, RETIRED, ROLLED_BACK, ROTATED, START, Decision, RotationRequest
-from .gates import Gate
+from .external_stores import GATE, StoreAccess, check_before_start, external_store_gate
+from .gates import OPEN, Gate
 from .lease import Lease
 from .options import parse_rotations
 from .preflight import check_start
@@ -157,6 +159,8 @@ class RotationExecutor:
             pause=desired.pause_before_cutover,
             repair=desired.repair,
             due=self._is_due(unit),
+            external_stores=_requested_stores(unit),
+            skip_stores=GATE in desired.override_gates,
             **default_grace,
         )
         record = None if unit.config_map is None else unit.record
@@ -209,6 +213,7 @@ class RotationExecutor:
                 self._audit_file,
                 lambda credentials: self._check_start(unit, credentials),
                 evaluate,
+                self._stores_of(unit),
             ),
         )
         try:
@@ -224,7 +229,18 @@ class RotationExecutor:
         gates = evaluate_gates(self._client, unit.members, record, unit.desired, unit.issuer)
         if unit.others_old:
             gates.append(shared_key(unit.others_old, "shared_key" in unit.desired.override_gates))
+        record = record.with_stores(_requested_stores(unit))
+        if record.external_stores:
+            gates.append(self._evaluate_stores(unit, record))
         return gates
+
+    def _evaluate_stores(self, unit: RotationUnit, record: RotationRecord) -> Gate:
+        if GATE in unit.desired.override_gates:
+            return Gate(GATE, OPEN, "overridden: the external stores were not read")
+        return external_store_gate(record, self._stores_of(unit).read_all(record))
+
+    def _stores_of(self, unit: RotationUnit) -> StoreAccess:
+        return StoreAccess(unit.desired.external_store_secrets, self._store.digests_of)
 
     def _predict(
         self, unit: RotationUnit, protocol: RotationProtocol, snapshot: Snapshot, decision: Decision
@@ -240,6 +256,10 @@ class RotationExecutor:
 
     def _check_start(self, unit: RotationUnit, credentials: t.Sequence[CredentialSnapshot]) -> None:
         check_start(self._client, self._namespace.name, unit, credentials)
+        record = unit.record.with_stores(_requested_stores(unit))
+        for settings in () if GATE in unit.desired.override_gates else record.external_stores:
+            found = self._stores_of(unit).read(settings, record.fields)
+            check_before_start(settings, credentials[0], found.digests, record.fields)
 
 
 class _PreflightBackend:
@@ -260,6 +280,12 @@ class _PreflightBackend:
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
+
+
+def _requested_stores(unit: RotationUnit) -> tuple[Mapping[str, t.Any], ...] | None:
+    """Return the external stores of the task; None if it sets none, so that those of the record apply."""
+    stores = unit.desired.external_stores
+    return None if stores is None else expand_stores(stores, unit.record.members[0][0])
 
 
 def _check_rollback(unit: RotationUnit) -> None:

@@ -2,7 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""External stores that contain a copy of a key: what may be written to them, and the gate before the old key is retired.
+"""External stores that contain a copy of a key: what is written to them, and the gate that keeps the old key.
 
 A store receives the new key after the cutover, and the old one again before a rollback deletes the new key. Each store
 is read first. A value that is neither the old key nor the new one belongs to another writer, and is never overwritten.
@@ -73,7 +73,15 @@ def is_write_needed(record: RotationRecord, settings: Settings, digests: Mapping
 def check_before_start(
     settings: Settings, credential: CredentialSnapshot, digests: Mapping[str, str], fields: t.Sequence[str]
 ) -> None:
-    """Raise RanchhandError (``conflict``) if a store contains another key than the credential."""
+    """Raise RanchhandError (``conflict``) if a store contains another key than the credential.
+
+    ``invalid`` if its settings name fields that the key does not have.
+    """
+    unknown = set(settings.get("fields") or ()) - set(fields)
+    if unknown:
+        raise RanchhandError("invalid", (
+            f"external store {settings['name']} has names for {', '.join(sorted(unknown))}, but the key of "
+            f"{credential.id} has the fields {', '.join(fields)}"))
     if digests and dict(digests) != {name: credential.digests.get(name, "") for name in fields}:
         raise _foreign(credential.id, settings)
 

@@ -21,6 +21,7 @@ from .._kubernetes.connection import CONNECTION
 from .._rancher.metadata import parse_display_name, parse_id
 from .._rancher.references import CREDENTIAL_NAMESPACE
 from .._resources.desired import list_items
+from .._stores.registry import validate_stores
 from .decisions import ROTATED, STATES
 
 RECORD_NAMESPACE = "rancher-credential-rotation"
@@ -36,6 +37,7 @@ GATES = (
     "other_writer",
     "shared_key",
     "machine_config",
+    "external_store",
 )
 _MOST_PARALLEL = 32
 _LONGEST_WAIT = 3600  # seconds; the unit of a longer one is wrong
@@ -73,9 +75,11 @@ _SETTINGS = OptionSpec({
     "old_key_removed": {"type": "bool", "default": False},
     "assume_dead": {"type": "bool", "default": False},
     "override_gates": {"type": "list", "elements": "str", "default": []},
+    "external_stores": {"type": "list", "elements": "dict"},
 })
 _CALL = CONNECTION.merge(OptionSpec({
     "issuer_secrets_by_name": {"type": "dict", "no_log": True},
+    "external_store_secrets": {"type": "dict", "no_log": True},
     "parallel": {"type": "int", "default": 8},
     "rate": {"type": "int", "default": 20},
     "namespace": {"type": "str", "default": RECORD_NAMESPACE},
@@ -130,6 +134,8 @@ class DesiredRotation:
     old_key_removed: bool
     assume_dead: bool
     override_gates: tuple[str, ...]
+    external_stores: tuple[Mapping[str, t.Any], ...] | None
+    external_store_secrets: Mapping[str, Mapping[str, t.Any]] = field(repr=False)
     state = "present"  # of the credential, for Catalog.match()
 
     def other_settings(self, other: DesiredRotation) -> list[str]:
@@ -140,7 +146,8 @@ class DesiredRotation:
         return (["state"] if self.requested_state != other.requested_state else []) + differing
 
 
-_COPIED = tuple(name for name in _SETTINGS.options if name not in ("state", "issuer_secrets", "override_gates"))
+_COPIED = tuple(
+    name for name in _SETTINGS.options if name not in ("state", "issuer_secrets", "override_gates", "external_stores"))
 
 
 def parse_rotations(params: Mapping[str, t.Any]) -> list[DesiredRotation]:
@@ -172,9 +179,10 @@ def _validate_call(params: Mapping[str, t.Any]) -> list[str]:
         errors.append(f"parallel must be a number from 1 to {_MOST_PARALLEL}")
     if params["rate"] is not None and params["rate"] < 1:
         errors.append("rate must be at least 1")
-    for name, secrets in (params["issuer_secrets_by_name"] or {}).items():
-        if not isinstance(secrets, Mapping):
-            errors.append(f"issuer_secrets_by_name: {name:.60} must be a mapping of secret options")
+    for option in ("issuer_secrets_by_name", "external_store_secrets"):
+        for name, secrets in (params[option] or {}).items():
+            if not isinstance(secrets, Mapping):
+                errors.append(f"{option}: {name:.60} must be a mapping of secret options")
     return errors
 
 
@@ -188,7 +196,7 @@ def _parse_rotation(
     secrets, secret_errors = _parse_values("secrets", item.get("secrets"))
     errors = [*errors, *id_errors, *_validate_identity(item), *_validate_start(item, invalid),
               *_validate_limits(item), *_validate_issuer(own, item), *_validate_gates(item["override_gates"]),
-              *config_errors, *secret_errors]
+              *_validate_stores(item.get("external_stores")), *config_errors, *secret_errors]
     if errors:
         raise ValidationErrors(errors)
     return DesiredRotation(
@@ -203,6 +211,8 @@ def _parse_rotation(
         config=config,
         secrets=secrets,
         override_gates=tuple(item["override_gates"]),
+        external_stores=None if item.get("external_stores") is None else tuple(map(dict, item["external_stores"])),
+        external_store_secrets=item.get("external_store_secrets") or {},
         **t.cast("t.Dict[str, t.Any]", {option: item.get(option) for option in _COPIED}),
     )
 
@@ -245,6 +255,12 @@ def _validate_issuer(own: Mapping[str, t.Any], item: Mapping[str, t.Any]) -> lis
     if own.get("issuer") == "supplied" and (own.get("issuer_options") or own.get("issuer_secrets")):
         errors.append("issuer_options and issuer_secrets have no effect with issuer: supplied; set config and secrets")
     return errors
+
+
+def _validate_stores(stores: t.Sequence[t.Any] | None) -> list[str]:
+    if len(json.dumps(stores, default=str)) > _LONGEST_OPTIONS:
+        return [f"external_stores must not have more than {_LONGEST_OPTIONS} characters, as the record keeps them"]
+    return validate_stores(stores or ())
 
 
 def _validate_gates(names: t.Sequence[str]) -> list[str]:

@@ -25,6 +25,7 @@ from dataclasses import replace
 
 from .._common.errors import RanchhandError
 from .._common.times import Time, format_time
+from .._stores.interface import StoreChanged
 from ..issuer import IssuedKey, Issuer, IssuerError, Key
 from . import checks
 from .decisions import (
@@ -384,7 +385,7 @@ class RotationProtocol:
             entry = {"at": format_time(now), "phase": record.phase, "what": what, "run": self.request.token[:8]}
             record = replace(record, failures=0, transitions=(*record.transitions, entry)[-_TRANSITIONS:])
         self.stored_record = yield Call("write_record", (record, self.stored_record))
-        if what is not None and self.steps[-1:] != [record.phase]:
+        if what is not None:
             self.steps.append(record.phase)
         self.record = record
 
@@ -849,6 +850,8 @@ class RotationProtocol:
             yield from self._write_record(
                 replace(self.record, handed_over_at=now, **changes), f"handed {self.record.new_key.key} to {names}"
             )
+            if self.steps[-2:] == [self.record.phase] * 2:  # no other phase than that of the cutover
+                self.steps.pop()
 
     def _write_stores(self, key: str) -> Steps[None]:
         """Write a key that all credentials contain to each external store that contains the other key of the record.
@@ -1240,13 +1243,16 @@ class RotationProtocol:
             "issued it, or no key signs in" for key_id in sorted(left)
         ]
 
-    def _keys_in_stores(self) -> Steps[set[str]]:
+    def _keys_in_stores(self) -> Steps[set[str | None]]:
         """Return the ids of the keys in external stores, where they may be in use."""
-        found = set()
+        found: set[str | None] = set()
         for settings in () if self.request.skip_stores else self.record.external_stores:
             snapshot: StoreSnapshot = yield from self._repeat("read_store", settings)
-            values = values_in_store(settings, self.record.fields, snapshot.content)
-            found.add(checks.key_id_of(self.issuer, values))
+            found |= {
+                generation.key for generation in (self.record.old, self.record.new, self.record.current)
+                if generation and dict(generation.digests) == dict(snapshot.digests)
+            }
+            found.add(checks.key_id_of(self.issuer, values_in_store(settings, self.record.fields, snapshot.content)))
         return found
 
     def _forget_key(self, key_id: str, by: Values, keys: t.Sequence[Key]) -> Steps[None]:

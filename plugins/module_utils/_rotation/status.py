@@ -22,6 +22,7 @@ _TIMES = (
     "started_at",
     "issued_at",
     "cutover_at",
+    "handed_over_at",
     "disabled_at",
     "rotated_at",
     "expires_at",
@@ -52,6 +53,7 @@ def show_rotation(
         "old_key_id": _key_id(record.old),
         "next_step": next_step(record.phase),
         "failures": record.failures,
+        "external_stores": [store["name"] for store in record.external_stores],
     }
     for name in _TIMES:
         shown[name] = None if idle and name not in _IDLE_TIMES else _format(getattr(record, name))

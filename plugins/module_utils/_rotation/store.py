@@ -246,6 +246,7 @@ class RotationStore:
     def __init__(self, credentials: t.Iterable[CloudCredential], history: RotationHistory) -> None:
         self.catalog = credential_catalog(credentials)
         self._key = history.key
+        self._namespace = history.namespace
         self._values: dict[str, dict[str, str]] = {}
         self.records = history.records
         self.unreadable = history.unreadable
@@ -282,6 +283,10 @@ class RotationStore:
         if credential.id not in self._values:
             self._values[credential.id] = decode_values(credential)
         return self._values[credential.id]
+
+    def digests_of(self, values: Values) -> dict[str, str]:
+        """Return the keyed digests of values, with the key that a run has created meanwhile."""
+        return compute_digests(self._namespace.read_key() or self._key, values)
 
     def digests(self, credential: CloudCredential, fields: t.Iterable[str]) -> dict[str, str]:
         """Return the keyed digests of some fields of a credential."""

@@ -13,7 +13,9 @@ from collections.abc import Mapping
 from .._common.masking import secret_leaves
 
 # Options of a call, or of an item of its list.
-_SECRET_OPTIONS = ("secrets", "issuer_secrets", "issuer_secrets_by_name", "auth_key", "api_key", "password")
+_SECRET_OPTIONS = (
+    "secrets", "issuer_secrets", "issuer_secrets_by_name", "external_store_secrets", "auth_key", "api_key", "password",
+)
 _SECRET_PROXY_HEADERS = ("proxy_basic_auth", "basic_auth")
 _SECRET_KUBECONFIG_KEYS = (
     "token", "password", "client-key-data", "access-token", "id-token", "refresh-token", "client-secret",

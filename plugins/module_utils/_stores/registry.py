@@ -82,9 +82,9 @@ def _is_text(value: t.Any) -> bool:
 
 
 def _are_names(fields: t.Any) -> bool:
-    return isinstance(fields, Mapping) and len(fields) <= 100 and len(set(map(str, fields.values()))) == len(fields) and (
-        all(_is_text(text) and re.fullmatch(r"[-._a-zA-Z0-9]+", text) for pair in fields.items() for text in pair)
-    )
+    if not isinstance(fields, Mapping) or len(fields) != len(set(map(str, fields.values()))):
+        return False
+    return all(_is_text(text) and re.fullmatch(r"[-._a-zA-Z0-9]+", text) for pair in fields.items() for text in pair)
 
 
 def expand_stores(stores: t.Sequence[Mapping[str, t.Any]], identifier: str) -> tuple[Mapping[str, t.Any], ...]:
