@@ -314,6 +314,7 @@ options:
         type: list
         elements: str
       external_stores:
+        version_added: 1.0.0
         description: Same as O(external_stores).
         type: list
         elements: dict

@@ -27,7 +27,7 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.record
 from ansible_collections.ranchhand.rancher.plugins.module_utils._stores import registry
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import IssuerError
 
-from .fake_backend import FakeRun, Single, SharedState, finish, pair
+from .fake_backend import FakeRun, SharedState, Single, finish, pair
 
 STORE = {"name": "vault", "type": "vault", "url": "https://vault", "path": "a", "fields": {"id": "key"}}
 STORES = (STORE, {"name": "other", "type": "vault", "url": "https://vault", "path": "b"})
@@ -79,7 +79,7 @@ def test_the_new_key_is_in_the_stores_before_the_run_ends():
     assert [version for version, _fields in shared.stores.values()] == [4, 8], "nothing is written twice"
 
 
-def test_an_empty_store_receives_the_new_key_and_the_old_one_in_a_rollback():
+def test_an_empty_store_receives_the_new_key_and_in_a_rollback_the_old_key():
     shared = SharedState()
     finish(run(shared, ROTATED))
     assert contents(shared) == [stored(2), pair(2)]
@@ -299,8 +299,8 @@ def test_invalid_settings(stores, words):
 
 
 def test_the_id_of_the_credential_is_part_of_a_place_only():
-    (expanded,) = registry.expand_stores([{**STORE, "path": "rancher/{id}", "url": "https://{id}", "mount": None}], "cc")
-    assert expanded == {**STORE, "path": "rancher/cc", "url": "https://{id}"}
+    (expanded,) = registry.expand_stores([{**STORE, "path": "a/{id}", "url": "https://{id}", "mount": None}], "cc")
+    assert expanded == {**STORE, "path": "a/cc", "url": "https://{id}"}
 
 
 @pytest.mark.parametrize(("kind", "secrets", "words"), [

@@ -43,7 +43,7 @@ class SecretsManager:
         if described.get("DeletedDate"):
             raise self._problem("is scheduled for deletion. Restore it")
         versions = described.get("VersionIdsToStages") or {}
-        current = next((version for version, stages in versions.items() if _CURRENT in stages), "")
+        current = next((version for version, labels in versions.items() if _CURRENT in labels), "")
         if not current:
             return StoreContent(None)
         value = self._send(until, "GetSecretValue", VersionId=current).get("SecretString")
