@@ -93,9 +93,9 @@ options:
     type: str
   issuer:
     description:
-      - Issuer of new keys. The default is V(aws) for the drivers amazonec2 and s3, V(google) for google,
-        V(kubernetes) for harvester, V(openstack) for openstack, V(oci) for oci, V(pve) for pve, V(vmwarevsphere) for
-        vmwarevsphere, and V(supplied) for all others.
+      - Issuer of new keys. The default is V(aws) for the drivers amazonec2 and s3, V(kubernetes) for harvester, the
+        issuer of the same name for exoscale, google, oci, openstack, pve and vmwarevsphere, and V(supplied) for all
+        others.
       - With V(supplied), the playbook sets the new value in O(config) and O(secrets), and confirms with
         O(old_key_removed) that the old key does not exist any more.
       - An issuer of another collection has a full name such as V(my.collection.name).

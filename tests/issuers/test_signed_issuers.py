@@ -16,11 +16,12 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.verific
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import IssuerError
 
 from support.fakes import cut
+from support.providers.exoscale import Exoscale
 from support.providers.oci import Oci
 from support.providers.pve import Pve
 
 MARK = "ranchhand-cc-7kq2f-g42-e1"
-PROVIDERS = {"pve": Pve, "oci": Oci}
+PROVIDERS = {"exoscale": Exoscale, "oci": Oci, "pve": Pve}
 
 
 @pytest.fixture(params=PROVIDERS)
@@ -129,7 +130,7 @@ def test_an_administrator_manages_the_keys(fake):
     new = issue(issuer, old)
     assert error_of(issuer.verify, new, old) == "ok"
     issuer.delete(issuer.key_id(old), new)
-    assert set(listed(issuer, new)) == {issuer.key_id(new)}
+    assert issuer.key_id(new) in listed(issuer, new) and issuer.key_id(old) not in listed(issuer, new)
 
 
 def test_a_wrong_secret(fake):
@@ -285,3 +286,26 @@ def test_a_malformed_key_of_oracle():
         malformed = {"fingerprint": 'x"', "tenancyId": "a\nb", "userId": "../x", "privateKeyContents": "secret"}
         for part in malformed.items():
             assert error_of(issuer_of(fake).keys, {**old, **dict([part])}) == "invalid" and not fake.seen
+
+
+def test_a_key_of_exoscale_has_the_role_of_the_current_key():
+    with Exoscale() as fake:
+        fake.name = "exoscale"
+        weak = fake.create(role=fake.role("list-instances"))
+        assert error_of(lambda by: issuer_of(fake).issue(by, MARK), weak) == "forbidden"
+        issuer = issuer_of(fake, **fake.administrator())
+        new = issue(issuer, weak)
+        assert fake.keys[new["apiKey"]].more == fake.keys[weak["apiKey"]].more and verified(fake, new) == "ok"
+        assert error_of(issuer.verify, fake.create(), weak) == "invalid", "another role"
+        blind = fake.create(role=fake.role("list-zones"))
+        assert verified(fake, blind) == "forbidden"
+        elsewhere = fake.create("other")
+        assert error_of(lambda by: issuer.issue(by, MARK), elsewhere) == "invalid"
+
+
+def test_a_credential_of_exoscale_from_before_rancher_2_13():
+    with Exoscale() as fake:
+        fake.name = "exoscale"
+        old = {"apiSecretKey": "canary-of-a-key"}
+        assert error_of(issuer_of(fake).keys, old) == verified(fake, old) == "unsupported" and not fake.seen
+        assert error_of(issuer_of(fake, zone="x/y", endpoint_url=None).keys, fake.create()) == "invalid"

@@ -34,6 +34,7 @@ class IssuerEntry:
 
 ISSUERS: Mapping[str, IssuerEntry] = {
     "aws": IssuerEntry("aws", "Aws", ("amazonec2", "s3"), ("accessKey", "secretKey"), True),
+    "exoscale": IssuerEntry("exoscale", "Exoscale", ("exoscale",), ("apiKey", "apiSecretKey")),
     "google": IssuerEntry("google", "Google", ("google",), ("authEncodedJson",), True),
     "kubernetes": IssuerEntry("kubernetes", "Kubernetes", ("harvester",), ("kubeconfigContent",)),
     "oci": IssuerEntry("oci", "Oci", ("oci",), ("fingerprint", "privateKeyContents")),

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..issuer import IssuerError, Values
-from . import aws, azure, google, http, kubernetes, oci, openstack, passwords, pve, tokens
+from . import aws, azure, exoscale, google, http, kubernetes, oci, openstack, passwords, pve, tokens
 from .throttle import CallRates
 
 RATE = 20  # sign-ins a second for each driver, as the default of a rotation
@@ -41,6 +41,7 @@ VERIFIERS: Mapping[str, Verifier] = {
     "amazonec2": Verifier(aws.verify_key, _AWS),
     "azure": Verifier(azure.verify_secret, ("tenant_id", *http.OPTIONS)),
     "digitalocean": Verifier(tokens.verify_digitalocean),
+    "exoscale": Verifier(exoscale.verify_key, ("zone", *http.OPTIONS)),
     "google": Verifier(google.verify_service_account),
     "harvester": Verifier(kubernetes.verify_kubeconfig, ()),
     "hetzner": Verifier(tokens.verify_hetzner),
