@@ -158,8 +158,9 @@ options:
     description:
       - Handling of orphaned keys. If a run is killed while a key is being issued, the key's secret is lost and the
         key is orphaned.
-      - V(evidence) deletes such a key if it was created when a key was requested according to the record, and was never
-        used. V(never) fails with the RV(code) V(orphan).
+      - V(evidence) deletes such a key if it has the mark of the request or, with a provider that stores no marks but
+        reports the last use, if it was created when a key was requested according to the record, and was never used.
+        V(never) fails with the RV(code) V(orphan).
     type: str
     choices: [evidence, never]
     default: evidence
@@ -181,9 +182,19 @@ options:
     type: bool
     default: false
   old_key_removed:
-    description: Confirmation that the old key does not exist any more, with O(issuer=supplied) and O(state=retired).
+    description:
+      - Confirmation that the old key does not exist any more, with O(state=retired). Required with O(issuer=supplied),
+        and possible if the id of the old key is unknown.
     type: bool
     default: false
+  current_key_id:
+    description:
+      - Id of the key that is replaced, at the cloud provider. Required before the key is retired if neither the
+        credential nor the provider reports the id. The gate V(old_key_identity) waits for it. Also possible with
+        O(state=retired).
+      - An id that the collection knows takes precedence, so an id of an earlier rotation does no harm.
+    type: str
+    version_added: 1.0.0
   assume_dead:
     description: Confirmation that the previous run has ended, so that this run does not wait for it.
     type: bool
@@ -306,6 +317,10 @@ options:
       old_key_removed:
         description: Same as O(old_key_removed).
         type: bool
+      current_key_id:
+        description: Same as O(current_key_id).
+        type: str
+        version_added: 1.0.0
       assume_dead:
         description: Same as O(assume_dead).
         type: bool
@@ -470,7 +485,7 @@ rotation:
       type: str
       sample: AKIAIOSFODNN7EXAMPLE
     old_key_id:
-      description: Id of the key that is being retired; null without a rotation in progress.
+      description: Id of the key that is being retired; null without a rotation in progress, or if it is unknown.
       type: str
       sample: AKIAI44QH8DHBEXAMPLE
     started_at:

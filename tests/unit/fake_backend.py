@@ -292,6 +292,9 @@ class FakeRun:
         return self.shared.generations.setdefault(
             name, StoredGeneration(name, name, epoch, dict(values), dict(values), key_id, expires_at))
 
+    def _identify(self, values, by):
+        return self.protocol.issuer.identify(values, by)
+
     def _list_generations(self, record):
         return list(self.shared.generations.values())
 

@@ -173,14 +173,14 @@ def test_rancher_version(version, references, state):
 
 def test_last_use():
     def state_of(used, key="AKIAOLD"):
-        return gates.last_used([Key(key, last_used=used)], "AKIAOLD", HOUR, CUTOVER + 2 * HOUR).state
+        return gates.last_used([Key(key, last_used=used)], "AKIAOLD", HOUR, CUTOVER + 2 * HOUR, True).state
 
     assert state_of(None) == state_of(CUTOVER) == state_of(CUTOVER + 2 * HOUR, "AKIANEW") == gates.OPEN
     assert state_of(CUTOVER + 1.5 * HOUR) == gates.WAITING
     assert state_of(CUTOVER + HOUR) == gates.OPEN, "unused for the whole time"
-    assert gates.last_used(None, "AKIAOLD", HOUR, CUTOVER).state == gates.OPEN
+    assert gates.last_used(None, "AKIAOLD", HOUR, CUTOVER, True).state == gates.OPEN
     late = [Key("AKIAOLD", last_used=CUTOVER + HOUR)]
-    assert gates.last_used(late, "AKIAOLD", datetime.timedelta(0), CUTOVER).state == gates.OPEN, (
+    assert gates.last_used(late, "AKIAOLD", datetime.timedelta(0), CUTOVER, True).state == gates.OPEN, (
         "the clock of the provider may be ahead"
     )
 
@@ -255,7 +255,8 @@ def states(found):
 
 
 def desired(**options):
-    return SimpleNamespace(**{"grace": None, "soak": None, "old_key_removed": False, "override_gates": (), **options})
+    defaults = {"grace": None, "soak": None, "old_key_removed": False, "current_key_id": None, "override_gates": ()}
+    return SimpleNamespace(**{**defaults, **options})
 
 
 def test_the_gates_of_the_grace_time():
@@ -285,7 +286,7 @@ def test_the_time_of_a_phase(record, name):
 
 
 def issuer(keys, lists=True, disables=True):
-    return SimpleNamespace(lists=lists, disables=disables, keys=lambda by: keys)
+    return SimpleNamespace(lists=lists, disables=disables, reports_last_use=True, keys=lambda by: keys)
 
 
 USED = [Key("AKIAOLD", last_used=CUTOVER + 2 * HOUR)]

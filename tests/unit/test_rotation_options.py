@@ -71,7 +71,8 @@ def test_secrets_are_not_logged():
     assert hidden - set(CONNECTION.options) == {
         "secrets", "issuer_secrets", "issuer_secrets_by_name", "external_store_secrets"}
     public = {name for name, option in suboptions.items() if option.get("no_log") is False}
-    assert public == {"issuer_secrets_name", "shared_key"}, "ansible-core would hide them by their names"
+    names = {"issuer_secrets_name", "shared_key", "current_key_id"}
+    assert public == names, "ansible-core would hide them by their names"
 
 
 def test_the_gates_are_documented():
@@ -92,7 +93,7 @@ def test_all_options_of_an_item():
         "issuer_options": {"a": 1}, "issuer_secrets_name": "admin", "rotation_id": "7", "reason": "leaked",
         "grace": 60, "soak": 120, "drain": 3600, "verify_timeout": 3600, "on_verify_failure": "stop",
         "orphan_policy": "never", "shared_key": "together", "pause_before_cutover": True, "repair": True,
-        "old_key_removed": True, "assume_dead": True,
+        "old_key_removed": True, "assume_dead": True, "current_key_id": "k1",
     }
     durations = {name: f"{values[name]}s" for name in ("grace", "soak", "drain", "verify_timeout")}
     (item,) = parsed(**{

@@ -93,13 +93,13 @@ def test_a_key_of_the_snapshot_existed_before():
 ])
 def test_a_key_that_a_credential_contains_is_not_taken_away(credentials):
     with pytest.raises(RanchhandError, match="contains the key k1") as error:
-        checks.key_is_not_in_use(RECORD, credentials, "k1", Listed({}))
+        checks.key_is_not_in_use(RECORD, credentials, "k1", Listed({}), ())
     assert error.value.code == "unproven"
-    checks.key_is_not_in_use(RECORD, credentials, "k9", Listed({}))
+    checks.key_is_not_in_use(RECORD, credentials, "k9", Listed({}), ())
 
 
 def test_a_credential_without_a_key_contains_no_key():
-    checks.key_is_not_in_use(RECORD, [credential(0, {"other": "k1"})], "k1", Listed({}))
+    checks.key_is_not_in_use(RECORD, [credential(0, {"other": "k1"})], "k1", Listed({}), ())
 
 
 def test_all_members_contain_the_same_value():
@@ -220,10 +220,10 @@ def test_the_number_of_keys_is_limited(issuer, limit, fails):
     keys = [Key("k1"), Key("k2")]
     if fails:
         with pytest.raises(RanchhandError, match="2 of 2 keys exist. Delete k2 if") as caught:
-            protocol._check_limit(keys, pair(1))  # pylint: disable=protected-access
+            protocol._check_limit(keys, "k1")  # pylint: disable=protected-access
         assert caught.value.code == "slot_taken"
     else:
-        protocol._check_limit(keys, pair(1))  # pylint: disable=protected-access
+        protocol._check_limit(keys, "k1")  # pylint: disable=protected-access
 
 
 def test_a_backend_makes_the_calls_of_a_protocol():
@@ -318,7 +318,7 @@ def test_a_new_rotation_forgets_the_former_rotation():
     protocol = RotationProtocol(
         RotationRequest("rotated", "run1", rotation_id="r9", reason="leaked", grace=1, soak=2), Listed({}), blank)
     protocol.credentials = (credential(1, pair(2)),)
-    started = protocol._started(before, ("k1", "k2"), START)  # pylint: disable=protected-access
+    started = protocol._started(before, ("k1", "k2"), "k2", START)  # pylint: disable=protected-access
     assert started == replace(
         blank, phase="preparing", generation=5, epoch=1, owner="run1", rotation_id="r9", reason="leaked", grace=1,
         soak=2, snapshot=("k1", "k2"), old=KeyGeneration("k2", "rotation-g5-260101000000-old", {"id": "k2"}),

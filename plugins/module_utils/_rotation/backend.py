@@ -325,6 +325,9 @@ class ClusterBackend:
 
     # cloud provider
 
+    def identify(self, values: Values, by: Values) -> str | None:
+        return self._issuer.identify(values, by)
+
     def keys(self, by: Values) -> list[Key]:
         return self._issuer.keys(by)
 

@@ -24,9 +24,10 @@ SKEW = datetime.timedelta(minutes=5)
 
 Credentials = t.Sequence[CredentialSnapshot]
 Keys = t.Sequence[Key]
+Generations = t.Sequence[StoredGeneration]
 
 
-def find_key(keys: Keys, key_id: str) -> Key | None:
+def find_key(keys: Keys, key_id: str | None) -> Key | None:
     return next((key for key in keys if key.id == key_id), None)
 
 
@@ -61,17 +62,36 @@ def is_record_of_run(record: RotationRecord, stored: RotationRecord | None) -> b
         record.owner, record.epoch, record.phase)
 
 
-def key_is_not_in_use(record: RotationRecord, credentials: Credentials, key_id: str, issuer: Issuer) -> None:
+def key_is_not_in_use(
+    record: RotationRecord, credentials: Credentials, key_id: str, issuer: Issuer, kept: Generations
+) -> None:
     """No credential contains the key that is taken away, also none that was deleted and created again."""
     for credential in credentials:
-        if key_id_of(issuer, credential.values) == key_id:
+        if key_id_of(record, credential, issuer, kept) == key_id:
             raise RanchhandError("unproven", (
                 f"{credential.id} contains the key {key_id}, which the rotation of {record.names} would disable or "
                 "delete. Write the key that is to be used to the credential again."))
 
 
-def key_id_of(issuer: Issuer, values: Values) -> str | None:
-    """Return the id of a key; None if the values are none of a key."""
+def key_id_of(
+    record: RotationRecord, credential: CredentialSnapshot, issuer: Issuer, kept: Generations
+) -> str | None:
+    """Return the id of the key in a credential; None if it is unknown, or the values are none of a key.
+
+    The id that was recorded when the key was issued takes precedence.
+    """
+    recorded = record.recorded_key(credential)
+    if recorded is not None:
+        return recorded
+    values = rotating_values(record, credential)
+    for generation in kept:
+        if generation.key_id is not None and dict(generation.values) == values:
+            return generation.key_id
+    return key_id_in(issuer, credential.values)
+
+
+def key_id_in(issuer: Issuer, values: Values) -> str | None:
+    """Return the id that the values contain; None if there is none, or they are none of a key."""
     try:
         return issuer.key_id(values)
     except (IssuerError, KeyError):  # another client wrote something else
@@ -155,6 +175,12 @@ def is_deleted(keys: Keys, key_id: str) -> bool:
 # a key whose secret was lost
 
 
+def has_mark(record: RotationRecord, key: Key) -> bool:
+    """The key was issued by an attempt of this rotation: it has the mark of one."""
+    prefix, _epoch = mark_of(record, 0).rsplit("-", 1)
+    return key.mark is not None and re.fullmatch(re.escape(prefix) + "-e[0-9]+", key.mark) is not None
+
+
 def is_request_unanswered(record: RotationRecord, attempts: t.Iterable[StoredGeneration]) -> bool:
     """A key may have been issued whose secret was not stored."""
     return record.issuing_at is not None and all(attempt.epoch != record.issuing_epoch for attempt in attempts)
@@ -163,6 +189,22 @@ def is_request_unanswered(record: RotationRecord, attempts: t.Iterable[StoredGen
 def existed_before(record: RotationRecord, key: Key) -> bool:
     """The key existed when the rotation began."""
     return key.id in record.snapshot
+
+
+def names_old_key(record: RotationRecord, keys: Keys, key_id: str) -> None:
+    """A key that the user names can be the old key. Code ``invalid``."""
+    key = find_key(keys, key_id)
+    began = record.started_at
+    if key is None:
+        reason = "the provider does not list it. If it was removed, set old_key_removed: true"
+    elif record.new is not None and record.new.key == key_id:
+        reason = "it is the new key"
+    elif began and key.created_at and key.created_at > began + SKEW:
+        reason = "it was created after the rotation had begun"
+    else:
+        return
+    raise RanchhandError(
+        "invalid", f"current_key_id: {key_id:.200} is not the old key of {record.names}: {reason}")
 
 
 def created_after_request(record: RotationRecord, created_at: datetime.datetime) -> bool:
@@ -175,6 +217,7 @@ def created_before_timeout(record: RotationRecord, created_at: datetime.datetime
 
 
 def was_never_used(key: Key) -> bool:
+    """Whether no use is known; without Issuer.reports_last_use, this proves nothing."""
     return key.last_used is None
 
 

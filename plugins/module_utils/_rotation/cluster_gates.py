@@ -23,6 +23,7 @@ from .gates import (
     etcd_s3,
     last_used,
     machine_jobs,
+    old_key_identity,
     rancher_version,
     rke1_nodes,
     until,
@@ -53,7 +54,12 @@ def evaluate_gates(
         gates = [until("grace", record.retire_not_before, now()), *_cluster_gates(client, members, record)]
         if issuer and issuer.lists:
             unused_for = datetime.timedelta(seconds=record.grace)
-            gates.append(last_used(issuer.keys(decode_values(members[0])), record.old_key.key, unused_for, now()))
+            keys = issuer.keys(decode_values(members[0]))
+            old_key = record.old_key.key or (desired.current_key_id if desired else None)
+            gates.append(last_used(keys, old_key, unused_for, now(), issuer.reports_last_use))
+        if record.old_key.key is None:
+            removed = bool(desired and desired.old_key_removed)
+            gates.append(old_key_identity(record, desired.current_key_id if desired else None, removed))
         if record.issuer == "supplied":
             gates.append(_confirmation(record, bool(desired and desired.old_key_removed)))
     bypassed = desired.override_gates if desired else ()
@@ -68,7 +74,7 @@ def _confirmation(record: RotationRecord, removed: bool) -> Gate:
     if removed:
         return Gate("confirmation", OPEN, "the old key was removed")
     return Gate("confirmation", WAITING, (
-        f"the old key ({record.old_key.key}) to be removed at the provider, which old_key_removed: true confirms"))
+        f"the old key ({record.old_key.name}) to be removed at the provider, which old_key_removed: true confirms"))
 
 
 def _cluster_gates(
@@ -101,7 +107,7 @@ def _cluster_gates(
     nodes = None if "nodes.management.cattle.io" in index.unlisted else references
     return [
         machine_jobs(jobs, names, record.cut_over),
-        etcd_s3(plans, used, [record.old_key.key]),
+        etcd_s3(plans, used, [record.old_key.key] if record.old_key.key else []),
         rke1_nodes(nodes, record.driver),
         rancher_version(version, machines),
     ]

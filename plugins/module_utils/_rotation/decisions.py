@@ -219,6 +219,8 @@ class RotationRequest:
     delete_orphans: bool = True       # orphan_policy
     pause: bool = False               # before the cutover
     repair: bool = False
+    current_key_id: str | None = None  # of the key that is replaced, if the provider does not report it
+    old_key_removed: bool = False     # by hand, with an unknown id
     due: bool = False                 # by max_age
     external_stores: tuple[Mapping[str, t.Any], ...] | None = None  # None: those of the record
     skip_stores: bool = False         # the gate external_store is overridden
@@ -318,9 +320,9 @@ def explain(
         record=record.name,
         phase=record.phase,
         requested=str(request and request.rotation_id)[:60],
-        current=record.current.key if record.current else "unknown",
-        old=record.old.key if record.old else "unknown",
-        new=record.new.key if record.new else "not issued yet",
+        current=record.current.name if record.current else "unknown",
+        old=record.old.name if record.old else "unknown",
+        new=record.new.name if record.new else "not issued yet",
         missing=", ".join(name for name, uid in record.members if (name, uid) not in known),
         other=", ".join(name for name, key in keys.items() if key == OTHER),
         mixed=", ".join(name for name, key in keys.items() if key == MIXED),

@@ -158,6 +158,8 @@ class RotationExecutor:
             delete_orphans=desired.orphan_policy == "evidence",
             pause=desired.pause_before_cutover,
             repair=desired.repair,
+            current_key_id=desired.current_key_id,
+            old_key_removed=desired.old_key_removed,
             due=self._is_due(unit),
             external_stores=_requested_stores(unit),
             skip_stores=GATE in desired.override_gates,
@@ -271,6 +273,9 @@ class _PreflightBackend:
 
     def preflight(self, credentials: t.Sequence[CredentialSnapshot]) -> None:
         self._executor._check_start(self._unit, credentials)  # pylint: disable=protected-access
+
+    def identify(self, values: Values, by: Values) -> str | None:
+        return self._unit.issuer.identify(values, by)
 
     def keys(self, by: Values) -> list[Key]:
         return self._unit.issuer.keys(by)

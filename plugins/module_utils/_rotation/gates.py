@@ -140,12 +140,27 @@ def rancher_version(setting: str, references: t.Sequence[Reference] | None) -> G
     )
 
 
-def last_used(keys: t.Sequence[Key] | None, key_id: str, unused_for: datetime.timedelta, now: Time) -> Gate:
+def old_key_identity(record: RotationRecord, current_key_id: str | None, removed: bool) -> Gate:
+    """The old key has to be named by the user before it is retired, if the provider does not report its id."""
+    name = "old_key_identity"
+    if removed:
+        return Gate(name, OPEN, "the old key was removed")
+    if current_key_id:
+        return Gate(name, OPEN, f"current_key_id names the old key {current_key_id}")
+    return Gate(name, WAITING, (
+        f"the id of the old key of {record.names}, which the provider does not report: set current_key_id to it, or "
+        "remove the key at the provider and confirm this with old_key_removed: true"))
+
+
+def last_used(
+    keys: t.Sequence[Key] | None, key_id: str | None, unused_for: datetime.timedelta, now: Time, is_reported: bool
+) -> Gate:
     """The last use of a key, if the provider reports it. With an ``unused_for`` of zero it does not matter."""
     name = "last_used"
     key = next((key for key in keys or () if key.id == key_id), None)
     if key is None or key.last_used is None:
-        return Gate(name, OPEN, "the provider reports no use")
+        never = is_reported and key is not None
+        return Gate(name, OPEN, "the old key was never used" if never else "the provider reports no use")
     used = format_time(key.last_used)
     if unused_for and now - key.last_used < unused_for:
         return Gate(

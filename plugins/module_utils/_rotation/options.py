@@ -73,6 +73,7 @@ _SETTINGS = OptionSpec({
     "pause_before_cutover": {"type": "bool", "default": False},
     "repair": {"type": "bool", "default": False},
     "old_key_removed": {"type": "bool", "default": False},
+    "current_key_id": {"type": "str", "no_log": False},
     "assume_dead": {"type": "bool", "default": False},
     "override_gates": {"type": "list", "elements": "str", "default": []},
     "external_stores": {"type": "list", "elements": "dict"},
@@ -132,6 +133,7 @@ class DesiredRotation:
     pause_before_cutover: bool
     repair: bool
     old_key_removed: bool
+    current_key_id: str | None
     assume_dead: bool
     override_gates: tuple[str, ...]
     external_stores: tuple[Mapping[str, t.Any], ...] | None
@@ -234,7 +236,7 @@ def _validate_limits(item: Mapping[str, t.Any]) -> list[str]:
         f"{name} must not be longer than {format_duration(_LONGEST_WAIT)}"
         for name in ("drain", "verify_timeout") if (item.get(name) or 0) > _LONGEST_WAIT
     ]
-    for name, longest in (("rotation_id", _LONGEST_ID), ("issuer_secrets_name", _LONGEST_ID),
+    for name, longest in (("rotation_id", _LONGEST_ID), ("issuer_secrets_name", _LONGEST_ID), ("current_key_id", 500),
                           ("reason", _LONGEST_REASON)):
         text = item.get(name)
         if text is not None and not (len(text) <= longest and text.isprintable() and text.strip()):

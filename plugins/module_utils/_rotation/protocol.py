@@ -166,6 +166,8 @@ class RotationBackend(t.Protocol):
         Raises IssuerError or StoreChanged.
         """
 
+    def identify(self, values: Values, by: Values) -> str | None: ...
+
     def keys(self, by: Values) -> list[Key]: ...
 
     def issue(self, by: Values, mark: str) -> IssuedKey: ...
@@ -216,6 +218,7 @@ class RotationProtocol:
         self.took_over = False
         self.in_doubt = False   # a request may still be performed
         self.listed: list[Key] = []  # the keys that the provider listed last
+        self.kept: list[StoredGeneration] = []  # the stored generations when they were listed last
 
     # decide
 
@@ -284,9 +287,10 @@ class RotationProtocol:
             if waiting:
                 return Outcome(before, tuple(self.steps), tuple(waiting))
         key_ids: tuple[str, ...] = ()
+        current: str | None = None
         starting = decision.step == START.step
         if starting:
-            key_ids = yield from self._preflight_of(snapshot, credentials)
+            key_ids, current = yield from self._preflight_of(snapshot, credentials)
         self.took_over |= self._has_other_token(credentials) or before.owner not in ("", self.request.token)
         former_run_ended: bool = yield Call("take_lease")
         self.token_written = True
@@ -296,7 +300,7 @@ class RotationProtocol:
         self.credentials = tuple(written)
         now: Time = yield Call("now")
         if starting:
-            yield from self._write_record(self._started(before, key_ids, now), "started")
+            yield from self._write_record(self._started(before, key_ids, current, now), "started")
         else:
             yield from self._write_record(replace(timed, epoch=before.epoch + 1, owner=self.request.token), None)
         if self.took_over:  # perhaps in an earlier attempt
@@ -307,7 +311,7 @@ class RotationProtocol:
 
     def _preflight_of(
         self, snapshot: Snapshot, credentials: tuple[CredentialSnapshot, ...]
-    ) -> Steps[tuple[str, ...]]:
+    ) -> Steps[tuple[tuple[str, ...], str | None]]:
         try:
             return (yield from self.preflight(credentials))
         except RanchhandError:
@@ -318,23 +322,35 @@ class RotationProtocol:
                 raise Conflict from None
             raise
 
-    def preflight(self, credentials: tuple[CredentialSnapshot, ...]) -> Steps[tuple[str, ...]]:
-        """Check that the current key works and that another one can be issued; returns the ids of all keys."""
+    def preflight(self, credentials: tuple[CredentialSnapshot, ...]) -> Steps[tuple[tuple[str, ...], str | None]]:
+        """Check that the current key works and that another one can be issued.
+
+        Returns the ids of all keys, and of the current one if it is known.
+        """
         by = credentials[0].values
         checks.credentials_agree(self.blank, credentials)
         checks.value_is_another(self.blank, self.issuer.next_values(), credentials)
         yield Call("preflight", (credentials,))
         keys = yield from self._list_keys(by)
+        current = self._key_in(credentials[0], self.blank) or self.request.current_key_id
+        if current is None:
+            current = yield from self._identify(credentials[0])
         if not self.issuer.lists:
-            return ()
-        self._check_live(keys, by, _START_REMEDY)
-        self._check_limit(keys, by)
-        return tuple(sorted(key.id for key in keys))
+            return (), current
+        self._check_key(keys, current, _START_REMEDY)
+        self._check_limit(keys, current)
+        return tuple(sorted(key.id for key in keys)), current
 
-    def _check_limit(self, keys: t.Sequence[Key], by: Values) -> None:
+    def _identify(self, credential: CredentialSnapshot) -> Steps[str | None]:
+        """Return the id of a key that no rotation issued; None if it is unknown or ambiguous."""
+        values = {name: credential.values.get(name, "") for name in self.blank.fields}
+        found: str | None = yield from self._repeat("identify", values, credential.values)
+        return found
+
+    def _check_limit(self, keys: t.Sequence[Key], current: str | None) -> None:
         limit = self.issuer.limit
         if limit is not None and len(keys) >= limit and not self.issuer.replaces_current:
-            others = ", ".join(sorted(key.id for key in keys if key.id != self._id_in(by)))
+            others = ", ".join(sorted(key.id for key in keys if key.id != current))
             raise RanchhandError(
                 "slot_taken",
                 (
@@ -343,7 +359,9 @@ class RotationProtocol:
                 ),
             )
 
-    def _started(self, before: RotationRecord, key_ids: tuple[str, ...], now: Time) -> RotationRecord:
+    def _started(
+        self, before: RotationRecord, key_ids: tuple[str, ...], current_id: str | None, now: Time
+    ) -> RotationRecord:
         request, credential = self.request, self.credentials[0]
         digests = {name: credential.digests.get(name, "") for name in self.blank.fields}
         started = replace(
@@ -367,6 +385,7 @@ class RotationProtocol:
             gates={},
             started_at=now,
             issuing_at=None,
+            issuing_mark=None,
             issued_at=None,
             cutover_at=None,
             verified_at=None,
@@ -376,7 +395,7 @@ class RotationProtocol:
         )
         current = before.current
         version = current.version if current and dict(current.digests) == digests else f"{started.prefix}-old"
-        return replace(started, old=KeyGeneration(self._id_in(credential.values), version, digests))
+        return replace(started, old=KeyGeneration(current_id, version, digests))
 
     def _write_record(self, record: RotationRecord, what: str | None) -> Steps[None]:
         """Write the record; ``what`` describes a transition, None if there is none."""
@@ -408,7 +427,7 @@ class RotationProtocol:
                 raise Conflict
         if without and self.issuer.lists:
             existing = [credential for credential in snapshot.credentials if credential is not None]
-            checks.key_is_not_in_use(self.record, existing, without, self.issuer)
+            checks.key_is_not_in_use(self.record, existing, without, self.issuer, self.kept)
         self.credentials = present
         return present[0].values if present else {}
 
@@ -432,12 +451,13 @@ class RotationProtocol:
         yield from self._release(**changes)
         return Outcome(replace(self.record, owner="", **changes), tuple(self.steps))
 
-    def _id_of(self, generation: StoredGeneration) -> str:
+    def _id_of(self, generation: StoredGeneration) -> str | None:
         """Return the provider's id of a stored key: the one that was stored with it, if any."""
-        return generation.key_id or self._id_in(generation.values)
+        return generation.key_id or self.issuer.key_id(generation.values)
 
-    def _id_in(self, values: Values) -> str:
-        return self.issuer.key_id(values) or ""
+    def _key_in(self, credential: CredentialSnapshot, record: RotationRecord | None = None) -> str | None:
+        """Return the id of the key in a credential; None if it is unknown."""
+        return checks.key_id_of(record or self.record, credential, self.issuer, self.kept)
 
     def _all_contain(self, key: str) -> bool:
         return all(self.record.key_in(credential) == key for credential in self.credentials)
@@ -469,9 +489,12 @@ class RotationProtocol:
         by = self.credentials[0].values if by is None else by
         yield from self._repeat("verify", values, by, codes=("busy", "refused"))
 
-    def _check_live(self, keys: t.Sequence[Key], values: Values, remedy: str) -> None:
-        if self.issuer.lists:
-            key_id = self._id_in(values)
+    def _check_live(self, keys: t.Sequence[Key], credential: CredentialSnapshot, remedy: str) -> None:
+        self._check_key(keys, self._key_in(credential), remedy)
+
+    def _check_key(self, keys: t.Sequence[Key], key_id: str | None, remedy: str) -> None:
+        """Check that a key in use is listed and enabled; one whose id is unknown is not found there."""
+        if self.issuer.lists and key_id is not None:
             checks.live_key_is_listed(self.record, keys, key_id, remedy)
             checks.live_key_is_enabled(self.record, keys, key_id, remedy)
 
@@ -496,7 +519,7 @@ class RotationProtocol:
                 proven.append(values)
                 yield from self._sign_in(credential, remedy)
                 listed.append((yield from self._list_keys(credential.values)))
-                self._check_live(listed[-1], credential.values, remedy)
+                self._check_live(listed[-1], credential, remedy)
         return listed[0] if listed else []
 
     def _request(
@@ -531,10 +554,9 @@ class RotationProtocol:
             return
         waited, pause = 0.0, 1.0
         while True:
-            by = self.credentials[0].values
-            keys = yield from self._list_keys(by)
+            keys = yield from self._list_keys(self.credentials[0].values)
             try:
-                self._check_live(keys, by, remedy)
+                self._check_live(keys, self.credentials[0], remedy)
             except RanchhandError:
                 yield from self._undo(key_id, keys, allowed)
                 raise
@@ -563,18 +585,21 @@ class RotationProtocol:
         """Whether the provider, which lists the keys of the right principal, has no such key any more."""
         return self.issuer.lists and self.issuer.can_list(key_id) and checks.is_deleted(keys, key_id)
 
-    def _disable(self, key_id: str, keys: t.Sequence[Key], allowed: t.Sequence[str], remedy: str) -> Steps[None]:
+    def _disable(self, key_id: str | None, keys: t.Sequence[Key], allowed: t.Sequence[str], remedy: str) -> Steps[None]:
         """Disable a key, after _prove() has listed the keys."""
-        if self._is_gone(key_id, keys):
-            yield from self._confirm(*allowed, without=key_id)
+        if key_id is None or self._is_gone(key_id, keys):
+            yield from self._confirm(*allowed, without=key_id or "")
             return
         yield from self._request("disable", key_id, allowed=allowed, without=key_id)
         yield from self._confirm_effect(key_id, checks.is_disabled, allowed, remedy)
 
-    def _delete(self, key_id: str, keys: t.Sequence[Key], allowed: t.Sequence[str], remedy: str) -> Steps[None]:
-        """Delete a key, after _prove() has listed the keys."""
-        if self._is_gone(key_id, keys):
-            yield from self._confirm(*allowed, without=key_id)
+    def _delete(self, key_id: str | None, keys: t.Sequence[Key], allowed: t.Sequence[str], remedy: str) -> Steps[None]:
+        """Delete a key, after _prove() has listed the keys.
+
+        The gate old_key_identity lets an old key with an unknown id pass only if it was removed by hand.
+        """
+        if key_id is None or self._is_gone(key_id, keys):
+            yield from self._confirm(*allowed, without=key_id or "")
             return
         yield from self._request("delete", key_id, allowed=allowed, without=key_id)
         yield from self._confirm_effect(key_id, checks.is_deleted, allowed, remedy)
@@ -595,7 +620,8 @@ class RotationProtocol:
         record = self.record
         by = self.credentials[0].values
         values = {name: by.get(name, "") for name in record.fields}
-        old: StoredGeneration = yield Call("store_generation", (record.old_key.version, record, 0, values))
+        old: StoredGeneration = yield Call(
+            "store_generation", (record.old_key.version, record, 0, values, record.old_key.key))
         if dict(old.digests) != dict(record.old_key.digests):
             raise RanchhandError(
                 "conflict",
@@ -609,7 +635,7 @@ class RotationProtocol:
         if checks.is_request_unanswered(record, attempts):
             yield from self._wait_for_propagation(record.issuing_at)
         keys = yield from self._list_keys(by)
-        self._check_live(keys, by, _START_REMEDY)
+        self._check_live(keys, self.credentials[0], _START_REMEDY)
         enabled = {key.id for key in keys if key.enabled}
         requested = self.issuer.next_values()
         checks.value_is_another(record, requested, self.credentials)
@@ -619,7 +645,7 @@ class RotationProtocol:
             and (not self.issuer.lists or self.issuer.generates_locally or self._id_of(attempt) in enabled)), None)
         if generation is None:
             orphans = self._find_orphans(keys, attempts)
-            self._check_limit([key for key in keys if key not in orphans], by)
+            self._check_limit([key for key in keys if key not in orphans], record.old_key.key)
             for key in orphans:
                 yield from self._remove(key.id, keys, (OLD,), _START_REMEDY)
             generation = yield from self._issue(keys)
@@ -635,13 +661,17 @@ class RotationProtocol:
             issued_at=now,
             expires_at=generation.expires_at or self.issuer.expires_at(generation.values),
         )
-        yield from self._write_record(issued, f"issued {new.key}")
+        yield from self._write_record(issued, f"issued {new.name}")
         return (yield from self._cut_over())
+
+    def _list_generations(self) -> Steps[list[StoredGeneration]]:
+        self.kept = t.cast("list[StoredGeneration]", (yield Call("list_generations", (self.record,))))
+        return self.kept
 
     def _new_generations(self) -> Steps[list[StoredGeneration]]:
         """List the generations that attempts of this rotation stored."""
         record = self.record
-        generations: list[StoredGeneration] = yield Call("list_generations", (record,))
+        generations = yield from self._list_generations()
         return [
             each for each in generations
             if checks.was_issued(each) and each.name.startswith(record.prefix)
@@ -652,12 +682,12 @@ class RotationProtocol:
         before = self.record
         now: Time = yield Call("now")
         snapshot = tuple(sorted({*before.snapshot, *(key.id for key in keys)}))
-        yield from self._write_record(
-            replace(before, snapshot=snapshot, issuing_at=now, issuing_epoch=before.epoch), None
-        )
+        mark = checks.mark_of(before, before.epoch)
+        requested = replace(before, snapshot=snapshot, issuing_at=now, issuing_epoch=before.epoch)
+        yield from self._write_record(replace(requested, issuing_mark=mark if self.issuer.marks else None), None)
         try:
             issued: IssuedKey = yield from self._request(
-                "issue", allowed=(OLD,), more=(checks.mark_of(before, before.epoch),))
+                "issue", allowed=(OLD,), more=(mark,))
         except (IssuerError, Conflict):
             if not self.in_doubt:
                 yield from self._write_record(self._refused(before), None)
@@ -674,7 +704,9 @@ class RotationProtocol:
 
     def _refused(self, before: RotationRecord) -> RotationRecord:
         """Return the record after a refusal: nothing was issued, so a key that appears later belongs to others."""
-        return replace(self.record, issuing_at=before.issuing_at, issuing_epoch=before.issuing_epoch)
+        return replace(
+            self.record, issuing_at=before.issuing_at, issuing_epoch=before.issuing_epoch,
+            issuing_mark=before.issuing_mark)
 
     def _find_orphans(self, keys: t.Sequence[Key], attempts: t.Sequence[StoredGeneration]) -> list[Key]:
         """Return the keys of this rotation that cannot be used: their secret was lost, or they were disabled.
@@ -683,16 +715,17 @@ class RotationProtocol:
         """
         record = self.record
         stored = {self._id_of(attempt) for attempt in attempts} if self.issuer.lists else set()
-        found = [key for key in keys if key.id in stored and key.id != record.old_key.key]
-        if not checks.is_request_unanswered(record, attempts):
+        others = [key for key in keys if record.old is None or key.id != record.old.key]
+        found = [key for key in others if key.id in stored]
+        if self.issuer.marks:
+            found += self._find_marked([key for key in others if key.id not in stored])
+        if not checks.is_request_unanswered(record, attempts) or record.issuing_mark:
             return found
-        unknown = [
-            key for key in keys
-            if not checks.existed_before(record, key) and key.id != record.old_key.key and key.id not in stored
-        ]
+        unknown = [key for key in others if not checks.existed_before(record, key) and key not in found]
         for key in unknown:
             if (
                 not self.request.delete_orphans
+                or not self.issuer.reports_last_use
                 or key.created_at is None
                 or checks.is_foreign(record, key)
                 or not checks.is_only_candidate(unknown)
@@ -702,13 +735,22 @@ class RotationProtocol:
                     "that this rotation issued it. Delete it if nothing uses it, and run the task again."))
         return found + unknown
 
+    def _find_marked(self, keys: t.Sequence[Key]) -> list[Key]:
+        """Return the keys that have a mark of this rotation, and whose secret was lost: no proof of time is needed."""
+        lost = [key for key in keys if checks.has_mark(self.record, key)]
+        if lost and not self.request.delete_orphans:
+            raise RanchhandError("orphan", (
+                f"the key {lost[0].id} was issued by the rotation of {self.record.names}, but its secret was lost. "
+                "Delete it at the provider, and run the task again."))
+        return lost
+
     # cut over
 
     def _cut_over(self) -> Steps[Outcome | None]:
         record = self.record
         if self.request.pause and self._all_contain(OLD):
             return (yield from self._end())._replace(waiting=(PAUSED.message,))
-        generations: list[StoredGeneration] = yield Call("list_generations", (record,))
+        generations = yield from self._list_generations()
         new = self._values_of(record.new_key, generations, "state: aborted ends the rotation.")
         if not checks.is_value_requested(self.issuer.next_values(), new):
             return (yield from self._replace_supplied())
@@ -722,7 +764,7 @@ class RotationProtocol:
         except IssuerError as error:
             if error.code in ("unreachable", "busy"):
                 raise
-            message = f"the new key {record.new_key.key} of {record.names} does not work: {error.message}."
+            message = f"the new key {record.new_key.name} of {record.names} does not work: {error.message}."
             if not self._all_contain(OLD):
                 message += " state: rolled_back returns to the old key."
             elif self.request.rollback:
@@ -732,7 +774,7 @@ class RotationProtocol:
         yield from self._write_values(new, NEW)
         now: Time = yield Call("now")
         yield from self._write_record(
-            replace(self.record, phase=GRACE, cutover_at=now, verified_at=None), f"cut over to {record.new_key.key}"
+            replace(self.record, phase=GRACE, cutover_at=now, verified_at=None), f"cut over to {record.new_key.name}"
         )
         verified_at = yield from self._verify_credentials()
         yield from self._write_new_to_stores(verified_at=verified_at)
@@ -786,9 +828,7 @@ class RotationProtocol:
         return True
 
     def _check_listed_value(self, keys: t.Sequence[Key], key: KeyGeneration) -> None:
-        if self.issuer.lists:
-            checks.live_key_is_listed(self.record, keys, key.key, "")
-            checks.live_key_is_enabled(self.record, keys, key.key, "")
+        self._check_key(keys, key.key, "")
 
     def _wait_for_propagation(self, since: Time | None) -> Steps[None]:
         now: Time = yield Call("now")
@@ -800,7 +840,7 @@ class RotationProtocol:
         """Write the values of a key to each credential that does not contain it; what is overwritten is kept."""
         record, credentials = self.record, []
         if not self._all_contain(key):
-            generations: list[StoredGeneration] = yield Call("list_generations", (record,))
+            generations = yield from self._list_generations()
             for overwritten in (record.old, record.new):
                 if overwritten:
                     yield from self._keep(overwritten, generations)
@@ -826,7 +866,7 @@ class RotationProtocol:
             if error.code in ("unreachable", "busy"):
                 raise
             message = (
-                f"the new key {record.new_key.key} of {record.names} did not work after the cutover: {error.message}."
+                f"the new key {record.new_key.name} of {record.names} did not work after the cutover: {error.message}."
             )
             if self.request.rollback:
                 yield from self._roll_back()
@@ -889,7 +929,7 @@ class RotationProtocol:
                 raise
 
     def _stored_values(self, key: KeyGeneration, way_on: str) -> Steps[dict[str, str]]:
-        generations: list[StoredGeneration] = yield Call("list_generations", (self.record,))
+        generations = yield from self._list_generations()
         return self._values_of(key, generations, way_on)
 
     def _values_of(
@@ -903,8 +943,8 @@ class RotationProtocol:
             if {name: credential.digests.get(name) for name in self.record.fields} == dict(key.digests):
                 return checks.rotating_values(self.record, credential)
         raise RanchhandError("conflict", (
-            f"Secret {key.version}, which keeps the values of the key {key.key}, is missing or contains another value. "
-            f"Restore it from a backup of the namespace. {way_on}"))
+            f"Secret {key.version}, which keeps the values of the key {key.name}, is missing or contains another "
+            f"value. Restore it from a backup of the namespace. {way_on}"))
 
     def _rewrite_new_key(self) -> Steps[Outcome]:
         """Write the new key again where a backup or a form restored the old one."""
@@ -912,7 +952,7 @@ class RotationProtocol:
         new = yield from self._stored_values(record.new_key, "state: adopted accepts the present key.")
         yield from self._write_proven(record.new_key, new, NEW)
         now: Time = yield Call("now")
-        yield from self._write_record(replace(self.record, verified_at=now), f"wrote {record.new_key.key} again")
+        yield from self._write_record(replace(self.record, verified_at=now), f"wrote {record.new_key.name} again")
         return (yield from self._end())
 
     def _write_proven(self, key: KeyGeneration, values: Values, content: str) -> Steps[None]:
@@ -922,7 +962,7 @@ class RotationProtocol:
             if error.code in ("unreachable", "busy"):
                 raise
             raise RanchhandError("unproven", (
-                f"the key {key.key} does not work, so it was not written to {self.record.names}: {error.message}. "
+                f"the key {key.name} does not work, so it was not written to {self.record.names}: {error.message}. "
                 "Enable it again and run the task again; otherwise write a working key to the credential, and accept "
                 "it with state: adopted.")) from None
         yield from self._write_values(values, content)
@@ -933,7 +973,7 @@ class RotationProtocol:
         current = yield from self._stored_values(key, "state: adopted accepts the restored key.")
         self.record = replace(self.record, new=key)  # what is to be written, for key_in()
         yield from self._write_proven(key, current, NEW)
-        yield from self._write_record(replace(self.record, new=None), f"restored {key.key}")
+        yield from self._write_record(replace(self.record, new=None), f"restored {key.name}")
         return (yield from self._end())
 
     # retire
@@ -946,24 +986,28 @@ class RotationProtocol:
             record = replace(record, gates=gates)
         keys = yield from self._prove(_RETIRE_REMEDY)
         if record.phase == GRACE:
+            if old.key is None and self.request.current_key_id and not self.request.old_key_removed:
+                checks.names_old_key(record, keys, self.request.current_key_id)
+                old = replace(old, key=self.request.current_key_id)
+                record = replace(record, old=old)
             yield from self._write_record(
-                replace(record, phase=DISABLING if self.can_disable else DELETING), f"retiring {old.key}"
+                replace(record, phase=DISABLING if self.can_disable else DELETING), f"retiring {old.name}"
             )
         elif record.phase != DISABLING and self.can_disable:
             checks.old_key_is_disabled(record, keys)
         if record.phase == DISABLED:
-            yield from self._write_record(replace(record, phase=DELETING), f"deleting {old.key}")
+            yield from self._write_record(replace(record, phase=DELETING), f"deleting {old.name}")
         if self.record.phase == DISABLING:
             yield from self._disable(old.key, keys, (NEW,), _RETIRE_REMEDY)
             now: Time = yield Call("now")
-            yield from self._write_record(replace(self.record, phase=DISABLED, disabled_at=now), f"disabled {old.key}")
+            yield from self._write_record(replace(self.record, phase=DISABLED, disabled_at=now), f"disabled {old.name}")
             return (yield from self._end())
         if not self.issuer.replaces_current:
             yield from self._delete(old.key, keys, (NEW,), _RETIRE_REMEDY)
         return (yield from self._finish(
             record.new_key,
             NEW,
-            f"retired {old.key}",
+            f"retired {old.name}",
             past=(*record.past, old.digests)[-_PAST:],
             rotated_at=record.cutover_at,
             completed_id=record.rotation_id,
@@ -972,7 +1016,7 @@ class RotationProtocol:
     def _finish(self, current: KeyGeneration, content: str, what: str, **changes: t.Any) -> Steps[Outcome]:
         """Delete the stored values of all other generations, and end the rotation."""
         yield from self._confirm(content)
-        generations: list[StoredGeneration] = yield Call("list_generations", (self.record,))
+        generations = yield from self._list_generations()
         yield from self._keep(current, generations)
         for generation in generations:
             if generation.name != current.version and not self._is_key_left(generation):
@@ -988,7 +1032,8 @@ class RotationProtocol:
         """Whether a key exists that a rotation issued whose record was lost; state forgotten deletes it."""
         if not self.issuer.lists or not checks.was_issued(generation):
             return False
-        return not checks.is_deleted(self.listed, self._id_of(generation))
+        key_id = self._id_of(generation)
+        return key_id is not None and not checks.is_deleted(self.listed, key_id)
 
     # return to the old key
 
@@ -1005,12 +1050,12 @@ class RotationProtocol:
         if record.phase != ABORTING:
             yield from self._write_record(replace(record, phase=ABORTING), "aborting")
         yield from self._remove_new_keys(keys)
-        return (yield from self._finish(record.old_key, OLD, f"aborted to {record.old_key.key}"))
+        return (yield from self._finish(record.old_key, OLD, f"aborted to {record.old_key.name}"))
 
     def _activate_old_value(self) -> Steps[None]:
         """Make the only value of the principal the old one again."""
         record = self.record
-        generations: list[StoredGeneration] = yield Call("list_generations", (record,))
+        generations = yield from self._list_generations()
         stored = {generation.name: generation.values for generation in generations}
         if record.new and record.new.version in stored:  # if not, a former run has returned as far as this
             old = self._values_of(record.old_key, generations, "")
@@ -1033,7 +1078,7 @@ class RotationProtocol:
             raise
         if record.phase != ROLLING_BACK:
             yield from self._write_record(
-                replace(record, phase=ROLLING_BACK), f"rolling back to {record.old_key.key}"
+                replace(record, phase=ROLLING_BACK), f"rolling back to {record.old_key.name}"
             )
         yield from self._recover_old_key(old)
         yield from self._write_values(old, OLD)
@@ -1041,7 +1086,7 @@ class RotationProtocol:
         if record.new:
             yield from self._write_stores(OLD)
         yield from self._remove_new_keys(keys)
-        return (yield from self._finish(record.old_key, OLD, f"rolled back to {record.old_key.key}"))
+        return (yield from self._finish(record.old_key, OLD, f"rolled back to {record.old_key.name}"))
 
     def _recover_old_key(self, old: Values) -> Steps[None]:
         """Enable the old key and prove that it works, also if the credentials contain it already."""
@@ -1049,19 +1094,19 @@ class RotationProtocol:
         try:
             if self.issuer.replaces_current:
                 yield from self._activate_old_value()
-            elif self.issuer.disables:
+            elif self.issuer.disables and key.key is not None:
                 yield from self._enable(key.key, old)
             yield from self._prove_value(key, old)
         except IssuerError as error:
             if error.code in ("unreachable", "busy"):
                 raise
-            yield from self._step_back(f"{key.key} does not work")
+            yield from self._step_back(f"{key.name} does not work")
             if error.code == "forbidden":
                 raise
             raise RanchhandError(
                 "old_unusable",
                 (
-                    f"the old key {key.key} of {self.record.names} does not work any more, so the new key is kept: "
+                    f"the old key {key.name} of {self.record.names} does not work any more, so the new key is kept: "
                     f"{error.message}. If a credential contains the old key, write the new one again with repair: true "
                     "and state: rotated. Start another rotation if the new key must not be used."
                 ),
@@ -1070,7 +1115,7 @@ class RotationProtocol:
     def _enable(self, key_id: str, values: Values) -> Steps[None]:
         """Enable a key, signed with a key that works: that of a credential, the kept new one, or the key itself."""
         by = yield from self._confirm(OLD, NEW, MIXED)
-        generations: list[StoredGeneration] = yield Call("list_generations", (self.record,))
+        generations = yield from self._list_generations()
         new = self.record.new
         kept: list[Values] = [{**by, **each.values} for each in generations if new and each.name == new.version]
         signers = [*(credential.values for credential in self.credentials), *kept, {**by, **values}]
@@ -1101,14 +1146,14 @@ class RotationProtocol:
         issued = {self._id_of(attempt) for attempt in attempts} | {key.id for key in orphans}
         if record.new and checks.was_issued(record.new):
             issued.add(record.new.key)
-        for key_id in sorted(issued - {record.old_key.key}):
+        for key_id in sorted(filter(None, issued - {record.old_key.key})):
             yield from self._remove(key_id, keys, (OLD,), _RETURN_REMEDY)
 
     def _check_unlisted(self, attempts: t.Sequence[StoredGeneration], keys: t.Sequence[Key]) -> Steps[None]:
         """Prove that keys that are not listed do not work, as the list may be of another moment or principal."""
         for attempt in attempts:
             key_id = self._id_of(attempt)
-            if checks.is_deleted(keys, key_id) and (yield from self._signs_in(attempt)):
+            if key_id is not None and checks.is_deleted(keys, key_id) and (yield from self._signs_in(attempt)):
                 raise RanchhandError("unproven", (
                     f"the new key {key_id} of {self.record.names} works, but the provider does not list it, so it "
                     "cannot be deleted. Correct issuer_options, and run the task again."))
@@ -1133,18 +1178,20 @@ class RotationProtocol:
         digests = {name: credential.digests.get(name, "") for name in record.fields}
         yield from self._sign_in(credential, "Write a working key to it, and run the task again.")
         keys = yield from self._list_keys(credential.values)
-        self._check_live(keys, values, "Write a working key to it, and run the task again.")
-        adopted = KeyGeneration(self._id_in(credential.values), f"{record.prefix}-a{record.epoch}", digests)
-        former = yield from self._former_keys(adopted, keys)
+        attempts = yield from self._new_generations()
+        key_id = self._key_in(credential) or (yield from self._identify(credential))
+        self._check_key(keys, key_id, "Write a working key to it, and run the task again.")
+        adopted = KeyGeneration(key_id, f"{record.prefix}-a{record.epoch}", digests)
+        former = yield from self._former_keys(adopted, keys, attempts)
         if issuer.lists and len(former) > 1:
-            names = " and ".join(sorted(former))
+            names = " and ".join(sorted(each.name for each in former))
             raise RanchhandError("unproven", (
                 f"the keys {names}, which {record.names} contained before, exist at the provider, and only one can be "
                 "retired. Delete the other one if nothing uses it, and run the task again."))
         yield from self._confirm(*_ANY)
-        yield Call("store_generation", (adopted.version, record, record.epoch, values))
+        yield Call("store_generation", (adopted.version, record, record.epoch, values, adopted.key))
         now: Time = yield Call("now")
-        old = next(iter(former.values()), record.old or record.current)
+        old = next(iter(former), record.old or record.current)
         yield from self._write_record(
             replace(
                 record,
@@ -1160,23 +1207,27 @@ class RotationProtocol:
                 disabled_at=None,
                 expires_at=issuer.expires_at(values),
             ),
-            f"adopted {adopted.key}",
+            f"adopted {adopted.name}",
         )
         return (yield from self._end())
 
-    def _former_keys(self, adopted: KeyGeneration, keys: t.Sequence[Key]) -> Steps[dict[str, KeyGeneration]]:
-        """Return the keys before the adopted one that still exist, by id."""
+    def _former_keys(
+        self, adopted: KeyGeneration, keys: t.Sequence[Key], attempts: t.Sequence[StoredGeneration]
+    ) -> Steps[list[KeyGeneration]]:
+        """Return the keys before the adopted one that still exist, or may exist because their id is unknown."""
         record, issuer = self.record, self.issuer
-        attempts = yield from self._new_generations()
         candidates = [
             *(KeyGeneration(self._id_of(each), each.name, each.digests) for each in attempts
               if issuer.lists and checks.was_issued(each)),
             *(each for each in (record.new, record.old, record.current) if each),
         ]
-        former = {each.key: each for each in candidates if each.key != adopted.key}
+        others = [each for each in candidates if dict(each.digests) != dict(adopted.digests)]
+        former = {each.key: each for each in others if each.key is not None and each.key != adopted.key}
+        unknown = {each.version: each for each in others if each.key is None}
         if not issuer.lists:
-            return {}
-        orphans = self._find_orphans([key for key in keys if key.id != adopted.key and key.id not in former], attempts)
+            return []
+        rest = [key for key in keys if key.id != adopted.key and key.id not in former]
+        orphans = self._find_orphans(rest, attempts) if adopted.key is not None else []
         if orphans:
             raise RanchhandError("orphan", (
                 f"the key {orphans[0].id} was issued by the rotation of {record.names}, but its secret was lost. "
@@ -1184,23 +1235,23 @@ class RotationProtocol:
         listed = {key.id for key in keys}
         for key_id in sorted(set(former) - listed):
             yield from self._check_former_is_dead(former[key_id])
-        return {key_id: each for key_id, each in former.items() if key_id in listed}
+        return [*(each for key_id, each in former.items() if key_id in listed), *unknown.values()]
 
     def _check_former_is_dead(self, key: KeyGeneration) -> Steps[None]:
         """Prove that a key that is not listed does not work, as it may belong to another principal."""
-        generations: list[StoredGeneration] = yield Call("list_generations", (self.record,))
+        generations = yield from self._list_generations()
         for generation in generations:
             if generation.name == key.version and (yield from self._signs_in(generation)):
                 raise RanchhandError("unproven", (
-                    f"the key {key.key}, which {self.record.names} contained before, still works, but belongs to "
+                    f"the key {key.name}, which {self.record.names} contained before, still works, but belongs to "
                     "another account or user than the present key. Delete it there if nothing uses it, and run the "
                     "task again."))
 
     def _forget(self) -> Steps[Outcome]:
         """Delete the keys that attempts of this rotation issued and no credential contains, and all that is stored."""
-        record, issuer = self.record, self.issuer
+        issuer = self.issuer
         yield from self._prove("Write a working key to the credential, and run the task again.")
-        generations: list[StoredGeneration] = yield Call("list_generations", (record,))
+        generations = yield from self._list_generations()
         left: list[str] = []
         if issuer.lists and not issuer.replaces_current:
             left = yield from self._remove_issued_keys(generations)
@@ -1214,30 +1265,37 @@ class RotationProtocol:
 
     def _remove_issued_keys(self, generations: t.Sequence[StoredGeneration]) -> Steps[list[str]]:
         """Delete the keys that are proven to be of this rotation; returns sentences about those that are left."""
-        record, issuer = self.record, self.issuer
+        record = self.record
         snapshot: Snapshot = yield Call("read_snapshot")
-        used = {checks.key_id_of(issuer, credential.values) for credential in snapshot.credentials if credential}
+        used = {self._key_in(credential) for credential in snapshot.credentials if credential}
         used |= yield from self._keys_in_stores()
-        issued = {self._id_of(each) for each in generations if checks.was_issued(each)}
-        known = {key.key for key in (record.old, record.new, record.current) if key} | issued
-        signers = [credential.values for credential in self.credentials] or [each.values for each in generations]
-        for by in signers:
+        issued = set(filter(None, (self._id_of(each) for each in generations if checks.was_issued(each))))
+        known = {key.key for key in (record.old, record.new, record.current) if key and key.key} | issued
+        signers = [(credential.values, self._key_in(credential)) for credential in self.credentials] or [
+            (each.values, self._id_of(each)) for each in generations]
+        for by, signer in signers:
             try:
                 keys = yield from self._list_keys(by)
-                self._check_live(keys, by, "")
+                self._check_key(keys, signer, "")
             except (IssuerError, RanchhandError) as error:
                 if error.code in ("unreachable", "busy"):
                     raise
                 continue
             listed = {key.id for key in keys}
-            signer = self._id_in(by)  # the key that signs is deleted last
-            targets = sorted(issued & listed - used, key=lambda each: (each == signer, each))
+            last = signer  # the key that signs is deleted last
+            if None not in used:
+                issued |= {key.id for key in keys if checks.has_mark(record, key)}
+            targets = sorted(issued & listed - used, key=lambda each: (each == last, each))
             for key_id in targets:
                 yield from self._forget_key(key_id, by, keys)
             left = known & listed - used - set(targets)
             break
         else:
             left = known - used
+        if record.old and record.old.key is None and all(
+            record.key_in(credential) != OLD for credential in snapshot.credentials if credential
+        ):
+            left.add(record.old.name)
         return [
             f"the key {key_id} to be deleted at the provider if nothing uses it: it is not proven that this rotation "
             "issued it, or no key signs in" for key_id in sorted(left)
@@ -1252,7 +1310,7 @@ class RotationProtocol:
                 generation.key for generation in (self.record.old, self.record.new, self.record.current)
                 if generation and dict(generation.digests) == dict(snapshot.digests)
             }
-            found.add(checks.key_id_of(self.issuer, values_in_store(settings, self.record.fields, snapshot.content)))
+            found.add(checks.key_id_in(self.issuer, values_in_store(settings, self.record.fields, snapshot.content)))
         return found
 
     def _forget_key(self, key_id: str, by: Values, keys: t.Sequence[Key]) -> Steps[None]:

@@ -47,13 +47,18 @@ class CredentialSnapshot:
 class KeyGeneration:
     """One generation of a key, without its secret.
 
-    ``key`` is the provider's id, ``version`` the name of the Secret that keeps the values, ``digests`` are keyed
-    digests of the fields.
+    ``key`` is the provider's id, None if it is unknown, ``version`` the name of the Secret that keeps the values,
+    ``digests`` are keyed digests of the fields.
     """
 
-    key: str
+    key: str | None
     version: str
     digests: Values
+
+    @property
+    def name(self) -> str:
+        """The id for a message."""
+        return self.key or "(id unknown)"
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,7 @@ class RotationRecord:
     started_at: Time | None = None
     issuing_at: Time | None = None  # of a request to issue a key that was not refused
     issuing_epoch: int = 0           # of the same request
+    issuing_mark: str | None = None  # of the same request, if it had one
     issued_at: Time | None = None
     cutover_at: Time | None = None
     disabled_at: Time | None = None
@@ -211,6 +217,13 @@ class RotationRecord:
             credential for credential in credentials
             if credential is not None and uids.get(credential.id) == credential.uid
         )
+
+    def recorded_key(self, credential: CredentialSnapshot) -> str | None:
+        """Return the recorded id of the key in a credential; None if there is none."""
+        found = {name: credential.digests.get(name) for name in self.fields}
+        return next(
+            (each.key for each in (self.old, self.new, self.current)
+             if each and each.key and dict(each.digests) == found), None)
 
     def key_in(self, credential: CredentialSnapshot) -> str:
         """Return which key a credential contains: OLD, NEW, MIXED or OTHER."""

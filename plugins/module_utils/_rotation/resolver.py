@@ -132,9 +132,11 @@ class _KeyIndex:
         yield ("fields", *(values[name] for name in self._fields))
         if self._issuer.lists:
             try:
-                yield "id", self._issuer.key_id(values)
+                key_id = self._issuer.key_id(values)
             except Exception:  # values that the issuer does not understand
                 return
+            if key_id is not None:
+                yield "id", key_id
 
     def holders(self, credential: CloudCredential) -> dict[str, CloudCredential]:
         """Return all credentials with the key of this one, which is included, by id."""

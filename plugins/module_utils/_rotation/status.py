@@ -142,7 +142,8 @@ def find_rotation_problems(record: RotationRecord | None, snapshot: CredentialSn
 def describe_deleted(identifier: str, record: RotationRecord) -> Problem:
     """Return the problem of a credential that was deleted, or deleted and created again, but is a member of a record.
     """
-    keys = " and ".join(key.key for key in (record.old, record.new, record.current) if key) or "its key"
+    known = (key.key for key in (record.old, record.new, record.current) if key and key.key)
+    keys = " and ".join(known) or "its key"
     what = f"during its rotation (phase {record.phase})" if record.phase != IDLE else "and its record is left"
     return Problem("gone", (
         f"{identifier} was deleted {what}: {keys} may be valid at the provider, and the record {record.name} keeps "
