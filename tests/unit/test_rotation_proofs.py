@@ -31,7 +31,7 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.record
     RotationRecord,
     StoredGeneration,
 )
-from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import CALL_TIMEOUT, Key
+from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import CALL_TIMEOUT, IssuerError, Key
 
 from .fake_backend import START, Listed, Single, pair
 
@@ -323,3 +323,17 @@ def test_a_new_rotation_forgets_the_former_rotation():
         blank, phase="preparing", generation=5, epoch=1, owner="run1", rotation_id="r9", reason="leaked", grace=1,
         soak=2, snapshot=("k1", "k2"), old=KeyGeneration("k2", "rotation-g5-260101000000-old", {"id": "k2"}),
         current=before.current, started_at=START, issuing_epoch=3)
+
+
+@pytest.mark.parametrize(("attempts", "code", "repeated"), [
+    (None, "refused", True), (1, "refused", False), (1, "busy", True), (1, "unreachable", False),
+], ids=str)
+def test_a_refused_value_is_not_tried_again_where_accounts_are_locked(attempts, code, repeated):
+    issuer = type("Locking", (Listed,), {"verify_attempts": attempts})
+    steps = protocol_of(issuer, verify_timeout=60)._verify(pair(2))  # pylint: disable=protected-access
+    assert next(steps) == Call("verify", (pair(2), pair(2)))
+    if repeated:
+        assert steps.throw(IssuerError(code, "no")).name == "sleep"
+    else:
+        with pytest.raises(IssuerError):
+            steps.throw(IssuerError(code, "no"))

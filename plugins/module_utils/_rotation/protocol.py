@@ -485,9 +485,13 @@ class RotationProtocol:
         return self.listed
 
     def _verify(self, values: Values, by: Values | None = None) -> Steps[None]:
-        """Sign in with a key until it works or the time is over: a new key does not work everywhere at once."""
+        """Sign in with a key until it works or the time is over: a new key does not work everywhere at once.
+
+        A refused value is not tried again where this could lock the account.
+        """
         by = self.credentials[0].values if by is None else by
-        yield from self._repeat("verify", values, by, codes=("busy", "refused"))
+        codes = ("busy", "refused") if self.issuer.verify_attempts is None else ("busy",)
+        yield from self._repeat("verify", values, by, codes=codes)
 
     def _check_live(self, keys: t.Sequence[Key], credential: CredentialSnapshot, remedy: str) -> None:
         self._check_key(keys, self._key_in(credential), remedy)
