@@ -100,7 +100,7 @@ options:
       - Each distinct key is tried once, from where the module runs, so that no account is locked. The providers see a
         sign-in; nothing is changed there.
       - Available for the drivers amazonec2, azure, digitalocean, exoscale, google, harvester, hetzner, linode, nutanix,
-        oci, openstack, pve, s3 and vmwarevsphere; M(ranchhand.rancher.node_driver_info) returns this as
+        oci, openstack, outscale, pve, s3 and vmwarevsphere; M(ranchhand.rancher.node_driver_info) returns this as
         C(verifies_keys).
     type: bool
     default: false

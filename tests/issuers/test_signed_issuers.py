@@ -18,10 +18,11 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import Is
 from support.fakes import cut
 from support.providers.exoscale import Exoscale
 from support.providers.oci import Oci
+from support.providers.outscale import Outscale
 from support.providers.pve import Pve
 
 MARK = "ranchhand-cc-7kq2f-g42-e1"
-PROVIDERS = {"exoscale": Exoscale, "oci": Oci, "pve": Pve}
+PROVIDERS = {"exoscale": Exoscale, "oci": Oci, "outscale": Outscale, "pve": Pve}
 
 
 @pytest.fixture(params=PROVIDERS)
@@ -126,7 +127,7 @@ def test_life_of_a_key(fake):
 
 def test_an_administrator_manages_the_keys(fake):
     old = fake.create()
-    issuer = issuer_of(fake, **fake.administrator())
+    issuer = issuer_of(fake, **fake.administrator(), **getattr(fake, "user_option", {}))
     new = issue(issuer, old)
     assert error_of(issuer.verify, new, old) == "ok"
     issuer.delete(issuer.key_id(old), new)
@@ -309,3 +310,20 @@ def test_a_credential_of_exoscale_from_before_rancher_2_13():
         old = {"apiSecretKey": "canary-of-a-key"}
         assert error_of(issuer_of(fake).keys, old) == verified(fake, old) == "unsupported" and not fake.seen
         assert error_of(issuer_of(fake, zone="x/y", endpoint_url=None).keys, fake.create()) == "invalid"
+
+
+def test_a_key_of_outscale_keeps_its_expiry():
+    with Outscale() as fake:
+        fake.name = "outscale"
+        old = fake.create()
+        issuer = issuer_of(fake, expiration="30d")
+        issued = issuer.issue(old, MARK)
+        for change in (issuer.disable, issuer.enable):
+            change(issued.key_id, old)
+            assert listed(issuer, old)[issued.key_id].expires_at == issued.expires_at is not None
+        fake.powerless.add("rancher@pve")
+        assert error_of(issuer.delete, issued.key_id, old) == "forbidden" and fake.keys[issued.key_id].enabled
+        fake.keys[issued.key_id].expires_at = datetime.datetime.now(datetime.timezone.utc)
+        assert error_of(issuer.verify, {**old, **issued.values}, old) == "refused"
+        wrong = issuer_of(fake, **fake.administrator())
+        assert error_of(wrong.disable, issued.key_id, old) == "invalid", "user_name is missing"

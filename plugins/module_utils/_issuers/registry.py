@@ -39,6 +39,7 @@ ISSUERS: Mapping[str, IssuerEntry] = {
     "kubernetes": IssuerEntry("kubernetes", "Kubernetes", ("harvester",), ("kubeconfigContent",)),
     "oci": IssuerEntry("oci", "Oci", ("oci",), ("fingerprint", "privateKeyContents")),
     "openstack": IssuerEntry("openstack", "OpenStack", ("openstack",), ("password",)),
+    "outscale": IssuerEntry("outscale", "Outscale", ("outscale",), ("accessKey", "secretKey"), True),
     "pve": IssuerEntry("pve", "Pve", ("pve",), ("tokenId", "tokenSecret")),
     "supplied": IssuerEntry("supplied", "Supplied"),
     "vmwarevsphere": IssuerEntry("vmwarevsphere", "VmwareVsphere", ("vmwarevsphere",), ("password",)),

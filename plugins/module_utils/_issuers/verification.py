@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..issuer import IssuerError, Values
-from . import aws, azure, exoscale, google, http, kubernetes, oci, openstack, passwords, pve, tokens
+from . import aws, azure, exoscale, google, http, kubernetes, oci, openstack, outscale, passwords, pve, tokens
 from .throttle import CallRates
 
 RATE = 20  # sign-ins a second for each driver, as the default of a rotation
@@ -53,6 +53,7 @@ VERIFIERS: Mapping[str, Verifier] = {
         ("auth_url", *_OPENSTACK_USER, *_OPENSTACK_SCOPE, "ca_cert", "validate_certs"),
         ("auth_url", *_OPENSTACK_USER),
     ),
+    "outscale": Verifier(outscale.verify_key),
     "pve": Verifier(pve.verify_token, _CERTIFICATES),
     "s3": Verifier(aws.verify_s3, _AWS),
     "vmwarevsphere": Verifier(passwords.verify_vsphere, _CERTIFICATES, ("vcenter", "username")),
