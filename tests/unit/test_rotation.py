@@ -244,6 +244,23 @@ def test_a_run_waits_after_a_takeover_also_if_its_own_reply_was_lost():
     assert after.call.name == "sleep"
 
 
+@pytest.mark.parametrize("at", ["verify", "keys", "list_generations"])
+def test_a_superseded_run_does_not_store_a_value_that_its_successor_deleted(at):
+    """The run was suspended in a rollback after it had read the credentials, which contained the new key."""
+    shared = SharedState()
+    finish(FakeRun(shared, ROTATE, "run1"))
+    suspended = FakeRun(shared, BACK, "run2")
+    while suspended.call.name != "enable":
+        suspended.advance()
+    suspended.advance()
+    while suspended.call.name != at:
+        suspended.advance()
+    assert shared.credentials[0].values["id"] == "k2"
+    assert finish(FakeRun(shared, BACK, "run3")).outcome.record.phase == IDLE
+    finish(suspended)
+    assert [each.values["id"] for each in shared.generations.values()] == ["k1"]
+
+
 @pytest.mark.parametrize("refuses", ["activate", "verify"])
 def test_a_rotation_is_aborted_if_the_provider_rejects_the_password(monkeypatch, refuses):
     shared = SharedState(issuer=Single)

@@ -800,6 +800,7 @@ class RotationProtocol:
             values = checks.rotating_values(record, credential)
             same = {name: credential.digests.get(name) for name in record.fields} == dict(key.digests)
             if same and all(generation.name != key.version for generation in generations):
+                yield from self._confirm(*_ANY)  # else a run that has taken over may have deleted it just now
                 yield Call("store_generation", (key.version, record, record.epoch, values))
                 return
 
