@@ -31,7 +31,7 @@ RECORD = RotationRecord(
     "rotation-cc-a", (("cc-a", "uid-a"), ("cc-b", "uid-b")), "amazonec2", "aws", ("id",), phase="disabled",
     generation=3, epoch=4, owner="run1", rotation_id="r1", reason="leaked", grace=60, soak=120, snapshot=("k1", "k9"),
     old=OLD, new=NEW, current=OLD, past=({"id": "k0"},), started_at=START, issuing_at=START + HOUR, issuing_epoch=2,
-    issuing_mark="ranchhand-cc-a-g3-0-e2",
+    issuing_mark="ranchhand-cc-a-g3-0-e2", activating_at=START + HOUR, old_key_ends_at_cutover=True,
     issued_at=START + 2 * HOUR, cutover_at=START + 3 * HOUR, disabled_at=START + 4 * HOUR,
     rotated_at=START - HOUR, expires_at=START + 99 * HOUR, gates={"grace": "over"},
     transitions=({"at": "2026-01-01T03:00:00Z", "phase": "grace", "what": "cut over to k2", "run": "run1"},),

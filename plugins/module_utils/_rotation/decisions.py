@@ -132,6 +132,10 @@ TOO_LATE = Decision(
         "another rotation; if the old key is in use, state: adopted keeps it."
     ),
 )
+ENDED = Decision(code="too_late", message=(
+    "the old key {old} of {names} ended at the cutover, as its provider keeps one key for a credential, so nothing can "
+    "return to it. Continue with state: retired; if the new key must not be used, start another rotation then, and if "
+    "it does not work, write a working key to the credential and run state: adopted."))
 UNFINISHED = Decision(code="unfinished", message=(
     "{names} is still being rotated (phase {phase}), so rotation_id {requested} cannot begin. "
     "state: retired finishes the rotation in progress, at once with grace: 0s and soak: 0s."))
@@ -266,13 +270,21 @@ def decide(request: RotationRequest, record: RotationRecord, content: str, disab
         return _complete_cutover(decision, request, record)
     if decision is REWRITE:
         return replace(decision, phases=(record.phase,))
-    if decision is ROLL_BACK and record.phase == ROLLING_BACK:
-        return END_BACK
+    if decision is ROLL_BACK:
+        return _way_back(request, record)
     if request.pause and decision in (START, ISSUE):
         return replace(decision, phases=decision.phases[:-1])
     if request.pause and decision is CUT_OVER and content == OLD:
         return replace(decision, phases=()) if record.owner else PAUSED
     return decision
+
+
+def _way_back(request: RotationRequest, record: RotationRecord) -> Decision:
+    if record.phase == ROLLING_BACK:
+        return END_BACK
+    if record.old_key_ends_at_cutover:
+        return ADOPT if request.state == ADOPTED else ENDED
+    return ROLL_BACK
 
 
 def _is_another(request: RotationRequest, record: RotationRecord) -> bool:

@@ -219,6 +219,7 @@ class RotationProtocol:
         self.in_doubt = False   # a request may still be performed
         self.listed: list[Key] = []  # the keys that the provider listed last
         self.kept: list[StoredGeneration] = []  # the stored generations when they were listed last
+        self.refusals: dict[tuple[tuple[str, str], ...], list[IssuerError]] = {}  # by the value that was refused
 
     # decide
 
@@ -238,7 +239,8 @@ class RotationProtocol:
     @property
     def can_disable(self) -> bool:
         """Whether an old key is disabled before it is deleted."""
-        return self.issuer.disables and not self.issuer.replaces_current
+        issuer = self.issuer
+        return issuer.disables and not issuer.replaces_current and not issuer.old_key_ends_at_cutover
 
     def _has_other_token(self, credentials: t.Iterable[CredentialSnapshot | None]) -> bool:
         return any(
@@ -281,7 +283,9 @@ class RotationProtocol:
         before = (snapshot.record or self.blank).with_stores(self.request.external_stores)
         credentials = before.present(snapshot.credentials)
         self.stored_record = snapshot.stored_record
-        timed = before.with_times(self.request.grace, self.request.soak)
+        timed = before
+        if not before.old_key_ends_at_cutover:
+            timed = before.with_times(self.request.grace, self.request.soak)
         if decision.gated and decision.step not in (VERIFY.step, HAND_OVER.step):
             waiting: t.Sequence[str] = yield Call("evaluate_gates", (timed,))
             if waiting:
@@ -392,7 +396,11 @@ class RotationProtocol:
             handed_over_at=None,
             disabled_at=None,
             expires_at=None,
+            activating_at=None,
+            old_key_ends_at_cutover=self.issuer.old_key_ends_at_cutover,
         )
+        if self.issuer.old_key_ends_at_cutover:
+            started = started.with_times(0, 0)
         current = before.current
         version = current.version if current and dict(current.digests) == digests else f"{started.prefix}-old"
         return replace(started, old=KeyGeneration(current_id, version, digests))
@@ -469,13 +477,31 @@ class RotationProtocol:
         pause, waited = 1.0, 0.0
         while True:
             try:
+                if name == "verify":
+                    return (yield from self._attempt(*arguments))
                 return (yield Call(name, arguments))
             except IssuerError as error:
-                if error.code not in codes or waited + pause > self.request.verify_timeout:
+                spent = error.code == "refused" and self._is_spent(arguments[0])
+                if error.code not in codes or spent or waited + pause > self.request.verify_timeout:
                     raise
             yield Call("sleep", (pause,))
             waited += pause
             pause = min(2 * pause, 10.0)
+
+    def _attempt(self, values: Values, by: Values) -> Steps[None]:
+        """Sign in once, unless this value was refused as often as may be tried: more failures may lock an account."""
+        if self._is_spent(values):
+            raise self.refusals[tuple(sorted(values.items()))][-1]
+        try:
+            yield Call("verify", (values, by))
+        except IssuerError as error:
+            if error.code == "refused":
+                self.refusals.setdefault(tuple(sorted(values.items())), []).append(error)
+            raise
+
+    def _is_spent(self, values: Values) -> bool:
+        attempts = self.issuer.verify_attempts
+        return attempts is not None and len(self.refusals.get(tuple(sorted(values.items())), ())) >= attempts
 
     def _list_keys(self, by: Values) -> Steps[list[Key]]:
         """List the keys of the principal; none if the issuer cannot list them."""
@@ -527,18 +553,19 @@ class RotationProtocol:
         return listed[0] if listed else []
 
     def _request(
-        self, name: str, *arguments: t.Any, allowed: t.Sequence[str], without: str = "", more: tuple[str, ...] = ()
+        self, name: str, *arguments: t.Any, allowed: t.Sequence[str], without: str = "", more: tuple[str, ...] = (),
+        signer: Values | None = None,
     ) -> Steps[t.Any]:
         """Make a call that changes something, right after the credentials were read, which it is signed with.
 
-        ``more`` are the arguments after the fields to sign in with. The call is repeated if the provider was too busy
-        to perform it.
+        ``signer`` are other fields to sign in with, ``more`` the arguments after them. The call is repeated if the
+        provider was too busy to perform it.
         """
         waited, pause = 0.0, 1.0
         while True:
             by = yield from self._confirm(*allowed, without=without)
             try:
-                return (yield Call(name, (*arguments, by, *more)))
+                return (yield Call(name, (*arguments, by if signer is None else signer, *more)))
             except IssuerError as error:
                 self.in_doubt = error.code == "unreachable"
                 if error.code != "busy" or waited + pause > self.request.verify_timeout:
@@ -636,17 +663,16 @@ class RotationProtocol:
                 ),
             )
         attempts = yield from self._new_generations()
-        if checks.is_request_unanswered(record, attempts):
+        if self._is_unanswered(attempts):
             yield from self._wait_for_propagation(record.issuing_at)
         keys = yield from self._list_keys(by)
         self._check_live(keys, self.credentials[0], _START_REMEDY)
-        enabled = {key.id for key in keys if key.enabled}
         requested = self.issuer.next_values()
         checks.value_is_another(record, requested, self.credentials)
         generation = next((
             attempt for attempt in sorted(attempts, key=lambda attempt: -attempt.epoch)
             if checks.is_value_requested(requested, attempt.values)
-            and (not self.issuer.lists or self.issuer.generates_locally or self._id_of(attempt) in enabled)), None)
+            and self._is_usable(attempt, keys)), None)
         if generation is None:
             orphans = self._find_orphans(keys, attempts)
             self._check_limit([key for key in keys if key not in orphans], record.old_key.key)
@@ -667,6 +693,17 @@ class RotationProtocol:
         )
         yield from self._write_record(issued, f"issued {new.name}")
         return (yield from self._cut_over())
+
+    def _is_usable(self, attempt: StoredGeneration, keys: t.Sequence[Key]) -> bool:
+        """Whether the key of an earlier attempt is enabled, or may be made valid now."""
+        key = checks.find_key(keys, self._id_of(attempt))
+        if not self.issuer.lists or key is None:
+            return not self.issuer.lists or self.issuer.generates_locally
+        return key.enabled
+
+    def _is_unanswered(self, attempts: t.Sequence[StoredGeneration]) -> bool:
+        """Whether a key may exist whose secret was lost; never if its value is kept before the provider knows it."""
+        return not self.issuer.generates_locally and checks.is_request_unanswered(self.record, attempts)
 
     def _list_generations(self) -> Steps[list[StoredGeneration]]:
         self.kept = t.cast("list[StoredGeneration]", (yield Call("list_generations", (self.record,))))
@@ -723,7 +760,7 @@ class RotationProtocol:
         found = [key for key in others if key.id in stored]
         if self.issuer.marks:
             found += self._find_marked([key for key in others if key.id not in stored])
-        if not checks.is_request_unanswered(record, attempts) or record.issuing_mark:
+        if not self._is_unanswered(attempts) or record.issuing_mark:
             return found
         unknown = [key for key in others if not checks.existed_before(record, key) and key not in found]
         for key in unknown:
@@ -760,17 +797,15 @@ class RotationProtocol:
             return (yield from self._replace_supplied())
         yield from self._wait_for_propagation(record.issued_at)
         try:
-            if self.issuer.replaces_current:
-                yield from self._activate(new, self.credentials[0].values)
-            elif self.issuer.generates_locally:
-                yield from self._request("activate", new, allowed=(OLD, NEW, MIXED))
+            if self.issuer.generates_locally:
+                yield from self._activate_new_value(new)
             yield from self._prove_value(record.new_key, new)
         except IssuerError as error:
             if error.code in ("unreachable", "busy"):
                 raise
             message = f"the new key {record.new_key.name} of {record.names} does not work: {error.message}."
             if not self._all_contain(OLD):
-                message += " state: rolled_back returns to the old key."
+                message += "" if record.old_key_ends_at_cutover else " state: rolled_back returns to the old key."
             elif self.request.rollback:
                 yield from self._abort()
                 message += " The rotation was aborted; the old key is still in use."
@@ -873,7 +908,9 @@ class RotationProtocol:
             message = (
                 f"the new key {record.new_key.name} of {record.names} did not work after the cutover: {error.message}."
             )
-            if self.request.rollback:
+            if record.old_key_ends_at_cutover:
+                message += " The old key ended at the cutover, so the new key is kept."
+            elif self.request.rollback:
                 yield from self._roll_back()
                 message += " The rotation was rolled back; the old key is in use again."
             raise RanchhandError("verify_failed", message) from None
@@ -920,18 +957,38 @@ class RotationProtocol:
                     "task again."))
 
     def _activate(self, values: Values, by: Values) -> Steps[None]:
-        """Make a value the only accepted one, unless it is. Until the cutover the credential contains another one."""
+        """Make a value valid, unless it is. Until the cutover the credential contains another one."""
         try:
-            yield Call("verify", (values, by))
+            yield from self._attempt(values, by)
         except IssuerError as error:
             if error.code != "refused":
                 raise
-            yield from self._confirm(OLD, NEW)
-            try:
-                yield Call("activate", (values, by))
-            except IssuerError as problem:
-                self.in_doubt = problem.code == "unreachable"
-                raise
+            yield from self._request_activation(values, by)
+
+    def _request_activation(self, values: Values, by: Values) -> Steps[None]:
+        yield from self._request("activate", values, allowed=(OLD, NEW, MIXED), signer=by)
+        self.refusals.pop(tuple(sorted(values.items())), None)
+
+    def _activate_new_value(self, new: Values) -> Steps[None]:
+        """Make the new value valid.
+
+        Where accounts lock, nobody signs in with a value before it may be valid.
+        """
+        by, record = self.credentials[0].values, self.record
+        if self.issuer.replaces_current and self._may_be_valid(record.new_key.version):
+            yield from self._activate(new, by)
+            return
+        if record.activating_at is None:
+            now: Time = yield Call("now")
+            yield from self._write_record(replace(record, activating_at=now), None)
+        yield from self._request_activation(new, by)
+
+    def _may_be_valid(self, version: str) -> bool:
+        """Whether the value of a generation may be tried: without a bound of attempts, each one."""
+        if not self.issuer.generates_locally or self.issuer.verify_attempts is None:
+            return True
+        record = self.record
+        return record.new is not None and record.new.version == version and record.activating_at is not None
 
     def _stored_values(self, key: KeyGeneration, way_on: str) -> Steps[dict[str, str]]:
         generations = yield from self._list_generations()
@@ -1062,7 +1119,8 @@ class RotationProtocol:
         record = self.record
         generations = yield from self._list_generations()
         stored = {generation.name: generation.values for generation in generations}
-        if record.new and record.new.version in stored:  # if not, a former run has returned as far as this
+        if record.new and record.new.version in stored and self._may_be_valid(record.new.version):
+            # without the kept new value, a former run has returned as far as this
             old = self._values_of(record.old_key, generations, "")
             yield from self._activate(old, {**self.credentials[0].values, **stored[record.new.version]})
 
@@ -1141,9 +1199,10 @@ class RotationProtocol:
             return
         attempts = yield from self._new_generations()
         listed = {key.id for key in keys}
-        unlisted = [each for each in attempts if self._id_of(each) not in listed]
-        if unlisted or checks.is_request_unanswered(record, attempts):  # a new key may be listed later
-            yield from self._wait_for_propagation(record.issued_at or record.issuing_at)
+        unlisted = [
+            each for each in attempts if self._id_of(each) not in listed and self._may_be_valid(each.name)]
+        if unlisted or self._is_unanswered(attempts):  # a new key may be listed later
+            yield from self._wait_for_propagation(record.activating_at or record.issued_at or record.issuing_at)
             keys = yield from self._list_keys(self.credentials[0].values)
             yield from self._check_unlisted(unlisted, keys)
         foreign = [key for key in keys if checks.is_foreign(record, key)]

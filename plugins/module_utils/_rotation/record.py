@@ -104,6 +104,7 @@ class RotationRecord:
     issuing_epoch: int = 0           # of the same request
     issuing_mark: str | None = None  # of the same request, if it had one
     issued_at: Time | None = None
+    activating_at: Time | None = None  # of a request to make the new value valid
     cutover_at: Time | None = None
     disabled_at: Time | None = None
     rotated_at: Time | None = None
@@ -118,6 +119,7 @@ class RotationRecord:
     issuer_secrets_name: str | None = None
     external_stores: tuple[Mapping[str, t.Any], ...] = ()  # their settings, which are not secret
     handed_over_at: Time | None = None  # when all external stores contained the new key
+    old_key_ends_at_cutover: bool = False  # that of the issuer when the rotation began
     unknown: Mapping[str, t.Any] = field(default_factory=dict)  # fields of a later release
 
     @property
@@ -193,6 +195,8 @@ class RotationRecord:
                 raise ValueError(f"version {str(version)[:20]} is later than this release supports")
             for name in ("old", "new", "current"):
                 raw[name] = _read_generation(raw.get(name))
+            if "activating_at" not in raw:  # an earlier release wrote the record: the value may be valid
+                raw["activating_at"] = raw.get("issued_at")
             for name in _TIMES:
                 raw[name] = parse_time(raw[name]) if raw.get(name) else None
             raw["members"] = tuple((identifier, uid) for identifier, uid in raw["members"])
