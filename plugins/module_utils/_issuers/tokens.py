@@ -2,10 +2,9 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""Signs in with tokens that a request contains as they are: DigitalOcean, Hetzner and Linode.
+"""Signs in with tokens that a request contains as they are: DigitalOcean and Hetzner.
 
-Each request needs a right that Rancher's driver needs anyway; public requests, such as Linode's list of regions, would
-succeed with any token.
+Each request needs a right that Rancher's driver needs anyway; public requests would succeed with any token.
 """
 
 from __future__ import annotations
@@ -30,13 +29,6 @@ def verify_hetzner(values: Values, options: Mapping[str, t.Any]) -> None:
     token, = require_fields(values, "apiToken")
     api = HttpApi("Hetzner Cloud", "https://api.hetzner.cloud", options)
     _list(api, "/v1/servers?per_page=1", f"Bearer {token}", "servers", "list servers")
-
-
-def verify_linode(values: Values, options: Mapping[str, t.Any]) -> None:
-    """Require ``linodes:read_only``."""
-    token, = require_fields(values, "token")
-    api = HttpApi("Linode", "https://api.linode.com", options)
-    _list(api, "/v4/linode/instances?page_size=25", f"Bearer {token}", "data", "list instances")
 
 
 def _list(api: HttpApi, path: str, authorization: str, member: str, right: str) -> None:

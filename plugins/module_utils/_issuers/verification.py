@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..issuer import IssuerError, Values
-from . import aws, azure, exoscale, google, http, kubernetes, oci, openstack, outscale, passwords, pve, tokens
+from . import aws, azure, exoscale, google, http, kubernetes, linode, oci, openstack, outscale, passwords, pve, tokens
 from .throttle import CallRates
 
 RATE = 20  # sign-ins a second for each driver, as the default of a rotation
@@ -45,7 +45,7 @@ VERIFIERS: Mapping[str, Verifier] = {
     "google": Verifier(google.verify_service_account),
     "harvester": Verifier(kubernetes.verify_kubeconfig, ()),
     "hetzner": Verifier(tokens.verify_hetzner),
-    "linode": Verifier(tokens.verify_linode),
+    "linode": Verifier(linode.verify_token),
     "nutanix": Verifier(passwords.verify_nutanix, _CERTIFICATES, ("endpoint", "username")),
     "oci": Verifier(oci.verify_key, ("region", *http.OPTIONS)),
     "openstack": Verifier(

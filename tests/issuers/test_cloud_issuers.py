@@ -1,0 +1,201 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What only one of Google, Azure and Linode has: limits, policies, owners of keys, how a key is found by its value."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import json
+from types import SimpleNamespace
+
+import pytest
+from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers import google
+from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.registry import load_issuer
+from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import IssuerError
+
+from support.providers import fake_azure, fake_google, fake_linode
+
+MARK = "ranchhand-cc-7kq2f-g42-e1"
+
+
+@pytest.fixture
+def azure(tmp_path):
+    with fake_azure.FakeAzure(tmp_path) as fake:
+        yield fake
+
+
+@pytest.fixture
+def cloud(tmp_path):
+    with fake_google.FakeGoogle(tmp_path) as fake:
+        yield fake
+
+
+@pytest.fixture
+def linode(tmp_path):
+    with fake_linode.FakeLinode(tmp_path) as fake:
+        yield fake
+
+
+def issuer_of(fake, **options):
+    return load_issuer(fake.issuer, {**fake.options, **options})
+
+
+def error_of(call, *arguments):
+    with pytest.raises(IssuerError) as caught:
+        call(*arguments)
+    return caught.value
+
+
+def test_a_policy_of_google_forbids_new_keys(cloud):
+    stored = cloud.create_key()
+    cloud.may_create_keys = False
+    error = error_of(issuer_of(cloud).issue, stored, MARK)
+    assert error.code == "invalid" and "iam.disableServiceAccountKeyCreation" in error.message
+
+
+def test_a_policy_of_google_limits_the_lifetime(cloud):
+    stored = cloud.create_key()
+    cloud.lifetime = datetime.timedelta(days=1)
+    issuer = issuer_of(cloud)
+    issued = issuer.issue(stored, MARK)
+    ends = {key.id: key.expires_at for key in issuer.keys(stored)}
+    assert ends[issued.key_id] == issued.expires_at == cloud.keys[issued.key_id].expires_at
+    assert ends[issuer.key_id(stored)] is None, "the year 9999 is no end"
+
+
+def test_a_json_of_google(cloud):
+    """It is stored as the collection stores a mapping, and what Google does not set is kept."""
+    stored = cloud.create_key()
+    key = {**json.loads(stored["authEncodedJson"]), "quota_project_id": "büro"}
+    stored = {"authEncodedJson": json.dumps(key)}
+    text = issuer_of(cloud).issue(stored, MARK).values["authEncodedJson"]
+    assert '","quota_project_id":"büro"' in text and "\n" not in text and text == text.strip()
+    assert json.loads(text)["private_key"] != key["private_key"]
+
+
+def test_a_key_of_another_account_of_google(cloud):
+    stored, other = cloud.create_key(), cloud.create_key(fake_google.ROTATOR)
+    issuer = issuer_of(cloud)
+    assert error_of(issuer.verify, other, stored).code == "invalid"
+    assert error_of(issuer.keys, other).code == "forbidden"
+    for changed in ({"project_id": "../x"}, {"project_id": None}, {"client_email": "a/b"}):
+        broken = {"authEncodedJson": json.dumps({**json.loads(stored["authEncodedJson"]), **changed})}
+        assert error_of(issuer.keys, broken).code == "invalid" and not cloud.keys.get("x")
+
+
+def test_google_requires_the_right_time(cloud, monkeypatch):
+    stored = cloud.create_key()
+    monkeypatch.setattr(google, "time", SimpleNamespace(time=lambda: 1_000_000_000.0))
+    error = error_of(issuer_of(cloud).verify, stored, stored)
+    assert error.code == "invalid" and "clock" in error.message
+
+
+def test_a_google_key_that_is_not_that_of_the_account(cloud):
+    stored = cloud.create_key()
+    other = base64.b64encode(cloud.create_key(fake_google.ROTATOR)["authEncodedJson"].encode()).decode()
+    token = (200, {}, b'{"access_token": "x"}')
+    content = json.dumps({"privateKeyData": other}).encode()
+    cloud.override = lambda seen: token if seen.path == "/token" else (200, {}, content)
+    assert error_of(issuer_of(cloud).issue, stored, MARK).code == "unreachable"
+
+
+def test_which_secret_of_azure_is_in_use(azure):
+    stored = azure.create_key()
+    issuer, first = issuer_of(azure), next(iter(azure.keys))
+    values = {"clientSecret": stored["clientSecret"]}
+    assert issuer.identify(values, stored) == first
+    twin = azure.create_key()
+    second = next(key for key in azure.keys.values() if key.id != first)
+    second.secret = values["clientSecret"][:3] + "~" + second.secret
+    assert issuer.identify(values, stored) is None, "two secrets begin with the same characters"
+    second.expires_at = fake_azure.CONSOLE
+    assert issuer.identify(values, stored) == first, "an expired secret is not in use"
+    second.expires_at, second.secret = None, twin["clientSecret"]
+    azure.hints = False
+    assert issuer.identify(values, stored) is None, "any of them may be in use"
+    del azure.keys[second.id]
+    assert issuer.identify(values, stored) is None, "even a single secret, as the list may lag behind"
+
+
+@pytest.mark.parametrize("applications", [True, False], ids=["application", "application of another tenant"])
+def test_a_secret_of_an_azure_service_principal(azure, applications):
+    azure.owner, azure.applications = "servicePrincipals", applications
+    stored = azure.create_key()
+    issuer, first = issuer_of(azure), next(iter(azure.keys))
+    issued = issuer.issue(stored, MARK)
+    assert azure.keys[issued.key_id].more["object"] == "servicePrincipals", "where the current secret is"
+    issuer.delete(first, {**stored, **issued.values})
+    assert set(azure.keys) == {issued.key_id}
+
+
+def test_an_azure_application_for_personal_accounts(azure):
+    stored, issuer = azure.create_key(), issuer_of(azure)
+    azure.audience = "AzureADandPersonalMicrosoftAccount"
+    issuer.issue(stored, MARK)
+    assert error_of(issuer.issue, stored, MARK).code == "limit" and len(azure.keys) == 2
+
+
+@pytest.mark.parametrize("policy", ["CredentialTypeNotAllowed", "CredentialInvalidLifetime"])
+def test_a_policy_of_azure(azure, policy):
+    stored = azure.create_key()
+    azure.policy = f"{policy}AsPerAppPolicy"
+    error = error_of(issuer_of(azure).issue, stored, MARK)
+    assert error.code == "invalid" and "passwordLifetime" in error.message
+
+
+def test_only_an_owner_adds_azure_secrets(azure):
+    stored = azure.create_key()
+    stranger = issuer_of(azure, **azure.administrator(fake_azure.STRANGER))
+    assert error_of(stranger.issue, stored, MARK).code == "forbidden"
+    assert error_of(stranger.delete, next(iter(azure.keys)), stored).code == "forbidden"
+
+
+def test_options_of_azure(azure):
+    stored = {**azure.create_key(), "tenantId": ""}
+    assert error_of(issuer_of(azure).keys, stored).code == "invalid"
+    issuer = issuer_of(azure, tenant_id=fake_azure.TENANT, expiration="7d")
+    issued = issuer.issue(stored, MARK)
+    left = issued.expires_at - datetime.datetime.now(datetime.timezone.utc)
+    assert datetime.timedelta(days=6.9) < left <= datetime.timedelta(days=7)
+    assert azure.keys[issued.key_id].expires_at == issued.expires_at
+    for option in ({"expiration": "1s"}, {"expiration": 3}, {"propagation": "x"}):
+        assert error_of(lambda option=option: issuer_of(azure, **option)).code == "invalid"
+    for field, value in (("clientId", "a'b"), ("environment", "AzureMoonCloud"), ("tenantId", "../x")):
+        assert error_of(issuer.keys, {**stored, field: value}).code == "invalid"
+
+
+def test_a_new_linode_token_has_the_scopes_of_the_current_one(linode):
+    stored = linode.create_key(scopes="linodes:read_write")
+    assert error_of(issuer_of(linode).issue, stored, MARK).code == "forbidden", "it may not create tokens"
+    given = linode.administrator()
+    issued = issuer_of(linode, **given).issue(stored, MARK)
+    assert linode.keys[issued.key_id].more["scopes"] == "linodes:read_write", "not those of the other token"
+    issued = issuer_of(linode, **given, scopes="linodes:read_only", expiration="1d").issue(stored, MARK)
+    assert linode.keys[issued.key_id].more["scopes"] == "linodes:read_only"
+    assert linode.keys[issued.key_id].expires_at == issued.expires_at is not None
+    more = issuer_of(linode, scopes="linodes:read_write volumes:read_write")
+    assert error_of(more.issue, linode.create_key(), MARK).code == "invalid"
+
+
+def test_a_linode_token_of_another_user(linode):
+    stored = linode.create_key()
+    other = linode.create_key(fake_linode.OTHER)
+    issuer = issuer_of(linode, sign_in="given", **other)
+    assert issuer.identify(stored, stored) is None
+    error = error_of(issuer.issue, stored, MARK)
+    assert error.code == "invalid" and "same user" in error.message
+    assert error_of(issuer.delete, next(iter(linode.keys)), stored).code == "invalid" and len(linode.keys) == 2
+    linode.account = "another"
+    assert error_of(issuer_of(linode).verify, linode.create_key(), stored).code == "invalid"
+
+
+def test_linode_lists_pages(linode):
+    stored = linode.create_key()
+    for _number in range(4):
+        linode.create_key()
+    linode.page_size = 2
+    assert {key.id for key in issuer_of(linode).keys(stored)} == set(linode.keys)
+    assert issuer_of(linode).identify(stored, stored) == next(iter(linode.keys))
+    assert issuer_of(linode).identify({"token": stored["token"][:10]}, stored) is None

@@ -1,0 +1,158 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A fake of Microsoft Entra's token endpoint and of the client secrets in Microsoft Graph.
+
+Sources: Microsoft's reference of Graph (application, servicePrincipal, addPassword, removePassword) and public issues
+(bodies of refusals, names of policies). Not confirmed: the status of a refusal by a policy. Not modelled: certificates,
+and propagation in seconds; replicas answer as a test requests. Tokens are opaque here.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import re
+import secrets
+import uuid
+from dataclasses import dataclass
+
+from support.providers.fake_keys import UTC, FakeKey
+from support.providers.fake_provider import CONSOLE, FakeProvider, answer_json, form_of, format_zulu
+
+TENANT = "11111111-aaaa-4aaa-8aaa-111111111111"
+RANCHER, ROTATOR, STRANGER = (f"{number}0000000-bbbb-4bbb-8bbb-000000000000" for number in "123")
+_OBJECTS = re.compile(r"/v1\.0/(applications|servicePrincipals)\(appId='([^']*)'\)(/addPassword|/removePassword)?")
+_GRAPH = "https://graph.microsoft.com/.default"
+
+
+@dataclass
+class _Token:
+    client_id: str
+    scope: str
+    expires_at: datetime.datetime
+
+
+class FakeAzure(FakeProvider):
+    """One tenant. RANCHER owns itself, ROTATOR owns RANCHER, and STRANGER owns nothing.
+
+    All have the right Application.ReadWrite.OwnedBy. ``audience`` is that of RANCHER, ``hints`` whether secrets have
+    one, ``owner`` the object that create_key() adds secrets to, ``applications`` whether the tenant has more than a
+    service principal, ``policy`` the code with which a policy refuses new secrets.
+    """
+
+    issuer = "azure"
+    issuing = "POST .*/addPassword$"
+    lags = True
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.audience, self.hints, self.owner, self.applications, self.policy = (
+            "AzureADMyOrg", True, "applications", True, None
+        )
+        self._tokens = {}
+
+    def create_key(self, client_id=RANCHER):
+        key = self.add(FakeKey(str(uuid.uuid4()), _new_secret(), client_id, created_at=CONSOLE, mark="by hand"))
+        key.more.update(object=self.owner, answers=[])
+        return {
+            "clientId": client_id, "clientSecret": key.secret, "tenantId": TENANT, "subscriptionId": "s",
+            "environment": "AzurePublicCloud",
+        }
+
+    def administrator(self, client_id=ROTATOR):
+        values = self.create_key(client_id)
+        return {"sign_in": "given", "client_id": client_id, "client_secret": values["clientSecret"]}
+
+    def mix(self, values, other):
+        del self.keys[next(key.id for key in self.keys.values() if key.secret == other["clientSecret"])]
+        return {**values, "clientSecret": other["clientSecret"]}
+
+    def secrets_of(self, values):
+        return [values["clientSecret"]]
+
+    def handle(self, seen):
+        path = seen.path.partition("?")[0]
+        if path == f"/{TENANT}/oauth2/v2.0/token" and seen.method == "POST":
+            return self._exchange(form_of(seen))
+        match = _OBJECTS.fullmatch(path)
+        if match is None:
+            return _error(404, "Request_ResourceNotFound")
+        token = self._tokens.get(seen.headers.get("authorization", ""))
+        if token is None or token.scope != _GRAPH or token.expires_at <= datetime.datetime.now(UTC):
+            return _error(401, "InvalidAuthenticationToken")
+        owner, client_id, action = match.groups()
+        if self.forbidden:
+            return _error(403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.")
+        if client_id not in (RANCHER, ROTATOR, STRANGER) or owner == "applications" and not self.applications:
+            return _error(404, "Request_ResourceNotFound")
+        if action is None and seen.method == "GET":
+            return self._show(owner, client_id)
+        if action is None or seen.method != "POST":  # PATCH of passwordCredentials too
+            return _error(400, "Request_BadRequest")
+        if client_id != RANCHER or token.client_id == STRANGER:
+            return _error(403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.")
+        change = self._add_password if action == "/addPassword" else self._remove_password
+        return change(owner, client_id, json.loads(seen.body))
+
+    def _exchange(self, form):
+        client_id = form["client_id"]
+        if client_id not in (RANCHER, ROTATOR, STRANGER):
+            return answer_json(400, {"error": "unauthorized_client", "error_codes": [700016]})
+        if form["grant_type"] != "client_credentials" or not form["scope"].endswith("/.default"):
+            return answer_json(400, {"error": "invalid_request"})
+        proof = (client_id, form["client_secret"])
+        key = next((key for key in self.keys.values() if (key.owner, key.secret) == proof), None)
+        if not self.accepts(key):
+            return answer_json(401, {
+                "error": "invalid_client", "error_codes": [7000215],
+                "error_description": f"AADSTS7000215: Invalid client secret provided: {form['client_secret']}",
+            })
+        token = secrets.token_urlsafe(24)
+        ends = datetime.datetime.now(UTC) + datetime.timedelta(hours=1)  # also if the secret is removed
+        self._tokens[f"Bearer {token}"] = _Token(client_id, form["scope"], ends)
+        return answer_json(200, {"access_token": token, "expires_in": 3599, "token_type": "Bearer"})
+
+    def _show(self, owner, client_id):
+        entries = [self._entry(key) for key in self.listed(client_id) if key.more["object"] == owner]
+        shown = {"appId": client_id, "passwordCredentials": entries}
+        if owner == "applications":
+            shown["signInAudience"] = self.audience
+        return answer_json(200, shown)
+
+    def _entry(self, key):
+        return {
+            "keyId": key.id, "displayName": key.mark, "secretText": None, "customKeyIdentifier": None,
+            "hint": key.secret[:3] if self.hints else None, "startDateTime": format_zulu(key.created_at),
+            "endDateTime": key.expires_at and format_zulu(key.expires_at),
+        }
+
+    def _add_password(self, owner, client_id, body):
+        wanted = body["passwordCredential"]
+        if self.policy:
+            return _error(400, self.policy)
+        held = [key for key in self.keys.values() if key.owner == client_id and key.more["object"] == owner]
+        if "Personal" in self.audience and len(held) >= 2:
+            return _error(400, "Request_BadRequest")
+        ends = datetime.datetime.fromisoformat(wanted["endDateTime"].replace("Z", "+00:00"))
+        key = self.add(
+            FakeKey(str(uuid.uuid4()), _new_secret(), client_id, mark=wanted["displayName"], expires_at=ends)
+        )
+        key.more["object"] = owner
+        return answer_json(200, {**self._entry(key), "secretText": key.secret})
+
+    def _remove_password(self, owner, client_id, body):
+        key = self.keys.get(body["keyId"])
+        if key is None or key.owner != client_id or key.more["object"] != owner:
+            return _error(400, "Request_BadRequest", "No password credential found with keyId.")
+        del self.keys[key.id]
+        return 204, {}, b""
+
+
+def _new_secret():
+    """Entra's secrets contain characters that a form must escape."""
+    return f"{secrets.token_hex(2)[:3]}8Q~{secrets.token_urlsafe(24)}+/&=%."
+
+
+def _error(status, code, message=""):
+    return answer_json(status, {"error": {"code": code, "message": message}})
