@@ -166,7 +166,7 @@ def test_options_of_azure(azure):
         assert error_of(issuer.keys, {**stored, field: value}).code == "invalid"
 
 
-def test_a_new_linode_token_has_the_scopes_of_the_current_one(linode):
+def test_a_new_linode_token_has_the_current_scopes(linode):
     stored = linode.create_key(scopes="linodes:read_write")
     assert error_of(issuer_of(linode).issue, stored, MARK).code == "forbidden", "it may not create tokens"
     given = linode.administrator()

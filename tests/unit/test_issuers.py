@@ -75,7 +75,8 @@ def test_a_supplied_value_is_issued():
 
 
 @pytest.mark.parametrize(("driver", "name"), [
-    ("amazonec2", "aws"), ("s3", "aws"), ("harvester", "kubernetes"), ("openstack", "openstack"), ("azure", None),
+    ("amazonec2", "aws"), ("s3", "aws"), ("harvester", "kubernetes"), ("openstack", "openstack"), ("azure", "azure"),
+    ("digitalocean", None),
     (None, None),
 ], ids=str)
 def test_the_issuer_of_a_driver(driver, name):
