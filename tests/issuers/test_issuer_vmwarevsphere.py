@@ -360,7 +360,11 @@ class Rotating:
 
 def test_a_rotation_of_accounts_that_alternate(cluster, vcenter):
     rotating = Rotating(cluster, vcenter, {**vcenter.admin, "accounts": [A, B]})
-    first = rotating.live
+    first, idle = rotating.live, vcenter.accounts["rancher-b"]
+    idle.disabled, before = False, idle.password
+    used, = rotating.play(rotating.task(rotation_id="first"))
+    assert used["code"] == "slot_taken" and B in used["msg"] and idle.password == before and not idle.disabled, used
+    idle.disabled = True
     done, = rotating.play(rotating.task(rotation_id="first"))
     second = rotating.live
     assert done["changed"] and done["rotation"]["phase"] == "grace" and done["rotation"]["expires_at"], done
