@@ -16,7 +16,7 @@ from collections import namedtuple
 from control_plane import build
 from control_plane.errors import Unavailable
 
-from . import artifact, checks, debian, environments, release
+from . import artifact, checks, debian, environments, interpreters, release
 from .process import COLLECTIONS, LOCAL, ROOT, Failed, aws_for, environment, log, private_home, run
 
 TESTS = ROOT / "tests"
@@ -27,6 +27,8 @@ ONCE = ("unit", "issuers", "crash_safety", "guides", "automation_platforms", "sc
 # Test folders that need more than the environment of the collection: an OpenStack, ansible-rulebook, AWX's modules,
 # antsibull-changelog.
 PLATFORMS = ("issuers", "automation_platforms", "schedule", "release")
+# The tests of `lanes`.
+SMOKE = (TESTS / "smoke", TESTS / "unit", "-n", "2")
 # The tests of FAST=1.
 CORE = ("unit", "integration/test_cloud_credential.py", "integration/test_node_template.py")
 # Inputs for each test of unit/test_hostile_input.py in `soak`: 20 tests, 30 000 inputs.
@@ -48,6 +50,7 @@ def main():
         "shell": shell,
         "test": lambda: test(arguments.fast),
         "pytest": lambda: pytest(rest),
+        "lanes": lanes,
         "lint": lint,
         "soak": soak,
         "bench": lambda: bench(arguments.cases),
@@ -95,6 +98,7 @@ def _parser():
         help="run single tests in the newest environment, with pytest's options",
         add_help=False,
     )
+    commands.add_parser("lanes", help="run the unit tests and a task of each module with each ansible-core")
     commands.add_parser("lint", help="run ruff, mypy and the check of words")
     commands.add_parser(
         "soak", help="pass hostile inputs, interrupt rotations in all ways, and write docs/rotation-proof.md"
@@ -193,6 +197,24 @@ def pytest(arguments):
     _ensure_control_plane()
     platforms = any(folder in argument for argument in arguments for folder in PLATFORMS)
     return _run_pytest(environments.newest_available(), arguments, _reference(), platforms)
+
+
+def lanes():
+    """Run the unit tests and one task of each module with each version of ansible-core, and with the pre-release.
+
+    A failure with the pre-release is shown and allowed.
+    """
+    environments.link_collection()
+    _ensure_control_plane()
+    results = []
+    for lane in environments.LANES:
+        if interpreters.find(lane.python):
+            results.append(_step(_describe(lane), lambda lane=lane: _run_pytest(lane, SMOKE, None, False)))
+        else:
+            results.append(Result(_describe(lane), NOT_RUN, f"no Python {lane.python}", 0))
+    if results[-1].verdict == FAILED:
+        results[-1] = results[-1]._replace(verdict=NOT_RUN, reason=f"pre-release, allowed: {results[-1].reason}")
+    return _summarize(results)
 
 
 def lint():

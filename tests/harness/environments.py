@@ -88,6 +88,16 @@ OLDEST = TestEnvironment("3.11", "2.17.14", "24.2.0")
 # botocore is not compatible with python-dateutil 3, which kubernetes 37.0.2 requires.
 NEWEST = TestEnvironment("3.13", "2.21.5", "37.0.1")
 REQUIRED = (OLDEST, NEWEST)
+# Between them, the other minor versions, and the current pre-release.
+PRE_RELEASE = TestEnvironment("3.13", "2.22.0rc1", "37.0.1")
+LANES = (
+    OLDEST,
+    TestEnvironment("3.12", "2.18.19", "31.0.0"),
+    TestEnvironment("3.12", "2.19.14", "31.0.0"),
+    TestEnvironment("3.13", "2.20.10", "36.0.3"),
+    NEWEST,
+    PRE_RELEASE,
+)
 # Used instead of NEWEST where its Python is missing.
 SUBSTITUTES = (NEWEST._replace(python="3.12"), NEWEST._replace(python="3.14"))
 _TOOLS_PYTHONS = ("3.13", "3.12", "3.14")
