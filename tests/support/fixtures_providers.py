@@ -74,3 +74,12 @@ def keystone():
 
     with Keystone() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def vault():
+    """The KV secrets engine of Vault."""
+    from support.providers.vault import VaultKv
+
+    with VaultKv() as running:
+        yield running

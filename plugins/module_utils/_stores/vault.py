@@ -48,7 +48,7 @@ class Vault:
         answer = self._send("POST", body)
         if answer.status == 400 and _MISMATCH in str(_mapping(answer.content).get("errors")):
             raise StoreChanged
-        self._require(answer, "write")
+        self._require(answer, "written")
 
     def _send(self, method: str, body: t.Any = None) -> Answer:
         api = HttpApi(f"external store {self._settings['name']}", self._settings["url"], self._settings)

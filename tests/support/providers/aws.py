@@ -242,7 +242,8 @@ class Aws:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         environ["wsgi.input"] = io.BytesIO(body)
         form = dict(parse_qsl(body.decode()))
-        action, signer = form.pop("Action", ""), _signer(environ)
+        target = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]  # of services with a JSON protocol
+        action, signer = form.pop("Action", target), _signer(environ)
 
         def perform():
             with self._performing:
