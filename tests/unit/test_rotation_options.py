@@ -126,6 +126,17 @@ def test_either_option_of_an_item_replaces_both_of_the_call():
     assert (item.max_age, item.rotation_id) == (7 * 86400, None)
 
 
+def test_secrets_by_name_are_for_all_items_of_a_list():
+    secrets = {"issuer_secrets_by_name": {"admin": {"a": "b"}}, "external_store_secrets": {"vault": {"token": "t"}}}
+    stores = [{"name": "vault", "type": "vault", "url": "u", "path": "{id}"}]
+    options = {"credentials": [{"id": "cc-a"}, {"id": "cc-b", "external_stores": []}], "rotation_id": "1", **secrets}
+    first, second = parse_rotations(parse_options(
+        CLOUD_CREDENTIAL_ROTATION, {**options, "external_stores": stores}, parse_rotations))
+    for item in (first, second):
+        assert (item.named_secrets, item.external_store_secrets) == tuple(secrets.values())
+    assert (first.external_stores, second.external_stores) == (tuple(stores), ())
+
+
 def test_different_settings():
     first, other = parsed(grace="1h")[0], parsed(grace="2h", id="cc-b", issuer_secrets={"a": "b"}, repair=True)[0]
     assert first.other_settings(other) == ["grace", "repair"] and first.other_settings(first) == []

@@ -78,6 +78,8 @@ _SETTINGS = OptionSpec({
     "override_gates": {"type": "list", "elements": "str", "default": []},
     "external_stores": {"type": "list", "elements": "dict"},
 })
+# Set on the call only, for all items: each item names its secrets.
+_SECRETS_BY_NAME = ("issuer_secrets_by_name", "external_store_secrets")
 _CALL = CONNECTION.merge(OptionSpec({
     "issuer_secrets_by_name": {"type": "dict", "no_log": True},
     "external_store_secrets": {"type": "dict", "no_log": True},
@@ -159,7 +161,7 @@ def parse_rotations(params: Mapping[str, t.Any]) -> list[DesiredRotation]:
         [params] if params.get("credentials") is None else [item for item in params["credentials"] if item is not None]
     )
     result = []
-    for own, (where, merged) in zip(given, list_items(params, "credentials", tuple(_SETTINGS.options))):
+    for own, (where, merged) in zip(given, list_items(params, "credentials", (*_SETTINGS.options, *_SECRETS_BY_NAME))):
         item = dict(merged)
         if (
             own.get("max_age") is not None or own.get("rotation_id") is not None
@@ -181,7 +183,7 @@ def _validate_call(params: Mapping[str, t.Any]) -> list[str]:
         errors.append(f"parallel must be a number from 1 to {_MOST_PARALLEL}")
     if params["rate"] is not None and params["rate"] < 1:
         errors.append("rate must be at least 1")
-    for option in ("issuer_secrets_by_name", "external_store_secrets"):
+    for option in _SECRETS_BY_NAME:
         for name, secrets in (params[option] or {}).items():
             if not isinstance(secrets, Mapping):
                 errors.append(f"{option}: {name:.60} must be a mapping of secret options")
