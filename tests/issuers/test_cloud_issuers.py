@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import datetime
 import json
+import secrets
 from types import SimpleNamespace
 
 import pytest
@@ -15,7 +16,10 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers import 
 from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.registry import load_issuer
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import IssuerError
 
+from support.canaries import Canaries, Run
+from support.cluster import decoded
 from support.providers import fake_azure, fake_google, fake_linode
+from support.rotations import ROTATION
 
 MARK = "ranchhand-cc-7kq2f-g42-e1"
 
@@ -199,3 +203,34 @@ def test_linode_lists_pages(linode):
     assert {key.id for key in issuer_of(linode).keys(stored)} == set(linode.keys)
     assert issuer_of(linode).identify(stored, stored) == next(iter(linode.keys))
     assert issuer_of(linode).identify({"token": stored["token"][:10]}, stored) is None
+
+
+def test_a_secret_of_azure_is_rotated_and_no_output_shows_it(cluster, azure, tmp_path):
+    """Issue, cutover and removal, for a credential whose key id no rotation has recorded."""
+    stored, administrator = azure.create_key(), azure.administrator()
+    first = next(iter(azure.keys))
+    identifier = f"cc-{secrets.token_hex(4)}"
+    cluster.secret(identifier, "azure", stored, "azure")
+    canaries = Canaries(first=stored["clientSecret"], administrator=administrator.pop("client_secret"))
+    options = {name: value for name, value in administrator.items() if name != "client_id"}
+    task = {
+        "id": identifier, "namespace": f"rotation-{identifier}", "drain": "1s", "verify_timeout": "5s",
+        "issuer_options": {**azure.options, **options},
+        "issuer_secrets": {"client_id": administrator["client_id"], "client_secret": "{{ canary.administrator }}"},
+    }
+    values = {**task, "rotation_id": "first", "secrets": {"clientSecret": "{{ canary.new }}"}}
+    run = Run(cluster, tmp_path, canaries)
+    played = run.play(
+        {ROTATION: values}, {ROTATION: {**task, "rotation_id": "first"}}, {ROTATION: {**task, "rotation_id": "first"}},
+        {ROTATION: {**task, "state": "retired", "grace": "0s"}},
+    )
+    refused, rotated, again, retired = played.results
+    assert refused["code"] == "invalid" and "require issuer: supplied" in refused["msg"], refused
+    assert rotated["rotation"]["phase"] == "grace" and not again["changed"], rotated
+    assert retired["rotation"]["phase"] == "idle", retired
+    new = next(key for key in azure.keys.values() if key.owner == fake_azure.RANCHER)
+    assert first not in azure.keys and new.mark.startswith("ranchhand-")
+    assert decoded(cluster.stored(identifier))["azurecredentialConfig-clientSecret"] == new.secret
+    canaries.values["issued"] = new.secret
+    canaries.assert_hidden(played.output + json.dumps(played.results), "output")
+    canaries.assert_hidden((tmp_path / "ansible.log").read_text(), "the log")
