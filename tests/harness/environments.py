@@ -90,7 +90,7 @@ NEWEST = TestEnvironment("3.13", "2.21.5", "37.0.1")
 REQUIRED = (OLDEST, NEWEST)
 # Between them, the other minor versions, and the current pre-release.
 PRE_RELEASE = TestEnvironment("3.13", "2.22.0rc1", "37.0.1")
-LANES = (
+EACH_CORE = (
     OLDEST,
     TestEnvironment("3.12", "2.18.19", "31.0.0"),
     TestEnvironment("3.12", "2.19.14", "31.0.0"),
