@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Follow the guide "Manage a fleet" from an empty folder to the end."""
+"""Follow the guides "Manage a fleet" and "Run a fleet every day" from an empty folder to the end."""
 
 from __future__ import annotations
 
@@ -39,7 +39,10 @@ def test_fleet(cluster, aws, machine, tmp_path):
     folder = tmp_path / "repository"
     folder.mkdir()
     guide = Guide(folder, environment, [key["secretKey"], "dop_v1_throw_away"], machine)
-    guide.follow(chapters("fleet", "Create an empty repository", "Add a Rancher")).follow(chapters("fleet", "Use CI"))
+    guide.follow(chapters("fleet", "Create an empty repository", "Add a Rancher"))
+    for name in ("Rotate keys", "Write a report", "Schedule the jobs"):
+        guide.follow(chapters("fleet-operations", name))
+    guide.follow(chapters("fleet", "Use CI"))
     assert (len(guide.files), guide.shown, len(guide.runs)) == (9, 11, 35)
     assert guide.changed("ranchhand.rancher.apply -e @fleet.yml")[:3] == ["1", "1", "0"]
     assert guide.changed("-e @exported/practice.yml") == ["0"]
