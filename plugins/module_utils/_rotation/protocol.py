@@ -972,7 +972,7 @@ class RotationProtocol:
     def _activate_new_value(self, new: Values) -> Steps[None]:
         """Make the new value valid.
 
-        Where accounts lock, nobody signs in with a value before it may be valid.
+        Where accounts lock, no run signs in with a value before it may be valid.
         """
         by, record = self.credentials[0].values, self.record
         if self.issuer.replaces_current and self._may_be_valid(record.new_key.version):
