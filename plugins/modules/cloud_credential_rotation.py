@@ -223,6 +223,9 @@ options:
         C(access_key), C(secret_key) and C(session_token); without them, the AWS SDK signs in by itself.
       - C(type=kubernetes) is a Secret of another cluster, with its C(namespace) and C(secret_name), and C(context) of
         the kubeconfig. Its secret is C(kubeconfig), as path or content.
+      - C(type=rancher) is a credential of another Rancher that contains the same key, with its C(credential_id), and
+        C(context) of the kubeconfig. It must exist. Its secret is C(kubeconfig), as path or content. The other Rancher
+        does not rotate this credential any more (RV(code) V(other_writer)).
       - V({id}) in C(path), C(secret_id) and C(secret_name) is replaced by the id of the credential, such as
         V(cc-7kq2f).
       - The record keeps these settings. Without this option, those of the record apply; an empty list removes them.

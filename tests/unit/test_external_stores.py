@@ -274,6 +274,7 @@ VALID = {
     "vault": {"url": "https://v", "path": "p", "mount": "kv", "namespace": "n", "ca_bundle": "/ca"},
     "aws_secrets_manager": {"secret_id": "s", "region": "eu-west-1", "profile": "p"},
     "kubernetes": {"namespace": "n", "secret_name": "s", "context": "c"},
+    "rancher": {"credential_id": "cc-a", "context": "c"},
 }
 
 

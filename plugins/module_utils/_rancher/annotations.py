@@ -34,6 +34,8 @@ GUARD_SETTLE = PREFIX + "settle"
 ROTATION_TOKEN = PREFIX + "rotation-token"
 ROTATED_AT = PREFIX + "rotated-at"
 ROTATED_FIELDS = PREFIX + "rotated-fields"
+# On a credential whose key another Rancher rotates: the name of the external store there.
+COPY_OF_ROTATION = PREFIX + "copy-of-rotation"
 
 # On the objects that belong to a rotation record.
 ROTATION_LABEL = PREFIX + "rotation"

@@ -2,7 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""A Secret in another Kubernetes cluster."""
+"""A Secret in another Kubernetes cluster, and a cloud credential of another Rancher."""
 
 from __future__ import annotations
 
@@ -13,8 +13,12 @@ from collections.abc import Mapping
 
 from .._common.errors import ApiError, RanchhandError
 from .._common.text import base64_encode
+from .._common.times import format_time, now
 from .._kubernetes.client import KubernetesClient, name_in_path
 from .._kubernetes.connection import CONNECTION
+from .._rancher.annotations import COPY_OF_ROTATION, ROTATED_AT, ROTATED_FIELDS
+from .._rancher.cloud_credential import data_key, decode_values, parse_cloud_credential
+from .._rancher.references import CREDENTIAL_NAMESPACE
 from ..issuer import CALL_TIMEOUT, IssuerError
 from .interface import StoreChanged, StoreContent
 
@@ -33,12 +37,10 @@ class KubernetesSecret:
     def read(self) -> StoreContent:
         try:
             secret = self._connect().get(self._path)
-            metadata, data = secret["metadata"], secret.get("data") or {}
-            version = f"{metadata['uid']} {metadata['resourceVersion']}"
-            return StoreContent({name: _decoded(text) for name, text in data.items()}, version)
+            return self._parse(secret)
         except ApiError as error:
             if error.status == 404 and error.reason == "NotFound":
-                return StoreContent(None)
+                return self._missing()
             raise self._problem(error, "read") from None
         except RanchhandError as error:
             raise self._problem(error, "read") from None
@@ -47,20 +49,31 @@ class KubernetesSecret:
                 "unreachable", f"external store {self._settings['name']} does not answer like a Kubernetes API server"
             ) from None
 
+    def _parse(self, secret: Mapping[str, t.Any]) -> StoreContent:
+        metadata, data = secret["metadata"], secret.get("data") or {}
+        version = f"{metadata['uid']} {metadata['resourceVersion']}"
+        return StoreContent({name: _decoded(text) for name, text in data.items()}, version)
+
+    def _missing(self) -> StoreContent:
+        return StoreContent(None)
+
     def write(self, fields: Mapping[str, str], content: StoreContent, request_id: str) -> None:
-        data = {name: base64_encode(text) for name, text in fields.items()}
+        self._write({name: base64_encode(text) for name, text in fields.items()}, {}, content)
+
+    def _write(self, data: Mapping[str, str], annotations: Mapping[str, str], content: StoreContent) -> None:
         client = self._connect()
         try:
             if content.fields is None:
-                metadata = {
+                created = {
                     "name": self._settings["secret_name"],
                     "labels": {"app.kubernetes.io/managed-by": "ranchhand.rancher"},
                 }
                 client.post(self._collection, {
-                    "apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": metadata, "data": data})
+                    "apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": created, "data": data})
             else:
                 uid, _space, version = content.version.partition(" ")
-                client.patch(self._path, {"metadata": {"uid": uid, "resourceVersion": version}, "data": data})
+                metadata = {"uid": uid, "resourceVersion": version, "annotations": annotations}
+                client.patch(self._path, {"metadata": metadata, "data": data})
         except ApiError as error:
             if error.status == 409 or error.status == 404 and content.fields is not None:
                 raise StoreChanged from None
@@ -90,6 +103,42 @@ class KubernetesSecret:
             "unreachable" if status >= 500 else code,
             f"external store {self._settings['name']}: {place} cannot be {what} ({reason})",
         )
+
+
+class RancherCredential(KubernetesSecret):
+    """A cloud credential of another Rancher that has the same key. It is never created.
+
+    It gets the annotations of a rotation, so that the other Rancher neither rotates nor declares these fields. The
+    version also contains the driver.
+    """
+
+    def __init__(self, settings: Mapping[str, t.Any], secrets: Mapping[str, t.Any]) -> None:
+        place = {"namespace": CREDENTIAL_NAMESPACE, "secret_name": settings["credential_id"]}
+        super().__init__({**settings, **place}, secrets)
+
+    def write(self, fields: Mapping[str, str], content: StoreContent, request_id: str) -> None:
+        version, _space, driver = content.version.rpartition(" ")
+        data = {data_key(driver, name): base64_encode(text) for name, text in fields.items()}
+        annotations = {
+            COPY_OF_ROTATION: self._settings["name"],
+            ROTATED_AT: format_time(now()),
+            ROTATED_FIELDS: ",".join(sorted(fields)),
+        }
+        self._write(data, annotations, StoreContent(content.fields, version))
+
+    def _parse(self, secret: Mapping[str, t.Any]) -> StoreContent:
+        credential = parse_cloud_credential(secret)
+        if credential is None or credential.driver is None or credential.deleting:
+            return self._missing()
+        version = f"{credential.uid} {credential.resource_version} {credential.driver}"
+        return StoreContent(decode_values(credential), version)
+
+    def _missing(self) -> StoreContent:
+        raise IssuerError("invalid", (
+            f"external store {self._settings['name']}: {CREDENTIAL_NAMESPACE}:{self._settings['credential_id']} of the "
+            "other Rancher is no cloud credential, or is being deleted. If it was deleted, remove the store from "
+            "external_stores"
+        ))
 
 
 def _decoded(text: t.Any) -> t.Any:

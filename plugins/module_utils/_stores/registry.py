@@ -36,6 +36,7 @@ STORE_TYPES: Mapping[str, StoreType] = {
         ((), ("access_key", "secret_key")), ("session_token",)),
     "kubernetes": StoreType(
         "kubernetes", "KubernetesSecret", ("namespace", "secret_name"), ("context",), (("kubeconfig",),)),
+    "rancher": StoreType("kubernetes", "RancherCredential", ("credential_id",), ("context",), (("kubeconfig",),)),
 }
 ID = "{id}"  # in a setting: the id of the credential, without its namespace
 _COMMON = ("name", "type", "fields")
