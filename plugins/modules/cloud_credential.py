@@ -99,9 +99,9 @@ options:
         key that is valid but lacks a permission is written, with a warning.
       - Each distinct key is tried once, from where the module runs, so that no account is locked. The providers see a
         sign-in; nothing is changed there.
-      - Available for the drivers amazonec2, azure, digitalocean, exoscale, google, harvester, hetzner, linode, nutanix,
-        oci, openstack, outscale, pve, s3 and vmwarevsphere; M(ranchhand.rancher.node_driver_info) returns this as
-        C(verifies_keys).
+      - Available for the drivers alibaba, amazonec2, azure, digitalocean, exoscale, google, harvester, hetzner,
+        linode, nutanix, oci, openstack, otc, outscale, pve, s3 and vmwarevsphere;
+        M(ranchhand.rancher.node_driver_info) returns this as C(verifies_keys).
     type: bool
     default: false
     version_added: 1.0.0

@@ -94,8 +94,8 @@ options:
   issuer:
     description:
       - Issuer of new keys. The default is V(aws) for the drivers amazonec2 and s3, V(kubernetes) for harvester, the
-        issuer of the same name for azure, exoscale, google, linode, oci, openstack, outscale, pve and vmwarevsphere,
-        and V(supplied) for all others.
+        issuer of the same name for alibaba, azure, exoscale, google, linode, oci, openstack, otc, outscale, pve and
+        vmwarevsphere, and V(supplied) for all others.
       - With V(supplied), the playbook sets the new value in O(config) and O(secrets), and confirms with
         O(old_key_removed) that the old key does not exist any more.
       - An issuer of another collection has a full name such as V(my.collection.name).

@@ -6,23 +6,29 @@
 from __future__ import annotations
 
 import datetime
+import json
 import logging
 import re
 
 import pytest
+from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers import http, outscale
 from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.registry import ISSUERS, load_issuer
 from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.throttle import CallRates
 from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.verification import verify_key
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import IssuerError
 
 from support.fakes import cut
+from support.providers.alibaba import Alibaba
 from support.providers.exoscale import Exoscale
 from support.providers.oci import Oci
+from support.providers.otc import Otc
 from support.providers.outscale import Outscale
 from support.providers.pve import Pve
 
 MARK = "ranchhand-cc-7kq2f-g42-e1"
-PROVIDERS = {"exoscale": Exoscale, "oci": Oci, "outscale": Outscale, "pve": Pve}
+PROVIDERS = {
+    "alibaba": Alibaba, "exoscale": Exoscale, "oci": Oci, "otc": Otc, "outscale": Outscale, "pve": Pve,
+}
 
 
 @pytest.fixture(params=PROVIDERS)
@@ -327,3 +333,55 @@ def test_a_key_of_outscale_keeps_its_expiry():
         assert error_of(issuer.verify, {**old, **issued.values}, old) == "refused"
         wrong = issuer_of(fake, **fake.administrator())
         assert error_of(wrong.disable, issued.key_id, old) == "invalid", "user_name is missing"
+
+
+@pytest.mark.parametrize("kind", [pytest.param(kind, id=kind.__name__) for kind in (Alibaba, Otc)])
+def test_the_last_use_of_a_key(kind):
+    with kind() as fake:
+        fake.name = kind.__name__.lower()
+        old = fake.create()
+        issuer = issuer_of(fake)
+        key_id = issuer.key_id(old)
+        assert issuer.reports_last_use and listed(issuer, old)[key_id].last_used is None, "never used"
+        fake.keys[key_id].used = fake.keys[key_id].created_at + datetime.timedelta(hours=1)
+        assert listed(issuer, old)[key_id].last_used == fake.keys[key_id].used
+
+
+def test_a_disabled_key_of_otc_keeps_its_mark():
+    with Otc() as fake:
+        fake.name = "otc"
+        old = fake.create()
+        issuer = issuer_of(fake)
+        new = issue(issuer, old)
+        issuer.disable(new["accessKey"], old)
+        assert listed(issuer, old)[new["accessKey"]].mark == MARK
+        stored = {"accessKeySecret": "canary-of-a-key"}
+        assert error_of(issuer.keys, stored) == verified(fake, stored) == "unsupported", "of an old Rancher"
+
+
+CODES = {
+    "Throttling.User": (400, "busy"), "NoPermission": (403, "forbidden"),
+    "InvalidAccessKeyId.Inactive": (403, "refused"),
+    "SignatureDoesNotMatch": (400, "refused"), "ServiceUnavailable": (503, "unreachable"), "Other": (400, "invalid"),
+}
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_codes_of_alibaba(code):
+    with Alibaba() as fake:
+        fake.name = "alibaba"
+        status, expected = CODES[code]
+        content = json.dumps({"Code": code, "RequestId": "0"}).encode()
+        fake.override = lambda seen: (status, {}, content)
+        assert verified(fake, fake.create()) == expected
+
+
+def test_the_clock_of_the_controller_is_wrong(monkeypatch):
+    fast = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(minutes=10)
+    for module in (http, outscale):
+        monkeypatch.setattr(module, "now", lambda: fast)
+    with Outscale() as fake:
+        fake.name = "outscale"
+        with pytest.raises(IssuerError, match="the clock of the controller is 10 minutes fast") as caught:
+            issuer_of(fake).keys(fake.create())
+        assert caught.value.code == "invalid"

@@ -33,6 +33,7 @@ class IssuerEntry:
 
 
 ISSUERS: Mapping[str, IssuerEntry] = {
+    "alibaba": IssuerEntry("alibaba", "Alibaba", ("alibaba",), ("accessKeyId", "accessKeySecret"), True),
     "aws": IssuerEntry("aws", "Aws", ("amazonec2", "s3"), ("accessKey", "secretKey"), True),
     "azure": IssuerEntry("azure", "Azure", ("azure",), ("clientSecret",)),
     "exoscale": IssuerEntry("exoscale", "Exoscale", ("exoscale",), ("apiKey", "apiSecretKey")),
@@ -41,6 +42,7 @@ ISSUERS: Mapping[str, IssuerEntry] = {
     "linode": IssuerEntry("linode", "Linode", ("linode",), ("token",)),
     "oci": IssuerEntry("oci", "Oci", ("oci",), ("fingerprint", "privateKeyContents")),
     "openstack": IssuerEntry("openstack", "OpenStack", ("openstack",), ("password",)),
+    "otc": IssuerEntry("otc", "Otc", ("otc",), ("accessKey", "secretKey"), True),
     "outscale": IssuerEntry("outscale", "Outscale", ("outscale",), ("accessKey", "secretKey"), True),
     "pve": IssuerEntry("pve", "Pve", ("pve",), ("tokenId", "tokenSecret")),
     "supplied": IssuerEntry("supplied", "Supplied"),

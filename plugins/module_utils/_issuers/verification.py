@@ -14,7 +14,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..issuer import IssuerError, Values
-from . import aws, azure, exoscale, google, http, kubernetes, linode, oci, openstack, outscale, passwords, pve, tokens
+from . import (
+    alibaba,
+    aws,
+    azure,
+    exoscale,
+    google,
+    http,
+    kubernetes,
+    linode,
+    oci,
+    openstack,
+    otc,
+    outscale,
+    passwords,
+    pve,
+    tokens,
+)
 from .throttle import CallRates
 
 RATE = 20  # sign-ins a second for each driver, as the default of a rotation
@@ -38,6 +54,7 @@ class Verifier:
 
 
 VERIFIERS: Mapping[str, Verifier] = {
+    "alibaba": Verifier(alibaba.verify_key),
     "amazonec2": Verifier(aws.verify_key, _AWS),
     "azure": Verifier(azure.verify_secret, ("tenant_id", *http.OPTIONS)),
     "digitalocean": Verifier(tokens.verify_digitalocean),
@@ -53,6 +70,7 @@ VERIFIERS: Mapping[str, Verifier] = {
         ("auth_url", *_OPENSTACK_USER, *_OPENSTACK_SCOPE, "ca_cert", "validate_certs"),
         ("auth_url", *_OPENSTACK_USER),
     ),
+    "otc": Verifier(otc.verify_key, ("region", "domain_id", *http.OPTIONS)),
     "outscale": Verifier(outscale.verify_key),
     "pve": Verifier(pve.verify_token, _CERTIFICATES),
     "s3": Verifier(aws.verify_s3, _AWS),
