@@ -326,7 +326,7 @@ def test_a_key_of_outscale_keeps_its_expiry():
         issued = issuer.issue(old, MARK)
         for change in (issuer.disable, issuer.enable):
             change(issued.key_id, old)
-            assert listed(issuer, old)[issued.key_id].expires_at == issued.expires_at is not None
+            assert issued.expires_at and listed(issuer, old)[issued.key_id].expires_at == issued.expires_at
         fake.powerless.add("rancher@pve")
         assert error_of(issuer.delete, issued.key_id, old) == "forbidden" and fake.keys[issued.key_id].enabled
         fake.keys[issued.key_id].expires_at = datetime.datetime.now(datetime.timezone.utc)
