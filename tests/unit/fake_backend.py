@@ -78,6 +78,35 @@ class Single(Listed):
     generates_locally = replaces_current = True
 
 
+class Opaque(Listed):
+    """As Listed, but only the provider tells which key a value is, as for secrets of Microsoft Entra."""
+
+    def key_id(self, values):
+        return None
+
+    def identify(self, values, by):
+        return values["id"]
+
+
+class Marked(Listed):
+    """As Listed, but the provider keeps marks, and does not report the last use."""
+
+    marks = True
+    reports_last_use = False
+
+
+class Local(Listed):
+    """As Listed, but keys are created here, and activated beside the current one."""
+
+    generates_locally = True
+
+
+class Ending(Bound):
+    """As Bound, but the old key ends when the new one is written to the credential."""
+
+    old_key_ends_at_cutover = True
+
+
 class Given(Listed):
     """An issuer of values that the playbook supplies."""
 
@@ -97,6 +126,7 @@ class ProviderKey:
     last_used: datetime.datetime | None = None
     account: str = "a"
     creator: str = "start"
+    mark: str | None = None
 
 
 @dataclass
@@ -268,6 +298,8 @@ class FakeRun:
         stored = self.shared.credentials[number]
         if stored is None or (stored.uid, stored.resource_version) != (credential.uid, credential.resource_version):
             raise Conflict
+        if values and self.shared.issuer.old_key_ends_at_cutover and values["id"] != credential.values["id"]:
+            self.shared.provider.pop(credential.values["id"], None)
         written = {**credential.values, **(values or {})}
         self.shared.write(number, token=token, values=written, digests=written)
         return self.shared.credentials[number]
@@ -348,7 +380,7 @@ class FakeRun:
     def _keys(self, by):
         account = self._signed_in(by)
         return [
-            Key(name, key.enabled, key.created_at, key.last_used)
+            Key(name, key.enabled, key.created_at, key.last_used, mark=key.mark)
             for name, key in self.shared.provider.items() if key.account == account
         ]
 
@@ -356,18 +388,25 @@ class FakeRun:
         shared = self.shared
         if shared.issuer is Given:
             return issued(self.protocol.issuer.next_values())
-        if shared.issuer is Single:
+        if shared.issuer.generates_locally:
             shared.keys += 1
             return issued(pair(shared.keys))
         account = self._change(by)
         if shared.count(account) >= shared.issuer.limit:
             raise IssuerError("limit", "no more keys")
         is_recorded = shared.record is not None and shared.record.issuing_at is not None
-        return issued(pair(shared.add_key("run" if is_recorded else "lost", account)[1:]))
+        name = shared.add_key("run" if is_recorded else "lost", account)
+        shared.provider[name].mark = mark if shared.issuer.marks else None
+        return issued(pair(name[1:]))
 
     def _activate(self, values, by):
-        self._change(by)
-        self.shared.accepted = values["id"]
+        account = self._change(by)
+        if self.shared.issuer.replaces_current:
+            self.shared.accepted = values["id"]
+        elif values["id"] not in self.shared.provider:
+            if self.shared.count(account) >= self.shared.issuer.limit:
+                raise IssuerError("limit", "no more keys")
+            self.shared.provider[values["id"]] = ProviderKey(True, self.shared.provider_time, None, account, "run")
 
     def _verify(self, values, by):
         if self.shared.issuer is Given:

@@ -33,18 +33,31 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.record
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import IssuerError
 from hypothesis import strategies
 
-from .fake_backend import FOREIGN_KEY, PROVIDER_CALLS, FakeRun, Listed, SharedState, Single, finish
+from .fake_backend import (
+    FOREIGN_KEY,
+    PROVIDER_CALLS,
+    Ending,
+    FakeRun,
+    Listed,
+    Local,
+    Marked,
+    Opaque,
+    SharedState,
+    Single,
+    finish,
+)
 from .people import Violation
 
 DRAINS = 60
 ROTATE, RETIRE, BACK, ABORT = ROTATED, RETIRED, ROLLED_BACK, ABORTED
+OVERLAPPING = (Listed, Opaque, Marked, Local)  # both keys work until the old one is disabled
 
 
 def check(shared, before):
     """Check the invariants that hold at every moment."""
     record = shared.record
     for live in shared.credentials:
-        if shared.issuer is Listed and not shared.works(live.values["id"]):
+        if shared.issuer in OVERLAPPING and not shared.works(live.values["id"]):
             raise Violation("the credential names a key that does not work")
     if any(
         item.values["id"] == FOREIGN_KEY and now.values["id"] != FOREIGN_KEY
@@ -55,7 +68,7 @@ def check(shared, before):
     if record and record.phase in (GRACE, DISABLING, DISABLED, ROLLING_BACK):
         if record.old.version not in shared.generations:
             raise Violation("the old value is lost")
-        if shared.issuer is Listed and record.old.key != FOREIGN_KEY and record.old.key not in shared.provider:
+        if shared.issuer in OVERLAPPING and record.old.key != FOREIGN_KEY and record.old.key not in shared.provider:
             raise Violation("the old key was deleted while it can be rolled back to")
     if len(shared.provider) > 2:
         raise Violation("more than two keys")
@@ -151,7 +164,7 @@ class Schedule:
         live = {item.values["id"] for item in shared.credentials}
         if shared.record.phase != IDLE or len(live) != 1:
             raise Violation(f"left in {shared.record.phase} with {live}")
-        if shared.issuer is Listed and set(shared.provider) != live or not shared.works(*live):
+        if shared.issuer in OVERLAPPING and set(shared.provider) != live or not shared.works(*live):
             raise Violation(f"keys left behind: {sorted(shared.provider)}, live {live}")
         if set(shared.generations) != {shared.record.current.version}:
             raise Violation(f"kept values left behind: {sorted(shared.generations)}")
@@ -173,6 +186,12 @@ CASTS = {
     "a shared key": dict(goals=(ROTATE, RETIRE, BACK), crashes=1, saves=0, members=2),
     "one value": dict(goals=(ROTATE, RETIRE), crashes=1, saves=0, issuer=Single),
     "one value, back": dict(goals=(ROTATE, BACK, ABORT), crashes=1, saves=0, issuer=Single),
+    **{
+        f"{issuer.__name__}, {name}": dict(goals=goals, crashes=1, saves=0, issuer=issuer)
+        for issuer in (Opaque, Marked, Local) for name, goals in (
+            ("two rotate", (ROTATE, ROTATE)), ("back", (ROTATE, RETIRE, BACK)), ("abort", (ROTATE, ABORT)))
+    },
+    "Ending, back": dict(goals=(ROTATE, RETIRE, BACK), crashes=1, saves=0, issuer=Ending),
 }
 
 
