@@ -79,7 +79,7 @@ class Single(Listed):
 
 
 class Opaque(Listed):
-    """As Listed, but only the provider tells which key a value is, as for secrets of Microsoft Entra."""
+    """As Listed, but only the provider knows which key a value is, as for secrets of Microsoft Entra."""
 
     def key_id(self, values):
         return None
@@ -96,7 +96,7 @@ class Marked(Listed):
 
 
 class Local(Listed):
-    """As Listed, but keys are created here, and activated beside the current one."""
+    """As Listed, but keys are created here, and activated in addition to the current one."""
 
     generates_locally = True
 
