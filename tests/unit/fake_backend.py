@@ -101,6 +101,25 @@ class Local(Listed):
     generates_locally = True
 
 
+class Unknown(Listed):
+    """As Listed, but values do not contain the id of a key, and the provider keeps marks and reports no id."""
+
+    marks = True
+    reports_last_use = False
+
+    def key_id(self, values):
+        return None
+
+    def identify(self, values, by):
+        return None
+
+
+class Locking(Single):
+    """As Single, but the account locks after one failure."""
+
+    verify_attempts = 1
+
+
 class Ending(Bound):
     """As Bound, but the old key ends when the new one is written to the credential."""
 
@@ -175,7 +194,7 @@ class SharedState:
         return self.time + datetime.timedelta(seconds=self.provider_clock)
 
     def works(self, key):
-        if self.issuer is Single:
+        if self.issuer.replaces_current:
             return key in (self.accepted, FOREIGN_KEY)
         return key == FOREIGN_KEY or key in self.provider and self.provider[key].enabled and key not in self.denied
 
@@ -228,6 +247,7 @@ class FakeRun:
         self.override = override  # of the gate last_used
         self.acts = collections.deque(maxlen=2 * WINDOW)  # of people, at the latest calls of this run
         self.performed = []
+        self.refused = collections.Counter()
         settings = {"rotation_id": "r1", "default_grace": 0, "default_soak": 0, **options}
         issuer = shared.issuer({"values": supplied} if supplied else {})
         self.protocol = RotationProtocol(RotationRequest(state, token, **settings), issuer, shared.blank)
@@ -348,6 +368,11 @@ class FakeRun:
 
     def _evaluate_gates(self, record):
         existing = self.shared.existing
+        request = self.protocol.request
+        if record.old_key.key is None:
+            gate = gates.old_key_identity(record, request.current_key_id, request.old_key_removed)
+            if gate.state != gates.OPEN:
+                return [gate.detail]
         stores = [(each["name"], self._read_store(each).digests) for each in record.external_stores]
         closed = external_store_gate(record, stores)
         if stores and closed.state != gates.OPEN:
@@ -401,6 +426,7 @@ class FakeRun:
 
     def _activate(self, values, by):
         account = self._change(by)
+        self.refused.pop(values["id"], None)
         if self.shared.issuer.replaces_current:
             self.shared.accepted = values["id"]
         elif values["id"] not in self.shared.provider:
@@ -412,6 +438,7 @@ class FakeRun:
         if self.shared.issuer is Given:
             return
         if not self.shared.accepts(values):
+            self.refused[values["id"]] += 1
             raise IssuerError("refused", "does not work")
         if self.shared.issuer is Owner and values != by:
             self._signed_in(by)

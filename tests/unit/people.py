@@ -21,7 +21,7 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.record
     PREPARING,
 )
 
-from .fake_backend import CONFIRMED, Admin, Bound, Given, Listed, Owner, Single, finish, pair
+from .fake_backend import CONFIRMED, Admin, Given, Owner, finish, pair
 
 MINUTES = 60
 REPORT = 15  # calls from the proof of what a run reports to its end
@@ -58,6 +58,18 @@ class Invariants:
         if issubclass(shared.issuer, Admin):
             return found.account == run.account
         return shared.signs_in(by)
+
+    def _verify(self, run, values, _by):
+        """Where accounts lock, no value is tried before it can be valid, or too often."""
+        attempts, record = run.shared.issuer.verify_attempts, run.protocol.record
+        if attempts is None:
+            return
+        if run.refused[values["id"]] >= attempts:
+            self._fail(run, "signs in again with a refused value")
+        if record.new and record.new.key == values["id"] and record.activating_at is None and (
+            run.protocol.request.state != "adopted"
+        ) and not record.new.version.rpartition("-")[2].startswith("a"):
+            self._fail(run, "signs in with a value that the provider cannot know")
 
     def _disable(self, run, key, by):
         self._take(run, key, by)
@@ -145,7 +157,7 @@ class Invariants:
         key = shared.provider.get(generation.values["id"])
         if run.protocol.request.state == "forgotten" or shared.issuer is Given or not run.undisturbed:
             return
-        if shared.issuer is not Single and key and key.enabled and key.creator == "run":
+        if shared.issuer.lists and key and key.enabled and key.creator == "run":
             if generation.values["id"] not in [credential.values["id"] for credential in shared.existing]:
                 self._fail(run, "drops the value of a key that still works")
 
@@ -181,7 +193,7 @@ class Invariants:
             return
         if outcome.steps[-1] == GRACE and not works:
             self._fail(run, "reports a cutover to a key that does not work")
-        if shared.issuer in (Single, Given):
+        if not shared.issuer.lists:
             return
         what = record.transitions[-1]["what"] if record.transitions else ""
         if what.startswith("disabled") and shared.works(record.old.key):
@@ -211,10 +223,10 @@ class People:
             self.records.append(shared.record)
         actions = [self.edit, self.edit, self.edit_back, self.delete_credential, self.recreate, self.clock,
                    self.record, self.kept]
-        if shared.issuer in (Listed, Admin, Owner, Bound):
+        if shared.issuer.lists:
             actions += [self.disable, self.disable, self.disable, self.enable, self.delete, self.create, self.use,
                         self.refuse, self.refuse, self.ignore]
-        if shared.issuer is Single:
+        if shared.issuer.replaces_current:
             actions += [self.change_password, self.refuse]
         what = actions[self.choose(len(actions))](runs)
         shared.acts += bool(what)
@@ -225,7 +237,7 @@ class People:
 
     def disable(self, _runs):
         key = self._pick([name for name, key in self.shared.provider.items() if key.enabled])
-        if key and self.shared.issuer is not Bound:
+        if key and self.shared.issuer.disables:
             self.shared.provider[key].enabled = False
             return f"{key} disabled"
         return None
@@ -304,7 +316,7 @@ class People:
             return None
         own = [name for name, key in shared.provider.items() if key.creator == "person"]
         key = self._pick([*own, *own, self._pick([name for name in shared.provider if self._is_known(name)]), "k99"])
-        if shared.issuer is Single:
+        if shared.issuer.replaces_current:
             key = self._pick([shared.accepted, "k99"])
         values = pair((key or "k99")[1:])
         if self.choose(6) == 0:
@@ -409,6 +421,10 @@ class Operator:
                 return
             elif phase == IDLE:
                 self._repair()
+            elif "set current_key_id" in str(run.outcome.waiting):
+                key = shared.record.old.digests["id"]
+                named = {"current_key_id": key} if key in shared.provider else {"old_key_removed": True}
+                self.state, self.options = "retired", named
             elif "was used" in str(run.outcome.waiting):
                 self.state, self.options = "retired", {"override": True}
             elif "state: rotated" in str(run.outcome.waiting):
@@ -432,7 +448,7 @@ class Operator:
     def _repair(self):
         """Write one working key to all credentials, and make it known."""
         shared = self.shared
-        if shared.issuer is Single:
+        if shared.issuer.replaces_current:
             key = shared.accepted
         else:
             live = [name for name, key in shared.provider.items() if key.account == "a"]

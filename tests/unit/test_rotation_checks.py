@@ -31,7 +31,25 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.record
     PREPARING,
 )
 
-from .fake_backend import PROVIDER_CALLS, Admin, Bound, FakeRun, Given, Listed, Owner, SharedState, Single, finish, pair
+from .fake_backend import (
+    PROVIDER_CALLS,
+    Admin,
+    Bound,
+    Ending,
+    FakeRun,
+    Given,
+    Listed,
+    Local,
+    Locking,
+    Marked,
+    Opaque,
+    Owner,
+    SharedState,
+    Single,
+    Unknown,
+    finish,
+    pair,
+)
 from .people import Invariants, Operator, People, Violation
 
 DRAIN = 60
@@ -193,6 +211,14 @@ CASTS = {
     "no disabling": Cast((ROTATE, RETIRE, BACK), 3, Bound),
     "one value": Cast((ROTATE, RETIRE, BACK, ABORT), 2, Single),
     "supplied": Cast((ROTATE, ROTATE, RETIRE, ABORT), 2, Given),
+    "opaque ids": Cast((ROTATE, RETIRE, BACK, ABORT), 3, Opaque),
+    "opaque ids, adopted": Cast((ROTATE, ADOPT, RETIRE, FORGET), 3, Opaque, members=2),
+    "marks": Cast((ROTATE, RETIRE, BACK, ABORT), 3, Marked),
+    "unknown ids": Cast((ROTATE, RETIRE, BACK, ABORT), 3, Unknown),
+    "unknown ids, adopted": Cast((ROTATE, ADOPT, RETIRE, FORGET), 2, Unknown),
+    "generated locally": Cast((ROTATE, RETIRE, BACK, ABORT), 3, Local),
+    "bounded attempts": Cast((ROTATE, RETIRE, BACK, ABORT), 2, Locking),
+    "ended at the cutover": Cast((ROTATE, RETIRE, BACK, ADOPT), 2, Ending),
     # at a moment at which one check matters
     "another run takes over": Cast((ROTATE, RETIRE), 0, moments=(
         Moment(RETIRE, "read_snapshot", overtaken, DISABLING),)),
