@@ -1255,7 +1255,8 @@ class RotationProtocol:
         yield from self._confirm(*_ANY)
         yield Call("store_generation", (adopted.version, record, record.epoch, values, adopted.key))
         now: Time = yield Call("now")
-        old = next(iter(former), record.old or record.current)
+        others = (each for each in (record.old, record.new, record.current) if each and dict(each.digests) != digests)
+        old = next(iter(former), None) or next(others, record.old or record.current)
         yield from self._write_record(
             replace(
                 record,
