@@ -66,7 +66,8 @@ class Invariants:
             return
         if run.refused[values["id"]] >= attempts:
             self._fail(run, "signs in again with a refused value")
-        if record.new and record.new.key == values["id"] and record.activating_at is None and (
+        in_use = values in [credential.values for credential in run.shared.existing]
+        if record.new and record.new.key == values["id"] and record.activating_at is None and not in_use and (
             run.protocol.request.state != "adopted"
         ) and not record.new.version.rpartition("-")[2].startswith("a"):
             self._fail(run, "signs in with a value that the provider cannot know")

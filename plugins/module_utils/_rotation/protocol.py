@@ -988,7 +988,9 @@ class RotationProtocol:
         if not self.issuer.generates_locally or self.issuer.verify_attempts is None:
             return True
         record = self.record
-        return record.new is not None and record.new.version == version and record.activating_at is not None
+        if record.new is None or record.new.version != version:
+            return False
+        return record.activating_at is not None or not self._all_contain(OLD)  # an older record may have been restored
 
     def _stored_values(self, key: KeyGeneration, way_on: str) -> Steps[dict[str, str]]:
         generations = yield from self._list_generations()
