@@ -5,23 +5,24 @@
 # Any Python 3 is sufficient: tests/run.py searches for a version that is new enough.
 PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python3.14; do "$$name" -c pass 2>/dev/null && echo "$$name" && break; done)
 
-.PHONY: help demo shell lint test environments soak bench artifact release clean needs-python
+.PHONY: help demo shell lint test environments docs soak bench artifact release clean needs-python
 
 help:
 	@echo "make demo          run a playbook that manages cloud credentials on a temporary Kubernetes API server"
 	@echo "make demo KEEP=1   the same, and keep the API server running until you press Ctrl-C"
 	@echo "make shell         open a shell with such an API server and an AWS, as docs/guides/first-rotation.md uses them"
 	@echo "make lint          run ruff, mypy and the check of words (seconds)"
-	@echo "make test          run all tests and checks (20 minutes on two cores)"
+	@echo "make test          run all tests and checks (50 minutes on two cores)"
 	@echo "make test FAST=1   run the most important tests (2 minutes)"
 	@echo "make environments  run the unit tests and a task of each module with each ansible-core and its pre-release"
+	@echo "make docs          build the documentation site in .local/site/html"
 	@echo "make soak          pass 30,000 hostile inputs, interrupt rotations in all ways (40 minutes), write docs/rotation-proof.md"
 	@echo "make bench         run the benchmarks (15 minutes) and write docs/performance.md"
 	@echo "make artifact      build the artifact in .local/artifact; two builds of one commit are identical"
 	@echo "make release VERSION=X.Y.Z  write version and changelog, commit, build; list what is left: tag, sign, publish"
 	@echo "make clean         delete everything that was installed and built (.local)"
 
-demo shell lint test environments soak bench artifact: needs-python
+demo shell lint test environments docs soak bench artifact: needs-python
 	@$(PYTHON) tests/run.py $@
 
 release: needs-python

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The checks of `make test` in addition to pytest: linters, documentation, ansible-test sanity and molecule.
 
-The linters run in the checkout, and galaxy-importer checks an artifact of it. The others run in a copy of all files
-that git has or would add, because ansible-test requires the path `ansible_collections/NAMESPACE/NAME` and refuses a
-link.
+The linters run in the checkout, galaxy-importer checks an artifact of it, and Sphinx copies its pages. The others run
+in a copy of all files that git has or would add, because ansible-test requires the path
+`ansible_collections/NAMESPACE/NAME` and refuses a link.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from . import artifact, environments, interpreters
+from . import artifact, environments, interpreters, site
 from .process import COLLECTIONS, HOME, LOCAL, ROOT, Failed, aws_for, capture, environment, log, private_home, run
 
 TREE = LOCAL / "sanity"
@@ -97,6 +97,7 @@ def checks():
         ("antsibull-docs lint", documentation),
         ("ansible-lint", ansible_lint),
         ("galaxy-importer", lambda env: galaxy_importer()),
+        ("documentation site", lambda env: site.build()),
         ("ansible-test sanity", sanity),
         ("molecule", molecule),
     ]

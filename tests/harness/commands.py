@@ -16,7 +16,7 @@ from collections import namedtuple
 from control_plane import build
 from control_plane.errors import Unavailable
 
-from . import artifact, checks, debian, environments, interpreters, release
+from . import artifact, checks, debian, environments, interpreters, release, site
 from .process import COLLECTIONS, LOCAL, ROOT, Failed, aws_for, environment, log, private_home, run
 
 TESTS = ROOT / "tests"
@@ -52,6 +52,7 @@ def main():
         "pytest": lambda: pytest(rest),
         "environments": each_environment,
         "lint": lint,
+        "docs": site.build,
         "soak": soak,
         "bench": lambda: bench(arguments.cases),
         "artifact": build_artifact,
@@ -100,6 +101,7 @@ def _parser():
     )
     commands.add_parser("environments", help="run the unit tests and a task of each module with each ansible-core")
     commands.add_parser("lint", help="run ruff, mypy and the check of words")
+    commands.add_parser("docs", help="build the documentation site in .local/site/html")
     commands.add_parser(
         "soak", help="pass hostile inputs, interrupt rotations in all ways, and write docs/rotation-proof.md"
     )

