@@ -87,6 +87,7 @@ def test_tokens_are_issued_and_deleted_in_turn(harvester):
     third = issuer.issue(second, "mark").values
     issuer.verify(third, second)
     keys = {item.id: item for item in issuer.keys(third)}
+    assert issuer.marks and keys[name].mark == "mark", "a token whose secret was lost is recognized by it"
     assert set(keys) == {name, issuer.key_id(third)}
     assert abs((keys[name].created_at - datetime.datetime.now(datetime.timezone.utc)).total_seconds()) < 60
     issuer.delete(name, third)
@@ -122,7 +123,7 @@ def test_another_account_signs_in(harvester):
         issuer.delete(secret["name"], new)
         issuer.delete(issuer.key_id(new), new)
         # An API server accepts a deleted token for some seconds more; then only the rights are missing.
-        assert refused(Kubernetes({}).issue, new).code in ("refused", "forbidden")
+        assert refused(Kubernetes({}).issue, new, "mark").code in ("refused", "forbidden")
 
 
 def test_a_token_that_kubernetes_made_in_a_secret(harvester):
@@ -173,9 +174,9 @@ def test_what_does_not_work(harvester):
     results = [
         ("invalid", "belongs to system:serviceaccount:machines:other, not to", refused(issuer.verify, other, mine)),
         ("refused", "rejected the credentials of the connection", refused(issuer.verify, expired, mine)),
-        ("forbidden", "", refused(issuer.issue, stored(harvester, token_of(harvester, "powerless")))),
+        ("forbidden", "", refused(issuer.issue, stored(harvester, token_of(harvester, "powerless")), "mark")),
         ("unsupported", "not bound to a Secret", refused(issuer.delete, issuer.key_id(mine), mine)),
-        ("unsupported", "longer than the 63 characters", refused(issuer.issue, nameless)),
+        ("unsupported", "longer than the 63 characters", refused(issuer.issue, nameless, "mark")),
         ("invalid", "not to the service_account", refused(Kubernetes({"service_account": "x"}).keys, mine)),
     ]
     harvester.api.post(SECRETS, {"metadata": {"name": "in-use"}, "stringData": {"password": "of something else"}})
@@ -311,8 +312,8 @@ def test_an_api_server_that_does_not_report_the_user(harvester):
         assert refused(issuer.verify, bad, mine).code == "refused"
         for path in ("selfsubjectrulesreviews", "secrets$", "token$"):
             proxy.rule("POST", lambda seen: (201, {}, b"{}"), path)
-        for call, arguments in ((issuer.verify, (mine, mine)), (issuer.issue, (mine,)), (issuer.issue, (mine,))):
-            assert refused(call, *arguments).code == "unreachable"
+        for call, argument in ((issuer.verify, mine), (issuer.issue, "mark"), (issuer.issue, "mark")):
+            assert refused(call, mine, argument).code == "unreachable"
 
 
 def test_a_cluster_that_cannot_be_reached(harvester):
@@ -336,6 +337,6 @@ def test_a_cluster_that_never_answers(harvester):
         content = yaml.safe_load(stored(harvester, token_of(harvester))["kubeconfigContent"])
         content["clusters"][0]["cluster"] = {"server": f"http://127.0.0.1:{listener.getsockname()[1]}"}
         started = time.monotonic()
-        error = refused(Kubernetes({}).issue, {"kubeconfigContent": yaml.safe_dump(content)})
+        error = refused(Kubernetes({}).issue, {"kubeconfigContent": yaml.safe_dump(content)}, "mark")
     assert error.code == "unreachable" and "no answer within 24 seconds" in error.message
     assert time.monotonic() - started < CALL_TIMEOUT

@@ -27,7 +27,7 @@ from .._common.times import UTC, format_time, now, parse_time
 from .._kubernetes.client import KubernetesClient, name_in_path
 from .._kubernetes.connection import CONNECTION
 from .._kubernetes.kubeconfig import parse_yaml
-from .._rancher.annotations import ROTATION_KEY_LABEL
+from .._rancher.annotations import ROTATION_KEY_LABEL, ROTATION_MARK
 from ..issuer import CALL_TIMEOUT, IssuedKey, Issuer, IssuerError, Key, Values
 from .options import parse_duration_option
 from .registry import ISSUERS
@@ -169,6 +169,7 @@ class Kubernetes(Issuer):
     drivers = ISSUERS["kubernetes"].drivers
     fields = (FIELD,)
     disables = False
+    marks = True
     recorded_options = ("namespace", "service_account", "expiration", "sign_in")
 
     def __init__(self, options: t.Mapping[str, t.Any]) -> None:
@@ -193,7 +194,11 @@ class Kubernetes(Issuer):
         with _translated():
             found = list(client.list_objects(_secrets(token), labelSelector=f"{ROTATION_KEY_LABEL}={_label(token)}"))
         keys = [
-            Key(item["metadata"]["name"], created_at=parse_time(item["metadata"]["creationTimestamp"]))
+            Key(
+                item["metadata"]["name"],
+                created_at=parse_time(item["metadata"]["creationTimestamp"]),
+                mark=(item["metadata"].get("annotations") or {}).get(ROTATION_MARK),
+            )
             for item in found
         ]
         return keys + (
@@ -210,7 +215,9 @@ class Kubernetes(Issuer):
         body = {
             "apiVersion": "v1",
             "kind": "Secret",
-            "metadata": {"name": name, "labels": {ROTATION_KEY_LABEL: _label(token)}},
+            "metadata": {
+                "name": name, "labels": {ROTATION_KEY_LABEL: _label(token)}, "annotations": {ROTATION_MARK: mark},
+            },
             "type": "Opaque",
         }
         client = self._client(by)

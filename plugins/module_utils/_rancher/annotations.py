@@ -44,6 +44,7 @@ ROTATION_EPOCH = PREFIX + "epoch"
 ROTATION_KEY_ID = PREFIX + "key-id"
 ROTATION_EXPIRES_AT = PREFIX + "expires-at"
 ROTATION_KEY_LABEL = PREFIX + "rotation-key"
+ROTATION_MARK = PREFIX + "mark"
 
 # Keys of Rancher.
 CREATOR_ID = "field.cattle.io/creatorId"
