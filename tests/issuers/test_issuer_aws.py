@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers import aws as issuer_module
+from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers import aws as issuer_module, http
 from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers import aws_requests
 from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.aws import Aws as AwsIssuer
 from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.aws import account_in
@@ -455,7 +455,7 @@ def test_a_definite_refusal_is_not_repeated(aws, key, code):
 @pytest.mark.parametrize("code", ["SignatureDoesNotMatch", "RequestExpired"])
 def test_a_wrong_clock_is_not_taken_for_a_wrong_key(aws, key, monkeypatch, minutes, message, code):
     shifted = issuer_module.now() + datetime.timedelta(minutes=minutes)
-    monkeypatch.setattr(aws_requests, "now", lambda: shifted)
+    monkeypatch.setattr(http, "now", lambda: shifted)
     aws.faults.rule("GetCallerIdentity", error(code, 403))
     text = _refused("invalid" if message else "refused", lambda: _issuer(aws).verify(key, key), key["secretKey"])
     assert (message or code) in text
