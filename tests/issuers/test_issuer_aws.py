@@ -17,8 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers import aws as issuer_module, http
-from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers import aws_requests
+from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers import aws as issuer_module
+from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers import aws_requests, http
 from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.aws import Aws as AwsIssuer
 from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.aws import account_in
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import CALL_TIMEOUT, IssuerError
