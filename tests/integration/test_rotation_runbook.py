@@ -165,7 +165,7 @@ def test_provider_refused(rotating, runbook):
     rotating.aws.set_policy(rotating.user, "sts:*", "iam:ListAccessKeys", "iam:GetAccessKeyLastUsed")
     assert "iam:CreateAccessKey" in refused(rotating, "provider_refused")
     rotating.aws.set_policy(rotating.user, "sts:*", "iam:*")
-    assert "minimum-permissions" in runbook.section("provider_refused") and finishes(rotating)
+    assert "rotation-permissions.md" in runbook.section("provider_refused") and finishes(rotating)
 
 
 def test_shared_key(rotating, runbook):

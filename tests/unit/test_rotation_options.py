@@ -153,7 +153,7 @@ def test_different_settings():
         pytest.param({"rotation_id": " "}, "rotation_id must be a text", id="blank rotation_id"),
         pytest.param({"issuer_secrets_name": "x" * 129}, "issuer_secrets_name must be", id="issuer_secrets_name"),
         pytest.param({"issuer_options": {"x": "y" * 10000}}, "issuer_options must not", id="issuer_options"),
-        pytest.param({"issuer": "nosuch"}, "issuer must be one of aws, ", id="issuer"),
+        pytest.param({"issuer": "nosuch"}, "issuer must be one of alibaba, aws, ", id="issuer"),
         pytest.param({"issuer": "supplied", "issuer_options": {"a": 1}}, "have no effect with issuer: supplied",
                      id="supplied with options"),
         pytest.param({"issuer": "supplied", "issuer_secrets": {"a": 1}}, "have no effect with issuer: supplied",
