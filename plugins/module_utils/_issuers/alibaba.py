@@ -16,9 +16,9 @@ import typing as t
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from .._common.times import Time, now, parse_time
+from .._common.times import Time, now
 from ..issuer import CALL_TIMEOUT, IssuedKey, Issuer, IssuerError, Key, Values
-from .http import OPTIONS, Answer, HttpApi
+from .http import OPTIONS, Answer, HttpApi, read_time
 from .options import check_options, parse_duration_option, require_fields
 from .registry import ISSUERS
 from .signatures import Request, sign_alibaba
@@ -132,7 +132,7 @@ class Alibaba(Issuer):
             raise IssuerError("unreachable", "Alibaba Cloud RAM does not answer like this provider")
         return [
             Key(
-                str(key.get("AccessKeyId")), key.get("Status") == "Active", _time(key.get("CreateDate")),
+                str(key.get("AccessKeyId")), key.get("Status") == "Active", read_time(key.get("CreateDate")),
                 self._last_used(api, signer, user, str(key.get("AccessKeyId"))),
             )
             for key in listed
@@ -182,7 +182,7 @@ class Alibaba(Issuer):
                 raise
             return None
         used = answer.get("AccessKeyLastUsed")
-        return _time(used.get("LastUsedDate")) if isinstance(used, Mapping) else None
+        return read_time(used.get("LastUsedDate")) if isinstance(used, Mapping) else None
 
     def _begin(self, by: Values) -> tuple[_Api, Pair, str]:
         """Return the API, the identity that manages the keys, and the user whose keys they are."""
@@ -199,10 +199,3 @@ class Alibaba(Issuer):
                 "unsupported", "the key in the credential is not of a RAM user. Keys of an account are not rotated"
             )
         return api, signer, match.group(1)
-
-
-def _time(value: t.Any) -> Time | None:
-    try:
-        return parse_time(value)
-    except (TypeError, ValueError):
-        return None

@@ -18,9 +18,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
-from .._common.times import format_time, now, parse_time
+from .._common.times import format_time, now
 from ..issuer import IssuedKey, Issuer, IssuerError, Key, Values
-from .http import OPTIONS, Answer, HttpApi
+from .http import OPTIONS, Answer, HttpApi, read_time
 from .options import check_options, parse_duration_option, require_fields
 from .registry import ISSUERS
 
@@ -143,7 +143,7 @@ class Azure(Issuer):
         text, key_id = answer.text("secretText"), answer.text("keyId")
         if not text or not _SAFE.fullmatch(key_id):
             raise IssuerError("unreachable", f"{graph.api.name} ({graph.api.host}) does not answer with a secret")
-        return IssuedKey({"clientSecret": text}, key_id, _read_time(answer.content, "endDateTime") or expires)
+        return IssuedKey({"clientSecret": text}, key_id, read_time(answer.content.get("endDateTime")) or expires)
 
     def verify(self, values: Values, by: Values) -> None:
         secret, = require_fields(values, "clientSecret")
@@ -213,17 +213,10 @@ def _find(secrets: t.Sequence[_Secret], values: Values) -> _Secret | None:
 def _read_secret(entry: Mapping[str, t.Any], owner: str) -> _Secret:
     hint, mark = entry.get("hint"), entry.get("displayName")
     key = Key(
-        str(entry.get("keyId")), created_at=_read_time(entry, "startDateTime"),
-        expires_at=_read_time(entry, "endDateTime"), mark=mark if isinstance(mark, str) else None,
+        str(entry.get("keyId")), created_at=read_time(entry.get("startDateTime")),
+        expires_at=read_time(entry.get("endDateTime")), mark=mark if isinstance(mark, str) else None,
     )
     return _Secret(key, hint if isinstance(hint, str) else None, owner)
-
-
-def _read_time(entry: Mapping[str, t.Any], name: str) -> datetime.datetime | None:
-    try:
-        return parse_time(str(entry.get(name)))
-    except ValueError:
-        return None
 
 
 def _error_code(answer: Answer) -> str:

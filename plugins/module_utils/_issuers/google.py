@@ -7,16 +7,14 @@
 from __future__ import annotations
 
 import base64
-import datetime
 import json
 import re
 import time
 import typing as t
 from collections.abc import Mapping
 
-from .._common.times import parse_time
 from ..issuer import IssuedKey, Issuer, IssuerError, Key, Values
-from .http import OPTIONS, Answer, HttpApi
+from .http import OPTIONS, Answer, HttpApi, read_time
 from .options import check_options, parse_duration_option, require_fields
 from .registry import ISSUERS
 
@@ -184,17 +182,9 @@ def _is_key(entry: t.Any) -> bool:
 
 def _read_key(entry: Mapping[str, t.Any]) -> Key:
     return Key(
-        entry["name"].rpartition("/")[2], entry.get("disabled") is not True, _read_time(entry, "validAfterTime"),
-        expires_at=_read_time(entry, "validBeforeTime"),
+        entry["name"].rpartition("/")[2], entry.get("disabled") is not True, read_time(entry.get("validAfterTime")),
+        expires_at=read_time(entry.get("validBeforeTime")),
     )
-
-
-def _read_time(entry: Mapping[str, t.Any], name: str) -> datetime.datetime | None:
-    """Return a time; None if there is none, and for the year 9999, which means no end."""
-    try:
-        return parse_time(str(entry.get(name)))
-    except ValueError:
-        return None
 
 
 def _read_issued(answer: Answer, account: Mapping[str, t.Any]) -> IssuedKey:
@@ -207,7 +197,7 @@ def _read_issued(answer: Answer, account: Mapping[str, t.Any]) -> IssuedKey:
     if issued.get("client_email") != account["client_email"]:
         raise IssuerError("unreachable", "Google does not answer with a key of the service account")
     text = json.dumps({**account, **issued}, separators=(",", ":"), ensure_ascii=False)
-    return IssuedKey({_FIELD: text}, issued["private_key_id"], _read_time(answer.content, "validBeforeTime"))
+    return IssuedKey({_FIELD: text}, issued["private_key_id"], read_time(answer.content.get("validBeforeTime")))
 
 
 def _status(answer: Answer) -> str:

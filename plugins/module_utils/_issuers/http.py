@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
-from .._common.times import now
+from .._common.times import Time, now, parse_time
 from ..issuer import CALL_TIMEOUT, IssuerError
 
 OPTIONS = ("endpoint_url", "ca_bundle")
@@ -198,6 +198,14 @@ def clock_skew(date: str) -> float:
         return (now() - parsedate_to_datetime(date)).total_seconds()
     except (TypeError, ValueError):
         return 0.0
+
+
+def read_time(value: t.Any) -> Time | None:
+    """Return a time in an answer; None if there is none, and for the year 9999, with which Google means no end."""
+    try:
+        return parse_time(value)
+    except (TypeError, ValueError):
+        return None
 
 
 def _no_netrc(request: t.Any) -> t.Any:

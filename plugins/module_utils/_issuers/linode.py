@@ -14,9 +14,9 @@ import re
 import typing as t
 from collections.abc import Mapping
 
-from .._common.times import format_time, now, parse_time
+from .._common.times import format_time, now
 from ..issuer import IssuedKey, Issuer, IssuerError, Key, Values
-from .http import OPTIONS, Answer, HttpApi
+from .http import OPTIONS, Answer, HttpApi, read_time
 from .options import check_options, parse_duration_option, require_fields
 from .registry import ISSUERS
 
@@ -175,7 +175,4 @@ def _read_key(entry: Mapping[str, t.Any]) -> Key:
 
 def _read_time(entry: Mapping[str, t.Any], name: str) -> datetime.datetime | None:
     """Return a time, which is in UTC and has no zone."""
-    try:
-        return parse_time(f"{entry.get(name)}Z")
-    except ValueError:
-        return None
+    return read_time(f"{entry.get(name)}Z")

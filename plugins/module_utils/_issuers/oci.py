@@ -17,9 +17,9 @@ import typing as t
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from .._common.times import now, parse_time
+from .._common.times import now
 from ..issuer import IssuedKey, Issuer, IssuerError, Key, Values
-from .http import OPTIONS, Answer, HttpApi
+from .http import OPTIONS, Answer, HttpApi, read_time
 from .options import check_options, parse_duration_option, require_fields
 from .registry import ISSUERS
 from .signatures import Request, load_private_key, sign_oci
@@ -133,7 +133,7 @@ class Oci(Issuer):
 
     def keys(self, by: Values) -> list[Key]:
         return [
-            Key(str(key.get("fingerprint")), key.get("lifecycleState") != "INACTIVE", _time(key.get("timeCreated")))
+            Key(str(key.get("fingerprint")), key.get("lifecycleState") != "INACTIVE", read_time(key.get("timeCreated")))
             for key in _list(_api(self._options), self._signer(by), by)
         ]
 
@@ -195,10 +195,3 @@ def _fingerprint(private_key: t.Any) -> str:
     )
     digest = hashlib.md5(der, usedforsecurity=False).hexdigest()
     return ":".join(digest[at:at + 2] for at in range(0, 32, 2))
-
-
-def _time(value: t.Any) -> t.Any:
-    try:
-        return parse_time(value)
-    except (TypeError, ValueError):
-        return None

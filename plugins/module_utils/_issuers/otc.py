@@ -16,9 +16,9 @@ import typing as t
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from .._common.times import Time, now, parse_time
+from .._common.times import now
 from ..issuer import IssuedKey, Issuer, IssuerError, Key, Values
-from .http import OPTIONS, Answer, HttpApi
+from .http import OPTIONS, Answer, HttpApi, read_time
 from .options import check_options, parse_duration_option, require_fields
 from .registry import ISSUERS
 from .signatures import Request, sign_otc
@@ -186,7 +186,7 @@ class Otc(Issuer):
             if error.code != "invalid":  # deleted since the keys were listed
                 raise
             key = listed
-        created, used = _time(key.get("create_time")), _time(key.get("last_use_time"))
+        created, used = read_time(key.get("create_time")), read_time(key.get("last_use_time"))
         return Key(
             str(listed["access"]), key.get("status") == "active", created, None if used == created else used,
             mark=str(key.get("description") or "") or None,
@@ -199,10 +199,3 @@ class Otc(Issuer):
         if self._options["sign_in"] == "rotating":
             return _pair(by)
         return [str(self._options[name]) for name in _SIGN_IN["given"]]
-
-
-def _time(value: t.Any) -> Time | None:
-    try:
-        return parse_time(value)
-    except (TypeError, ValueError):
-        return None

@@ -15,9 +15,9 @@ import re
 import typing as t
 from collections.abc import Mapping
 
-from .._common.times import Time, format_time, now, parse_time
+from .._common.times import format_time, now
 from ..issuer import IssuedKey, Issuer, IssuerError, Key, Values
-from .http import OPTIONS, Answer, HttpApi
+from .http import OPTIONS, Answer, HttpApi, read_time
 from .options import check_options, parse_duration_option, require_fields
 from .registry import ISSUERS
 from .signatures import Request, sign_outscale
@@ -112,8 +112,8 @@ class Outscale(Issuer):
     def keys(self, by: Values) -> list[Key]:
         return [
             Key(
-                str(key["AccessKeyId"]), key.get("State") == "ACTIVE", _time(key.get("CreationDate")), None,
-                _time(key.get("ExpirationDate")), str(key.get("Tag") or "") or None,
+                str(key["AccessKeyId"]), key.get("State") == "ACTIVE", read_time(key.get("CreationDate")), None,
+                read_time(key.get("ExpirationDate")), str(key.get("Tag") or "") or None,
             )
             for key in self._listed(by)
         ]
@@ -189,10 +189,3 @@ class Outscale(Issuer):
             pair = [str(self._options[name]) for name in _SIGN_IN["given"]]
         user = {"UserName": self._options["user_name"]} if self._options.get("user_name") else {}
         return api, _require(api, _send(api, region, pair, action, {**payload, **user}), action)
-
-
-def _time(value: t.Any) -> Time | None:
-    try:
-        return parse_time(value)
-    except (TypeError, ValueError):
-        return None
