@@ -188,7 +188,7 @@ def test(fast):
         results.append(_step(_describe(candidate), lambda candidate=candidate: _pytest(candidate, fast, reference)))
     results += [Result(_describe(candidate), NOT_RUN, reason, 0) for candidate, reason in missing]
     if not fast:
-        results.append(_step("reports in Chromium", _browser))
+        results.append(_step("reports in Chromium and Prometheus", _browser))
         results += _checks()
     return _summarize(results)
 
@@ -323,7 +323,9 @@ def _browser():
                 "no:cacheprovider",
                 TESTS / "browser",
             ],
-            environment(venv, home, PYTHONPATH=_join(COLLECTIONS, TESTS)),
+            environment(
+                venv, home, PYTHONPATH=_join(COLLECTIONS, TESTS), RANCHHAND_PROMETHEUS=debian.unpack("prometheus")
+            ),
         )
 
 

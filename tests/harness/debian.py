@@ -1,14 +1,14 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Installs Debian packages that tests need, where that is possible."""
+"""Installs or unpacks Debian packages that tests need, where that is possible."""
 
 from __future__ import annotations
 
 import os
 import shutil
 
-from .process import Failed, capture, environment, log
+from .process import LOCAL, Failed, capture, environment, log
 
 
 def ensure(**programs):
@@ -16,16 +16,37 @@ def ensure(**programs):
     missing = sorted({package for program, package in programs.items() if not shutil.which(program)})
     if not missing:
         return
-    if not shutil.which("apt-get") or os.geteuid() != 0:
-        raise Failed(
-            "The tests need the Debian packages %s; install them, or run as root on Debian or a derivative"
-            % " and ".join(missing)
-        )
-    log("installing %s with apt-get" % ", ".join(missing))
-    env = environment(proxies=True, DEBIAN_FRONTEND="noninteractive")
-    capture(["apt-get", "update", "-q"], env, "apt-get update")
+    env = _update(missing)
     capture(
         ["apt-get", "install", "-y", "-q", "--no-install-recommends", *missing],
         env,
         "Installing %s" % ", ".join(missing),
     )
+
+
+def unpack(package):
+    """Unpack a package below .local and return the folder of its programs. Nothing is installed or started."""
+    folder = LOCAL / "debian" / package
+    programs = folder / "usr" / "bin"
+    if not programs.exists():
+        env = _update([package])
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        capture(["apt-get", "download", "-q", package], env, "Downloading %s" % package, cwd=folder)
+        (archive,) = folder.glob("*.deb")
+        capture(["dpkg-deb", "--extract", archive, folder], env, "Unpacking %s" % package)
+        archive.unlink()
+    return programs
+
+
+def _update(packages):
+    """Update the lists of packages, and return the environment variables of apt-get."""
+    if not shutil.which("apt-get") or os.geteuid() != 0:
+        raise Failed(
+            "The tests need the Debian packages %s; install them, or run as root on Debian or a derivative"
+            % " and ".join(packages)
+        )
+    log("installing %s with apt-get" % ", ".join(packages))
+    env = environment(proxies=True, DEBIAN_FRONTEND="noninteractive")
+    capture(["apt-get", "update", "-q"], env, "apt-get update")
+    return env

@@ -6,10 +6,13 @@
 from __future__ import annotations
 
 import csv
+import http.server
 import json
 import secrets
 import shlex
+import shutil
 import sys
+import threading
 import time
 from base64 import b64encode
 from pathlib import Path
@@ -21,6 +24,7 @@ from support.cluster import SECRETS
 from support.fleets import HOSTILE
 from support.playbooks import ansible_playbook
 
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples" / "monitoring"
 FORMATS = ("html", "json", "csv", "markdown", "prometheus")
 # The API server accepts only valid UTF-8 in annotations.
 NAMES = [name.replace("\ud800", "") for name in HOSTILE]
@@ -185,3 +189,56 @@ def test_module_with_results_of_a_single_host(cluster, tmp_path):
 def test_invalid_variables(reports, variables, message):
     output = reports.run(code=2, **variables)
     assert message in output and "Traceback" not in output
+
+
+@pytest.fixture
+def receiver():
+    """A chat that accepts messages while `accepts`, and keeps them in `messages`."""
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            text = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["text"]
+            if server.accepts:
+                server.messages.append(text)
+            self.send_response(200 if server.accepts else 503)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.accepts, server.messages = True, []
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def test_digest(reports, cluster, receiver):
+    """The playbook of docs/guides/monitoring.md sends only what changed, and sends again what was not received."""
+    shutil.copy(EXAMPLES / "digest.yml", reports.directory)
+    token = secrets.token_hex(16)
+    url = f"http://127.0.0.1:{receiver.server_port}/{token}"
+
+    def digest(code=0):
+        given = json.dumps({"report_hosts": "here", "report_files": reports.files, "digest_url": url})
+        done = ansible_playbook(
+            "-vvv", "-i", "hosts", "digest.yml", "-e", given, env=cluster.environment("/nowhere"),
+            cwd=reports.directory,
+        )
+        assert done.returncode == code, done.stdout
+        # Ansible shows the arguments of its command line, and nothing else shows the URL.
+        assert done.stdout.count(token) == sum(line.count(token) for line in done.stdout.splitlines() if "-e" in line)
+        messages, receiver.messages[:] = list(receiver.messages), []
+        return messages
+
+    cluster.secret("cc-1", display_name="one\nhere, two: No problem.")
+    receiver.accepts = False
+    assert digest(code=2) == []
+    receiver.accepts = True
+    [message] = digest()
+    first, *lines = message.splitlines()
+    assert first == "Rancher's cloud credentials: 1 new, 0 done, 1 open"
+    [line] = lines
+    assert line.startswith("+ here, one") and line.endswith("No object uses the credential.")
+    assert digest() == []
+    cluster.api.delete(f"{SECRETS}/cc-1")
+    [message] = digest()
+    assert message.splitlines() == ["Rancher's cloud credentials: 0 new, 1 done, 0 open", "-" + line[1:]]
