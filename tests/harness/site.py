@@ -17,7 +17,7 @@ from . import environments
 from .process import COLLECTIONS, LOCAL, ROOT, capture, environment, run
 
 SITE = LOCAL / "site"
-_PAGES = ("docs/**/*.md", "docs/images/*", "roles/*/README.md", "*.md")
+_PAGES = ("docs/**/*.md", "docs/**/*.svg", "docs/images/*", "roles/*/README.md", "*.md")
 _SETTINGS = ROOT / "tests" / "site"
 _LINK = re.compile(r"(?<=\]\()(?!https?:|#|mailto:)([^)#\s]+)(#[^)\s]*)?(?=\))")
 _GITHUB = "https://github.com/ranchhand/ranchhand.rancher"
