@@ -102,6 +102,7 @@ def test_an_unreadable_record_is_a_problem_of_its_credential():
     rows = listed([secret("cc-a"), secret("cc-b")], [damaged])
     assert codes(rows) == {"cc-a": ["record_unreadable"], "cc-b": [], "cc-gone": ["record_unreadable"]}
     assert rows["cc-a"]["phase"] is None and "ConfigMap rotations/rotation-cc-damaged" in str(rows["cc-a"]["problems"])
+    assert "Upgrade the collection on this controller if a later version" in str(rows["cc-a"]["problems"])
     assert list(listed([], ["no JSON"])) == ["cc-damaged"], "the name of the record contains the id"
 
 

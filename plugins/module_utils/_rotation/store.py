@@ -169,8 +169,8 @@ def parse_record(config_map: Mapping[str, t.Any]) -> RotationRecord:
             "conflict",
             (
                 f"cannot read the rotation record in ConfigMap {metadata['namespace']}/{metadata['name']} ({error}). "
-                "Nothing was changed. "
-                "Restore the ConfigMap from a backup, or delete it to forget the rotation."
+                "Nothing was changed. Upgrade the collection on this controller if a later version wrote it. Otherwise "
+                "restore the ConfigMap from a backup, or delete it to forget the rotation."
             ),
         ) from None
 
