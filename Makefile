@@ -14,7 +14,7 @@ help:
 	@echo "make lint          run ruff, mypy and the check of words (seconds)"
 	@echo "make test          run all tests and checks (50 minutes on two cores)"
 	@echo "make test FAST=1   run the most important tests (2 minutes)"
-	@echo "make environments  run the unit tests and a task of each module with each ansible-core and its pre-release"
+	@echo "make environments  run the unit tests, each module and each role with each ansible-core and its pre-release"
 	@echo "make docs          build the documentation site in .local/site/html"
 	@echo "make soak          pass 30,000 hostile inputs, interrupt rotations in all ways (40 minutes), write docs/rotation-proof.md"
 	@echo "make bench         run the benchmarks (15 minutes) and write docs/performance.md"

@@ -99,7 +99,7 @@ def _parser():
         help="run single tests in the newest environment, with pytest's options",
         add_help=False,
     )
-    commands.add_parser("environments", help="run the unit tests and a task of each module with each ansible-core")
+    commands.add_parser("environments", help="run the unit tests, modules and roles with each ansible-core")
     commands.add_parser("lint", help="run ruff, mypy and the check of words")
     commands.add_parser("docs", help="build the documentation site in .local/site/html")
     commands.add_parser(
@@ -202,7 +202,7 @@ def pytest(arguments):
 
 
 def each_environment():
-    """Run the unit tests and one task of each module with each version of ansible-core, and with the pre-release.
+    """Run the unit tests, each module and each role with each version of ansible-core, and with the pre-release.
 
     A failure with the pre-release is shown and allowed.
     """
