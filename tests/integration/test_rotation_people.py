@@ -326,7 +326,7 @@ def test_a_credential_that_is_deleted_in_grace_is_reported_and_can_be_forgotten(
     output = fleet.run("retire", code=2, retire_grace="0s")
     assert gone.id in output.rpartition("Fail if a rotation is stuck")[2], output
     assert sorted(other.keys.values()) == ["Active", "Inactive"], output
-    kept = fleet.run("forget", "-e", "confirm=no", forget_credentials=[{"id": gone.id}])
+    kept = fleet.run("forget", "-e", "confirm=no", code=2, forget_credentials=[{"id": gone.id}])
     assert new in gone.keys and f"rotation-{gone.id}" in records(gone), kept
     fleet.run("forget", "-e", "confirm=yes", forget_credentials=[{"id": gone.id}])
     assert new not in gone.keys and f"rotation-{gone.id}" not in records(gone)

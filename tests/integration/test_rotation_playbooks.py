@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from support.cluster import SECRETS
+from support.playbooks import ansible_playbook
 from support.rotations import RotationFleet, changed
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples" / "rotation"
@@ -217,7 +218,8 @@ def test_rolling_back(fleet, subtests):
         "check mode": ("-e", "confirm=yes", "--check"),
     }.items():
         with subtests.test(what):
-            output = fleet.run("rollback", *arguments, rollback_credentials=wanted)
+            code = 0 if what == "check mode" else 2
+            output = fleet.run("rollback", *arguments, code=code, rollback_credentials=wanted)
             assert f"returns to {first.key['accessKey']}" in output and "no rotation in progress" in output
             assert (
                 f"Would be rolled back: {names[0]}"
@@ -305,6 +307,11 @@ def test_the_status_fits_a_terminal(fleet):
             and f"{fleet.members[1].id}): drift: " in below
         )
     assert "No cloud credential matches." in fleet.run("rotation_status", rotation_status_name="nosuch")
+    given = json.dumps({"rotation_status_namespace": fleet.namespace})
+    without_inventory = ansible_playbook(
+        "ranchhand.rancher.rotation_status", "-e", given, env=fleet.cluster.environment(), cwd=fleet.cluster.directory
+    ).stdout
+    assert "ansible-playbook ranchhand" in without_inventory and "-i " not in without_inventory, without_inventory
 
 
 def test_the_status_of_two_ranchers_shows_commands_that_can_be_pasted(cluster, cluster_215, aws, tmp_path):
