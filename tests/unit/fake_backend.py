@@ -50,6 +50,7 @@ class Listed(Issuer):
     fields = ("id", "secret")
     limit = 2
     reports_last_use = True
+    lists_disabled = True
 
     def key_id(self, values):
         return values["id"]
@@ -406,7 +407,8 @@ class FakeRun:
         account = self._signed_in(by)
         return [
             Key(name, key.enabled, key.created_at, key.last_used, mark=key.mark)
-            for name, key in self.shared.provider.items() if key.account == account
+            for name, key in self.shared.provider.items()
+            if key.account == account and (key.enabled or self.shared.issuer.lists_disabled)
         ]
 
     def _issue(self, by, mark):

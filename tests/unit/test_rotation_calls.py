@@ -69,6 +69,12 @@ class Hidden(Listed):
         return False
 
 
+class Enabled(Hidden):
+    """As Hidden, and a disabled key is not in the list."""
+
+    lists_disabled = False
+
+
 def done(state, **options):
     """A finished run."""
     return lambda shared: finish(FakeRun(shared, state, f"{state}-run", **options))
@@ -293,6 +299,8 @@ SCENARIOS = {
         (ROTATE,), RETIRED, during=(("keys", 2, disabled_late),)),
     "retire, the new key is disabled meanwhile, and the old one cannot be enabled": Scenario(
         (ROTATE,), RETIRED, during=(("keys", 2, disabled_late), ("keys", 2, refusing("forbidden")))),
+    "retire, the new key is disabled meanwhile, and disabled keys are not listed": Scenario(
+        (ROTATE,), RETIRED, Enabled, during=(("keys", 2, disabled_late),)),
     "retire, the new key is disabled while the old one is deleted": Scenario(
         (ROTATE,), RETIRED, Bound, during=(("keys", 2, disabled_late),)),
     "retire, the new key is disabled, and the old one deleted meanwhile": Scenario(

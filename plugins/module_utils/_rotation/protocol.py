@@ -589,7 +589,10 @@ class RotationProtocol:
             try:
                 self._check_live(keys, self.credentials[0], remedy)
             except RanchhandError:
-                yield from self._undo(key_id, keys, allowed)
+                # A list may lack disabled keys, as it lacks deleted ones.
+                is_disabled = is_done is checks.is_disabled and not self._is_gone(key_id, keys)
+                if self.issuer.disables and (is_disabled or checks.find_key(keys, key_id)):
+                    yield from self._undo(key_id, allowed)
                 raise
             if is_done(keys, key_id):
                 return
@@ -601,10 +604,8 @@ class RotationProtocol:
             waited += pause
             pause = min(2 * pause, 10.0)
 
-    def _undo(self, key_id: str, keys: t.Sequence[Key], allowed: t.Sequence[str]) -> Steps[None]:
+    def _undo(self, key_id: str, allowed: t.Sequence[str]) -> Steps[None]:
         """Enable a key that was disabled, because the key in use does not work any more."""
-        if not self.issuer.disables or checks.find_key(keys, key_id) is None:
-            return
         try:
             yield from self._request("enable", key_id, allowed=allowed)
         except IssuerError as error:
