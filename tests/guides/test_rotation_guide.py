@@ -19,7 +19,7 @@ def test_first_rotation(cluster, aws, tmp_path):
         **cluster.environment(), "AWS_ENDPOINT_URL": aws.url, "ANSIBLE_INVENTORY_UNPARSED_WARNING": "False",
         "RANCHHAND_AWS_ACCESS_KEY": key["accessKey"], "RANCHHAND_AWS_SECRET_KEY": key["secretKey"],
     }, [key["secretKey"]]).follow(text)
-    assert (len(guide.runs), guide.files, guide.shown) == (10, ["credential.yml", "rotation.yml"], 8)
+    assert (len(guide.runs), guide.files, guide.shown) == (10, ["credential.yml", "rotation.yml"], 9)
     assert guide.changed("ranchhand.rancher.rotate ")[-1] == guide.changed("credential.yml")[-1] == "0"
     # the final state
     rotating = RotatingCredential.__new__(RotatingCredential)
