@@ -6,13 +6,11 @@
 from __future__ import annotations
 
 import csv
-import http.server
 import json
 import secrets
 import shlex
 import shutil
 import sys
-import threading
 import time
 from base64 import b64encode
 from pathlib import Path
@@ -21,6 +19,7 @@ import pytest
 import yaml
 
 from support.cluster import SECRETS
+from support.fakes import Proxy
 from support.fleets import HOSTILE
 from support.playbooks import ansible_playbook
 
@@ -191,31 +190,30 @@ def test_invalid_variables(reports, variables, message):
     assert message in output and "Traceback" not in output
 
 
+class Chat(Proxy):
+    """A chat that accepts messages while `accepts`, and keeps them in `messages`."""
+
+    def __init__(self):
+        super().__init__()
+        self.accepts, self.messages = True, []
+
+    def answer(self, seen):
+        if self.accepts:
+            self.messages.append(json.loads(seen.body)["text"])
+        return 200 if self.accepts else 503, {}, b""
+
+
 @pytest.fixture
 def receiver():
-    """A chat that accepts messages while `accepts`, and keeps them in `messages`."""
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self):
-            text = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["text"]
-            if server.accepts:
-                server.messages.append(text)
-            self.send_response(200 if server.accepts else 503)
-            self.end_headers()
-
-        def log_message(self, *_):
-            pass
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.accepts, server.messages = True, []
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server
-        server.shutdown()
+    with Chat() as chat:
+        yield chat
 
 
 def test_digest(reports, cluster, receiver):
     """The playbook of docs/guides/monitoring.md sends only what changed, and sends again what was not received."""
     shutil.copy(EXAMPLES / "digest.yml", reports.directory)
     token = secrets.token_hex(16)
-    url = f"http://127.0.0.1:{receiver.server_port}/{token}"
+    url = f"{receiver.url}/{token}"
 
     def digest(code=0):
         given = json.dumps({"report_hosts": "here", "report_files": reports.files, "digest_url": url})
