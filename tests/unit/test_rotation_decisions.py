@@ -30,8 +30,10 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.decisi
 )
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.protocol import RotationProtocol
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.record import (
+    ABORTING,
     IDLE,
     PHASES,
+    ROLLING_BACK,
     CredentialSnapshot,
     KeyGeneration,
     RotationRecord,
@@ -245,3 +247,29 @@ def test_a_rotation_id_counts_when_its_rotation_was_completed(rotation_id, compl
     record = replace(record_of(IDLE, ("new",)), rotation_id="r1", completed_id=completed_id)
     request = RotationRequest("rotated", "token", rotation_id=rotation_id)
     assert (decide(request, record, "current", True) is decisions.START) == starts
+
+
+# A rotation whose old key ends at the cutover neither aborts nor rolls back after it.
+@pytest.mark.parametrize("phase, ends", [
+    *((phase, False) for phase in PHASES if phase != IDLE),
+    *((phase, True) for phase in PHASES if phase not in (IDLE, ROLLING_BACK, ABORTING)),
+])
+def test_no_message_advises_what_would_be_refused(phase, ends):
+    for contents in CONTENTS:
+        record = replace(record_of(phase, contents), old_key_ends_at_cutover=ends)
+        credentials = credentials_of(record, contents)
+        content = classify(record, credentials)
+        messages = [
+            explain(decision, request, record, credentials)
+            for request in (RotationRequest(state, "token") for state in STATES)
+            for decision in [decide(request, record, content, True)] if decision.code
+        ]
+        if len(credentials) == 1 and (problem := find_problem(record, credentials[0])):
+            messages.append(problem.message)
+        for message in messages:
+            for advice, request in (
+                ("state: rolled_back", RotationRequest("rolled_back", "token")),
+                ("repair: true with state: rotated", RotationRequest("rotated", "token", repair=True)),
+            ):
+                if advice in message:
+                    assert not decide(request, record, content, True).code, (contents, message)

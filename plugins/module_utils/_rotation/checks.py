@@ -161,6 +161,16 @@ def way_back(record: RotationRecord) -> str:
     return "To return to it, run state: rolled_back"
 
 
+def retire_remedy(record: RotationRecord) -> str:
+    """Describe how to continue if the new key in the credentials does not work and the old one is to be retired."""
+    other = (
+        "write a working key to the credential and run state: adopted"
+        if record.phase == DELETING or record.old_key_ends_at_cutover
+        else "return to the old key with state: rolled_back"
+    )
+    return f"Enable it again and run the task again, or {other}."
+
+
 def is_disabled(keys: Keys, key_id: str) -> bool:
     """The provider confirms that a key is disabled."""
     key = find_key(keys, key_id)

@@ -112,13 +112,13 @@ TORN = Decision(
     code="drift",
     message=(
         "{mixed} contains a mix of the old key and the new one, as after a form that was opened before the cutover "
-        "was saved. Set repair: true with state: rotated to write the new key again, or return to the old key with "
-        "state: rolled_back. If neither key works, write a working key and accept it with state: adopted."
+        "was saved. Set repair: true with state: rotated to write the new key again{or_back}. If neither key works, "
+        "write a working key and accept it with state: adopted."
     ),
 )
 PUT_BACK = Decision(code="drift", message=(
     "{names} contains the old key {old} again: another client, such as Terraform without ignore_changes, or a restored "
-    "backup wrote it. state: rolled_back accepts that; repair: true with state: rotated writes the new key again."))
+    "backup wrote it. Set repair: true with state: rotated to write the new key again{or_back}."))
 NOT_CUT = Decision(
     code="not_cut_over", message="{names} does not use the new key yet. Use state: aborted to end the rotation."
 )
@@ -195,9 +195,9 @@ TABLE = (
     Row((DISABLING, DISABLED), (BOTH,), REWRITE, REWRITE, ROLL_BACK, IN_USE, UNEQUAL, OLD_AGAIN),
     Row((DISABLING,), (NEW,), RETIRE_1ST, DISABLE, ROLL_BACK, IN_USE, RETIRE_1ST),
     Row((DISABLED,), (NEW,), RETIRE_1ST, DELETE, ROLL_BACK, IN_USE, RETIRE_1ST),
-    Row((DELETING,), (OLD,), REWRITE, REWRITE, TOO_LATE, IN_USE, ROLL_BACK, OLD_AGAIN),
-    Row((DELETING,), (BOTH,), REWRITE, REWRITE, TOO_LATE, IN_USE, UNEQUAL, OLD_AGAIN),
-    Row((DELETING,), (NEW,), RETIRE_1ST, FINISH, TOO_LATE, IN_USE, RETIRE_1ST),
+    Row((DELETING,), (OLD,), REWRITE, REWRITE, TOO_LATE, TOO_LATE, ROLL_BACK, OLD_AGAIN),
+    Row((DELETING,), (BOTH,), REWRITE, REWRITE, TOO_LATE, TOO_LATE, UNEQUAL, OLD_AGAIN),
+    Row((DELETING,), (NEW,), RETIRE_1ST, FINISH, TOO_LATE, TOO_LATE, RETIRE_1ST),
     Row((ROLLING_BACK,), (OLD, BOTH, NEW), END_BACK, END_BACK, END_BACK, IN_USE, END_BACK),
     Row((ABORTING,), (OLD,), END_ABORT, END_ABORT, NOT_CUT, END_ABORT, END_ABORT),
     Row((ABORTING,), (BOTH, NEW), ROLL_BACK, ROLL_BACK, ROLL_BACK, IN_USE, ROLL_BACK),
@@ -270,8 +270,8 @@ def decide(request: RotationRequest, record: RotationRecord, content: str, disab
         return _complete_cutover(decision, request, record)
     if decision is REWRITE:
         return replace(decision, phases=(record.phase,))
-    if decision is ROLL_BACK:
-        return _way_back(request, record)
+    if decision in (ROLL_BACK, IN_USE):
+        return _way_back(decision, request, record)
     if request.pause and decision in (START, ISSUE):
         return replace(decision, phases=decision.phases[:-1])
     if request.pause and decision is CUT_OVER and content == OLD:
@@ -279,12 +279,10 @@ def decide(request: RotationRequest, record: RotationRecord, content: str, disab
     return decision
 
 
-def _way_back(request: RotationRequest, record: RotationRecord) -> Decision:
-    if record.phase == ROLLING_BACK:
-        return END_BACK
+def _way_back(decision: Decision, request: RotationRequest, record: RotationRecord) -> Decision:
     if record.old_key_ends_at_cutover:
         return ADOPT if request.state == ADOPTED else ENDED
-    return ROLL_BACK
+    return END_BACK if decision is ROLL_BACK and record.phase == ROLLING_BACK else decision
 
 
 def _is_another(request: RotationRequest, record: RotationRecord) -> bool:
@@ -327,6 +325,7 @@ def explain(
     found = record.present(credentials)
     known = {(credential.id, credential.uid) for credential in found}
     keys = {credential.id: record.key_in(credential) for credential in found}
+    can_return = record.phase in _RETURNABLE and not record.old_key_ends_at_cutover
     return decision.message.format(
         names=record.names,
         record=record.name,
@@ -338,6 +337,7 @@ def explain(
         missing=", ".join(name for name, uid in record.members if (name, uid) not in known),
         other=", ".join(name for name, key in keys.items() if key == OTHER),
         mixed=", ".join(name for name, key in keys.items() if key == MIXED),
+        or_back=", or return to the old key with state: rolled_back" if can_return else "",
     )
 
 

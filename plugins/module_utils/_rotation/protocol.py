@@ -71,7 +71,6 @@ _PAST = 5          # digests of retired keys kept in a record
 _IN_FLIGHT = 5
 
 # How to continue if the key in the credentials does not work
-_RETIRE_REMEDY = "Enable it again and run the task again, or return to the old key with state: rolled_back."
 _RETURN_REMEDY = "Enable the old key again and run the task again, or continue with the new key with state: rotated."
 _START_REMEDY = "Write a working key to the credential, and run the task again."
 
@@ -1049,7 +1048,7 @@ class RotationProtocol:
         if record.phase in (GRACE, DISABLED):
             gates: Mapping[str, str] = yield Call("gate_states")
             record = replace(record, gates=gates)
-        keys = yield from self._prove(_RETIRE_REMEDY)
+        keys = yield from self._prove(checks.retire_remedy(record))
         if record.phase == GRACE:
             if old.key is None and self.request.current_key_id and not self.request.old_key_removed:
                 checks.names_old_key(record, keys, self.request.current_key_id)
@@ -1063,12 +1062,12 @@ class RotationProtocol:
         if record.phase == DISABLED:
             yield from self._write_record(replace(record, phase=DELETING), f"deleting {old.name}")
         if self.record.phase == DISABLING:
-            yield from self._disable(old.key, keys, (NEW,), _RETIRE_REMEDY)
+            yield from self._disable(old.key, keys, (NEW,), checks.retire_remedy(self.record))
             now: Time = yield Call("now")
             yield from self._write_record(replace(self.record, phase=DISABLED, disabled_at=now), f"disabled {old.name}")
             return (yield from self._end())
         if not self.issuer.replaces_current:
-            yield from self._delete(old.key, keys, (NEW,), _RETIRE_REMEDY)
+            yield from self._delete(old.key, keys, (NEW,), checks.retire_remedy(self.record))
         return (yield from self._finish(
             record.new_key,
             NEW,

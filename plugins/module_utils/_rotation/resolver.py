@@ -307,8 +307,10 @@ class _Resolver:
             return self._in_progress(desired, stored)
         raise RanchhandError("unfinished", (
             f"{credential.full_id} contains the old key of {record.names}, whose rotation is in phase {record.phase} "
-            f"and began without it. Write the new key to {credential.full_id}, or return to the old key with "
-            "state: rolled_back or aborted; then both are rotated together."
+            f"and began without it. Write the new key to {credential.full_id}" + (
+                "." if record.old_key_ends_at_cutover else
+                ", or return to the old key with state: rolled_back or aborted; then both are rotated together."
+            )
         ))
 
     # members
