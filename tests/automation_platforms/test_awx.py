@@ -17,6 +17,8 @@ from pathlib import Path
 import pytest
 from dateutil.rrule import rrulestr
 
+from support.configurations import changes
+
 from .awx_without_jobs import AwxWithoutJobs
 
 JOBS = {
@@ -240,7 +242,6 @@ SHARED = {"name": "shared", "kind": "cloud", "managed": False}
 
 @pytest.mark.timeout(1200)  # many runs of the role
 def test_after_any_change_the_state_is_that_of_a_new_installation(tmp_path, subtests):
-    """For all ordered pairs of configurations."""
     new = {}
     for name, variables in CONFIGURATIONS.items():
         with AwxWithoutJobs() as awx:
@@ -253,7 +254,7 @@ def test_after_any_change_the_state_is_that_of_a_new_installation(tmp_path, subt
         awx.add("credential_types", **SHARED)
         scheduling = Scheduling(awx, tmp_path)
         scheduling.kubeconfig = "kubeconfig-canary"
-        for name in ("full", "bare", "other", "full", "other", "bare", "full"):
+        for name in changes(CONFIGURATIONS):
             scheduling.run(**CONFIGURATIONS[name])
             with subtests.test(name):
                 assert awx.state() == new[name]

@@ -31,6 +31,11 @@ PLATFORMS = ("issuers", "automation_platforms", "schedule", "release")
 SMOKE = (TESTS / "smoke", TESTS / "unit", "-n", "2")
 # The tests of FAST=1.
 CORE = ("unit", "integration/test_cloud_credential.py", "integration/test_node_template.py")
+# In `soak`, the role schedule changes from each configuration to each other one.
+CHANGES = (
+    TESTS / "automation_platforms" / "test_awx.py", TESTS / "schedule", TESTS / "integration" / "test_schedule.py",
+    "-k", "after_any_change", "-n", "2",
+)
 # Inputs for each test of unit/test_hostile_input.py in `soak`: 20 tests, 30 000 inputs.
 HOSTILE_INPUTS = 1500
 PASSED, FAILED, NOT_RUN, ALLOWED = "passed", "FAILED", "not run", "allowed"
@@ -225,10 +230,14 @@ def lint():
 
 
 def soak():
-    """Pass many hostile inputs to all parsers, and interrupt rotations in all ways; the tests do a part of both."""
+    """Pass many hostile inputs to all parsers, change schedules in all ways, and interrupt rotations in all ways.
+
+    The tests do a part of each.
+    """
     venv = environments.test_venv(environments.newest_available())
     environments.link_collection()
     _ensure_control_plane()
+    changes = _run_pytest(environments.newest_available(), CHANGES, None, True, RANCHHAND_ALL_PAIRS="1")
     python = venv / "bin" / "python"
     with private_home() as home:
         variables = environment(
@@ -236,7 +245,7 @@ def soak():
         )
         # Failing inputs are kept in .hypothesis and are tried first in the next run.
         inputs = run([python, "-m", "pytest", "-c", "tests/pytest.ini", "tests/unit/test_hostile_input.py"], variables)
-        return run([python, "-m", "crash_safety"], variables) or inputs
+        return run([python, "-m", "crash_safety"], variables) or inputs or changes
 
 
 def bench(cases):
@@ -274,12 +283,12 @@ def _pytest(chosen, fast, reference):
     return _run_pytest(chosen, arguments, reference, newest and not fast)
 
 
-def _run_pytest(chosen, arguments, reference, platforms):
+def _run_pytest(chosen, arguments, reference, platforms, **variables):
     """Run pytest in an environment; ``platforms`` also installs what the tests in PLATFORMS need."""
     venv = environments.test_venv(chosen)
     # A short path: it contains sockets, whose paths are limited to a hundred characters.
     with private_home() as home, tempfile.TemporaryDirectory(prefix="rh-") as base:
-        env = environment(venv, home, PYTHONPATH=_join(COLLECTIONS, TESTS))
+        env = environment(venv, home, PYTHONPATH=_join(COLLECTIONS, TESTS), **variables)
         if reference:
             env["RANCHHAND_KUBERNETES_CORE"] = str(reference)
         if platforms:

@@ -269,7 +269,7 @@ def test_secrets(objects):
     result = info_result("credentials", shown, None)
     json.dumps(result)
     written(result)
-    yaml.safe_load(declaration(result["credentials"], []))
+    yaml.load(declaration(result["credentials"], []), TextLoader)
     catalog = credential_catalog(credentials)
     for credential in credentials:
         for options in ({"id": credential.id}, {"name": credential.name}):
@@ -295,7 +295,7 @@ def test_node_templates(objects):
     shown = [add_details(template, show_node_template(template, None), ReferenceIndex()) for template in templates]
     result = info_result("node_templates", shown, None)
     json.dumps(result)
-    yaml.safe_load(declaration([], result["node_templates"]))
+    yaml.load(declaration([], result["node_templates"]), TextLoader)
     health([], templates)
     catalog = template_catalog(templates)
     for template in templates:
