@@ -97,7 +97,8 @@ options:
         issuer of the same name for alibaba, azure, exoscale, google, linode, oci, openstack, otc, outscale, pve and
         vmwarevsphere, and V(supplied) for all others.
       - With V(supplied), the playbook sets the new value in O(config) and O(secrets), and confirms with
-        O(old_key_removed) that the old key does not exist any more.
+        O(old_key_removed) that the old key does not exist any more. A run signs in with the new value, if keys of the
+        driver can be verified; V(verify) in O(issuer_options) turns this off.
       - An issuer of another collection has a full name such as V(my.collection.name).
     type: str
   issuer_options:
@@ -429,6 +430,16 @@ EXAMPLES = r"""
   ranchhand.rancher.cloud_credential_rotation:
     name: do prod
     issuer: supplied
+    rotation_id: 2026-q4
+    secrets:
+      accessToken: "{{ vaulted_new_token }}"
+
+- name: The same, if the cloud provider cannot be reached from here
+  ranchhand.rancher.cloud_credential_rotation:
+    name: do prod
+    issuer: supplied
+    issuer_options:
+      verify: false
     rotation_id: 2026-q4
     secrets:
       accessToken: "{{ vaulted_new_token }}"

@@ -317,7 +317,7 @@ def test_the_playbook_supplies_the_value(cluster, aws):
     task = rotating.task(
         id="cc-do",
         issuer="supplied",
-        issuer_options=None,
+        issuer_options={"verify": False},
         secrets={"accessToken": "{{ token }}"},
         pause_before_cutover="{{ pause }}",
     )

@@ -46,7 +46,8 @@ class SuppliedCredential(RotatingCredential):
 
     def supply(self, token, option="secrets", **options):
         values = {option: {"accessToken": "{{ token }}"}}
-        return self.play(self.task(issuer_options=None, **values, **options), variables={"token": token})
+        task = self.task(issuer="supplied", issuer_options={"verify": False}, **values, **options)
+        return self.play(task, variables={"token": token})
 
     @property
     def token(self):

@@ -147,7 +147,8 @@ def test_without_the_right_to_list_schemas_every_field_may_be_secret(rotating, g
         for number, position, _group, resource, verb in single_rights(roles) if resource == "dynamicschemas"
     )
     (module, options), = rotating.task(
-        id=f"{rotating.id}-do", issuer="supplied", issuer_options=None, config={"accessToken": "{{ token }}"}
+        id=f"{rotating.id}-do", issuer="supplied", issuer_options={"verify": False},
+        config={"accessToken": "{{ token }}"},
     ).items()
     played = rotating.play(
         {module: {**options, "kubeconfig": grant("with-schemas", roles)}},

@@ -180,6 +180,7 @@ def test_every_driver_can_be_supplied(cluster):
     common = {
         "namespace": f"rotation-{secrets.token_hex(4)}",
         "issuer": "supplied",
+        "issuer_options": {"verify": False},
         "credentials": items,
         "rotation_id": "x",
         "drain": "1s",

@@ -19,9 +19,10 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.verific
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import IssuerError
 
 from support.canaries import Canaries, Run
-from support.cluster import INFO, MODULE, SECRETS
+from support.cluster import INFO, MODULE, SECRETS, decoded
 from support.fakes import cut
 from support.providers.fake_providers import ACTIVE, DELETED, DISABLED, LOCKED_AFTER, POWERLESS, FakeProviders
+from support.rotations import ROTATION
 from support.service_accounts import stored, token_of
 
 CANARY = "canary-of-a-key-that-no-message-shows"
@@ -281,3 +282,37 @@ def test_only_verified_keys_are_stored(cluster, aws, keystone, harvester, fake, 
         for item in found["credentials"] if item["name"].startswith(prefix)
     }
     assert problems == {"token": {"key_refused"}, "token without a right": {"key_forbidden"}}
+
+
+def test_a_supplied_value_is_verified_whenever_something_depends_on_it(cluster, fake):
+    identifier, namespace = f"cc-{secrets.token_hex(4)}", f"rotation-{secrets.token_hex(4)}"
+    cluster.secret(identifier, "digitalocean", {"accessToken": "gone"}, identifier)
+
+    def run(state="rotated", token=None, **options):
+        options = {"namespace": namespace, "drain": "1s", "verify_timeout": "2s", **options}
+        if token:
+            options.update(secrets={"accessToken": "{{ token }}"}, rotation_id="1")
+        task = {ROTATION: {"id": identifier, "state": state, **options}}
+        return cluster.play(task, variables={"token": token}).result
+
+    def stored_token():
+        return decoded(cluster.stored(identifier))["digitaloceancredentialConfig-accessToken"]
+
+    nowhere = {**fake.options, "endpoint_url": "https://127.0.0.1:9"}
+    refused = run(token="wrong", issuer_options=fake.options)
+    assert refused["code"] == "verify_failed" and stored_token() == "gone", refused
+    assert "not possible to return to the old key: the key in" in refused["msg"], "the old token does not work either"
+    unreachable = run(token="good", issuer_options=nowhere)
+    assert unreachable["code"] == "unreachable" and "set verify: false in issuer_options" in unreachable["msg"]
+    assert stored_token() == "gone"
+
+    rotated = run(token="good", issuer_options=fake.options)
+    assert rotated["rotation"]["phase"] == "grace" and stored_token() == "good", "the old token does not have to work"
+    fake.tokens["good"] = DISABLED
+    unproven = run("retired", grace="0s", old_key_removed=True)
+    assert unproven["code"] == "unproven" and "state: rolled_back" in unproven["msg"], unproven
+    unproven = run("rolled_back")
+    assert unproven["code"] == "old_unusable" and stored_token() == "good", "neither token works"
+    fake.tokens["good"] = POWERLESS
+    retired = run("retired", grace="0s", old_key_removed=True)
+    assert retired["rotation"]["phase"] == "idle", retired

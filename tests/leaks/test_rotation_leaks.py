@@ -202,7 +202,7 @@ def test_an_api_server_that_quotes_what_it_was_sent(rotating):
 def test_values_that_a_playbook_supplies(rotating):
     rotating.cluster.api.delete(f"/api/v1/namespaces/cattle-global-data/secrets/{rotating.id}")
     rotating.cluster.secret(rotating.id, "digitalocean", {"accessToken": rotating.canaries["old"]}, "do")
-    common = {"issuer": "supplied", "issuer_options": None}
+    common = {"issuer": "supplied", "issuer_options": {"verify": False}}
     secret = {"secrets": {"accessToken": "{{ canary.new }}"}}
     played = rotating.play(
         rotating.task(**common, secrets={"accessTokn": "{{ canary.new }}"}),

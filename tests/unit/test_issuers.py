@@ -24,6 +24,11 @@ START = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
 VALUES = {"secretKey": "s", "accessKey": "AKIA1"}
 
 
+def supplied(values=(), public=(), driver="amazonec2", **issuer_options):
+    """Options of the issuer supplied."""
+    return {"values": dict(values), "public": public, "driver": driver, "issuer_options": issuer_options}
+
+
 @pytest.mark.parametrize(("options", "seconds"), [
     ({}, 90), ({"pause": None}, 90), ({"pause": "15s"}, 15), ({"pause": "10s"}, 10), ({"pause": "2m"}, 120),
 ], ids=str)
@@ -59,19 +64,45 @@ def test_what_rancher_reads_as_true(text):
     (["a"], {"a": ""}, "supplied"), ([], VALUES, "supplied"),
 ], ids=str)
 def test_the_id_of_a_supplied_key_consists_of_its_public_fields(public, values, key):
-    assert Supplied({"values": VALUES, "public": public}).key_id(values) == key
+    assert Supplied(supplied(VALUES, public)).key_id(values) == key
 
 
 def test_a_supplied_value_is_issued():
-    issuer = Supplied({"values": VALUES, "public": []})
+    issuer = Supplied(supplied(VALUES, verify=False))
     assert issuer.fields == ("accessKey", "secretKey") and not issuer.lists and not issuer.disables
     assert issuer.issue({}, "mark").values == issuer.next_values() == VALUES
     assert issuer.verify(VALUES, VALUES) is None and issuer.delete("AKIA0", VALUES) is None
-    none = Supplied({"values": {}, "public": []})
+    none = Supplied(supplied())
     assert none.next_values() is None
     with pytest.raises(IssuerError, match="set config and secrets") as caught:
         none.issue({}, "mark")
     assert caught.value.code == "invalid"
+
+
+@pytest.mark.parametrize(("driver", "options", "code", "words"), [
+    ("digitalocean", {"verify": "no"}, "invalid", "verify in issuer_options must be true or false"),
+    ("digitalocean", {"region": "x"}, "invalid", "issuer_options has no option region for driver digitalocean"),
+    ("digitalocean", {"verify": False, "ca_bundle": "x"}, "invalid", "ca_bundle have no effect"),
+    ("rackspace", {"ca_bundle": "x"}, "invalid", "ca_bundle have no effect"),
+    ("rackspace", {"verify": True}, "unsupported", "keys of driver rackspace cannot be verified"),
+], ids=str)
+def test_options_without_an_effect_on_a_supplied_value(driver, options, code, words):
+    with pytest.raises(IssuerError, match=words) as caught:
+        Supplied(supplied(VALUES, driver=driver, **options))
+    assert caught.value.code == code
+
+
+def test_stores_whose_keys_cannot_be_verified():
+    minio = {**VALUES, "defaultEndpoint": "minio.example.com"}
+    assert Supplied(supplied(VALUES, driver="s3")).verify(VALUES, minio) is None
+    with pytest.raises(IssuerError, match="cannot be verified, only those of AWS"):
+        Supplied(supplied(VALUES, driver="s3", verify=True)).verify(VALUES, minio)
+
+
+def test_a_supplied_password_is_tried_once():
+    assert Supplied(supplied(VALUES, driver="vmwarevsphere")).verify_attempts == 1
+    assert Supplied(supplied(VALUES, driver="vmwarevsphere", verify=False)).verify_attempts is None
+    assert Supplied(supplied(VALUES)).verify_attempts is None
 
 
 @pytest.mark.parametrize(("driver", "name"), [
@@ -87,7 +118,7 @@ def test_the_issuer_of_a_driver(driver, name):
 
 def test_the_registry_knows_which_issuers_can_disable_keys():
     for name, entry in registry.ISSUERS.items():
-        issuer = registry.load_issuer(name, {"values": {}, "public": ()} if name == "supplied" else {})
+        issuer = registry.load_issuer(name, supplied() if name == "supplied" else {})
         assert (issuer.disables, type(issuer).__name__) == (entry.disables, entry.class_name)
 
 

@@ -78,6 +78,10 @@ class Verified:
         self.error = error
         self.calls = []
 
+    @staticmethod
+    def next_values():
+        return None
+
     def verify(self, values, by):
         self.calls.append((values, by))
         if self.error:
@@ -150,6 +154,10 @@ def test_the_current_key_must_work(monkeypatch):
     assert caught.value.code == "unusable"
     with pytest.raises(IssuerError, match="no answer"):
         start(monkeypatch, issuer=Verified(IssuerError("unreachable", "no answer")))
+    supplied = Verified(IssuerError("refused", "inactive"))
+    supplied.next_values = lambda: VALUES
+    start(monkeypatch, issuer=supplied)
+    assert not supplied.calls, "a supplied value can also replace a key that does not work"
 
 
 @pytest.mark.parametrize(

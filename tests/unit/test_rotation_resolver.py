@@ -212,6 +212,23 @@ def test_a_supplied_value():
     assert unit.issuer.key_id({"accessToken": "t2"}) == "supplied"
 
 
+def test_options_of_a_supplied_value_are_kept():
+    item = {"id": "cc-water", "secrets": {"accessToken": "t2"}}
+    own = {"endpoint_url": "https://water.example.com"}
+    (unit,) = resolved(WATER, rotation_id="1", credentials=[{**item, "issuer_options": own}]).units.values()
+    assert unit.record.issuer_options == own
+    common = {"credentials": [item], "rotation_id": "1", "issuer_options": own}
+    (unit,) = resolved(WATER, **common).units.values()
+    assert unit.record.issuer_options == {}, "the options of the call are those of the issuers of other items"
+    (unit,) = resolved(WATER, **common, issuer="supplied").units.values()
+    assert unit.record.issuer_options == own
+    record = record_of(WATER, issuer="supplied", driver="digitalocean", issuer_options={"verify": False})
+    (unit,) = resolved(WATER, records=[record], id="cc-water", state="retired").units.values()
+    assert unit.issuer.verify({}, {}) is None
+    ((code, message),) = errors_of(resolved(WATER, **item, rotation_id="1", issuer_options={"region": "x"}))
+    assert code == "invalid" and "issuer_options has no option region for driver digitalocean" in message
+
+
 SECRET_IN_CONFIG = {"id": "cc-water", "rotation_id": "1", "config": {"accessToken": "t2"}}
 
 
@@ -550,7 +567,7 @@ def test_validation_errors_name_their_item():
 
 def test_the_registry():
     for name, entry in ISSUERS.items():
-        options = {"values": {}, "public": ()} if name == "supplied" else {}
+        options = {"values": {}, "public": (), "driver": "x", "issuer_options": {}} if name == "supplied" else {}
         issuer = load_issuer(name, options)
         assert (issuer.drivers, issuer.fields) == (entry.drivers, entry.fields) and is_issuer_name(name)
         assert all(default_issuer(driver) == name for driver in entry.drivers)

@@ -32,6 +32,7 @@ class IssuerEntry:
     disables: bool = False
 
 
+SUPPLIED = "supplied"
 ISSUERS: Mapping[str, IssuerEntry] = {
     "alibaba": IssuerEntry("alibaba", "Alibaba", ("alibaba",), ("accessKeyId", "accessKeySecret"), True),
     "aws": IssuerEntry("aws", "Aws", ("amazonec2", "s3"), ("accessKey", "secretKey"), True),
@@ -45,7 +46,7 @@ ISSUERS: Mapping[str, IssuerEntry] = {
     "otc": IssuerEntry("otc", "Otc", ("otc",), ("accessKey", "secretKey"), True),
     "outscale": IssuerEntry("outscale", "Outscale", ("outscale",), ("accessKey", "secretKey"), True),
     "pve": IssuerEntry("pve", "Pve", ("pve",), ("tokenId", "tokenSecret")),
-    "supplied": IssuerEntry("supplied", "Supplied"),
+    SUPPLIED: IssuerEntry("supplied", "Supplied"),
     "vmwarevsphere": IssuerEntry("vmwarevsphere", "VmwareVsphere", ("vmwarevsphere",), ("password",)),
 }
 _FULL_NAME = re.compile(r"[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*")

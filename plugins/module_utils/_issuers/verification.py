@@ -78,9 +78,12 @@ VERIFIERS: Mapping[str, Verifier] = {
 }
 
 
-def verify_key(driver: str, values: Values, options: Mapping[str, t.Any], rates: CallRates) -> None:
-    """Sign in once with the fields of a credential, when its turn comes. Raises IssuerError."""
-    verifier = VERIFIERS.get(driver)
+def sign_in_of(driver: str | None, options: Mapping[str, t.Any], option: str) -> t.Callable[[Values], None]:
+    """Return what signs in once with the fields of a credential and raises IssuerError.
+
+    ``option`` contains the options, for messages. Raises IssuerError, if they or the driver are not known.
+    """
+    verifier = VERIFIERS.get(driver or "")
     if verifier is None:
         raise IssuerError(
             "unsupported", f"keys of driver {driver:.60} cannot be verified, only those of {', '.join(VERIFIERS)}"
@@ -89,19 +92,29 @@ def verify_key(driver: str, values: Values, options: Mapping[str, t.Any], rates:
     if unknown:
         raise IssuerError(
             "invalid",
-            f"verify_options has no option {', '.join(unknown):.200} for driver {driver}; allowed are "
+            f"{option} has no option {', '.join(unknown):.200} for driver {driver}; allowed are "
             f"{', '.join(verifier.options) or 'none'}",
         )
     given = {name: value for name, value in options.items() if value is not None}
+
+    def sign_in(values: Values) -> None:
+        try:
+            verifier.verify(values, given)
+        except IssuerError:
+            raise
+        except Exception as error:  # its text may contain secrets
+            raise IssuerError(
+                "unreachable", f"signing in with driver {driver} failed unexpectedly ({type(error).__name__})"
+            ) from None
+
+    return sign_in
+
+
+def verify_key(driver: str, values: Values, options: Mapping[str, t.Any], rates: CallRates) -> None:
+    """Sign in once with the fields of a credential, when its turn comes. Raises IssuerError."""
+    sign_in = sign_in_of(driver, options, "verify_options")
     time.sleep(rates.reserve(driver, float("inf")) or 0.0)
-    try:
-        verifier.verify(values, given)
-    except IssuerError:
-        raise
-    except Exception as error:  # its text may contain secrets
-        raise IssuerError(
-            "unreachable", f"signing in with driver {driver} failed unexpectedly ({type(error).__name__})"
-        ) from None
+    sign_in(values)
 
 
 class SignIns:

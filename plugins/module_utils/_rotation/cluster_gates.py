@@ -11,6 +11,7 @@ import typing as t
 
 from .._common.errors import ApiError
 from .._common.times import now
+from .._issuers.registry import SUPPLIED
 from .._kubernetes.client import KubernetesClient
 from .._rancher.cloud_credential import CloudCredential, decode_values
 from .._rancher.queries import read_references, read_server_version
@@ -60,7 +61,7 @@ def evaluate_gates(
         if record.old_key.key is None:
             removed = bool(desired and desired.old_key_removed)
             gates.append(old_key_identity(record, desired.current_key_id if desired else None, removed))
-        if record.issuer == "supplied":
+        if record.issuer == SUPPLIED:
             gates.append(_confirmation(record, bool(desired and desired.old_key_removed)))
     bypassed = desired.override_gates if desired else ()
     return [_bypass(gate) if gate.name in bypassed and gate.state != OPEN else gate for gate in gates]

@@ -16,7 +16,7 @@ from .._common.errors import ValidationErrors
 from .._common.options import OptionSpec, single_or_list
 from .._common.text import trim
 from .._common.times import format_duration
-from .._issuers.registry import ISSUERS, is_issuer_name
+from .._issuers.registry import ISSUERS, SUPPLIED, is_issuer_name
 from .._kubernetes.connection import CONNECTION
 from .._rancher.metadata import parse_display_name, parse_id
 from .._rancher.references import CREDENTIAL_NAMESPACE
@@ -105,8 +105,9 @@ CLOUD_CREDENTIAL_ROTATION_INFO = CONNECTION.merge(_IDENTITY, OptionSpec({
 class DesiredRotation:
     """The options for one credential; durations are in seconds, ``where`` is the item of the list for messages.
 
-    ``issuer_options`` is None if the task does not set them: then those of the record apply. ``issuer_secrets`` are
-    those of the item or the call, ``named_secrets`` those of ``issuer_secrets_by_name``.
+    ``issuer_options`` is None if the task does not set them: then those of the record apply. ``supplied_options`` are
+    those of the issuer supplied: never options that the call sets for the issuers of other items. ``issuer_secrets``
+    are those of the item or the call, ``named_secrets`` those of ``issuer_secrets_by_name``.
     """
 
     where: str
@@ -117,6 +118,7 @@ class DesiredRotation:
     requested_state: str
     issuer: str | None
     issuer_options: Mapping[str, t.Any] | None = field(repr=False)
+    supplied_options: Mapping[str, t.Any] | None = field(repr=False)
     issuer_secrets: Mapping[str, t.Any] = field(repr=False)
     issuer_secrets_name: str | None
     named_secrets: Mapping[str, t.Any] = field(repr=False)
@@ -210,6 +212,7 @@ def _parse_rotation(
         driver=item.get("driver"),
         owner=item.get("owner"),
         requested_state=item["state"],
+        supplied_options=item.get("issuer_options") if _sets_supplied_options(own, item) else None,
         issuer_secrets=item.get("issuer_secrets") or {},
         named_secrets=item.get("issuer_secrets_by_name") or {},
         config=config,
@@ -219,6 +222,10 @@ def _parse_rotation(
         external_store_secrets=item.get("external_store_secrets") or {},
         **t.cast("t.Dict[str, t.Any]", {option: item.get(option) for option in _COPIED}),
     )
+
+
+def _sets_supplied_options(own: Mapping[str, t.Any], item: Mapping[str, t.Any]) -> bool:
+    return own.get("issuer_options") is not None or own.get("issuer") is None and item.get("issuer") == SUPPLIED
 
 
 def _validate_identity(item: Mapping[str, t.Any]) -> list[str]:
@@ -256,8 +263,8 @@ def _validate_issuer(own: Mapping[str, t.Any], item: Mapping[str, t.Any]) -> lis
             f"issuer must be one of {', '.join(ISSUERS)}, or the full name of an issuer of another collection "
             "(my.collection.name)"
         )
-    if own.get("issuer") == "supplied" and (own.get("issuer_options") or own.get("issuer_secrets")):
-        errors.append("issuer_options and issuer_secrets have no effect with issuer: supplied; set config and secrets")
+    if own.get("issuer") == SUPPLIED and own.get("issuer_secrets"):
+        errors.append("issuer_secrets has no effect with issuer: supplied; set config and secrets")
     return errors
 
 

@@ -807,8 +807,9 @@ class RotationProtocol:
             if not self._all_contain(OLD):
                 message += "" if record.old_key_ends_at_cutover else " state: rolled_back returns to the old key."
             elif self.request.rollback:
-                yield from self._abort()
-                message += " The rotation was aborted; the old key is still in use."
+                message += yield from self._try(
+                    self._abort(), "The rotation was aborted; the old key is still in use."
+                )
             raise RanchhandError("verify_failed", message) from None
         yield from self._write_values(new, NEW)
         now: Time = yield Call("now")
@@ -911,11 +912,23 @@ class RotationProtocol:
             if record.old_key_ends_at_cutover:
                 message += " The old key ended at the cutover, so the new key is kept."
             elif self.request.rollback:
-                yield from self._roll_back()
-                message += " The rotation was rolled back; the old key is in use again."
+                message += yield from self._try(
+                    self._roll_back(), "The rotation was rolled back; the old key is in use again."
+                )
             raise RanchhandError("verify_failed", message) from None
         now: Time = yield Call("now")
         return now
+
+    @staticmethod
+    def _try(way_back: Steps[Outcome], done: str) -> Steps[str]:
+        """Return to the old key after the new one failed, and describe the result."""
+        try:
+            yield from way_back
+        except RanchhandError as error:
+            if error.code not in ("unproven", "old_unusable"):
+                raise
+            return f" It was not possible to return to the old key: {error.message}"
+        return f" {done}"
 
     def _hand_over(self) -> Steps[Outcome | None]:
         """Do what the run that cut over did not: write the new key to the external stores."""

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from .._common.errors import RanchhandError, ValidationErrors, internal_error
-from .._issuers.registry import default_issuer, load_issuer
+from .._issuers.registry import SUPPLIED, default_issuer, load_issuer
 from .._issuers.throttle import CallRates, ThrottledIssuer
 from .._rancher.cloud_credential import CloudCredential
 from .._rancher.driver_schema import DriverSchemas, check_config, to_stored_text
@@ -28,7 +28,6 @@ from .options import DesiredRotation
 from .record import IDLE, PREPARING, KeyGeneration, RotationRecord
 from .store import RotationStore, StoredRecord, record_name
 
-SUPPLIED = "supplied"
 ReadSchemas = t.Callable[[], t.Optional[DriverSchemas]]
 
 
@@ -388,7 +387,7 @@ class _Resolver:
         Options that the task does not set are those of the record.
         """
         if name == SUPPLIED:
-            return self._load_supplied(desired, credential, record), {"issuer_options": {}, "issuer_secrets_name": None}
+            return self._load_supplied(desired, credential, record)
         if desired.config or desired.secrets:
             raise RanchhandError("invalid", (
                 f"config and secrets require issuer: supplied; issuer {name} creates the new values of "
@@ -426,7 +425,7 @@ class _Resolver:
 
     def _load_supplied(
         self, desired: DesiredRotation, credential: CloudCredential | None, record: RotationRecord | None
-    ) -> Issuer:
+    ) -> tuple[Issuer, dict[str, t.Any]]:
         values = {**desired.config, **desired.secrets}
         driver = credential.driver if credential else record and record.driver
         required = desired.requested_state == ROTATED and (record is None or record.phase in (IDLE, PREPARING))
@@ -443,7 +442,13 @@ class _Resolver:
         names = values or (record.fields if record else ())
         # As everywhere, only the schema of the driver makes a field public.
         public = tuple(name for name in names if fields and name in fields and not fields[name].secret)
-        return load_issuer(SUPPLIED, {"values": values, "public": public})
+        options = desired.supplied_options
+        if options is None:
+            options = record.issuer_options if record and record.issuer == SUPPLIED else {}
+        issuer = self._shared_issuer(
+            SUPPLIED, {"values": values, "public": public, "driver": driver, "issuer_options": options}
+        )
+        return issuer, {"issuer_options": dict(options), "issuer_secrets_name": None}
 
 
 def _in_order(digests: Mapping[str, str], fields: t.Sequence[str]) -> tuple[str, ...]:
