@@ -15,32 +15,35 @@ import json
 import re
 import secrets
 import time
-from dataclasses import replace
+from typing import ClassVar
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from support.providers.fake_keys import FakeKey
-from support.providers.fake_provider import CONSOLE, FakeProvider, answer_json, form_of, format_zulu
+from support.providers.fake_provider import CONSOLE, FakeKey, FakeProvider, answer_json, form_of, format_zulu
 
 FIELD = "authEncodedJson"
 PROJECT = "project"
 RANCHER = f"rancher@{PROJECT}.iam.gserviceaccount.com"
 ROTATOR = f"rotator@{PROJECT}.iam.gserviceaccount.com"
-_CLIENT_IDS = {RANCHER: "100", ROTATOR: "200"}
+STRANGER = f"stranger@{PROJECT}.iam.gserviceaccount.com"
+_CLIENT_IDS = {RANCHER: "100", ROTATOR: "200", STRANGER: "300"}
 _KEYS = re.compile(r"/v1/projects/([^/]+)/serviceAccounts/([^/]+)/keys(?:/([^/:]+)(?::(disable|enable))?)?")
 _SYSTEM_KEY = "0" * 40
 
 
 class FakeGoogle(FakeProvider):
-    """Two service accounts: both may manage the keys of the first one.
+    """Service accounts of one project: RANCHER and ROTATOR may manage the keys of RANCHER.
 
     ``may_create_keys`` is the organization policy, ``lifetime`` how long new keys are valid, if a policy limits it.
     """
 
     issuer = "google"
     issuing = "POST .*/keys$"
+    principal, rotator, stranger = RANCHER, ROTATOR, STRANGER
+    secret_field = FIELD
+    given: ClassVar = {"credentials": FIELD}
     lags = True
     limit = 10
 
@@ -51,18 +54,9 @@ class FakeGoogle(FakeProvider):
         self._access = {}
 
     def create_key(self, owner=RANCHER):
-        key_id, text = self._generate(owner)
-        self.keys[key_id].created_at = CONSOLE
-        self.keys[key_id].more.clear()
+        key, text = self._generate(owner)
+        key.created_at, key.answers = CONSOLE, []
         return {FIELD: text}
-
-    def administrator(self):
-        return {"sign_in": "given", "credentials": self.create_key(ROTATOR)[FIELD]}
-
-    def fill(self):
-        public = next(iter(self.keys.values())).secret
-        while not self.full(RANCHER):
-            self.add(FakeKey(secrets.token_hex(20), public, RANCHER))
 
     def mix(self, values, other):
         private_key = json.loads(other[FIELD])["private_key"]
@@ -82,7 +76,7 @@ class FakeGoogle(FakeProvider):
         if caller is None:
             return _error(401, "UNAUTHENTICATED")
         project, owner, key_id, action = match.groups()
-        if self.forbidden or owner != RANCHER or project != PROJECT:
+        if not self.may_manage(caller, owner) or owner != RANCHER or project != PROJECT:
             return _error(403, "PERMISSION_DENIED", f"Permission 'iam.serviceAccountKeys.list' denied for {caller}")
         return self._manage(seen.method, owner, key_id, action, query, seen.body)
 
@@ -109,7 +103,7 @@ class FakeGoogle(FakeProvider):
         if key_id not in self.keys or self.keys[key_id].owner != owner:
             return _error(404, "NOT_FOUND", f"Service account key {key_id} does not exist.")
         if action and method == "POST":
-            self.keys[key_id] = replace(self.keys[key_id], enabled=action == "enable")
+            self.keys[key_id].enabled = action == "enable"
         elif method == "DELETE" and not action:
             del self.keys[key_id]
         else:
@@ -123,9 +117,9 @@ class FakeGoogle(FakeProvider):
             return _error(400, "FAILED_PRECONDITION", "Key creation is not allowed on this service account.")
         if self.full(owner):
             return _error(429, "RESOURCE_EXHAUSTED", "Maximum number of keys on account reached.")
-        key_id, text = self._generate(owner)
+        key, text = self._generate(owner)
         return answer_json(
-            200, {**_show(self.keys[key_id]), "privateKeyType": wanted["privateKeyType"],
+            200, {**_show(key), "privateKeyType": wanted["privateKeyType"],
                   "privateKeyData": base64.b64encode(text.encode()).decode()},
         )
 
@@ -134,7 +128,7 @@ class FakeGoogle(FakeProvider):
         key = self.add(FakeKey(key_id, private.public_key(), owner))
         if self.lifetime:
             key.expires_at = key.created_at + self.lifetime
-        return key_id, credentials_file(private, key_id, owner, _CLIENT_IDS[owner])
+        return key, credentials_file(private, key_id, owner, _CLIENT_IDS[owner])
 
 
 def credentials_file(private, key_id, email, client_id):
