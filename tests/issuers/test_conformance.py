@@ -149,6 +149,17 @@ def test_the_life_of_a_key(account):
     issuer.verify(issued.values, account.stored)
 
 
+@every
+def test_a_secret_is_returned_once(account):
+    issued = account.issue()
+    new = {**account.stored, **issued.values}
+    account.issuer.verify(issued.values, new)
+    assert issued.key_id in account.listed and issued.key_id in {key.id for key in account.issuer.keys(new)}
+    sent = b"".join(account.fake.sent)
+    assert not [secret for secret in account.secrets if sent.count(secret.encode()) > 1]
+    assert not [secret for secret in account.fake.secrets_of(account.stored) if secret.encode() in sent]
+
+
 @pytest.mark.parametrize("kind", named(*(fake for fake in FAKES if ISSUERS[fake.issuer].disables)))
 def test_a_key_is_disabled_and_enabled(account):
     issuer, issued = account.issuer, account.issue()

@@ -62,7 +62,7 @@ class FakeProvider(Proxy):
     Attributes that subclasses set: see below. Attributes that tests set: ``replicas``, whether each of the first
     sign-ins with a new key is accepted; ``forbidden``, whether principals have lost the right to manage keys;
     ``override``, an action of support.fakes for the next requests; ``change``, a function that changes the requests
-    that issue a key on their way.
+    that issue a key on their way. ``sent`` contains the bodies of all answers.
     """
 
     issuer = ""        # name of the issuer
@@ -81,7 +81,7 @@ class FakeProvider(Proxy):
     def __init__(self, folder):
         self.ca_bundle, context = tls_server(folder)
         super().__init__(tls=context)
-        self.keys = {}
+        self.keys, self.sent = {}, []
         self.replicas, self.forbidden = (), False
         self.override = self.change = None
         self._listed = None
@@ -140,6 +140,7 @@ class FakeProvider(Proxy):
             seen = self.change(seen)
         with self._lock:
             answer = self.handle(seen)
+            self.sent.append(answer[2])
             for pattern in self._losing:
                 if re.search(pattern, description):
                     self._losing.remove(pattern)
