@@ -11,12 +11,15 @@ generated here is created by activate(), all others by issue().
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 import re
 from functools import partial
+from pathlib import Path
 
 import pytest
+from ansible_collections.ranchhand.rancher.plugins.module_utils import _issuers
 from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.registry import ISSUERS, load_issuer
 from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.throttle import CallRates
 from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.verification import VERIFIERS, verify_key
@@ -385,6 +388,26 @@ def test_no_connection(account):
     account.fake.override = cut
     for method, arguments in calls(account):
         assert account.refusal(method, *arguments).code == "unreachable", method
+
+
+def test_the_documentation_lists_what_issuers_can_do():
+    page = (Path(__file__).parents[2] / "docs" / "issuers.md").read_text(encoding="utf-8")
+    table = page.partition("| Issuer | Issue | Verify |")[2].partition("\n\n")[0]
+    rows = {row[0].strip("` "): [cell.strip() for cell in row[1:]] for row in (
+        line.strip("| ").split(" | ") for line in table.splitlines()[2:]
+    )}
+    assert set(rows) == set(ISSUERS) - {"supplied"}
+    counterparts = {name for name, row in rows.items() if row[-1].startswith("a fake")}
+    assert counterparts == {fake.issuer for fake in FAKES} | {"vmwarevsphere"}
+    for name, (creation, verification, disabling, use, mark, counterpart) in rows.items():
+        issuer = getattr(importlib.import_module(f"{_issuers.__name__}.{name}"), ISSUERS[name].class_name)
+        generates = issuer.generates_locally
+        assert creation == ("generated here" if generates else "yes") and verification == "yes"
+        assert disabling == ("with `accounts`" if name == "vmwarevsphere" else "yes" if issuer.disables else "no")
+        assert use == ("yes" if issuer.reports_last_use else "no")
+        assert mark.startswith("`") if issuer.marks else mark == ("not needed" if generates else "no"), name
+        signs = name == "google" or any("body" in fake.signed for fake in FAKES if fake.issuer == name)
+        assert signs == (counterpart == "a fake that checks signatures"), name
 
 
 @every
