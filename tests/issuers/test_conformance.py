@@ -25,6 +25,7 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.throttl
 from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.verification import VERIFIERS, verify_key
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import IssuedKey, IssuerError
 
+import support
 from support.fakes import cut
 from support.providers.fake_alibaba import FakeAlibaba
 from support.providers.fake_azure import FakeAzure
@@ -388,6 +389,19 @@ def test_no_connection(account):
     account.fake.override = cut
     for method, arguments in calls(account):
         assert account.refusal(method, *arguments).code == "unreachable", method
+
+
+def test_every_fake_is_here():
+    """Except for accounts of vCenter, which are never created or deleted and have one password, so that a rotation of
+    them is another one (test_issuer_vmwarevsphere), and for keys that are only verified (test_verification). All other
+    issuers are tested at real servers.
+    """
+    folder = Path(support.__file__).parent / "providers"
+    others = {"fake_provider", "fake_providers", "fake_vcenter"}
+    assert {file.stem for file in folder.glob("fake_*.py")} == {f"fake_{fake.issuer}" for fake in FAKES} | others
+    assert set(ISSUERS) == {fake.issuer for fake in FAKES} | {
+        "aws", "kubernetes", "openstack", "supplied", "vmwarevsphere",
+    }
 
 
 def test_the_documentation_lists_what_issuers_can_do():

@@ -72,14 +72,16 @@ class FakeAzure(FakeProvider):
 
     def handle(self, seen):
         path = seen.path.partition("?")[0]
-        if path == f"/{TENANT}/oauth2/v2.0/token" and seen.method == "POST":
-            return self._exchange(form_of(seen))
+        if path.endswith("/oauth2/v2.0/token") and seen.method == "POST":
+            return self._exchange(path.split("/")[1], form_of(seen))
         match = _OBJECTS.fullmatch(path)
         scope = _GRAPH if match else _MANAGER
         token = self._tokens.get(seen.headers.get("authorization", ""))
         if token is None or token.scope != scope or token.expires_at <= datetime.datetime.now(UTC):
             return _error(401, "InvalidAuthenticationToken")
-        if path == "/subscriptions/s" and token.client_id == RANCHER:
+        if path.startswith("/subscriptions/"):
+            if path != "/subscriptions/s" or token.client_id != RANCHER:
+                return _error(403, "AuthorizationFailed")
             return answer_json(200, {"subscriptionId": "s"})
         if match is None:
             return _error(404, "Request_ResourceNotFound")
@@ -97,9 +99,9 @@ class FakeAzure(FakeProvider):
         change = self._add_password if action == "/addPassword" else self._remove_password
         return change(owner, client_id, json.loads(seen.body))
 
-    def _exchange(self, form):
+    def _exchange(self, tenant, form):
         client_id = form["client_id"]
-        if client_id not in (RANCHER, ROTATOR, STRANGER):
+        if tenant != TENANT or client_id not in (RANCHER, ROTATOR, STRANGER):
             return answer_json(400, {"error": "unauthorized_client", "error_codes": [700016]})
         if form["grant_type"] != "client_credentials" or not form["scope"].endswith("/.default"):
             return answer_json(400, {"error": "invalid_request"})

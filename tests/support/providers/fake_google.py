@@ -81,13 +81,13 @@ class FakeGoogle(FakeProvider):
         return self._manage(seen.method, owner, key_id, action, query, seen.body)
 
     def _exchange(self, assertion):
-        header = json.loads(decode(assertion.split(".")[0]))
+        header = json.loads(_decode(assertion.split(".")[0]))
         key = self.keys.get(header["kid"])
-        refusal = refuse_assertion(assertion, key and key.secret, key and key.owner)
+        refusal = _refuse_assertion(assertion, key and key.secret, key and key.owner)
         if refusal:
             return refusal
         if not self.accepts(key):
-            return grant_error("Invalid JWT Signature.")
+            return _grant_error("Invalid JWT Signature.")
         token = secrets.token_hex(16)
         self._access[f"Bearer {token}"] = key.owner  # also after the key was disabled or deleted
         return answer_json(200, {"access_token": token, "expires_in": 3599, "token_type": "Bearer"})
@@ -128,10 +128,10 @@ class FakeGoogle(FakeProvider):
         key = self.add(FakeKey(key_id, private.public_key(), owner))
         if self.lifetime:
             key.expires_at = key.created_at + self.lifetime
-        return key, credentials_file(private, key_id, owner, _CLIENT_IDS[owner])
+        return key, _credentials_file(private, key_id, owner, _CLIENT_IDS[owner])
 
 
-def credentials_file(private, key_id, email, client_id):
+def _credentials_file(private, key_id, email, client_id):
     """Return the JSON of a key; its token_uri is not Google's."""
     pem = private.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -142,32 +142,32 @@ def credentials_file(private, key_id, email, client_id):
     }, indent=2)
 
 
-def refuse_assertion(assertion, public_key, email):
+def _refuse_assertion(assertion, public_key, email):
     """Return the answer to a signed token that Google does not accept, None if it is right."""
     header, claims, signature = assertion.split(".")
-    content = json.loads(decode(claims))
+    content = json.loads(_decode(claims))
     if not 0 < content["exp"] - content["iat"] <= 3600 or abs(time.time() - content["iat"]) > 300:
-        return grant_error(
+        return _grant_error(
             "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe."
         )
-    if public_key is None or json.loads(decode(header))["alg"] != "RS256":
-        return grant_error("Invalid JWT Signature.")
+    if public_key is None or json.loads(_decode(header))["alg"] != "RS256":
+        return _grant_error("Invalid JWT Signature.")
     try:
-        public_key.verify(decode(signature), f"{header}.{claims}".encode(), padding.PKCS1v15(), hashes.SHA256())
+        public_key.verify(_decode(signature), f"{header}.{claims}".encode(), padding.PKCS1v15(), hashes.SHA256())
     except InvalidSignature:
-        return grant_error("Invalid JWT Signature.")
+        return _grant_error("Invalid JWT Signature.")
     if content["aud"] != "https://oauth2.googleapis.com/token" or not content["scope"]:
-        return grant_error("Invalid JWT: Failed audience check.")
+        return _grant_error("Invalid JWT: Failed audience check.")
     if content["iss"] != email:
-        return grant_error("Invalid grant: account not found")
+        return _grant_error("Invalid grant: account not found")
     return None
 
 
-def grant_error(description):
+def _grant_error(description):
     return answer_json(400, {"error": "invalid_grant", "error_description": description})
 
 
-def decode(text):
+def _decode(text):
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
