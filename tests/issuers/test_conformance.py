@@ -4,9 +4,9 @@
 """The contract of issuers, for each issuer at a fake of its provider: what every issuer and every fake must do.
 
 To add an issuer: derive a fake from support.providers.fake_provider.FakeProvider, which lists what it must implement
-and what tests set, and add its class to FAKES. What the issuer cannot do (disable keys, marks, a limit) is left out by
-the attributes of its class and of the fake. What only this provider has is tested in a file of its own. A key that is
-generated here is created by activate(), all others by issue().
+and what tests set, and add its class to support.providers.all_fakes. What the issuer cannot do (disable keys, marks, a
+limit) is left out by the attributes of its class and of the fake. What only this provider has is tested in a file of
+its own. A key that is generated here is created by activate(), all others by issue().
 """
 
 from __future__ import annotations
@@ -27,19 +27,8 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import Is
 
 import support
 from support.fakes import cut
-from support.providers.fake_alibaba import FakeAlibaba
-from support.providers.fake_azure import FakeAzure
-from support.providers.fake_exoscale import FakeExoscale
-from support.providers.fake_google import FakeGoogle
-from support.providers.fake_linode import FakeLinode
-from support.providers.fake_oci import FakeOci
-from support.providers.fake_otc import FakeOtc
-from support.providers.fake_outscale import FakeOutscale
-from support.providers.fake_pve import FakePve
+from support.providers.all_fakes import FAKES
 
-FAKES = (
-    FakeAlibaba, FakeAzure, FakeExoscale, FakeGoogle, FakeLinode, FakeOci, FakeOtc, FakeOutscale, FakePve,
-)
 MARK = "ranchhand-cc-7kq2f-g42-e1"
 UNKNOWN = "11111111-2222-3333-4444-555555555555"
 
