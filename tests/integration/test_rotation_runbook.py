@@ -11,6 +11,7 @@ import pytest
 
 from support.cluster import MODULE, SECRETS
 from support.providers.aws import before, error, lost_reply
+from support.providers.fake_azure import FakeAzure
 from support.rotations import ROTATION
 from support.runbooks import Runbook
 
@@ -267,3 +268,23 @@ def test_confirmation(rotating, runbook):
     runbook.follow("confirmation")
     rotating.run("retired", issuer_options=None, grace="0s", old_key_removed=True)
     assert ROTATION in rotating.task() and is_idle(rotating)
+
+
+@pytest.mark.parametrize("way", ["current_key_id", "old_key_removed"])
+def test_old_key_identity(rotating, runbook, tmp_path, way):
+    """A secret of Azure that no rotation issued, in a list that shows nothing of the secrets."""
+    with FakeAzure(tmp_path) as azure:
+        azure.hints = False
+        stored = azure.create_key()
+        old, = azure.keys
+        rotating.cluster.secret("cc-azure", "azure", stored, "azure")
+        rotating.id, rotating.key = "cc-azure", {"secretKey": stored["clientSecret"]}
+        rotated = rotating.run(issuer_options=azure.options, grace="0s")
+        assert not rotated["failed"], rotated
+        waiting = rotating.run("retired", issuer_options=None)["rotation"]["waiting_for"]
+        assert len(waiting) == 1 and waiting[0].startswith("old_key_identity: ") and old in azure.keys, waiting
+        if way == "old_key_removed":
+            del azure.keys[old]
+        runbook.follow("old_key_identity", way, **{"OLD-KEY-ID": old})
+        new, = azure.keys
+        assert new != old and rotating.run("retired", issuer_options=None)["rotation"]["phase"] == "idle"

@@ -1,20 +1,24 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rotations of Kubernetes tokens, of an OpenStack password, and with supplied values, for all drivers."""
+"""Rotations of Kubernetes tokens, of an OpenStack password, of keys at all fakes, and with supplied values."""
 
 from __future__ import annotations
 
+import contextlib
+import json
 import secrets
 import time
 from types import SimpleNamespace
 
 import pytest
 import yaml
+from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.registry import ISSUERS, load_issuer
 
 from control_plane import ApiError
 from support.cluster import decoded
 from support.fakes import FaultInjector
+from support.providers.all_fakes import FAKES
 from support.providers.aws import lost_reply
 from support.rotations import ROTATION, RotatingCredential
 from support.service_accounts import stored, token_of
@@ -194,6 +198,43 @@ def test_every_driver_can_be_supplied(cluster):
         assert decoded(cluster.stored(f"cc-all{number}")) == {
             f"{driver}credentialConfig-{field}": f"new-{driver}-{field}" for field in fields
         }
+
+
+def test_keys_of_all_fakes(cluster, tmp_path):
+    """Each is rotated by the same tasks. In the end, the key in the credential is the only one. No output shows it."""
+    tasks, shown = [], []
+    with contextlib.ExitStack() as running:
+        fakes = {}
+        for kind in FAKES:
+            folder = tmp_path / kind.issuer
+            folder.mkdir()
+            fake = fakes[kind.issuer] = running.enter_context(kind(folder))
+            stored_values = fake.create_key()
+            shown += fake.secrets_of(stored_values)
+            cluster.secret(f"cc-fake-{kind.issuer}", kind.issuer, stored_values, kind.issuer)
+        common = {"namespace": f"rotation-{secrets.token_hex(4)}", "drain": "1s", "verify_timeout": "5s"}
+        for state, options in (
+            ("rotated", {"rotation_id": "first"}), ("retired", {"grace": "0s"}), ("retired", {"soak": "0s"}),
+        ):
+            for issuer, fake in fakes.items():
+                more = {"issuer_options": fake.options} if state == "rotated" else {}
+                tasks.append({ROTATION: {"id": f"cc-fake-{issuer}", "state": state, **common, **options, **more}})
+        played = cluster.play(*tasks)
+        failed = [result for result in played.results if result["failed"]]
+        assert not failed, failed
+        phases = [result["rotation"]["phase"] for result in played.results]
+        retired = ["disabled" if ISSUERS[issuer].disables else "idle" for issuer in fakes]
+        assert phases == ["grace"] * len(fakes) + retired + ["idle"] * len(fakes)
+        for issuer, fake in fakes.items():
+            found = {
+                name.partition("-")[2]: value for name, value in decoded(cluster.stored(f"cc-fake-{issuer}")).items()
+            }
+            shown += fake.secrets_of(found)
+            key, = fake.keys.values()
+            assert load_issuer(issuer, fake.options).identify(found, found) == key.id
+            load_issuer(issuer, fake.options).verify(found, found)
+    output = played.output + json.dumps(played.results)
+    assert not [secret for secret in shown if secret in output]
 
 
 def test_lost_replies_at_every_turn(cluster, aws):

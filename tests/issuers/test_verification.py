@@ -15,13 +15,17 @@ from dataclasses import dataclass, field
 import pytest
 from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers import http
 from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.throttle import CallRates
-from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.verification import verify_key
+from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.verification import VERIFIERS, verify_key
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import IssuerError
 
 from support.canaries import Canaries, Run
 from support.cluster import INFO, MODULE, SECRETS, decoded
 from support.fakes import cut
+from support.providers.fake_azure import ROTATOR, TENANT, FakeAzure
+from support.providers.fake_google import FakeGoogle
+from support.providers.fake_linode import FakeLinode
 from support.providers.fake_providers import ACTIVE, DELETED, DISABLED, LOCKED_AFTER, POWERLESS, FakeProviders
+from support.providers.fake_pve import FakePve
 from support.rotations import ROTATION
 from support.service_accounts import stored, token_of
 
@@ -36,24 +40,25 @@ def fake(tmp_path):
         running.tokens["weak"] = POWERLESS
         running.tokens["off"] = DISABLED
         running.tokens["gone"] = DELETED
-        running.tokens["root@pam!rancher=good"] = ACTIVE
-        running.applications["app"] = {"tenant": "tenant-1", "secret": "s~e+c/r&t", "subscriptions": ["sub-1"]}
         running.accounts["rancher@vsphere.local"] = "good:pass wörd"
         yield running
 
 
 def code_of(fake, driver, values, **options):
     """Return "ok", or the code of the error, whose message must not contain the values."""
+    given = {name: value for name, value in fake.options.items() if name in VERIFIERS[driver].options}
     try:
-        verify_key(driver, values, {**fake.options, **options}, CallRates(1000))
+        verify_key(driver, values, {**given, **options}, CallRates(1000))
     except IssuerError as error:
-        hidden = [value for value in values.values() if len(value) > 8 and value in error.message]
+        hidden = [
+            value for name, value in values.items() if name != "tenantId" and len(value) > 8 and value in error.message
+        ]
         assert not hidden and "\n" not in error.message, error.message
         return error.code
     return "ok"
 
 
-TOKEN_FIELDS = {"digitalocean": "accessToken", "linode": "token", "hetzner": "apiToken"}
+TOKEN_FIELDS = {"digitalocean": "accessToken", "hetzner": "apiToken"}
 
 
 @pytest.mark.parametrize("driver", TOKEN_FIELDS)
@@ -66,13 +71,16 @@ def test_tokens(fake, driver):
     assert code_of(fake, driver, {name: f"{CANARY}é€"}) == "invalid"
 
 
-def test_a_token_of_proxmox(fake):
-    values = {"url": fake.url + "/api2/json", "tokenId": "root@pam!rancher", "tokenSecret": "good"}
-    assert code_of(fake, "pve", values) == "ok"
-    assert code_of(fake, "pve", {**values, "tokenSecret": CANARY}) == "refused"
-    options = {"endpoint_url": None, "ca_bundle": None}
-    assert code_of(fake, "pve", values, **options) == "unreachable", "the certificate is not trusted"
-    assert code_of(fake, "pve", {**values, "insecureTls": "true"}, **options) == "ok", "as the credential asks for"
+def test_a_token_of_linode_without_a_scope(tmp_path):
+    with FakeLinode(tmp_path) as linode:
+        assert code_of(linode, "linode", linode.create_key(scopes="volumes:read_write")) == "forbidden"
+
+
+def test_a_token_of_proxmox(tmp_path):
+    with FakePve(tmp_path) as pve:
+        values, options = pve.create_key(), {"endpoint_url": None, "ca_bundle": None}
+        assert code_of(pve, "pve", values, **options) == "unreachable", "the certificate is not trusted"
+        assert code_of(pve, "pve", {**values, "insecureTls": "true"}, **options) == "ok", "as the credential asks for"
 
 
 @dataclass(frozen=True)
@@ -82,51 +90,33 @@ class AzureCase:
     options: dict = field(default_factory=dict)
 
 
-AZURE = {"clientId": "app", "clientSecret": "s~e+c/r&t", "tenantId": "tenant-1", "subscriptionId": "sub-1"}
 AZURE_CASES = {
-    "valid": AzureCase("ok"),
     "without subscription": AzureCase("ok", {"subscriptionId": ""}),
-    "wrong secret": AzureCase("refused", {"clientSecret": CANARY}),
     "another tenant": AzureCase("invalid", {"tenantId": "tenant-2"}),
-    "another application": AzureCase("invalid", {"clientId": "other"}),
-    "another subscription": AzureCase("forbidden", {"subscriptionId": "sub-2"}),
+    "unknown application": AzureCase("invalid", {"clientId": "other"}),
+    "another application": AzureCase("refused", {"clientId": ROTATOR}),
+    "another subscription": AzureCase("forbidden", {"subscriptionId": "other"}),
     "no tenant": AzureCase("invalid", {"tenantId": ""}),
-    "tenant as option": AzureCase("ok", {"tenantId": ""}, {"tenant_id": "tenant-1"}),
+    "tenant as option": AzureCase("ok", {"tenantId": ""}, {"tenant_id": TENANT}),
     "a tenant that is a path": AzureCase("invalid", {"tenantId": "../x"}),
     "unknown environment": AzureCase("invalid", {"environment": "AzureMoonCloud"}),
 }
 
 
 @pytest.mark.parametrize("case", AZURE_CASES.values(), ids=AZURE_CASES)
-def test_client_secrets_of_azure(fake, case):
-    assert code_of(fake, "azure", {**AZURE, **case.values}, **case.options) == case.expected
+def test_client_secrets_of_azure(tmp_path, case):
+    with FakeAzure(tmp_path) as azure:
+        assert code_of(azure, "azure", {**azure.create_key(), **case.values}, **case.options) == case.expected
 
 
-@pytest.mark.parametrize(
-    ("state", "expected"),
-    [
-        pytest.param(ACTIVE, "ok", id="active"),
-        pytest.param(DISABLED, "refused", id="disabled"),
-        pytest.param(DELETED, "refused", id="deleted"),
-    ],
-)
-def test_keys_of_google(fake, state, expected):
-    key = fake.google_key(state)
-    assert code_of(fake, "google", {GOOGLE_FIELD: key}) == expected
-    assert [request.path for request in fake.seen] == ["/token"], "token_uri of the key is not used"
-
-
-def test_keys_of_google_that_are_not_their_own(fake):
-    key, other = json.loads(fake.google_key()), json.loads(fake.google_key())
-    changed = {
-        "another private key": {"private_key": other["private_key"]},
-        "unknown id": {"private_key_id": "0"},
-        "another account": {"client_email": "someone@else"},
-    }
-    for name, part in changed.items():
-        assert code_of(fake, "google", {GOOGLE_FIELD: json.dumps({**key, **part})}) == "refused", name
-    for text in ("", "{}", "[]", "x" * 100, json.dumps({**key, "private_key": CANARY}), "[" * 100000):
-        assert code_of(fake, "google", {GOOGLE_FIELD: text}) == "invalid"
+def test_keys_of_google_that_are_not_their_own(tmp_path):
+    with FakeGoogle(tmp_path) as google:
+        key = json.loads(google.create_key()[GOOGLE_FIELD])
+        for part in ({"private_key_id": "0"}, {"client_email": "someone@else"}):
+            assert code_of(google, "google", {GOOGLE_FIELD: json.dumps({**key, **part})}) == "refused", part
+        assert {request.path for request in google.seen} == {"/token"}, "token_uri of the key is not used"
+        for text in ("", "{}", "[]", "x" * 100, json.dumps({**key, "private_key": CANARY}), "[" * 100000):
+            assert code_of(google, "google", {GOOGLE_FIELD: text}) == "invalid"
 
 
 def test_a_password_of_vsphere_is_tried_once(fake):
@@ -172,15 +162,15 @@ ANSWERS = {
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
 def test_answers(fake, answer):
     fake.override = lambda seen: (answer.status, answer.headers, answer.content)
-    assert code_of(fake, "linode", {"token": CANARY}) == answer.expected
+    assert code_of(fake, "hetzner", {"apiToken": CANARY}) == answer.expected
     assert len(fake.seen) == 1, "a request is never repeated, and no redirect is followed"
 
 
 def test_no_answer(fake):
     fake.override = cut
-    assert code_of(fake, "linode", {"token": CANARY}) == "unreachable"
-    assert code_of(fake, "linode", {"token": CANARY}, ca_bundle=None) == "unreachable", "unknown certificate"
-    assert code_of(fake, "linode", {"token": CANARY}, ca_bundle="/nonexistent") == "invalid"
+    assert code_of(fake, "hetzner", {"apiToken": CANARY}) == "unreachable"
+    assert code_of(fake, "hetzner", {"apiToken": CANARY}, ca_bundle=None) == "unreachable", "unknown certificate"
+    assert code_of(fake, "hetzner", {"apiToken": CANARY}, ca_bundle="/nonexistent") == "invalid"
 
 
 @pytest.mark.parametrize(
@@ -196,7 +186,7 @@ def test_no_answer(fake):
     ],
 )
 def test_urls_that_are_rejected(fake, url):
-    assert code_of(fake, "linode", {"token": CANARY}, endpoint_url=url) == "invalid"
+    assert code_of(fake, "hetzner", {"apiToken": CANARY}, endpoint_url=url) == "invalid"
 
 
 def test_slow_headers_do_not_exceed_the_deadline(fake, monkeypatch):
@@ -216,7 +206,7 @@ def test_slow_headers_do_not_exceed_the_deadline(fake, monkeypatch):
         started = time.monotonic()
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
         try:
-            assert code_of(fake, "linode", {"token": CANARY}, endpoint_url=url) == "unreachable"
+            assert code_of(fake, "hetzner", {"apiToken": CANARY}, endpoint_url=url) == "unreachable"
             assert time.monotonic() - started < 2
         finally:
             ended.set()
@@ -226,7 +216,7 @@ def test_passwords_of_netrc_are_not_used(fake, tmp_path, monkeypatch):
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login someone password secret\n")
     monkeypatch.setenv("NETRC", str(netrc))
-    assert code_of(fake, "linode", {"token": "good"}) == "ok"
+    assert code_of(fake, "hetzner", {"apiToken": "good"}) == "ok"
 
 
 def test_only_verified_keys_are_stored(cluster, aws, keystone, harvester, fake, tmp_path):

@@ -32,8 +32,7 @@ _SIGN_IN: dict[str, tuple[str, ...]] = {"rotating": (), "given": ("api_key", "ap
 def verify_key(values: Values, options: Mapping[str, t.Any]) -> None:
     """List the instances of a zone, which the driver must be allowed to do."""
     api = _api(options)
-    answer = _send(api, *_pair(values), "GET", "/instance")
-    api.require_member(_require(api, answer, "list instances"), "instances")
+    _require_list(api, _require(api, _send(api, *_pair(values), "GET", "/instance"), "list instances"), "instances")
 
 
 def _pair(values: Values) -> tuple[str, str]:
@@ -72,6 +71,15 @@ def _require(api: HttpApi, answer: Answer, right: str) -> Answer:
     return api.require(answer, right)
 
 
+def _require_list(api: HttpApi, answer: Answer, name: str) -> list[Mapping[str, t.Any]]:
+    """Return the objects of a list."""
+    api.require_member(answer, name)
+    found = answer.content[name]
+    if not isinstance(found, list) or not all(isinstance(item, Mapping) for item in found):
+        raise IssuerError("unreachable", f"{api.name} ({api.host}) does not answer like this provider")
+    return found
+
+
 class Exoscale(Issuer):
     """The API keys of an organization; a new key gets the role of the current one.
 
@@ -97,10 +105,7 @@ class Exoscale(Issuer):
         """Return all keys of the organization: they have no owner, and the role of a key may have been changed."""
         api = _api(self._options)
         answer = _require(api, self._send(api, by, "GET", "/api-key"), "list API keys (list-api-keys)")
-        api.require_member(answer, "api-keys")
-        keys = answer.content["api-keys"]
-        if not isinstance(keys, list) or not all(isinstance(key, Mapping) for key in keys):
-            raise IssuerError("unreachable", f"{api.name} ({api.host}) does not answer like this provider")
+        keys = _require_list(api, answer, "api-keys")
         return [Key(str(key.get("key")), mark=str(key.get("name") or "") or None) for key in keys]
 
     def issue(self, by: Values, mark: str) -> IssuedKey:
@@ -137,7 +142,8 @@ class Exoscale(Issuer):
     def delete(self, key_id: str, by: Values) -> None:
         api = _api(self._options)
         answer = self._send(api, by, "DELETE", f"/api-key/{quote(key_id, safe='')}")
-        _require(api, answer, "delete API keys (delete-api-key)")
+        if not _require(api, answer, "delete API keys (delete-api-key)").text("id"):
+            raise IssuerError("unreachable", f"{api.name} ({api.host}) does not answer like this provider")
 
     def _role(self, api: HttpApi, by: Values, key: str) -> str:
         """Return the id of a key's role; "" if the key does not exist."""

@@ -17,6 +17,7 @@ from ..issuer import IssuedKey, Issuer, IssuerError, Key, Values
 from .http import OPTIONS, Answer, HttpApi, read_time
 from .options import check_options, parse_duration_option, require_fields
 from .registry import ISSUERS
+from .signatures import load_private_key, sign_rsa
 
 # Not token_uri of the key, which may be another host.
 _URL = "https://oauth2.googleapis.com"
@@ -238,25 +239,8 @@ def _assertion(key: Mapping[str, t.Any]) -> str:
         "iss": key["client_email"], "aud": _AUDIENCE, "scope": _SCOPE, "iat": now, "exp": now + _LIFETIME,
     }
     signed = ".".join(_encode(json.dumps(part).encode()) for part in (header, claims))
-    return f"{signed}.{_encode(_sign(key['private_key'], signed.encode()))}"
-
-
-def _sign(private_key: str, content: bytes) -> bytes:
-    try:
-        from cryptography.hazmat.primitives import hashes, serialization
-        from cryptography.hazmat.primitives.asymmetric import padding, rsa
-    except ImportError as error:
-        raise IssuerError(
-            "unsupported",
-            f"the Python package cryptography is required on the controller for Google keys. Install it: {error}",
-        ) from None
-    try:
-        loaded = serialization.load_pem_private_key(private_key.encode(), password=None)
-        if not isinstance(loaded, rsa.RSAPrivateKey):
-            raise TypeError
-        return loaded.sign(content, padding.PKCS1v15(), hashes.SHA256())
-    except Exception:  # its text may quote the key
-        raise IssuerError("invalid", "private_key in authEncodedJson is not an RSA private key in PEM format") from None
+    private_key = load_private_key(key["private_key"], "private_key of the service account key")
+    return f"{signed}.{_encode(sign_rsa(private_key, signed.encode()))}"
 
 
 def _encode(content: bytes) -> str:

@@ -85,6 +85,8 @@ def _send(
     answer = api.send(method, path, {**signed, **headers}, body=content or None)
     if answer.status == 401:
         api.require_clock(answer)
+    if answer.status < 300 and "opc-request-id" not in answer.headers:  # its list and deletion have no other sign
+        raise IssuerError("unreachable", f"{api.name} ({api.host}) does not answer like this provider")
     return answer
 
 

@@ -36,6 +36,7 @@ def verify_token(values: Values, options: Mapping[str, t.Any]) -> None:
 def _sign_in(api: _Api, token_id: str, secret: str) -> None:
     answer = api.send("GET", "/version", token_id, secret)
     api.http.require_member(api.http.require(answer, "read the version"), "data")
+    _require_type(api, answer.content["data"], Mapping)
 
 
 class _Api:
@@ -54,6 +55,11 @@ class _Api:
     ) -> Answer:
         headers = {"Authorization": f"PVEAPIToken={token_id}={secret}"}
         return self.http.send(method, f"/api2/json{path}", headers, body=payload)
+
+
+def _require_type(api: _Api, data: t.Any, expected: type) -> None:
+    if not isinstance(data, expected):
+        raise IssuerError("unreachable", f"Proxmox VE ({api.http.host}) does not answer like this provider")
 
 
 class Pve(Issuer):
@@ -157,15 +163,14 @@ class Pve(Issuer):
             raise IssuerError("invalid", f"the token {key_id} does not belong to {owner}")
         api = _Api(by, self._options)
         answer = self._request(api, by, "DELETE", f"{_user_path(user)}/token/{quote(name)}")
-        self._data(api, answer, "delete tokens of its user. Allow it User.Modify")
+        _require_type(api, self._data(api, answer, "delete tokens of its user. Allow it User.Modify"), type(None))
 
     def _permissions(self, api: _Api, values: Values) -> set[tuple[str, str]]:
         """Return the paths and privileges of a token, which it may always read."""
         token_id, secret = require_fields(values, "tokenId", "tokenSecret")
         answer = api.send("GET", "/access/permissions", token_id, secret)
         data = self._data(api, answer, "read its own permissions")
-        if not isinstance(data, Mapping):
-            raise IssuerError("unreachable", f"Proxmox VE ({api.http.host}) does not answer like this provider")
+        _require_type(api, data, Mapping)
         return {(str(path), str(name)) for path, names in data.items() if isinstance(names, Mapping) for name in names}
 
     def _entries(self, by: Values, token_id: str) -> Iterator[dict[str, t.Any]]:
@@ -194,16 +199,16 @@ class Pve(Issuer):
     def _list(self, by: Values, path: str, right: str) -> list[Mapping[str, t.Any]]:
         api = _Api(by, self._options)
         data = self._data(api, self._request(api, by, "GET", path), right)
-        if not isinstance(data, list) or not all(isinstance(item, Mapping) for item in data):
-            raise IssuerError("unreachable", f"Proxmox VE ({api.http.host}) does not answer like this provider")
-        return data
+        _require_type(api, data, list)
+        for item in data:
+            _require_type(api, item, Mapping)
+        return t.cast("list[Mapping[str, t.Any]]", data)
 
     def _read(self, by: Values, path: str, right: str) -> Mapping[str, t.Any]:
         api = _Api(by, self._options)
         data = self._data(api, self._request(api, by, "GET", path), right)
-        if not isinstance(data, Mapping):
-            raise IssuerError("unreachable", f"Proxmox VE ({api.http.host}) does not answer like this provider")
-        return data
+        _require_type(api, data, Mapping)
+        return t.cast("Mapping[str, t.Any]", data)
 
     def _request(
         self, api: _Api, by: Values, method: str, path: str, payload: Mapping[str, t.Any] | None = None

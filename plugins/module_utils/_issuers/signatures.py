@@ -102,9 +102,6 @@ def sign_alibaba(
 
 def sign_oci(request: Request, key_id: str, private_key: t.Any, at: Time) -> dict[str, str]:
     """RSA over headers, for a key that load_private_key() returned."""
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import padding
-
     headers = {
         "date": format_datetime(at, usegmt=True),
         "(request-target)": f"{request.method.lower()} {request.target}",
@@ -115,7 +112,7 @@ def sign_oci(request: Request, key_id: str, private_key: t.Any, at: Time) -> dic
         headers["content-type"] = JSON
         headers["x-content-sha256"] = base64.b64encode(hashlib.sha256(request.content).digest()).decode()
     text = "\n".join(f"{name}: {value}" for name, value in headers.items())
-    signature = base64.b64encode(private_key.sign(text.encode(), padding.PKCS1v15(), hashes.SHA256())).decode()
+    signature = base64.b64encode(sign_rsa(private_key, text.encode())).decode()
     names = " ".join(headers)
     del headers["(request-target)"]
     return {
@@ -144,6 +141,14 @@ def load_private_key(pem: str, name: str) -> t.Any:
             "invalid", f"{name} is not an RSA private key in PEM format without a passphrase"
         ) from None
     return loaded
+
+
+def sign_rsa(private_key: t.Any, content: bytes) -> bytes:
+    """RSASSA-PKCS1-v1_5 with SHA-256, for a key that load_private_key() returned."""
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import padding
+
+    return t.cast(bytes, private_key.sign(content, padding.PKCS1v15(), hashes.SHA256()))
 
 
 def _canonical(request: Request, headers: Mapping[str, str], path: str) -> tuple[str, str]:

@@ -60,7 +60,7 @@ class Supplied(Issuer):
         return IssuedKey(dict(self.options["values"]), self.key_id(self.options["values"]))
 
     def verify(self, values: Values, by: Values) -> None:
-        """Sign in once. A key that lacks a right is accepted; rotate_verify_tasks verify what cannot be verified here."""
+        """Sign in once. A key that lacks a right is accepted; what cannot be verified, rotate_verify_tasks do."""
         if self._sign_in is None:
             return
         try:

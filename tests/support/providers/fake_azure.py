@@ -16,14 +16,15 @@ import re
 import secrets
 import uuid
 from dataclasses import dataclass
+from typing import ClassVar
 
-from support.providers.fake_keys import UTC, FakeKey
-from support.providers.fake_provider import CONSOLE, FakeProvider, answer_json, form_of, format_zulu
+from support.providers.fake_provider import UTC, FakeKey, FakeProvider, answer_json, form_of, format_zulu
 
 TENANT = "11111111-aaaa-4aaa-8aaa-111111111111"
 RANCHER, ROTATOR, STRANGER = (f"{number}0000000-bbbb-4bbb-8bbb-000000000000" for number in "123")
 _OBJECTS = re.compile(r"/v1\.0/(applications|servicePrincipals)\(appId='([^']*)'\)(/addPassword|/removePassword)?")
 _GRAPH = "https://graph.microsoft.com/.default"
+_MANAGER = "https://management.azure.com/.default"
 
 
 @dataclass
@@ -37,50 +38,53 @@ class FakeAzure(FakeProvider):
     """One tenant. RANCHER owns itself, ROTATOR owns RANCHER, and STRANGER owns nothing.
 
     All have the right Application.ReadWrite.OwnedBy. ``audience`` is that of RANCHER, ``hints`` whether secrets have
-    one, ``owner`` the object that create_key() adds secrets to, ``applications`` whether the tenant has more than a
+    one, ``object`` what create_key() adds secrets to, ``applications`` whether the tenant has more than a
     service principal, ``policy`` the code with which a policy refuses new secrets.
     """
 
     issuer = "azure"
     issuing = "POST .*/addPassword$"
+    principal, rotator, stranger = RANCHER, ROTATOR, STRANGER
+    secret_field = "clientSecret"
+    given: ClassVar = {"client_id": "clientId", "client_secret": "clientSecret"}
     lags = True
 
     def __init__(self, folder):
         super().__init__(folder)
-        self.audience, self.hints, self.owner, self.applications, self.policy = (
+        self.audience, self.hints, self.object, self.applications, self.policy = (
             "AzureADMyOrg", True, "applications", True, None
         )
         self._tokens = {}
 
-    def create_key(self, client_id=RANCHER):
-        key = self.add(FakeKey(str(uuid.uuid4()), _new_secret(), client_id, created_at=CONSOLE, mark="by hand"))
-        key.more.update(object=self.owner, answers=[])
+    def generate(self, owner, mark="by hand", expires_at=None):
+        more = {"object": self.object}
+        return self.add(FakeKey(str(uuid.uuid4()), _new_secret(), owner, mark, expires_at, more=more))
+
+    def credential(self, key):
         return {
-            "clientId": client_id, "clientSecret": key.secret, "tenantId": TENANT, "subscriptionId": "s",
+            "clientId": key.owner, "clientSecret": key.secret, "tenantId": TENANT, "subscriptionId": "s",
             "environment": "AzurePublicCloud",
         }
 
-    def administrator(self, client_id=ROTATOR):
-        values = self.create_key(client_id)
-        return {"sign_in": "given", "client_id": client_id, "client_secret": values["clientSecret"]}
-
     def mix(self, values, other):
         del self.keys[next(key.id for key in self.keys.values() if key.secret == other["clientSecret"])]
-        return {**values, "clientSecret": other["clientSecret"]}
-
-    def secrets_of(self, values):
-        return [values["clientSecret"]]
+        return super().mix(values, other)
 
     def handle(self, seen):
         path = seen.path.partition("?")[0]
-        if path == f"/{TENANT}/oauth2/v2.0/token" and seen.method == "POST":
-            return self._exchange(form_of(seen))
+        if path.endswith("/oauth2/v2.0/token") and seen.method == "POST":
+            return self._exchange(path.split("/")[1], form_of(seen))
         match = _OBJECTS.fullmatch(path)
+        scope = _GRAPH if match else _MANAGER
+        token = self._tokens.get(seen.headers.get("authorization", ""))
+        if token is None or token.scope != scope or token.expires_at <= datetime.datetime.now(UTC):
+            return _error(401, "InvalidAuthenticationToken")
+        if path.startswith("/subscriptions/"):
+            if path != "/subscriptions/s" or token.client_id != RANCHER:
+                return _error(403, "AuthorizationFailed")
+            return answer_json(200, {"subscriptionId": "s"})
         if match is None:
             return _error(404, "Request_ResourceNotFound")
-        token = self._tokens.get(seen.headers.get("authorization", ""))
-        if token is None or token.scope != _GRAPH or token.expires_at <= datetime.datetime.now(UTC):
-            return _error(401, "InvalidAuthenticationToken")
         owner, client_id, action = match.groups()
         if self.forbidden:
             return _error(403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.")
@@ -95,9 +99,9 @@ class FakeAzure(FakeProvider):
         change = self._add_password if action == "/addPassword" else self._remove_password
         return change(owner, client_id, json.loads(seen.body))
 
-    def _exchange(self, form):
+    def _exchange(self, tenant, form):
         client_id = form["client_id"]
-        if client_id not in (RANCHER, ROTATOR, STRANGER):
+        if tenant != TENANT or client_id not in (RANCHER, ROTATOR, STRANGER):
             return answer_json(400, {"error": "unauthorized_client", "error_codes": [700016]})
         if form["grant_type"] != "client_credentials" or not form["scope"].endswith("/.default"):
             return answer_json(400, {"error": "invalid_request"})
@@ -108,7 +112,7 @@ class FakeAzure(FakeProvider):
                 "error": "invalid_client", "error_codes": [7000215],
                 "error_description": f"AADSTS7000215: Invalid client secret provided: {form['client_secret']}",
             })
-        token = secrets.token_urlsafe(24)
+        token = secrets.token_hex(24)
         ends = datetime.datetime.now(UTC) + datetime.timedelta(hours=1)  # also if the secret is removed
         self._tokens[f"Bearer {token}"] = _Token(client_id, form["scope"], ends)
         return answer_json(200, {"access_token": token, "expires_in": 3599, "token_type": "Bearer"})
@@ -135,9 +139,7 @@ class FakeAzure(FakeProvider):
         if "Personal" in self.audience and len(held) >= 2:
             return _error(400, "Request_BadRequest")
         ends = datetime.datetime.fromisoformat(wanted["endDateTime"].replace("Z", "+00:00"))
-        key = self.add(
-            FakeKey(str(uuid.uuid4()), _new_secret(), client_id, mark=wanted["displayName"], expires_at=ends)
-        )
+        key = self.generate(client_id, wanted["displayName"], ends)
         key.more["object"] = owner
         return answer_json(200, {**self._entry(key), "secretText": key.secret})
 

@@ -15,32 +15,35 @@ import json
 import re
 import secrets
 import time
-from dataclasses import replace
+from typing import ClassVar
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from support.providers.fake_keys import FakeKey
-from support.providers.fake_provider import CONSOLE, FakeProvider, answer_json, form_of, format_zulu
+from support.providers.fake_provider import CONSOLE, FakeKey, FakeProvider, answer_json, form_of, format_zulu
 
 FIELD = "authEncodedJson"
 PROJECT = "project"
 RANCHER = f"rancher@{PROJECT}.iam.gserviceaccount.com"
 ROTATOR = f"rotator@{PROJECT}.iam.gserviceaccount.com"
-_CLIENT_IDS = {RANCHER: "100", ROTATOR: "200"}
+STRANGER = f"stranger@{PROJECT}.iam.gserviceaccount.com"
+_CLIENT_IDS = {RANCHER: "100", ROTATOR: "200", STRANGER: "300"}
 _KEYS = re.compile(r"/v1/projects/([^/]+)/serviceAccounts/([^/]+)/keys(?:/([^/:]+)(?::(disable|enable))?)?")
 _SYSTEM_KEY = "0" * 40
 
 
 class FakeGoogle(FakeProvider):
-    """Two service accounts: both may manage the keys of the first one.
+    """Service accounts of one project: RANCHER and ROTATOR may manage the keys of RANCHER.
 
     ``may_create_keys`` is the organization policy, ``lifetime`` how long new keys are valid, if a policy limits it.
     """
 
     issuer = "google"
     issuing = "POST .*/keys$"
+    principal, rotator, stranger = RANCHER, ROTATOR, STRANGER
+    secret_field = FIELD
+    given: ClassVar = {"credentials": FIELD}
     lags = True
     limit = 10
 
@@ -51,18 +54,9 @@ class FakeGoogle(FakeProvider):
         self._access = {}
 
     def create_key(self, owner=RANCHER):
-        key_id, text = self._generate(owner)
-        self.keys[key_id].created_at = CONSOLE
-        self.keys[key_id].more.clear()
+        key, text = self._generate(owner)
+        key.created_at, key.answers = CONSOLE, []
         return {FIELD: text}
-
-    def administrator(self):
-        return {"sign_in": "given", "credentials": self.create_key(ROTATOR)[FIELD]}
-
-    def fill(self):
-        public = next(iter(self.keys.values())).secret
-        while not self.full(RANCHER):
-            self.add(FakeKey(secrets.token_hex(20), public, RANCHER))
 
     def mix(self, values, other):
         private_key = json.loads(other[FIELD])["private_key"]
@@ -82,18 +76,18 @@ class FakeGoogle(FakeProvider):
         if caller is None:
             return _error(401, "UNAUTHENTICATED")
         project, owner, key_id, action = match.groups()
-        if self.forbidden or owner != RANCHER or project != PROJECT:
+        if not self.may_manage(caller, owner) or owner != RANCHER or project != PROJECT:
             return _error(403, "PERMISSION_DENIED", f"Permission 'iam.serviceAccountKeys.list' denied for {caller}")
         return self._manage(seen.method, owner, key_id, action, query, seen.body)
 
     def _exchange(self, assertion):
-        header = json.loads(decode(assertion.split(".")[0]))
+        header = json.loads(_decode(assertion.split(".")[0]))
         key = self.keys.get(header["kid"])
-        refusal = refuse_assertion(assertion, key and key.secret, key and key.owner)
+        refusal = _refuse_assertion(assertion, key and key.secret, key and key.owner)
         if refusal:
             return refusal
         if not self.accepts(key):
-            return grant_error("Invalid JWT Signature.")
+            return _grant_error("Invalid JWT Signature.")
         token = secrets.token_hex(16)
         self._access[f"Bearer {token}"] = key.owner  # also after the key was disabled or deleted
         return answer_json(200, {"access_token": token, "expires_in": 3599, "token_type": "Bearer"})
@@ -109,7 +103,7 @@ class FakeGoogle(FakeProvider):
         if key_id not in self.keys or self.keys[key_id].owner != owner:
             return _error(404, "NOT_FOUND", f"Service account key {key_id} does not exist.")
         if action and method == "POST":
-            self.keys[key_id] = replace(self.keys[key_id], enabled=action == "enable")
+            self.keys[key_id].enabled = action == "enable"
         elif method == "DELETE" and not action:
             del self.keys[key_id]
         else:
@@ -123,9 +117,9 @@ class FakeGoogle(FakeProvider):
             return _error(400, "FAILED_PRECONDITION", "Key creation is not allowed on this service account.")
         if self.full(owner):
             return _error(429, "RESOURCE_EXHAUSTED", "Maximum number of keys on account reached.")
-        key_id, text = self._generate(owner)
+        key, text = self._generate(owner)
         return answer_json(
-            200, {**_show(self.keys[key_id]), "privateKeyType": wanted["privateKeyType"],
+            200, {**_show(key), "privateKeyType": wanted["privateKeyType"],
                   "privateKeyData": base64.b64encode(text.encode()).decode()},
         )
 
@@ -134,10 +128,10 @@ class FakeGoogle(FakeProvider):
         key = self.add(FakeKey(key_id, private.public_key(), owner))
         if self.lifetime:
             key.expires_at = key.created_at + self.lifetime
-        return key_id, credentials_file(private, key_id, owner, _CLIENT_IDS[owner])
+        return key, _credentials_file(private, key_id, owner, _CLIENT_IDS[owner])
 
 
-def credentials_file(private, key_id, email, client_id):
+def _credentials_file(private, key_id, email, client_id):
     """Return the JSON of a key; its token_uri is not Google's."""
     pem = private.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -148,32 +142,32 @@ def credentials_file(private, key_id, email, client_id):
     }, indent=2)
 
 
-def refuse_assertion(assertion, public_key, email):
+def _refuse_assertion(assertion, public_key, email):
     """Return the answer to a signed token that Google does not accept, None if it is right."""
     header, claims, signature = assertion.split(".")
-    content = json.loads(decode(claims))
+    content = json.loads(_decode(claims))
     if not 0 < content["exp"] - content["iat"] <= 3600 or abs(time.time() - content["iat"]) > 300:
-        return grant_error(
+        return _grant_error(
             "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe."
         )
-    if public_key is None or json.loads(decode(header))["alg"] != "RS256":
-        return grant_error("Invalid JWT Signature.")
+    if public_key is None or json.loads(_decode(header))["alg"] != "RS256":
+        return _grant_error("Invalid JWT Signature.")
     try:
-        public_key.verify(decode(signature), f"{header}.{claims}".encode(), padding.PKCS1v15(), hashes.SHA256())
+        public_key.verify(_decode(signature), f"{header}.{claims}".encode(), padding.PKCS1v15(), hashes.SHA256())
     except InvalidSignature:
-        return grant_error("Invalid JWT Signature.")
+        return _grant_error("Invalid JWT Signature.")
     if content["aud"] != "https://oauth2.googleapis.com/token" or not content["scope"]:
-        return grant_error("Invalid JWT: Failed audience check.")
+        return _grant_error("Invalid JWT: Failed audience check.")
     if content["iss"] != email:
-        return grant_error("Invalid grant: account not found")
+        return _grant_error("Invalid grant: account not found")
     return None
 
 
-def grant_error(description):
+def _grant_error(description):
     return answer_json(400, {"error": "invalid_grant", "error_description": description})
 
 
-def decode(text):
+def _decode(text):
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 

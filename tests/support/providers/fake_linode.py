@@ -13,36 +13,41 @@ import datetime
 import json
 import re
 import secrets
+from typing import ClassVar
 from urllib.parse import parse_qsl
 
-from support.providers.fake_keys import FakeKey
-from support.providers.fake_provider import CONSOLE, FakeProvider, answer_json
+from support.providers.fake_provider import FakeKey, FakeProvider, answer_json
 
-RANCHER, OTHER = "rancher", "other"
 SCOPES = "account:read_write linodes:read_write"
 _TOKENS = re.compile(r"/v4/profile/tokens(?:/([0-9]+))?")
-_ACCOUNT = "A1BC2DEF-34GH-567I-J890KLMN12O34P56"
+_ACCOUNTS = ("A1BC2DEF-34GH-567I-J890KLMN12O34P56", "B1BC2DEF-34GH-567I-J890KLMN12O34P56")
 
 
 class FakeLinode(FakeProvider):
-    """Two users of one account. ``page_size`` is the most that a page contains."""
+    """Users of one account, and a stranger of another one. ``page_size`` is the most that a page contains."""
 
     issuer = "linode"
     issuing = "POST .*/profile/tokens$"
+    colleague = "colleague"
+    rotator = FakeProvider.principal
+    secret_field = "token"
+    given: ClassVar = {"token": "token"}
 
     def __init__(self, folder):
         super().__init__(folder)
         self.page_size = 500
-        self.account = _ACCOUNT
         self._last = 12345
 
-    def create_key(self, owner=RANCHER, scopes=SCOPES):
-        key = self._add(owner, scopes, "by hand")
-        key.created_at = CONSOLE
+    def generate(self, owner, scopes=SCOPES, label="by hand"):
+        self._last += 1
+        more = {"scopes": scopes, "account": _ACCOUNTS[owner == self.stranger]}
+        return self.add(FakeKey(str(self._last), secrets.token_hex(32), owner, mark=label, more=more))
+
+    def credential(self, key):
         return {"token": key.secret}
 
     def administrator(self):
-        return {"sign_in": "given", **self.create_key(scopes="*")}
+        return super().administrator(scopes="*")
 
     def mix(self, values, other):
         del self.keys[next(key.id for key in self.keys.values() if key.secret == other["token"])]
@@ -92,16 +97,10 @@ class FakeLinode(FakeProvider):
             return _error(400, "scopes must be a subset of the scopes of the current token")
         if not 1 <= len(wanted.get("label") or "x") <= 100:
             return _error(400, "Length must be 1-100 characters")
-        key = self._add(caller.owner, scopes, wanted.get("label"))
+        key = self.generate(caller.owner, scopes, wanted.get("label"))
         if wanted.get("expiry"):
             key.expires_at = datetime.datetime.fromisoformat(wanted["expiry"] + "+00:00")
         return answer_json(200, {**_show(key), "token": key.secret})
-
-    def _add(self, owner, scopes, label):
-        self._last += 1
-        key = self.add(FakeKey(str(self._last), secrets.token_hex(32), owner, mark=label))
-        key.more.update(scopes=scopes, account=self.account)
-        return key
 
 
 def _allows(scopes, wanted):

@@ -11,14 +11,36 @@ answer that creates it.
 from __future__ import annotations
 
 import datetime
+import hashlib
 import json
+import re
 import ssl
-from urllib.parse import parse_qs
+import threading
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+from urllib.parse import parse_qs, urlsplit
 
 from control_plane.certificates import Authority, write_private
-from support.providers.fake_keys import UTC, KeyProvider
+from support.fakes import Proxy
 
+UTC = datetime.timezone.utc
 CONSOLE = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)  # when keys were created by hand
+
+
+@dataclass
+class FakeKey:
+    """A key of a fake; ``more`` is what only its provider knows."""
+
+    id: str
+    secret: object = field(repr=False)
+    owner: str
+    mark: str | None = None
+    expires_at: datetime.datetime | None = None
+    enabled: bool = True
+    used: datetime.datetime | None = None
+    more: dict = field(default_factory=dict)
+    created_at: datetime.datetime = field(default_factory=lambda: datetime.datetime.now(UTC).replace(microsecond=0))
+    answers: list = field(default_factory=list)  # of replicas, to the next sign-ins
 
 
 def tls_server(folder):
@@ -34,67 +56,152 @@ def tls_server(folder):
     return ca_bundle, context
 
 
-class FakeProvider(KeyProvider):
-    """A provider with the keys of several owners, of which one is that of the credentials.
+class FakeProvider(Proxy):
+    """A provider with the keys of several principals.
 
-    Attributes that subclasses set: ``issuer`` is the name of the issuer, ``issuing`` describes the request that creates
-    a key, ``lags`` is whether replicas may not know a new key yet.
-
-    Attributes that tests set: ``replicas``, whether each of the first sign-ins with a new key is accepted;
-    ``forbidden``, whether principals have lost the right to manage keys.
+    Attributes that subclasses set: see below. Attributes that tests set: ``replicas``, whether each of the first
+    sign-ins with a new key is accepted; ``forbidden``, whether principals have lost the right to manage keys;
+    ``override``, an action of support.fakes for the next requests; ``change``, a function that changes the requests
+    that issue a key on their way. ``sent`` contains the bodies of all answers.
     """
 
-    issuer = ""
-    issuing = ""
-    lags = False
+    issuer = ""        # name of the issuer
+    issuing = ""       # pattern of the request that creates a key, as describe() returns it
+    principal = "rancher"    # whose keys are in credentials
+    stranger = "stranger"    # manages its own keys only
+    rotator = "rotator"      # manages the keys of the principal too
+    secret_field = ""  # field of a credential that contains the secret
+    given: ClassVar = {}  # options of sign_in: given, and the fields of a credential that they correspond to
+    administrator_options: ClassVar = {}  # options that are not secret, and that the rotator needs in addition
+    limit = None       # number of keys of a principal
+    self_service = False     # whether principals manage their own keys without a permission
+    lags = False       # whether a replica may not know a new key that another one has accepted
+    signed = ("authorization",)  # headers of which a change is noticed; also "query" and "body"
 
     def __init__(self, folder):
         self.ca_bundle, context = tls_server(folder)
         super().__init__(tls=context)
-        self.replicas = ()
-        self.forbidden = False
+        self.keys, self.sent = {}, []
+        self.replicas, self.forbidden = (), False
+        self.override = self.change = None
+        self._listed = None
+        self._losing = []
+        self._lock = threading.RLock()
 
     @property
     def options(self):
         """The options of the issuer that lead here, without ``sign_in``."""
-        return {**super().options, "ca_bundle": str(self.ca_bundle)}
+        return {"endpoint_url": self.url, "propagation": "0s", "ca_bundle": str(self.ca_bundle)}
 
-    # what a subclass implements
-
-    def create_key(self):
+    def create_key(self, owner=None, **more):
         """Create a key as a user does in the console; returns all fields of the credential that contains it."""
-        raise NotImplementedError
+        key = self.generate(owner or self.principal, **more)
+        key.created_at, key.answers = CONSOLE, []
+        return self.credential(key)
 
-    def administrator(self):
+    def administrator(self, owner=None, **more):
         """Return the options of another principal that may manage the keys, with ``sign_in: given``."""
-        raise NotImplementedError
+        values = self.create_key(owner or self.rotator, **more)
+        return {"sign_in": "given", **{option: values[name] for option, name in self.given.items()}}
 
     def fill(self):
-        """Create keys until the owner of the first key has as many as the provider allows."""
-        raise NotImplementedError
+        """Create keys until the principal has as many as the provider allows."""
+        while not self.full(self.principal):
+            self.create_key()
 
     def mix(self, values, other):
         """Return the fields of a credential with the secret of another one; ``other`` is of the same owner."""
-        raise NotImplementedError
+        return {**values, self.secret_field: other[self.secret_field]}
 
     def secrets_of(self, values):
         """Return the texts in fields of a credential that nothing may show."""
-        return list(values.values())
+        return [values[self.secret_field]]
+
+    def freeze(self):
+        """Let lists lag: they show the keys of this moment until thaw()."""
+        self._listed = {key.id: replace(key) for key in self.keys.values()}
+
+    def thaw(self):
+        self._listed = None
+
+    def lose(self, pattern):
+        """Perform the next request that is described by a pattern, and drop its reply."""
+        self._losing.append(pattern)
+
+    def describe(self, seen):
+        """Return a request as lose() and ``issuing`` match it."""
+        return f"{seen.method} {seen.path}"
+
+    def answer(self, seen):
+        if self.override:
+            return self.override(seen)
+        description = self.describe(seen)
+        if self.change and re.search(self.issuing, description):
+            seen = self.change(seen)
+        with self._lock:
+            answer = self.handle(seen)
+            self.sent.append(answer[2])
+            for pattern in self._losing:
+                if re.search(pattern, description):
+                    self._losing.remove(pattern)
+                    return None
+        return answer
+
+    # what a subclass implements
+
+    def generate(self, owner):
+        """Create a key, with add()."""
+        raise NotImplementedError
+
+    def credential(self, key):
+        """Return all fields of a credential with a key."""
+        raise NotImplementedError
+
+    def handle(self, seen):
+        """Return the answer to a request."""
+        raise NotImplementedError
 
     # for subclasses
 
     def add(self, key):
-        """Add a key that a request has created; see create_key() for others."""
         self.keys[key.id] = key
-        key.more["answers"] = list(self.replicas) if self.lags else []
+        key.answers = list(self.replicas)
         return key
 
     def accepts(self, key):
         """Whether a sign-in with a key succeeds whose secret was proven."""
-        if key is None or self.accepted(key.id) is None:
+        if key is None or key.id not in self.keys or not key.enabled:
             return False
-        answers = key.more.get("answers")
-        return answers.pop(0) if answers else True
+        if key.expires_at and key.expires_at <= datetime.datetime.now(UTC):
+            return False
+        return key.answers.pop(0) if key.answers else True
+
+    def may_manage(self, caller, owner):
+        """Whether a principal may manage the keys of another one, or its own."""
+        if caller == owner and self.self_service:
+            return True
+        return not self.forbidden and caller in (owner, self.rotator)
+
+    def listed(self, owner):
+        """Return the keys of an owner as a list shows them."""
+        keys = self.keys if self._listed is None else self._listed
+        return [key for key in keys.values() if key.owner == owner]
+
+    def full(self, owner):
+        return self.limit is not None and sum(key.owner == owner for key in self.keys.values()) >= self.limit
+
+
+def canonical_digest(seen, names, end=""):
+    """Return the digest of a request that AWS' signature version 4 and its relatives sign, with the named headers."""
+    target = urlsplit(seen.path)
+    lines = [seen.method, target.path + end, target.query, *(f"{name}:{seen.headers[name]}" for name in names), ""]
+    text = "\n".join([*lines, ";".join(names), hashlib.sha256(seen.body).hexdigest()])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def is_late(time, minutes):
+    """Whether the time of a request differs too much from that of the server."""
+    return abs(datetime.datetime.now(UTC) - time) > datetime.timedelta(minutes=minutes)
 
 
 def form_of(seen):
@@ -103,6 +210,10 @@ def form_of(seen):
 
 def answer_json(status, content, **headers):
     return status, {"Content-Type": "application/json", **headers}, json.dumps(content).encode()
+
+
+def parse_zulu(text, pattern="%Y-%m-%dT%H:%M:%SZ"):
+    return datetime.datetime.strptime(text, pattern).replace(tzinfo=UTC)
 
 
 def format_zulu(time):

@@ -11,120 +11,109 @@ a fourth key was not confirmed. Not checked: policies other than those of admini
 from __future__ import annotations
 
 import base64
-import datetime
 import hashlib
 import json
 import re
 import secrets
 from email.utils import parsedate_to_datetime
+from typing import ClassVar
 from urllib.parse import unquote
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from support.providers.fake_keys import LONG_AGO, UTC, FakeKey, KeyProvider, as_json
+from support.providers.fake_provider import FakeKey, FakeProvider, answer_json, is_late
 
 _TENANCY = "ocid1.tenancy.oc1..aaaatenancy"
 _BODY = ("content-length", "content-type", "x-content-sha256")
-_UNAUTHENTICATED = as_json(401, {
-    "code": "NotAuthenticated", "message": "The required information to complete authentication was not provided.",
-})
-_NOT_FOUND = as_json(404, {"code": "NotAuthorizedOrNotFound", "message": "Authorization failed or not found."})
 
 
-class Oci(KeyProvider):
+class FakeOci(FakeProvider):
     """The keys are identified by their fingerprints; their ``secret`` is the public key."""
 
+    issuer = "oci"
+    issuing = "POST .*/apiKeys$"
+    principal, stranger, rotator = (f"ocid1.user.oc1..aaaa{name}" for name in ("rancher", "stranger", "rotator"))
+    secret_field = "privateKeyContents"
+    given: ClassVar = {
+        "tenancy_id": "tenancyId", "user_id": "userId", "fingerprint": "fingerprint",
+        "private_key": "privateKeyContents",
+    }
     limit = 3
+    self_service = True
+    signed = ("authorization", "query", "body", "host", "date", "x-content-sha256")
 
-    def __init__(self):
-        super().__init__()
+    def __init__(self, folder):
+        super().__init__(folder)
         self._answers = {}  # by user and opc-retry-token
-        self.administrators = set()
 
     @property
     def options(self):
         return {**super().options, "region": "eu-frankfurt-1"}
 
-    def create(self, owner="rancher", **_more):
-        """Create a key; returns the fields of a credential."""
-        user = f"ocid1.user.oc1..aaaa{re.sub('[^a-z]', '', owner)}"
+    def create_key(self, owner=None):
         private = rsa.generate_private_key(65537, 2048)
         pem = private.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
         ).decode()
-        key = self._add(private.public_key(), user)
-        key.since = LONG_AGO
-        return {"tenancyId": _TENANCY, "userId": user, "fingerprint": key.id, "privateKeyContents": pem}
+        key = self._upload(private.public_key(), owner or self.principal)
+        key.answers = []
+        return {"tenancyId": _TENANCY, "userId": key.owner, "fingerprint": key.id, "privateKeyContents": pem}
 
-    def administrator(self):
-        """Create a key of another user; returns the options with which an issuer uses it."""
-        values = self.create("administrator")
-        self.administrators.add(values["userId"])
-        return {
-            "sign_in": "given", "tenancy_id": _TENANCY, "user_id": values["userId"],
-            "fingerprint": values["fingerprint"], "private_key": values["privateKeyContents"],
-        }
+    def secrets_of(self, values):
+        return [line for line in values["privateKeyContents"].splitlines() if "-----" not in line]
 
     def forget_answers(self):
         """As a day after the last request."""
         self._answers.clear()
 
-    def _add(self, public, user):
-        der = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-        fingerprint = hashlib.md5(der, usedforsecurity=False).hexdigest()
-        fingerprint = ":".join(re.findall("..", fingerprint))
-        key = self.keys[fingerprint] = FakeKey(fingerprint, public, user)
-        return key
-
     def handle(self, seen):
-        user = self._sign_in(seen)
-        if user is None:
-            return _UNAUTHENTICATED
+        caller = self._sign_in(seen)
+        if caller is None:
+            return _error(401, "NotAuthenticated")
         match = re.fullmatch("/20160918/users/([^/]+)/apiKeys(?:/([^/]+))?", seen.path)
-        if not match or (match.group(1) != user and user not in self.administrators):
-            return _NOT_FOUND
-        owner = match.group(1)
+        if not match or not self.may_manage(caller, match[1]):
+            return _error(404, "NotAuthorizedOrNotFound")
+        owner = match[1]
         if seen.method == "GET":
-            return as_json(200, [_show(key) for key in self.listed(owner)])
+            return _answer(200, [_show(key) for key in self.listed(owner)])
         if seen.method == "POST":
             request = (owner, seen.headers.get("opc-retry-token") or secrets.token_hex(8))
             if request not in self._answers:
-                self._answers[request] = self._upload(seen, owner)
+                self._answers[request] = self._create(seen, owner)
             return self._answers[request]
-        key = self.keys.get(unquote(match.group(2)))
+        key = self.keys.get(unquote(match[2]))
         if key is None or key.owner != owner:
-            return _NOT_FOUND
+            return _error(404, "NotAuthorizedOrNotFound")
         del self.keys[key.id]
-        return 204, {}, b""
+        return 204, {"opc-request-id": "0"}, b""
 
-    def _upload(self, seen, owner):
+    def _create(self, seen, owner):
         public = serialization.load_pem_public_key(json.loads(seen.body)["key"].encode())
         if self.full(owner):
-            return as_json(400, {"code": "LimitExceeded", "message": "The maximum number of API keys was reached."})
-        known = set(self.keys)
-        key = self._add(public, owner)
-        if key.id in known:
-            return as_json(409, {"code": "KeyAlreadyExists", "message": "The key exists."})
-        return as_json(200, {**_show(key), "lifecycleState": "CREATING"})
+            return _error(400, "LimitExceeded")
+        if _fingerprint(public) in self.keys:
+            return _error(409, "KeyAlreadyExists")
+        return _answer(200, {**_show(self._upload(public, owner)), "lifecycleState": "CREATING"})
+
+    def _upload(self, public, owner):
+        return self.add(FakeKey(_fingerprint(public), public, owner))
 
     def _sign_in(self, seen):
         """Return the user whose key signed a request; None if the signature is not valid."""
         fields = dict(re.findall('([a-zA-Z]+)="([^"]*)"', seen.headers.get("authorization", "")))
         names = fields.get("headers", "").split()
-        tenancy, user, fingerprint = fields["keyId"].split("/")
-        key = self.accepted(fingerprint)
+        tenancy, user, fingerprint = fields.get("keyId", "//").split("/")
+        key = self.keys.get(fingerprint)
         required = {"date", "(request-target)", "host", *(_BODY if seen.method == "POST" else ())}
         if key is None or key.owner != user or tenancy != _TENANCY or not required <= set(names):
             return None
-        sent = parsedate_to_datetime(seen.headers["date"])
-        if abs(datetime.datetime.now(UTC) - sent) > datetime.timedelta(minutes=5):
+        digest = base64.b64encode(hashlib.sha256(seen.body).digest()).decode()
+        if is_late(parsedate_to_datetime(seen.headers["date"]), 5) or (
+            seen.method == "POST" and seen.headers["x-content-sha256"] != digest
+        ):
             return None
-        if seen.method == "POST":
-            digest = base64.b64encode(hashlib.sha256(seen.body).digest()).decode()
-            if seen.headers["x-content-sha256"] != digest:
-                return None
         values = {**seen.headers, "(request-target)": f"{seen.method.lower()} {seen.path}"}
         text = "\n".join(f"{name}: {values[name]}" for name in names)
         try:
@@ -133,7 +122,12 @@ class Oci(KeyProvider):
             )
         except InvalidSignature:
             return None
-        return user
+        return user if self.accepts(key) else None
+
+
+def _fingerprint(public):
+    der = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return ":".join(re.findall("..", hashlib.md5(der, usedforsecurity=False).hexdigest()))
 
 
 def _show(key):
@@ -141,3 +135,11 @@ def _show(key):
         "keyId": f"{_TENANCY}/{key.owner}/{key.id}", "fingerprint": key.id, "lifecycleState": "ACTIVE",
         "timeCreated": f"{key.created_at:%Y-%m-%dT%H:%M:%S.123Z}",
     }
+
+
+def _answer(status, content):
+    return answer_json(status, content, **{"opc-request-id": "0"})
+
+
+def _error(status, code):
+    return _answer(status, {"code": code, "message": code})

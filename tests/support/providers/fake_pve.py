@@ -13,53 +13,49 @@ import datetime
 import json
 import re
 import secrets
+from typing import ClassVar
 from urllib.parse import unquote, urlsplit
 
-from support.providers.fake_keys import LONG_AGO, UTC, FakeKey, KeyProvider, as_json
+from support.providers.fake_provider import UTC, FakeKey, FakeProvider, answer_json
 
 ROLES = {
     "RancherMachines": {"VM.Allocate", "VM.Audit", "Datastore.AllocateSpace"},
     "ManageTokens": {"User.Modify"},
     "ManagePermissions": {"User.Modify", "Permissions.Modify"},
 }
-_DENIED = as_json(403, {"data": None, "message": "Permission check failed"})
+_DENIED = answer_json(403, {"data": None, "message": "Permission check failed"})
 
 
-class Pve(KeyProvider):
+class FakePve(FakeProvider):
     """``acl`` contains entries of users and tokens, as the API returns them. Without ``grantable``, none can be added.
     """
 
-    def __init__(self):
-        super().__init__()
+    issuer = "pve"
+    issuing = "POST .*/token/[^/]+$"
+    principal, stranger, rotator = "rancher@pve", "stranger@pve", "rotator@pve"
+    secret_field = "tokenSecret"
+    given: ClassVar = {"token_id": "tokenId", "token_secret": "tokenSecret"}
+
+    def __init__(self, folder):
+        super().__init__(folder)
         self.acl = []
         self.users = set()
         self.grantable = True
 
-    def user(self, name, *roles):
-        """Create a user with roles on everything."""
-        self.users.add(name)
-        for role in roles:
-            self.grant("user", name, role)
-
     def grant(self, kind, name, role, path="/"):
         self.acl.append({"type": kind, "ugid": name, "roleid": role, "path": path, "propagate": 1})
 
-    def create(self, owner="rancher@pve", privsep=0, expires_at=None, **_more):
-        """Create a token; returns the fields of a credential."""
+    def generate(self, owner, name=None, mark=None, expires_at=None, privsep=0):
         if owner not in self.users:
-            self.user(owner, "RancherMachines", "ManageTokens")
-        token_id = f"{owner}!t{secrets.token_hex(4)}"
-        key = self.keys[token_id] = FakeKey(
-            token_id, secrets.token_hex(16), owner, expires_at=expires_at, more={"privsep": privsep},
-            since=LONG_AGO,
-        )
-        return {"url": f"{self.url}/api2/json", "insecureTls": "false", "tokenId": token_id, "tokenSecret": key.secret}
+            self.users.add(owner)
+            for role in ("RancherMachines", "ManagePermissions" if owner == self.rotator else "ManageTokens"):
+                self.grant("user", owner, role)
+        token_id = f"{owner}!{name or f't{secrets.token_hex(4)}'}"
+        more = {"privsep": privsep}
+        return self.add(FakeKey(token_id, secrets.token_hex(16), owner, mark, expires_at, more=more))
 
-    def administrator(self):
-        """Create another user's token; returns the options with which an issuer uses it."""
-        self.user("admin@pve", "ManagePermissions")
-        values = self.create("admin@pve")
-        return {"sign_in": "given", "token_id": values["tokenId"], "token_secret": values["tokenSecret"]}
+    def credential(self, key):
+        return {"url": f"{self.url}/api2/json", "insecureTls": "false", "tokenId": key.id, "tokenSecret": key.secret}
 
     def privileges(self, identity):
         """Return paths and privileges of a user or token."""
@@ -83,63 +79,60 @@ class Pve(KeyProvider):
 
     def handle(self, seen):
         identity, _equals, secret = seen.headers.get("authorization", "").removeprefix("PVEAPIToken=").partition("=")
-        key = self.accepted(identity)
-        if key is None or key.secret != secret:
-            return as_json(401, {"data": None})
+        key = self.keys.get(identity)
+        if key is None or key.secret != secret or not self.accepts(key):
+            return answer_json(401, {"data": None})
         path = urlsplit(seen.path).path.removeprefix("/api2/json")
         tokens = re.fullmatch(r"/access/users/([^/]+)/token(?:/([^/]+))?", path)
         if path == "/version":
-            return as_json(200, {"data": {"version": "8.2"}})
+            return answer_json(200, {"data": {"version": "8.2"}})
         if path == "/access/permissions":
             found = {}
             for at, name in sorted(self.privileges(identity)):
                 found.setdefault(at, {})[name] = 1
-            return as_json(200, {"data": found})
+            return answer_json(200, {"data": found})
         if path == "/access/acl":
             return self._acl(seen, identity)
         if tokens:
             user, name = unquote(tokens.group(1)), tokens.group(2)
             # The user itself may, but no token is the user.
-            if user not in self.users or not self._may(identity, "User.Modify", "/access/groups"):
+            if self.forbidden or user not in self.users or not self._may(identity, "User.Modify", "/access/groups"):
                 return _DENIED
             return self._tokens(seen, user, name)
-        return as_json(501, {"data": None, "message": "Method not implemented"})
+        return answer_json(501, {"data": None, "message": "Method not implemented"})
 
     def _acl(self, seen, identity):
         if seen.method == "GET":
-            return as_json(200, {
+            return answer_json(200, {
                 "data": [entry for entry in self.acl if self._may(identity, "Permissions.Modify", entry["path"])]
             })
         body = json.loads(seen.body)
         if not (self.grantable and self._may(identity, "Permissions.Modify", body["path"])):
             return _DENIED
         if body["tokens"] not in self.keys or body["roles"] not in ROLES:
-            return as_json(400, {"data": None, "message": "Parameter verification failed."})
+            return answer_json(400, {"data": None, "message": "Parameter verification failed."})
         self.grant("token", body["tokens"], body["roles"], body["path"])
-        return as_json(200, {"data": None})
+        return answer_json(200, {"data": None})
 
     def _tokens(self, seen, user, name):
         if name is None:
-            return as_json(200, {"data": [{"tokenid": key.id.partition("!")[2], **_show(key)}
+            return answer_json(200, {"data": [{"tokenid": key.id.partition("!")[2], **_show(key)}
                                           for key in self.listed(user)]})
         token_id = f"{user}!{name}"
         if seen.method == "POST":
             if token_id in self.keys or not re.fullmatch(r"[A-Za-z][A-Za-z0-9.\-_]+", name):
-                return as_json(400, {"data": None, "errors": {"tokenid": "Token already exists."}})
+                return answer_json(400, {"data": None, "errors": {"tokenid": "Token already exists."}})
             body = json.loads(seen.body)
             expires = datetime.datetime.fromtimestamp(body["expire"], UTC) if body.get("expire") else None
-            key = self.keys[token_id] = FakeKey(
-                token_id, secrets.token_hex(16), user, body.get("comment"), expires,
-                more={"privsep": body.get("privsep", 1)},
-            )
-            return as_json(200, {"data": {"full-tokenid": token_id, "info": _show(key), "value": key.secret}})
+            key = self.generate(user, name, body.get("comment"), expires, body.get("privsep", 1))
+            return answer_json(200, {"data": {"full-tokenid": token_id, "info": _show(key), "value": key.secret}})
         if token_id not in self.keys:
-            return as_json(500, {"data": None, "message": f"no such token '{name}' for user '{user}'\n"})
+            return answer_json(500, {"data": None, "message": f"no such token '{name}' for user '{user}'\n"})
         if seen.method == "DELETE":
             del self.keys[token_id]
             self.acl = [entry for entry in self.acl if entry["ugid"] != token_id]
-            return as_json(200, {"data": None})
-        return as_json(200, {"data": _show(self.keys[token_id])})
+            return answer_json(200, {"data": None})
+        return answer_json(200, {"data": _show(self.keys[token_id])})
 
 
 def _show(key):
