@@ -106,7 +106,8 @@ def test_failures_and_figures(reports, cluster):
     cluster.secret("cc-1", display_name="one")
     reports.run(report_fail_on=["overdue", "drift"])
     output = reports.run(code=2, report_fail_on=["notice"])
-    assert "unused: one of here" in output and reports.model["figures"]["unused"] == 1
+    assert '"msg": "problems: ' in output and "unused: one of here" in output
+    assert reports.model["figures"]["unused"] == 1
     assert "here, one, owner " in output and "No object uses the credential." in output
     [task] = reports.model["today"]
     assert task["remedy"]["command"] in output

@@ -53,8 +53,8 @@ class Result:
         Result(
             "plan, waiting",
             "plan",
-            {"waiting_for": ["state: retired", "another"]},
-            result="state: retired; another",
+            {"waiting_for": ["state: retired, to retire the old key", "another"]},
+            result="ranchhand.rancher.retire, to retire the old key; another",
         ),
         Result("plan, failed", "plan", FAILED, result="cannot be rotated: another client changed the key"),
         Result("plan, not used", "plan", STEPS, result="would go through disabling, disabled; used in 0 places"),
@@ -118,6 +118,11 @@ class Result:
             result="skipped: another client changed the key",
         ),
         Result("rollback, failed", "rollback", FAILED, result="is not changed: another client changed the key"),
+        Result("failures", "failures", FAILED, result="drift: another client changed the key"),
+        Result(
+            "a state", "rollback", {"code": "not_cut_over", "msg": "Use state: aborted to end the rotation."},
+            result="is not changed: Use ranchhand.rancher.abort to end the rotation.",
+        ),
     ],
     ids=lambda case: case.name,
 )
@@ -139,7 +144,7 @@ def test_the_host_is_the_first_column():
 def test_an_unknown_table_is_refused():
     with pytest.raises(
         ValueError, match="'nosuch' is not a table of rotations. Use plan, rotate, retire, rollback, abort, "
-        "adopt, forget or status"
+        "adopt, forget, failures or status"
     ):
         rotation_rows([], "nosuch")
 
@@ -205,6 +210,17 @@ def test_details():
         "credential contains another value",
         "  accept the key that it contains: ansible-playbook ranchhand.rancher.adopt "
         f"-e '{{adopt_credentials: [{{id: {A}}}]}}'",
+    ]
+
+
+def test_details_of_a_failure():
+    """Its message is repeated only together with a command."""
+    assert rotation_details([rotation(**FAILED)]) == []
+    failed = rotation(phase="grace", code="too_late", msg="it uses the new key. Use state: rolled_back")
+    assert rotation_details([failed], width=100, namespace="rancher-credential-rotation") == [
+        f"aws prod ({A}): too_late: it uses the new key. Use ranchhand.rancher.rollback",
+        "  return to the old key: ansible-playbook ranchhand.rancher.rollback "
+        f"-e '{{rollback_credentials: [{{id: {A}}}]}}'",
     ]
 
 
