@@ -151,7 +151,8 @@ def _retired(rotation: Rotation, went_through: str) -> str:
     if "code" in rotation:
         return f"failed: {rotation['msg']}"
     if rotation["steps"]:
-        return f"{went_through} {', '.join(rotation['steps'])}"
+        old_key = f"; the old key is {rotation['old_key_id']}" if rotation["old_key_id"] else ""
+        return f"{went_through} {', '.join(rotation['steps'])}{old_key}"
     return _waiting(rotation, "nothing to do")
 
 
