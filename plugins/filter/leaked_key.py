@@ -60,6 +60,10 @@ _value:
       description: Deleted credentials whose rotation issued or replaced the key.
       type: list
       elements: dict
+    states:
+      description: For each credential, a sentence on how it uses the key and what is left to do, with the ids of keys.
+      type: list
+      elements: str
     valid:
       description:
         - Whether a credential uses the key, or has replaced it without disabling it, or a rotation of a deleted

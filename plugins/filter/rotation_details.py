@@ -9,7 +9,7 @@ short_description: What to do next for rotations, as lines of text
 version_added: 1.0.0
 description:
   - Returns a paragraph for each rotation that has a problem, waits for something or is due, and the commands that
-    continue it.
+    continue it. Of rotations that failed, only those that a command continues are shown.
   - A command contains the id of the credential and no other text from Rancher. If the host, an inventory or the
     namespace has a name that a shell, YAML or a pattern of hosts could read as something else, there is no command.
 author:
@@ -17,7 +17,9 @@ author:
 positional: _input, width, host, inventories, namespace
 options:
   _input:
-    description: RV(ranchhand.rancher.cloud_credential_rotation_info#module:rotations).
+    description:
+      - RV(ranchhand.rancher.cloud_credential_rotation_info#module:rotations), or rotations that
+        M(ranchhand.rancher.cloud_credential_rotation) returns with C(code) and C(msg).
     type: list
     elements: dict
     required: true

@@ -8,7 +8,8 @@ name: rotation_rows
 short_description: Rows of a table of rotations
 version_added: 1.0.0
 description:
-  - Returns a row for each rotation, in plain words, for the filter P(ranchhand.rancher.table#filter).
+  - Returns a row for each rotation, in plain words, for the filter P(ranchhand.rancher.table#filter). Messages of the
+    module name the playbook in place of a O(ranchhand.rancher.cloud_credential_rotation#module:state).
 author:
   - ranchhand contributors (@ranchhand)
 positional: _input, table
@@ -22,9 +23,10 @@ options:
     required: true
   table:
     description:
-      - V(status) shows the state of each rotation, the others what a run does or has done.
+      - V(status) shows the state of each rotation, V(failures) the code and the message of rotations that failed, the
+        others what a run does or has done.
     type: str
-    choices: [plan, rotate, retire, rollback, abort, adopt, forget, status]
+    choices: [plan, rotate, retire, rollback, abort, adopt, forget, failures, status]
     required: true
   check_mode:
     description: With V(retire), whether the steps were only predicted.

@@ -306,6 +306,11 @@ references:
       description: Name of the object.
       type: str
       sample: nt-h6x2m
+    display_name:
+      description: Name by which people know the object.
+      returned: if Rancher generated RV(references[].name), as for a node template
+      type: str
+      sample: worker large
     field:
       description: Field that refers to the credential.
       type: str

@@ -209,6 +209,7 @@ credentials:
           V(node_template), V(capi) and V(history). A reference with V(history) does not prevent a deletion.
         - C(pools) are the machine pools that get the credential by this reference, also those that name none
           themselves.
+        - C(display_name) is the name of an object whose C(name) Rancher generated, such as a node template.
       returned: with O(references=true) or O(problems=true)
       type: list
       elements: dict

@@ -60,6 +60,8 @@ _REMEDIES = {
     "restored": ("retired",),
 }
 _MAX_AGE = 90 * 86400  # seconds
+# How messages of the module name a state.
+_STATE = re.compile(rf"\bstate: ({'|'.join(_PLAYBOOKS)})\b")
 # The default output of Ansible is JSON, in which quotation marks and backslashes would be escaped.
 _NOT_SHOWN = re.compile(r"[^ !#-\[\]-~]")
 # Text that needs no quotes in YAML and in a pattern of hosts.
@@ -80,21 +82,39 @@ def next_commands(rotation: Mapping[str, t.Any], context: CommandContext) -> lis
     A command that a shell or Ansible could understand differently is left out.
     """
     found = []
-    for state in _next_states(rotation):
+    for state in _next_states(rotation) if rotation["id"] else ():
         command = _command(rotation, state, context)
         if command and not _NOT_SHOWN.search(command):
             found.append((_PURPOSES[state], command))
     return found
 
 
+def name_playbooks(message: str) -> str:
+    """Return a message of the module for a person who runs playbooks: with the playbook in place of each state."""
+    return _STATE.sub(lambda match: _playbook_name(_PLAYBOOKS[match[1]]), message)
+
+
+def _playbook_name(playbook: str) -> str:
+    return f"ranchhand.rancher.{playbook}"
+
+
 def _next_states(rotation: Mapping[str, t.Any]) -> list[str]:
-    if rotation["problems"]:
-        code = rotation["problems"][0]["code"]
-        states = list(rotation.get("possible_states") or _REMEDIES.get(code) or ())
-        return [state for state in states if state != "forgotten"] or states
-    if rotation["phase"] in _USUAL:
-        return [_USUAL[rotation["phase"]]]
-    return ["rotated"] if rotation.get("due") else []
+    usual = usual_state(rotation["phase"])
+    if "code" in rotation:
+        states = _named_states(rotation["msg"]) or ([usual] if usual else [])
+    elif rotation["problems"]:
+        states = list(rotation.get("possible_states") or _REMEDIES.get(rotation["problems"][0]["code"]) or ())
+    elif usual:
+        states = [usual]
+    else:
+        states = ["rotated"] if rotation.get("due") else []
+    return [state for state in states if state != "forgotten"] or states
+
+
+def _named_states(message: str) -> list[str]:
+    """Return the states that the message of a failure names, in its order."""
+    named = dict.fromkeys(_STATE.findall(message))
+    return ["repair" if state == "rotated" and "repair: true" in message else state for state in named]
 
 
 def _command(rotation: Mapping[str, t.Any], state: str, context: CommandContext) -> str | None:
@@ -134,5 +154,5 @@ def playbook_command(
     arguments = ["ansible-playbook"]
     for inventory in context.inventories:
         arguments += ["-i", inventory]
-    command = [*arguments, f"ranchhand.rancher.{playbook}"]
+    command = [*arguments, _playbook_name(playbook)]
     return shlex.join([*command, "-e", f"{{{', '.join(assignments)}}}"] if assignments else command)

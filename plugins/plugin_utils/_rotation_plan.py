@@ -250,11 +250,11 @@ def find_leaked_key(
         Four lists of items with an ``id``: ``holders`` are the credentials that use the key, ``retiring`` the holders
         whose rotation has not deleted the key before it yet, ``former`` the credentials whose rotation has replaced the
         key and not deleted it yet, ``deleted`` the deleted credentials whose rotation has the key. ``valid`` is whether
-        the key can still be used.
+        the key can still be used. ``states`` are sentences: how each credential uses the key, and what is left to do.
     """
     leaked = str(key_id)
     credentials = list(credentials)
-    holders, retiring, former = [], [], []
+    holders, retiring, former, states = [], [], [], []
     valid = False
     for credential in credentials:
         rotation = credential["rotation"] or {}
@@ -265,15 +265,32 @@ def find_leaked_key(
             valid = True
             if old_key:
                 retiring.append(item)
+            before = f"retire its old key {old_key}, " if old_key else ""
+            states.append(f"{credential['id']} uses {leaked}: {before}rotate it, then disable {leaked}")
         if old_key == leaked:
             former.append(item)
             valid = valid or rotation["phase"] != DISABLED
+            if item not in holders:
+                states.append(_former_state(leaked, rotation, credential["id"]))
     listed = {credential["id"] for credential in credentials}
     deleted = [
         {"id": rotation["id"]}
         for rotation in rotations
         if rotation["id"] not in listed and leaked in (rotation["key_id"], rotation["old_key_id"])
     ]
+    states += [
+        f"{item['id']} was deleted while its rotation had {leaked}: disable {leaked} at the cloud provider"
+        for item in deleted
+    ]
     return {
-        "holders": holders, "retiring": retiring, "former": former, "deleted": deleted, "valid": valid or bool(deleted)
+        "holders": holders, "retiring": retiring, "former": former, "deleted": deleted,
+        "valid": valid or bool(deleted), "states": states or [f"no credential and no rotation has {leaked}"],
     }
+
+
+def _former_state(leaked: str, rotation: Rotation, credential_id: str) -> str:
+    replaced = f"{credential_id} has replaced {leaked} with {rotation.get('key_id') or 'another key'}"
+    if rotation["phase"] != DISABLED:
+        return f"{replaced}: disable {leaked}"
+    end = rotation.get("delete_not_before")
+    return f"{replaced}; {leaked} is disabled" + (f" and can be deleted after {end}" if end else "")

@@ -13,7 +13,8 @@ import typing as t
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from ..module_utils._common.times import Time, now, parse_time
-from ._rotation_commands import CommandContext, next_commands
+from ..module_utils._rotation.options import RECORD_NAMESPACE
+from ._rotation_commands import CommandContext, name_playbooks, next_commands
 from ._rotation_plan import unit_of
 from ._text_output import printable_line
 
@@ -44,7 +45,8 @@ def rotation_rows(
     """Return the rows of a table.
 
     Args:
-        table: ``plan``, ``rotate``, ``retire``, ``rollback``, ``abort``, ``adopt``, ``forget`` or ``status``.
+        table: ``plan``, ``rotate``, ``retire``, ``rollback``, ``abort``, ``adopt``, ``forget``, ``failures`` or
+          ``status``.
         check_mode: For ``retire``: whether the steps were only predicted.
         credentials: For ``plan``: what ``cloud_credential_info`` returns with references.
         pending_units: For ``rotate``: the units that no call has begun.
@@ -66,6 +68,7 @@ def rotation_rows(
         "abort": lambda rotation: _ended(rotation, _ABORTED),
         "adopt": lambda rotation: _ended(rotation, _ADOPTED),
         "forget": lambda rotation: _ended(rotation, _FORGOTTEN),
+        "failures": lambda rotation: f"{rotation['code']}: {rotation['msg']}",
     }
     if table not in describe:
         raise ValueError(f"{table!r} is not a table of rotations. Use {', '.join(describe)} or status.")
@@ -75,7 +78,7 @@ def rotation_rows(
             "name": rotation["name"] or rotation["id"] or "",
             "driver": rotation["driver"] or "",
             "phase": rotation["phase"] or "unknown",
-            "result": describe[table](rotation),
+            "result": name_playbooks(describe[table](rotation)),
         }
         for rotation in rotations
     ]
@@ -90,6 +93,8 @@ def rotation_details(
 ) -> list[str]:
     """Return a paragraph for each rotation that needs something, with the commands that continue it.
 
+    A rotation that failed has one only if there is a command, as the failure itself is reported elsewhere.
+
     Args:
         width: Characters after which a line is wrapped. Commands are not wrapped.
         host: Host of the Rancher, for the paragraphs and the commands.
@@ -98,10 +103,11 @@ def rotation_details(
     """
     lines = []
     first = f"{host}: " if host else ""
+    named = None if namespace in (None, "", RECORD_NAMESPACE) else namespace
     for rotation in rotations:
-        reason = _reason(rotation)
-        commands = next_commands(rotation, CommandContext(host or None, tuple(inventories), namespace or None))
-        if reason or commands:
+        reason = name_playbooks(_reason(rotation))
+        commands = next_commands(rotation, CommandContext(host or None, tuple(inventories), named))
+        if commands or reason and "code" not in rotation:
             name = printable_line(f"{first}{rotation['name'] or 'no credential'} ({rotation['id']})")
             lines += textwrap.wrap(f"{name}: {printable_line(reason or rotation['next_step'])}", width)
         lines += [f"  {purpose}: {command}" for purpose, command in commands]
@@ -145,7 +151,8 @@ def _retired(rotation: Rotation, went_through: str) -> str:
     if "code" in rotation:
         return f"failed: {rotation['msg']}"
     if rotation["steps"]:
-        return f"{went_through} {', '.join(rotation['steps'])}"
+        old_key = f"; the old key is {rotation['old_key_id']}" if rotation["old_key_id"] else ""
+        return f"{went_through} {', '.join(rotation['steps'])}{old_key}"
     return _waiting(rotation, "nothing to do")
 
 
@@ -186,6 +193,8 @@ def _blocked_by(rotation: Rotation) -> str:
 
 
 def _reason(rotation: Rotation) -> str:
+    if "code" in rotation:
+        return f"{rotation['code']}: {rotation['msg']}"
     problems = rotation["problems"]
     if problems:
         return "; ".join(f"{problem['code']}: {problem['message']}" for problem in problems)

@@ -87,5 +87,6 @@ def _branches(references: Sequence[Row]) -> list[str]:
 
 
 def _qualified_name(reference: Mapping[str, t.Any]) -> str:
-    namespace = reference.get("namespace")
-    return f"{namespace}/{reference['name']}" if namespace else str(reference["name"])
+    namespace, display_name = reference.get("namespace"), reference.get("display_name")
+    name = f"{namespace}/{reference['name']}" if namespace else str(reference["name"])
+    return f'{name} "{display_name:.{_LONGEST_NAME}}"' if display_name else name

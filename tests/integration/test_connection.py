@@ -27,6 +27,7 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes impo
 from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes import libraries, transport
 from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.client import KubernetesClient
 from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.concurrency import parallel_results
+from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.configuration import ConnectionConfiguration
 from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.connection import (
     CONNECTION,
     connection_options,
@@ -379,6 +380,20 @@ def test_a_certificate_of_an_exec_plugin_is_renewed(cluster, tmp_path):
     assert plugin.count == before + 1
 
 
+@pytest.mark.parametrize(
+    ("credentials", "option"),
+    [
+        ({"api_key": "x", "username": "a", "password": "b"}, "api_key"),
+        ({"username": "a", "password": "b"}, "username and password"),
+        ({"client_cert": "a.crt", "client_key": "a.key"}, "client_cert and client_key"),
+    ],
+    ids=str,
+)
+def test_the_option_of_the_credentials(credentials, option):
+    options = connection_options({"host": "https://127.0.0.1:1", **credentials})
+    assert ConnectionConfiguration(options).credentials_option == option
+
+
 def test_a_rejected_token_is_renewed_once(cluster, tmp_path):
     """For a token file, and for an exec plugin; the options of the task are kept."""
     control_plane = cluster.control_plane
@@ -392,7 +407,7 @@ def test_a_rejected_token_is_renewed_once(cluster, tmp_path):
         kubeconfig["clusters"] = [{"name": "ranchhand", "cluster": {"server": "https://127.0.0.1:1"}}]
         options = {"host": control_plane.url, "ca_cert": str(control_plane.ca_file)}
         client = KubernetesClient(connection_options({"kubeconfig": kubeconfig, **options}))
-        with pytest.raises(RanchhandError, match="401 Unauthorized"):
+        with pytest.raises(RanchhandError, match="401 Unauthorized.*Check kubeconfig"):
             client.get(SECRETS)
         token.write_text(control_plane.token + "\n")
         plugin.returns(3600, token=control_plane.token)
@@ -496,10 +511,11 @@ def test_messages_of_failed_connections(cluster, tmp_path):
         )
         by = {"host": url, "ca_cert": ca}
         cases = [
-            ({"host": "https://127.0.0.1:1", "api_key": "x"}, "unreachable", "Connection refused"),
+            ({"host": "https://127.0.0.1:1", "api_key": "x"}, "unreachable", "Connection refused (5 attempts in "),
             ({"host": url, "api_key": "x"}, "unreachable", "certificate is not trusted"),
             ({**by, "host": url.replace("127.0.0.1", "127.0.0.2"), "api_key": "x"}, "unreachable", ""),
-            ({**by, "api_key": "wrong"}, "forbidden", "401"),
+            ({**by, "api_key": "wrong"}, "forbidden", f"{url} rejected the credentials of the connection (401"),
+            ({**by, "api_key": "wrong"}, "forbidden", "Check api_key"),
             ({"kubeconfig": unprivileged}, "forbidden", "secrets in namespace cattle-global-data"),
             (
                 {"kubeconfig": unprivileged, "id": secret},

@@ -590,7 +590,8 @@ def test_drift(cluster, project):
             "secretKey",
         ]
         project.write("wrong", cloud_credentials_list=[{"name": "one", "config": {"nosuch": 1}}])
-        project.run(cluster, "drift", *file, *more, code=2, files=("wrong",))
+        failed = project.run(cluster, "drift", *file, *more, code=2, files=("wrong",))
+        assert "The comparison failed: invalid: " in failed
         assert project.drift_file() == {"drift": [], "failed": True}
     project.write("absent", cloud_credentials_list=[{"name": "nosuch", "state": "absent"}])
     project.run(cluster, "drift", *file, files=("absent",))

@@ -23,6 +23,9 @@ def test_a_leaked_key_is_replaced_and_out_of_service_at_once(leak):
         f"{key}: used by cattle-global-data:{first.id}, cattle-global-data:{first.id}-s3" in plan
         and "would go through" in plan
     )
+    for identifier in (first.id, f"{first.id}-s3"):
+        assert f"cattle-global-data:{identifier} uses {key}: rotate it, then disable {key}" in plan
+    assert "known only after the rotation" in plan and "nothing to do" not in plan, plan
     assert not leak.cluster.writes(mark) and leak.original(first)
 
     output = leak.leaked(key)
@@ -30,6 +33,8 @@ def test_a_leaked_key_is_replaced_and_out_of_service_at_once(leak):
         first.works() and first.live["accessKey"] != key and first.keys[key] == "Inactive" and leak.original(other)
     ), output
     status = leak.status(first)
+    done = f"cattle-global-data:{first.id} has replaced {key} with {status['key_id']}; {key} is disabled"
+    assert done in output and done in leak.leaked(key, "--check"), output
     assert (status["phase"], status["reason"], len(status["members"])) == (
         "disabled",
         f"compromise: {key} has leaked",
@@ -49,7 +54,10 @@ def test_the_key_that_a_rotation_has_brought(leak):
     leak.run("rotate")
     key = member.live["accessKey"]
     assert len(member.keys) == 2
+    retirement = f"retire its old key {member.key['accessKey']}, rotate it, then disable {key}"
+    assert retirement in leak.leaked(key, "--check")
     output = leak.leaked(key)
+    assert retirement in output and f"; the old key is {key}" in output, output
     assert member.works() and member.live["accessKey"] != key, output
     assert member.keys == {member.live["accessKey"]: "Active", key: "Inactive"}
 

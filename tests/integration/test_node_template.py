@@ -260,6 +260,11 @@ REFUSALS = {
     ),
     "no driver": Refusal({**AWS, "driver": None}, code="invalid", message="driver is required"),
     "no owner": Refusal({**AWS, "owner": None}, code="invalid", message="owner is required"),
+    "no owner and an invalid field": Refusal(
+        {**AWS, "owner": None, "config": {"monitoring": "perhaps"}},
+        code="invalid",
+        message="as a Rancher user; config.monitoring must be true or false",
+    ),
     "an ambiguous credential": Refusal(
         {**AWS, "cloud_credential": "twin"},
         code="ambiguous",

@@ -54,10 +54,13 @@ def used(cluster):
             "apiVersion": "management.cattle.io/v3",
             "kind": "NodeTemplate",
             "metadata": {"name": "nt-a"},
-            "spec": {"cloudCredentialName": "cattle-global-data:cc-used"},
+            "spec": {"cloudCredentialName": "cattle-global-data:cc-used", "displayName": "worker large"},
         },
     )
     return cluster
+
+
+MOVE = "ansible-playbook ranchhand.rancher.repoint -e repoint_from=cattle-global-data:cc-used -e repoint_to=OTHER"
 
 
 def test_where_used(used):
@@ -72,11 +75,15 @@ def test_where_used(used):
         "│   ├── fleet-default/prod: spec.cloudCredentialSecretName",
         "│   └── fleet-default/prod: spec.rkeConfig.machinePools[].cloudCredentialSecretName",
         "└── NodeTemplate",
-        "    └── cattle-global-nt/nt-a: spec.cloudCredentialName",
+        '    └── cattle-global-nt/nt-a "worker large": spec.cloudCredentialName',
     ]
     assert [
         line for line in json.loads("{" + output.partition("=> {")[2].partition("\n}")[0] + "}")["msg"] if line
     ] == tree
+    assert "from used to another cloud credential" in output and "NAME" not in output
+    assert f"{MOVE} --check" in output and "repoint_from=cattle-global-data:cc-free" not in output
+    there = run(used, "where_used", where_used_hosts="all")
+    assert f"{MOVE} -e repoint_hosts=localhost --check" in there
     assert "No cloud credential matches." in run(used, "where_used", where_used_name="nosuch")
     assert "cc-free" not in run(used, "where_used", where_used_id="cc-used")
 
@@ -105,7 +112,8 @@ def test_confirmed(used, confirm):
     output = run(used, "remove_credentials", "-e", json.dumps({"confirm": confirm}), remove_credentials_list=WANTED)
     for words in (
         "is kept, it is in use:",
-        "used by NodeTemplate cattle-global-nt/nt-a (spec.cloudCredentialName)",
+        r"used by NodeTemplate cattle-global-nt/nt-a \"worker large\" (spec.cloudCredentialName)",
+        f"{MOVE} --check",
         "will be deleted",
         "does not exist",
         "Deleted: free",

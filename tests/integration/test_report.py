@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import csv
+import datetime
 import json
 import secrets
 import shlex
@@ -17,6 +18,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.options import RECORD_NAMESPACE
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._report.today import plan_today
 
 from support.cluster import SECRETS
 from support.fakes import Proxy
@@ -106,11 +109,12 @@ def test_failures_and_figures(reports, cluster):
     cluster.secret("cc-1", display_name="one")
     reports.run(report_fail_on=["overdue", "drift"])
     output = reports.run(code=2, report_fail_on=["notice"])
-    assert "unused: one of here" in output and reports.model["figures"]["unused"] == 1
-    assert "here, one, owner " in output and "No object uses the credential." in output
-    [task] = reports.model["today"]
-    assert task["remedy"]["command"] in output
-    command = [*shlex.split(task["remedy"]["command"])[1:], "-i", str(reports.directory / "hosts"), "-e", "confirm=yes"]
+    assert '"msg": "problems: ' in output and "unused: one of here" in output
+    assert reports.model["figures"]["unused"] == 1
+    assert reports.model["today"] == [] and "remove_credentials" not in output  # it was created minutes ago
+    tomorrow = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=1, minutes=1)
+    [task] = plan_today([], reports.model["credentials"], RECORD_NAMESPACE, tomorrow)
+    command = [*shlex.split(task.remedy.command)[1:], "-i", str(reports.directory / "hosts"), "-e", "confirm=yes"]
     removed = ansible_playbook(*command, env=cluster.environment("/nowhere"), cwd=reports.directory)
     assert removed.returncode == 0, removed.stdout
     assert "cc-1" not in {secret["metadata"]["name"] for secret in cluster.secrets()}

@@ -9,6 +9,7 @@ import json
 import re
 import secrets
 import select
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -111,7 +112,7 @@ def test_a_failed_canary_rolls_its_ring_back_and_stops(fleet):
         rotate_max_failures=9,
     )
     assert [line.split()[4] for line in lines(output, RESULTS)[1:]] == ["rolled_back", "rolled_back", "left"], output
-    assert f"{names[1]}: rotate_canary_tasks failed, so its ring was rolled back: no machine" in output
+    assert f"{names[1]}: verify_failed: rotate_canary_tasks failed, so its ring was rolled back: no machine" in output
     assert all(fleet.original(member) for member in fleet.members)
     assert len(fleet.asked("CreateAccessKey")) == 2
     assert fleet.events() == [
@@ -142,7 +143,7 @@ def test_a_key_that_fails_the_tasks_of_the_user_is_deleted(fleet):
     )
     variables = {"rotate_rings": [2, "100%"], "rotate_verify_tasks": verify, "rotate_notify_tasks": fleet.notify()}
     output = fleet.run("rotate", code=2, **variables)
-    assert f"{names[0]}: rotate_verify_tasks failed, so the new key was deleted: " in output
+    assert f"{names[0]}: verify_failed: rotate_verify_tasks failed, so the new key was deleted: " in output
     first, second, third = fleet.members
     assert fleet.original(first) and fleet.original(third)
     assert len(second.keys) == 2 and second.live != second.key and second.works()
@@ -174,7 +175,7 @@ def test_what_cannot_be_rotated_is_reported_before_a_key_is_issued(fleet):
     names = fleet.add(2)
     fleet.aws.add_key(fleet.members[1].user)
     output = fleet.run("rotate", code=2, rotate_notify_tasks=fleet.notify())
-    assert f"{names[1]}: no new key can be issued for " in output and "2 of 2 keys exist" in output
+    assert f"{names[1]}: slot_taken: no new key can be issued for " in output and "2 of 2 keys exist" in output
     assert not fleet.asked("CreateAccessKey")
     assert [line.split()[4] for line in lines(output, RESULTS)[1:]] == ["left", "failed:"] and fleet.events() == [
         f"failed {names[1]}"
@@ -202,9 +203,27 @@ def test_a_rotation_that_is_stuck_stops_no_other(fleet):
     fleet.run("rotate")
     fleet.spoil(fleet.members[0])
     output = fleet.run("retire", code=2, retire_grace="0s", retire_notify_tasks=fleet.notify("retire"))
-    assert f"{names[0]}: " in output.rpartition("Fail if a rotation is stuck")[2] and len(fleet.members[0].keys) == 2
+    fatal = output.rpartition("Fail if a rotation is stuck")[2]
+    assert f"{names[0]}: drift: " in fatal and "state: " not in fatal and len(fleet.members[0].keys) == 2, output
+    (command,) = re.findall(r'accept the key that it contains: (ansible-playbook [^"]+)"', output)
+    item = f"{{id: cattle-global-data:{fleet.members[0].id}}}"
+    assert f"ranchhand.rancher.adopt -e '{{adopt_credentials: [{item}]" in command
+    assert f"adopt_namespace: {fleet.namespace}}}'" in command, command
     assert sorted(fleet.members[1].keys.values()) == ["Active", "Inactive"]
     assert fleet.events() == [f"drift {names[0]}", f"disabled {names[1]}"]
+
+
+def test_a_rotation_that_cannot_be_aborted_shows_the_command_of_another(fleet):
+    (name,) = fleet.add(1)
+    fleet.run("rotate")
+    output = fleet.run("abort", abort_credentials=[{"name": name}])
+    plan = output.partition("TASK [Show the plan]")[2].partition("TASK [")[0]
+    assert "Use ranchhand.rancher.rollback to return to the old key." in plan and "state: " not in output, output
+    (command,) = re.findall(r'return to the old key: (ansible-playbook [^"]+)"', plan)
+    words = [word for word in shlex.split(command)[1:] if word not in ("-i", "localhost,")]
+    assert words[0] == "ranchhand.rancher.rollback", command
+    fleet.run("rollback", *words[1:], "-e", "confirm=yes")
+    assert fleet.original(fleet.members[0])
 
 
 def test_rolling_back(fleet, subtests):
@@ -375,7 +394,7 @@ def test_keys_are_exported_in_memory_only(fleet):
     def leaks():
         return [line for line in output.splitlines() if any(secret in line for secret in new)]
 
-    assert f"{names[0]}: rotate_export_tasks failed" in output and not leaks()
+    assert f"{names[0]}: export_failed: rotate_export_tasks failed" in output and not leaks()
     output = fleet.run("rotate", "-vvv", rotate_export_tasks=export)
     assert not leaks()
     for member in fleet.members:

@@ -24,6 +24,10 @@ _HEAD = """\
 A failed task has a `code`, for playbooks and rulebooks, and a `msg`, for people. The message names the object, the
 reason and usually the remedy. If a task processes a list, each failed item has its own `code` and `msg`.
 
+A role or playbook that continues after failures fails in its last task. That task has no `code` of its own, and its
+message names the code of each failure: `aws prod: drift: …`. For tasks after a role, `rotate_result.failures` and
+`retire_result.failures` contain each failure with its `code`.
+
 For example, wait for another run that rotates the same credential:
 
 ```yaml

@@ -326,6 +326,33 @@ def test_an_object_that_is_being_deleted(change):
     assert caught.value.code == "conflict"
 
 
+INCOMPLETE = {
+    "a misspelt field": (
+        {"driver": "azure", "config": {"clientID": "i", "clientId": "i"}, "secrets": {"clientSecret": "s"}},
+        ["owner is required", "config.clientID is unknown (did you mean clientId?)"],
+    ),
+    "a misspelt driver": (
+        {"driver": "azur", "config": {"clientId": "i"}},
+        ["owner is required", "driver azur has no credentials in this Rancher (did you mean azure?)"],
+    ),
+    "a required field": (
+        {"driver": "azure", "config": {"clientId": "i"}},
+        ["owner is required", "secrets.clientSecret is required"],
+    ),
+    "no field": ({"driver": "azure"}, ["owner is required", "config and secrets are required"]),
+    "no driver": ({"config": {"clientID": "i"}}, ["driver is required", "owner is required"]),
+}
+
+
+@pytest.mark.parametrize(("options", "messages"), INCOMPLETE.values(), ids=INCOMPLETE)
+def test_a_new_credential_without_an_owner_is_validated_completely(options, messages):
+    with pytest.raises(ValidationErrors) as caught:
+        plan(wanted(name="new", **options))
+    assert (caught.value.code, len(caught.value.messages)) == ("invalid", len(messages))
+    for found, message in zip(caught.value.messages, messages):
+        assert message in found
+
+
 @pytest.mark.parametrize("driver", ["my-driver", "fooConfig", "a-Config", "-"])
 def test_a_driver_that_rancher_cannot_read_is_rejected(driver):
     """Otherwise the next run would not find the credential and create another one."""

@@ -82,15 +82,6 @@ def status_object(message="", reason=""):
     ("method", "path", "status", "data", "code", "message"),
     [
         pytest.param(
-            "GET",
-            SECRET,
-            401,
-            b"",
-            "forbidden",
-            "the API server rejected the credentials of the connection (401 Unauthorized); they may have expired",
-            id="401",
-        ),
-        pytest.param(
             "DELETE",
             SECRET,
             403,

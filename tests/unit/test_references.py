@@ -156,6 +156,26 @@ def test_a_bare_name_is_a_secret_in_the_namespace_of_the_cluster(use, spec, name
         assert dangling == {"own": [("prod", use)]} and own == {}
 
 
+@pytest.mark.parametrize(
+    ("spec", "shown", "text"),
+    [
+        ({"displayName": "worker large"}, {"display_name": "worker large"}, ' "worker large"'),
+        ({"displayName": ""}, {}, ""),
+        ({"displayName": 5}, {}, ""),
+        ({}, {}, ""),
+    ],
+)
+def test_an_object_with_a_generated_name_has_its_display_name(spec, shown, text):
+    template = {
+        "metadata": {"namespace": "cattle-global-nt", "name": "nt-abcde"},
+        "spec": {"cloudCredentialName": "cattle-global-data:cc-a", **spec},
+    }
+    rows = [row for row in CREDENTIAL_REFERENCE_FIELDS if row.kind == "NodeTemplate"]
+    [(_key, reference)] = ReferenceReader(rows, "NodeTemplate").read(template)
+    assert {key: value for key, value in reference.show().items() if key == "display_name"} == shown
+    assert str(reference) == f"NodeTemplate cattle-global-nt/nt-abcde{text} (spec.cloudCredentialName)"
+
+
 def test_history_is_listed_and_does_not_block():
     live = Reference("A", "v1", None, "live", "f", "machine")
     old = Reference("A", "v1", None, "old", "f", HISTORY)

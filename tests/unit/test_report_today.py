@@ -32,13 +32,14 @@ def credential(*codes, **values):
     problems = [{"code": code, "level": CODES[code], "message": f"message of {code}"} for code in codes]
     return {
         "rancher": "prod-eu", "id": ID, "name": "payments prod", "driver": "amazonec2", "owner": "u-1",
-        "owner_name": "alice", "due": False, "due_at": None, "max_age_days": None, "references": [CLUSTER],
+        "owner_name": "alice", "created_at": "2026-01-01T00:00:00Z", "due": False, "due_at": None,
+        "max_age_days": None, "references": [CLUSTER],
         "rotation": {"phase": "idle", "issuer": None}, "problems": problems, **values,
     }
 
 
 def only_task(code, namespace=RECORDS, **values):
-    [task] = plan_today([], [credential(code, **values)], namespace)
+    [task] = plan_today([], [credential(code, **values)], namespace, NOW)
     return task
 
 
@@ -88,10 +89,19 @@ def test_commands(code):
     assert parsed(only_task(code, rancher="localhost").remedy.command) == (playbook, variables)
 
 
+@pytest.mark.parametrize("values", [
+    {"created_at": "2026-11-23T07:30:01Z"}, {"rotation": {"phase": "grace", "issuer": "aws"}},
+    {"rotation": {"phase": None, "issuer": None}},
+], ids=["created less than a day ago", "in rotation", "a rotation that cannot be read"])
+def test_a_credential_that_may_be_used_soon_is_not_deleted(values):
+    assert plan_today([], [credential("unused", **values)], RECORDS, NOW) == []
+    assert only_task("unused", **{**values, "created_at": "2026-11-23T07:30:00Z", "rotation": None}).remedy.command
+
+
 def test_the_namespace_of_the_records_is_part_of_the_commands_for_rotations():
     assert parsed(only_task("restored", "keys").remedy.command)[1]["retire_namespace"] == "keys"
     assert "keys" not in only_task("unused", "keys").remedy.command
-    [unread] = plan_today([{"name": "lab", "up": False, "error": "refused"}], [], "keys")
+    [unread] = plan_today([{"name": "lab", "up": False, "error": "refused"}], [], "keys", NOW)
     assert parsed(unread.remedy.command) == ("where_used", {"where_used_hosts": "lab"})
 
 
@@ -142,6 +152,7 @@ def test_order_of_urgency():
             credential("template_broken", "template_broken", id="d"),
         ],
         RECORDS,
+        NOW,
     )
     assert [(task.code, task.id) for task in tasks] == [
         ("unread", None), ("expired", "c"), ("template_broken", "c"), ("template_broken", "d"), ("overdue", "b"),
@@ -156,8 +167,8 @@ NAMES = st.sampled_from(HOSTILE) | st.text(max_size=40)
 @given(rancher=NAMES, credential_id=NAMES, name=NAMES, namespace=NAMES, code=st.sampled_from(sorted(CODES)))
 def test_a_hostile_name_is_in_no_command(rancher, credential_id, name, namespace, code):
     """A command holds only plain ids and names of hosts; without them, the runbook is the way out."""
-    [task] = plan_today(
-        [], [credential(code, rancher=rancher, id=credential_id, name=name, due=True, owner_name=name)], namespace)
+    hostile = credential(code, rancher=rancher, id=credential_id, name=name, due=True, owner_name=name)
+    [task] = plan_today([], [hostile], namespace, NOW)
     if task.remedy.command:
         pattern = r"ansible-playbook ranchhand\.rancher\.\w+ -e '[\w{}\[\]:,. -]+'"
         assert re.fullmatch(pattern, task.remedy.command, re.ASCII)
@@ -182,6 +193,6 @@ def test_markdown_begins_with_what_to_do():
 
 def test_the_model_contains_the_tasks_as_plain_data():
     model = build(fleet(60), NOW, "https://runbooks.example/docs")
-    planned = plan_today(model["ranchers"], model["credentials"], RECORDS)
+    planned = plan_today(model["ranchers"], model["credentials"], RECORDS, NOW)
     assert model["today"] == [asdict(task) for task in planned]
     assert {task["code"] for task in model["today"]} > {"unread", "dangling", "overdue", "unused"}

@@ -10,7 +10,12 @@ from dataclasses import dataclass
 
 import pytest
 import yaml
-from ansible_collections.ranchhand.rancher.plugins.plugin_utils._rotation_commands import CommandContext, next_commands
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation import decisions
+from ansible_collections.ranchhand.rancher.plugins.plugin_utils._rotation_commands import (
+    CommandContext,
+    name_playbooks,
+    next_commands,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,6 +26,11 @@ HERE = CommandContext()
 
 def rotation(phase="idle", **values):
     return {"id": ID, "phase": phase, "problems": [], "due": False, "max_age_seconds": None, **values}
+
+
+def failed(phase, message):
+    """A rotation as cloud_credential_rotation returns it."""
+    return {"id": ID, "phase": phase, "code": "drift", "msg": message}
 
 
 def parsed(command):
@@ -58,6 +68,12 @@ class Next:
         Next("unreadable", rotation(None, problems=[{**DRIFT, "code": "record_unreadable"}]), []),
         Next("restored", rotation(problems=[{**DRIFT, "code": "restored"}]), ["retire"]),
         Next("another problem", rotation("grace", problems=[{**DRIFT, "code": "other"}]), []),
+        Next("failed", failed("grace", "the provider does not answer"), ["retire"]),
+        Next("failed before it began", failed("idle", "2 of 2 keys exist"), []),
+        Next("failed, not found", {**failed(None, "Use state: aborted"), "id": None}, []),
+        Next("failed, and its message names a state", failed("grace", decisions.IN_USE.message), ["rollback"]),
+        Next("failed, several states", failed("grace", decisions.TORN.message), ["rotate", "rollback", "adopt"]),
+        Next("failed, gone", failed("grace", decisions.GONE.message), ["forget"]),
     ],
     ids=lambda case: case.name,
 )
@@ -73,6 +89,18 @@ def test_what_is_next(case):
 def test_repair_is_an_option_of_the_item():
     ((_purpose, command),) = next_commands(rotation("grace", problems=[DRIFT], possible_states=["repair"]), HERE)
     assert parsed(command)[2]["rotate_credentials"] == [{"id": ID, "repair": True}]
+
+
+@pytest.mark.parametrize("decision", [decisions.TORN, decisions.PUT_BACK])
+def test_a_failure_that_a_repair_ends(decision):
+    commands = [parsed(command)[2] for _purpose, command in next_commands(failed("grace", decision.message), HERE)]
+    assert [{"id": ID, "repair": True}] in [variables.get("rotate_credentials") for variables in commands]
+
+
+def test_messages_name_playbooks():
+    assert name_playbooks("Use state: retired or state: rolled_back, not state: absent.") == (
+        "Use ranchhand.rancher.retire or ranchhand.rancher.rollback, not state: absent."
+    )
 
 
 def test_the_maximum_age_is_that_of_the_status():

@@ -277,8 +277,8 @@ def test_items_to_retire_have_the_options_of_their_issuer():
 KEY = "AKIAIOSFODNN7EXAMPLE"
 
 
-def credential(identifier, key, old_key=None, phase="idle"):
-    state = {"old_key_id": old_key, "phase": phase}
+def credential(identifier, key, old_key=None, phase="idle", **values):
+    state = {"old_key_id": old_key, "phase": phase, **values}
     return {"id": identifier, "config": {"accessKey": key, "defaultRegion": None}, "rotation": state}
 
 
@@ -288,24 +288,49 @@ class Leak:
     credential: dict
     found: tuple[str, ...]
     valid: bool
+    state: str
+
+
+ROTATE = f"cc-a uses {KEY}: rotate it, then disable {KEY}"
+NOWHERE = f"no credential and no rotation has {KEY}"
+DISABLE = f"cc-a has replaced {KEY} with another key: disable {KEY}"
 
 
 @pytest.mark.parametrize(
     "case",
     [
-        Leak("in use", credential("cc-a", KEY), ("holders",), True),
+        Leak("in use", credential("cc-a", KEY), ("holders",), True, ROTATE),
         Leak(
             "issued by a rotation that is not finished",
             credential("cc-a", KEY, "other", "grace"),
             ("holders", "retiring"),
             True,
+            f"cc-a uses {KEY}: retire its old key other, rotate it, then disable {KEY}",
         ),
-        Leak("replaced and enabled", credential("cc-a", "other", KEY, "grace"), ("former",), True),
-        Leak("replaced and being disabled", credential("cc-a", "other", KEY, "disabling"), ("former",), True),
-        Leak("replaced and disabled", credential("cc-a", "other", KEY, "disabled"), ("former",), False),
-        Leak("put back", credential("cc-a", KEY, KEY, "disabled"), ("holders", "retiring", "former"), True),
-        Leak("part of another value", credential("cc-a", f"{KEY}X"), (), False),
-        Leak("without a rotation", {"id": "cc-a", "config": {"accessKey": KEY}, "rotation": None}, ("holders",), True),
+        Leak("replaced and enabled", credential("cc-a", "other", KEY, "grace"), ("former",), True, DISABLE),
+        Leak("replaced and being disabled", credential("cc-a", "other", KEY, "disabling"), ("former",), True, DISABLE),
+        Leak(
+            "replaced and disabled",
+            credential("cc-a", "other", KEY, "disabled", key_id="NEW", delete_not_before="2026-12-01T00:00:00Z"),
+            ("former",),
+            False,
+            f"cc-a has replaced {KEY} with NEW; {KEY} is disabled and can be deleted after 2026-12-01T00:00:00Z",
+        ),
+        Leak(
+            "put back",
+            credential("cc-a", KEY, KEY, "disabled"),
+            ("holders", "retiring", "former"),
+            True,
+            f"cc-a uses {KEY}: retire its old key {KEY}, rotate it, then disable {KEY}",
+        ),
+        Leak("part of another value", credential("cc-a", f"{KEY}X"), (), False, NOWHERE),
+        Leak(
+            "without a rotation",
+            {"id": "cc-a", "config": {"accessKey": KEY}, "rotation": None},
+            ("holders",),
+            True,
+            ROTATE,
+        ),
     ],
     ids=lambda case: case.name,
 )
@@ -313,7 +338,7 @@ def test_a_leaked_key(case):
     found = plan.find_leaked_key([credential("cc-z", "unrelated"), case.credential], KEY)
     assert {name for name in ("holders", "retiring", "former") if found[name] == [{"id": "cc-a"}]} == set(case.found)
     assert sum(map(len, (found["holders"], found["retiring"], found["former"]))) == len(case.found)
-    assert found["valid"] is case.valid
+    assert found["valid"] is case.valid and found["states"] == [case.state]
 
 
 @pytest.mark.parametrize("field", ["key_id", "old_key_id"])
@@ -323,6 +348,7 @@ def test_a_leaked_key_of_a_deleted_credential(field):
     rotations = [rotation("cc-gone", **keys), rotation("cc-z", **keys), other]
     found = plan.find_leaked_key([credential("cc-z", "unrelated")], KEY, rotations)
     assert found["deleted"] == [{"id": "cc-gone"}] and found["valid"]
+    assert found["states"] == [f"cc-gone was deleted while its rotation had {KEY}: disable {KEY} at the cloud provider"]
 
 
 def test_a_leaked_key_whose_id_yaml_reads_as_a_number():

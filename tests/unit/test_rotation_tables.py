@@ -53,8 +53,8 @@ class Result:
         Result(
             "plan, waiting",
             "plan",
-            {"waiting_for": ["state: retired", "another"]},
-            result="state: retired; another",
+            {"waiting_for": ["state: retired, to retire the old key", "another"]},
+            result="ranchhand.rancher.retire, to retire the old key; another",
         ),
         Result("plan, failed", "plan", FAILED, result="cannot be rotated: another client changed the key"),
         Result("plan, not used", "plan", STEPS, result="would go through disabling, disabled; used in 0 places"),
@@ -92,13 +92,17 @@ class Result:
         Result("rotate, rolled back", "rotate", {**STEPS, "action": "rolled_back"}, result="rolled_back"),
         Result("retire, nothing to do", "retire", {}, result="nothing to do"),
         Result("retire, waiting", "retire", {"waiting_for": ["grace: tomorrow"]}, result="grace: tomorrow"),
-        Result("retire, retired", "retire", STEPS, result="went through disabling, disabled"),
+        Result("retire, disabled", "retire", STEPS, result="went through disabling, disabled; the old key is OLD"),
+        Result(
+            "retire, retired", "retire", {"steps": ["deleting", "idle"], "old_key_id": None},
+            result="went through deleting, idle",
+        ),
         Result(
             "retire, check mode",
             "retire",
             STEPS,
             options={"check_mode": True},
-            result="would go through disabling, disabled",
+            result="would go through disabling, disabled; the old key is OLD",
         ),
         Result("retire, failed", "retire", FAILED, result="failed: another client changed the key"),
         Result("rollback, no rotation", "rollback", {}, result="no rotation in progress"),
@@ -118,6 +122,11 @@ class Result:
             result="skipped: another client changed the key",
         ),
         Result("rollback, failed", "rollback", FAILED, result="is not changed: another client changed the key"),
+        Result("failures", "failures", FAILED, result="drift: another client changed the key"),
+        Result(
+            "a state", "rollback", {"code": "not_cut_over", "msg": "Use state: aborted to end the rotation."},
+            result="is not changed: Use ranchhand.rancher.abort to end the rotation.",
+        ),
     ],
     ids=lambda case: case.name,
 )
@@ -139,7 +148,7 @@ def test_the_host_is_the_first_column():
 def test_an_unknown_table_is_refused():
     with pytest.raises(
         ValueError, match="'nosuch' is not a table of rotations. Use plan, rotate, retire, rollback, abort, "
-        "adopt, forget or status"
+        "adopt, forget, failures or status"
     ):
         rotation_rows([], "nosuch")
 
@@ -205,6 +214,17 @@ def test_details():
         "credential contains another value",
         "  accept the key that it contains: ansible-playbook ranchhand.rancher.adopt "
         f"-e '{{adopt_credentials: [{{id: {A}}}]}}'",
+    ]
+
+
+def test_details_of_a_failure():
+    """Its message is repeated only together with a command."""
+    assert rotation_details([rotation(**FAILED)]) == []
+    failed = rotation(phase="grace", code="too_late", msg="it uses the new key. Use state: rolled_back")
+    assert rotation_details([failed], width=100, namespace="rancher-credential-rotation") == [
+        f"aws prod ({A}): too_late: it uses the new key. Use ranchhand.rancher.rollback",
+        "  return to the old key: ansible-playbook ranchhand.rancher.rollback "
+        f"-e '{{rollback_credentials: [{{id: {A}}}]}}'",
     ]
 
 

@@ -94,10 +94,18 @@ class ConnectionConfiguration:
             return "Basic " + base64.b64encode(f"{options['username']}:{options['password']}".encode()).decode()
         return self._kubeconfig.authorization() if self._kubeconfig else None
 
+    @property
+    def credentials_option(self) -> str:
+        """The options that set the credentials of requests."""
+        if self._options["api_key"]:
+            return "api_key"
+        if self._options["username"] and self._options["password"]:
+            return "username and password"
+        return "kubeconfig" if self._kubeconfig else "client_cert and client_key"
+
     def renew(self) -> bool:
         """Renew the credentials that the API server has rejected; returns whether there may be others."""
-        by_options = self._options["api_key"] or (self._options["username"] and self._options["password"])
-        return self._kubeconfig is not None and not by_options and self._kubeconfig.renew()
+        return self._kubeconfig is not None and self.credentials_option == "kubeconfig" and self._kubeconfig.renew()
 
     def pool(self) -> t.Any:
         """Return the client's pool of connections, with our TLS context; a new one after a certificate was renewed."""

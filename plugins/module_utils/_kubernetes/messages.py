@@ -21,9 +21,18 @@ _REASONS = (
 )
 
 
-def unreachable(host: str, error: BaseException) -> RanchhandError:
-    """Return the failure of a request that got no response."""
-    return RanchhandError("unreachable", f"the API server {host} cannot be reached: {network_problem(error)}")
+def unreachable(host: str, error: BaseException, attempts: int, seconds: float) -> RanchhandError:
+    """Return the failure of a request that got no response, in so many attempts within this time."""
+    tried = f" ({attempts} attempts in {seconds:.0f} seconds)" if attempts > 1 else ""
+    return RanchhandError("unreachable", f"the API server {host} cannot be reached: {network_problem(error)}{tried}")
+
+
+def unauthorized(host: str, option: str) -> ApiError:
+    """Return the failure of a request whose credentials, set by ``option``, the server rejected."""
+    return ApiError(
+        "forbidden", f"the API server {host} rejected the credentials of the connection (401 Unauthorized); they may "
+                     f"have expired. Check {option}, or the variable that sets it", 401,
+    )
 
 
 def not_kubernetes(host: str) -> RanchhandError:
@@ -67,9 +76,6 @@ def api_error(method: str, path: str, status: int, data: bytes) -> ApiError:
     action = f"{_VERBS[method]} {_resource(path)}"
     explanation = str(answer.get("message") or "").strip() or _WITHOUT_MESSAGE.get(status, f"HTTP status {status}")
     message = f"cannot {action}: {explanation}"
-    if status == 401:
-        message = "the API server rejected the credentials of the connection (401 Unauthorized); they may have expired"
-        return ApiError("forbidden", message, status, reason)
     if status == 403:
         message = f"this connection may not {action}: {explanation}"
     if status == 400:  # the explanation may quote the body of the request

@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 from .._common.errors import RanchhandError
 from .configuration import ConnectionConfiguration
 from .libraries import urllib3
-from .messages import CONNECT_TIMEOUT, READ_TIMEOUT, api_error, not_kubernetes, unreachable
+from .messages import CONNECT_TIMEOUT, READ_TIMEOUT, api_error, not_kubernetes, unauthorized, unreachable
 
 ATTEMPTS = 5
 LONGEST_PAUSE = 30.0  # seconds
@@ -45,6 +45,7 @@ class Transport:
         payload = None if body is None else json.dumps(body).encode()
         url = self._url(path, query)
         renewed = False
+        start = time.monotonic()
         for attempt in range(1, ATTEMPTS + 1):
             headers = self._configuration.headers()
             if body is not None:
@@ -55,15 +56,17 @@ class Transport:
                     method, url, body=payload, headers=headers, timeout=self._timeout(), retries=False, redirect=False,
                 )
             except (urllib3.exceptions.HTTPError, OSError) as error:
-                failure: RanchhandError = unreachable(self.host, error)
+                failure: RanchhandError = unreachable(self.host, error, attempt, time.monotonic() - start)
                 retry = _may_be_temporary(error, attempt)
             else:
                 if response.status < 300:
                     return self._json_object(response.data)
                 failure = api_error(method, path, response.status, response.data)
-                if response.status == 401 and not renewed and self._configuration.renew():
-                    renewed = True
-                    continue
+                if response.status == 401:
+                    failure = unauthorized(self.host, self._configuration.credentials_option)
+                    if not renewed and self._configuration.renew():
+                        renewed = True
+                        continue
                 retry = response.status == 429 or response.status >= 500
                 pause = _requested_pause(response.headers, pause)
             if not retry or attempt == ATTEMPTS or self._too_late(pause):

@@ -122,7 +122,8 @@ class Reference:
     """A field of an object that refers to a credential or node template.
 
     ``pools`` are the machine pools that get the credential by this field, as they name it or inherit it. ``value`` is
-    the reference as the field spells it.
+    the reference as the field spells it. ``display_name`` is what people know an object by whose ``name`` Rancher
+    generated, such as a node template, "" for others.
     """
 
     kind: str
@@ -133,6 +134,7 @@ class Reference:
     use: str = ""
     pools: tuple[str, ...] = ()
     value: str = ""
+    display_name: str = ""
 
     @property
     def blocks(self) -> bool:
@@ -156,11 +158,14 @@ class Reference:
             "kind": self.kind, "api_version": self.api_version, "namespace": self.namespace, "name": self.name,
             "field": self.field, "use": self.use,
         }
+        if self.display_name:
+            shown["display_name"] = self.display_name
         return {**shown, "pools": list(self.pools)} if self.pools else shown
 
     def __str__(self) -> str:
         name = f"{self.namespace}/{self.name}" if self.namespace else self.name
-        return f"{self.kind} {name} ({self.field})"
+        display_name = f' "{self.display_name:.60}"' if self.display_name else ""
+        return f"{self.kind} {name}{display_name} ({self.field})"
 
 
 def _is_bare(value: str) -> bool:
@@ -245,6 +250,7 @@ class ReferenceReader:
         """Return the references in an object."""
         metadata = item["metadata"]
         namespace = metadata.get("namespace")
+        display_name = next(values_at(item, ("spec", "displayName")), "")
         for field, path in self._fields:
             seen = set()
             for value in values_at(item, path):
@@ -254,6 +260,7 @@ class ReferenceReader:
                     yield key, Reference(
                         self._kind, field.api_version, namespace, metadata["name"], field.field, field.use,
                         _pools_with(field, value, item), value,
+                        display_name if isinstance(display_name, str) else "",
                     )
 
 

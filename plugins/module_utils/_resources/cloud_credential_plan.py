@@ -61,6 +61,7 @@ from .planning import (
     ItemError,
     Observed,
     check_updatable,
+    check_with_errors,
     combine_errors,
     desired_owner,
     fields_to_validate,
@@ -139,9 +140,11 @@ def _check_fields(
 
 def _plan_creation(desired: DesiredCredential, observed: ObservedCredentials) -> CredentialChange:
     missing = [] if desired.config or desired.secrets else ["config and secrets are required"]
-    owner = new_owner(desired, observed.users, observed.own_user, CREDENTIAL_KIND, missing)
+    owner, errors = new_owner(desired, observed.users, observed.own_user, CREDENTIAL_KIND, missing)
     driver = desired.driver or ""
-    fields, config = _check_fields(desired, driver, observed, desired.config, desired.secrets, creating=True)
+    fields, config = check_with_errors(errors, lambda: _check_fields(
+        desired, driver, observed, desired.config, desired.secrets, creating=not missing,
+    ))
     # Norman stores the default of each field that has one, "" included (norman parse/builder/builder.go); static types
     # have none.
     defaults = {name: str(item.default) for name, item in (fields or {}).items() if item.default is not None}

@@ -60,6 +60,7 @@ from .planning import (
     Observed,
     check_not_deleting,
     check_updatable,
+    check_with_errors,
     combine_errors,
     desired_owner,
     fields_to_validate,
@@ -219,16 +220,29 @@ def _check_fields(
     return own_fields, config
 
 
+def _check_creation(
+    desired: DesiredNodeTemplate, driver: str, owner: str, observed: ObservedNodeTemplates, complete: bool,
+) -> tuple[CloudCredential | None, Fields, CheckedConfig]:
+    """Return the cloud credential of a new node template, and what _check_fields returns.
+
+    Unless ``complete``, and without an owner, who decides which credential a name means, required fields may be absent.
+    """
+    credential = None
+    if desired.cloud_credential and owner:
+        credential = _find_credential(desired, desired.cloud_credential.strip(), driver, owner, observed)
+    covered = frozenset(credential.data) if credential else frozenset()
+    creating = complete and (credential is not None or not desired.cloud_credential)
+    return (credential, *_check_fields(desired, driver, observed, desired.secrets, covered, creating))
+
+
 def _plan_creation(desired: DesiredNodeTemplate, observed: ObservedNodeTemplates) -> TemplateChange:
     complete = desired.config or desired.secrets or desired.cloud_credential
     missing = [] if complete else ["config or cloud_credential is required"]
-    owner = new_owner(desired, observed.users, observed.own_user, TEMPLATE_KIND, missing)
+    owner, errors = new_owner(desired, observed.users, observed.own_user, TEMPLATE_KIND, missing)
     driver = desired.driver or ""
-    credential = None
-    if desired.cloud_credential:
-        credential = _find_credential(desired, desired.cloud_credential.strip(), driver, owner, observed)
-    covered = frozenset(credential.data) if credential else frozenset()
-    fields, checked = _check_fields(desired, driver, observed, desired.secrets, covered, creating=True)
+    credential, fields, checked = check_with_errors(
+        errors, lambda: _check_creation(desired, driver, owner, observed, complete=not missing),
+    )
     defaults = {name: item.default for name, item in fields.items() if item.default is not None}
     config = apply_merge_patch(defaults, checked.values)
     if not config:

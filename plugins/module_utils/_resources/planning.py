@@ -24,6 +24,7 @@ from .desired import DesiredObject
 from .differences import FieldDifference, changed_options, merge_patch
 
 DesiredT = t.TypeVar("DesiredT", bound=DesiredObject)
+CheckedT = t.TypeVar("CheckedT")
 
 
 @dataclass(frozen=True)
@@ -201,10 +202,10 @@ def _in_use_message(kind: str, current: StoredObject, used_by: t.Sequence[Refere
 
 def new_owner(
     desired: DesiredObject, users: Users, own_user: str | None, kind: str, missing: t.Sequence[str] = (),
-) -> str:
-    """Return the owner of an object that has to be created.
+) -> tuple[str, list[str]]:
+    """Return the owner of an object that has to be created, and a message for everything that is missing to create it.
 
-    Raises ValidationErrors with everything that is missing to create it; ``missing`` is what the kind misses.
+    ``missing`` is what the kind misses. Raises ValidationErrors without a driver, as nothing else can be checked then.
     """
     errors = ["driver is required"] if desired.driver is None else []
     owner = users.find(desired.owner) if desired.owner else own_user
@@ -214,10 +215,25 @@ def new_owner(
             "Rancher user"
         )
     errors += missing
-    if errors or owner is None:
-        prefix = f'no {kind} has the name "{desired.name or "":.80}"; to create it, '
-        raise ValidationErrors([prefix + error for error in errors])
-    return owner
+    prefix = f'no {kind} has the name "{desired.name or "":.80}"; to create it, '
+    messages = [prefix + error for error in errors]
+    if desired.driver is None:
+        raise ValidationErrors(messages)
+    return owner or "", messages
+
+
+def check_with_errors(errors: t.Sequence[str], check: t.Callable[[], CheckedT]) -> CheckedT:
+    """Return the result of a check; with errors that were found before, raise them together with those of the check."""
+    try:
+        result = check()
+    except RanchhandError as error:
+        if not errors:
+            raise
+        found = error.messages if isinstance(error, ValidationErrors) else [error.message]
+        raise ValidationErrors([*errors, *found]) from None
+    if errors:
+        raise ValidationErrors([*errors])
+    return result
 
 
 def desired_owner(desired: DesiredObject, current: StoredObject, users: Users) -> str | None:

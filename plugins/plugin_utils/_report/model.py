@@ -89,7 +89,8 @@ _ROTATION_KEYS = _Keys({}, {
     "transitions": [_Keys({"at": _is_time, "phase": str, "what": str})],
 })
 _CREDENTIAL = _Keys({"id": str, "name": str, "problems": [_PROBLEM]}, {
-    **dict.fromkeys(("driver", "owner", "owner_name", "description", "created_at"), str), "due_at": _is_time,
+    **dict.fromkeys(("driver", "owner", "owner_name", "description"), str),
+    **dict.fromkeys(("created_at", "due_at"), _is_time),
     "key_age_seconds": int, "max_age_seconds": int, "key_age_source": SOURCES.__contains__, "gone": bool,
     "references": [_REFERENCE], "rotation": _ROTATION_KEYS,
 })
@@ -138,7 +139,7 @@ def build(
     return {
         "generated_at": format_time(now),
         "runbook_url": runbook_url.rstrip("/"),
-        "today": [asdict(task) for task in plan_today(ranchers, credentials, namespace)],
+        "today": [asdict(task) for task in plan_today(ranchers, credentials, namespace, now)],
         "figures": _figures(ranchers, credentials),
         "ranchers": ranchers,
         "ages": _ages(credentials),

@@ -8,13 +8,16 @@ Commands name credentials by their ids and Ranchers by plain names only; other p
 
 from __future__ import annotations
 
+import datetime
 import typing as t
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ...module_utils._common.problems import LEVELS, PROBLEM_LEVELS
+from ...module_utils._common.times import Time, parse_time
 from ...module_utils._issuers.registry import default_issuer
 from ...module_utils._rotation.options import RECORD_NAMESPACE
+from ...module_utils._rotation.record import IDLE
 from .._rotation_commands import CommandContext, playbook_command, rotation_command, usual_state
 
 # The host that playbooks use by default.
@@ -22,6 +25,8 @@ _DEFAULT_HOST = "localhost"
 _UNREAD = "unread"
 # The issuer for keys that a user supplies, so that no playbook can issue one by itself.
 _SUPPLIED = "supplied"
+# How long a credential may be without use before its deletion is advised: objects are often created after it.
+_NEW = datetime.timedelta(days=1)
 WHEN: Mapping[str, str] = {"error": "now", "warning": "in the next days", "notice": "when you have time"}
 
 
@@ -224,12 +229,12 @@ SENTENCES: Mapping[str, str] = {code: advice.why for code, advice in _ADVICE.ite
 
 
 def plan_today(
-    ranchers: t.Iterable[Mapping[str, t.Any]], credentials: t.Iterable[Mapping[str, t.Any]], namespace: str,
+    ranchers: t.Iterable[Mapping[str, t.Any]], credentials: t.Iterable[Mapping[str, t.Any]], namespace: str, now: Time,
 ) -> list[Task]:
     """Return a task for each Rancher that could not be read and for each problem of a credential, by urgency.
 
     Args: ``ranchers`` and ``credentials`` of the model; ``namespace`` of the records of rotations. A problem with a
-    code that only a later release knows is left out.
+    code that only a later release knows is left out, and so is ``unused`` while it may be temporary.
     """
     unread = [_unread(rancher, namespace) for rancher in ranchers if not rancher["up"]]
     order = list(_ADVICE)
@@ -239,10 +244,18 @@ def plan_today(
         found += [
             ((LEVELS.index(problem["level"]), order.index(code), credential["due_at"] or "~"),
              _task(credential, problem, namespace))
-            for code, problem in problems.items() if code in _ADVICE
+            for code, problem in problems.items()
+            if code in _ADVICE and (code != "unused" or _is_deletable(credential, now))
         ]
     found.sort(key=lambda item: (*item[0], item[1].name or "", item[1].rancher, item[1].id or ""))
     return unread + [task for _key, task in found]
+
+
+def _is_deletable(credential: Mapping[str, t.Any], now: Time) -> bool:
+    """Whether a credential that no object uses is neither new nor being rotated."""
+    phase = credential["rotation"]["phase"] if credential["rotation"] else IDLE
+    created_at = credential["created_at"]
+    return phase == IDLE and (created_at is None or now - parse_time(created_at) >= _NEW)
 
 
 def _task(credential: Mapping[str, t.Any], problem: Mapping[str, str], namespace: str) -> Task:
