@@ -365,6 +365,20 @@ def test_two_runs_that_create_the_same_credential_keep_a_single_copy(cluster, fa
     assert sorted(item["action"] for item in items) == ["created", "unchanged"]
 
 
+def test_a_run_that_created_the_same_as_two_others_uses_the_object_that_remains(cluster, faults):
+    """The second of the others deletes its own credential only after the third run has seen it."""
+    def create(seen):
+        for identifier in ("cc-first", "cc-second"):
+            cluster.secret(identifier, display_name="twin", fields={"accessToken": "of another run"})
+
+    faults.rule("POST", after(create), path=f"{SECRETS}$")
+    later = threading.Timer(0.5, lambda: cluster.api.delete(f"{SECRETS}/cc-second"))
+    faults.rule("DELETE", after(lambda seen: later.start()))
+    item = _item(_play(cluster, faults, _new("twin")).result)
+    assert (item["action"], item["id"]) == ("updated", "cattle-global-data:cc-first")
+    assert _named(cluster) == [("twin", "cc-first")] and decoded(cluster.stored("cc-first")) == {KEY: "token of twin"}
+
+
 def test_two_runs_that_create_the_same_list(cluster):
     names = [f"name {number}" for number in range(12)]
     for round_ in range(2):

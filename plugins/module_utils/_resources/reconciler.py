@@ -416,9 +416,19 @@ class Reconciler(t.Generic[DesiredT, StoredT]):
             self.delete_version(catalog.by_id.get(own.id, own))
         except RanchhandError as error:
             return replace(change, error=_unchecked(error))
-        planned, = self.plan([change.desired], self.new_catalog(earlier))
+        planned, = self.plan([change.desired], self.new_catalog(self._remaining(earlier)))
         planned = replace(planned, details={**change.details, **planned.details})
         return self.write(planned) if planned.writes else planned
+
+    def _remaining(self, twins: list[StoredT]) -> list[StoredT]:
+        """Wait until the runs that created the same object have deleted all but the first; returns what remains."""
+        for attempt in range(CONFLICT_ATTEMPTS):
+            if len(twins) == 1:
+                break
+            time.sleep(_SHORTEST_PAUSE * attempt)
+            fresh = [self.read_again(stored) for stored in twins]
+            twins = [stored for stored in fresh if stored is not None and not stored.deleting] or twins[:1]
+        return twins
 
     def _existed_at(self, stored: StoredT, resource_version: str) -> bool:
         """Return whether an object existed at a resourceVersion; its creation time has a resolution of a second only.
