@@ -228,7 +228,7 @@ def test_a_credential_that_is_referenced_in_the_meantime_is_not_deleted(cluster,
 
 
 def test_conflicts_are_retried_a_bounded_number_of_times(cluster, faults):
-    for name in ("endless", "vanished"):
+    for name in ("endless", "vanished", "deleted"):
         cluster.secret(f"cc-{name}", display_name=name)
     count = iter(range(1000))
     faults.rule(
@@ -246,6 +246,7 @@ def test_conflicts_are_retried_a_bounded_number_of_times(cluster, faults):
         after(lambda seen: cluster.api.delete(f"{SECRETS}/cc-vanished"), reply(409, "another version", "Conflict")),
         "/cc-vanished",
     )
+    faults.rule("PATCH", after(lambda seen: cluster.api.delete(f"{SECRETS}/cc-deleted")), "/cc-deleted")
     quota = reply(409, 'Operation cannot be fulfilled on resourcequotas "q": the object has been modified', "Conflict")
     faults.rule("POST", quota, about="once", times=1)
     faults.rule("POST", quota, about="always", times=1000)
@@ -254,14 +255,16 @@ def test_conflicts_are_retried_a_bounded_number_of_times(cluster, faults):
         faults,
         {MODULE: {"name": "endless", "description": "x"}},
         {MODULE: {"name": "vanished", "description": "x"}},
+        {MODULE: {"name": "deleted", "description": "x"}},
         _new("once"),
         _new("always"),
     )
-    endless, vanished, once, always = played.results
-    for result in (endless, vanished, always):
+    endless, vanished, deleted, once, always = played.results
+    for result in (endless, vanished, deleted, always):
         assert (_code(result), result["changed"]) == ("conflict", False), result
         assert "Traceback" not in played.output and "internal error" not in result["msg"] and "\n" not in result["msg"]
     assert "deleted by another client" in vanished["msg"] and "cc-vanished" in vanished["msg"]
+    assert "deleted by another client" in deleted["msg"] and "cc-deleted" in deleted["msg"]
     assert "resourcequotas" in always["msg"]
     assert next(count) < 20
     assert _item(once)["action"] == "created"

@@ -214,7 +214,8 @@ class Reconciler(t.Generic[DesiredT, StoredT]):
             try:
                 return step[change.action](change)
             except ApiError as error:
-                if error.status != 409:
+                gone = error.status == 404 and change.action == "updated"
+                if error.status != 409 and not gone:
                     raise
                 conflict = error
             if change.action == "created":  # the conflict is about another object, such as a quota
