@@ -42,7 +42,7 @@ class RandomFaults(Proxy):
         self._lock = threading.Lock()
         self._in_a_row = collections.Counter()
         self._hopeless = {}
-        self._start = time.monotonic()
+        self._start = time.monotonic() - OUTAGE - CALM
 
     def answer(self, seen):
         with self._lock:

@@ -27,7 +27,7 @@ PRESENT, ABSENT, HAND_OVER, BY_ID = "present", "absent", "hand over", "update by
 HOT = 8             # credentials that each playbook of a round changes
 WINDOW = 240        # further credentials that a playbook changes some of
 TEMPLATE_WINDOW = 24
-PART = 5            # node templates of a call
+PART = 6            # objects of a call that names ids, or credentials that node templates use
 GENERATIONS = 3     # of keys in a round
 
 
@@ -158,21 +158,19 @@ class Fleet:
     def _tasks(self, stem, hot, handed_over):
         chance = self._chance
         generation = self._round * GENERATIONS + chance.randrange(GENERATIONS)
+        declared = [
+            self._credential(name, generation, name in handed_over)
+            for name in dict.fromkeys(hot + _window(chance, self.names, WINDOW))
+        ]
+        declared += [self._template(name) for name in _window(chance, self.templates, TEMPLATE_WINDOW)]
         calls: dict = {}
-        for name in dict.fromkeys(hot + _window(chance, self.names, WINDOW)):
-            item = self._credential(name, generation, name in handed_over)
-            if item:
-                calls.setdefault((CREDENTIAL, item.action == ABSENT, item.id is not None), []).append(item)
-        present = []
-        for name in _window(chance, self.templates, TEMPLATE_WINDOW):
-            draw = chance.random()
-            if draw < 0.5:
-                present.append(self._template(name))
-            elif draw < 0.7:
-                calls.setdefault((TEMPLATE, True, False), []).append(Item(TEMPLATE, ABSENT, name, ALICE))
-        for start in range(0, len(present), PART):
-            calls[TEMPLATE, False, start] = [item for item in present[start : start + PART] if item]
-        found = [(kind, items) for (kind, _absent, _part), items in calls.items() if items]
+        for item in filter(None, declared):
+            calls.setdefault((item.kind, item.action == ABSENT, item.id is not None), []).append(item)
+        found = []
+        for (kind, absent, by_id), items in calls.items():
+            # An object that is gone lets the call fail that uses its id.
+            part = PART if by_id or kind == TEMPLATE and not absent else len(items)
+            found += [(kind, items[start : start + part]) for start in range(0, len(items), part)]
         chance.shuffle(found)
         return [
             Task(f"{stem}.{number}", kind, {item.name: item for item in items})
@@ -199,14 +197,14 @@ class Fleet:
         return Item(CREDENTIAL, ABSENT, name, owner) if draw < 0.5 else None
 
     def _template(self, name):
-        """Declare a node template that uses a credential that exists, by its id or name."""
-        existing = [used for used in self._chance.sample(self.referable, min(9, len(self.referable)))
-                    if (CREDENTIAL, used) in self._stored]
-        if not existing:
-            return None
-        record = self._stored[CREDENTIAL, existing[0]]
-        content = record.name if self._chance.random() < 0.3 else f"cattle-global-data:{record.id}"
-        return Item(TEMPLATE, PRESENT, name, ALICE, content=content)
+        """Declare that a node template uses a credential that exists, by its id or name."""
+        draw = self._chance.random()
+        existing = [self._stored[CREDENTIAL, used] for used in self.referable if (CREDENTIAL, used) in self._stored]
+        if draw < 0.5 and existing:
+            record = self._chance.choice(existing)
+            content = record.name if draw < 0.15 else f"cattle-global-data:{record.id}"
+            return Item(TEMPLATE, PRESENT, name, ALICE, content=content)
+        return Item(TEMPLATE, ABSENT, name, ALICE) if draw > 0.8 else None
 
     def complete(self, stored):
         """Return the tasks that declare all objects, with the owners that they have."""
