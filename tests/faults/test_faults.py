@@ -382,6 +382,31 @@ def test_a_run_that_created_the_same_as_two_others_uses_the_object_that_remains(
     assert _named(cluster) == [("twin", "cc-first")] and decoded(cluster.stored("cc-first")) == {KEY: "token of twin"}
 
 
+def test_a_second_copy_that_another_client_changes_is_deleted_unless_it_is_used(cluster, faults):
+    templates = "/apis/management.cattle.io/v3/namespaces/cattle-global-nt/nodetemplates"
+
+    def change(seen):
+        identifier = seen.path.rpartition("/")[2]
+        cluster.api.patch(f"{SECRETS}/{identifier}", {"metadata": {"labels": {"theirs": "1"}}})
+        if any(name == "used" and entry == identifier for name, entry in _named(cluster)):
+            cluster.api.post(templates, {
+                "apiVersion": "management.cattle.io/v3", "kind": "NodeTemplate", "metadata": {"name": "theirs"},
+                "spec": {"cloudCredentialName": f"cattle-global-data:{identifier}"}})
+
+    def create(name):
+        def action(seen):
+            cluster.secret(f"cc-{name}", display_name=name)
+            faults.rule("DELETE", after(change))
+        return after(action)
+
+    for name in ("twin", "used"):
+        faults.rule("POST", create(name), path=f"{SECRETS}$", about=_annotation(name))
+    twin, used = _play(cluster, faults, _new("twin"), _new("used")).results
+    assert _item(twin)["id"] == "cattle-global-data:cc-twin"
+    assert _code(used) == "conflict" and "it was created" in used["msg"]
+    assert [name for name, _id in _named(cluster)] == ["twin", "used", "used"]
+
+
 def test_two_runs_that_create_the_same_list(cluster):
     names = [f"name {number}" for number in range(12)]
     for round_ in range(2):

@@ -76,10 +76,10 @@ class Checks:
         return past[-1][1] if past else {}
 
     def _use(self, version, before, record):
-        for credential in {entry.content for entry in (before, record) if entry}:
-            users = self._users[credential]
-            users = users - {(before or record).id} if not record or record.content != credential else {
-                *users, record.id}
+        for credential, template in {(entry.content, entry.id) for entry in (before, record) if entry}:
+            users = self._users[credential] - {template}
+            if record and record.content == credential:
+                users |= {template}
             self._users[credential] = users
             self._used[credential].append((version, users))
 
