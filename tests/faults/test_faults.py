@@ -228,7 +228,7 @@ def test_a_credential_that_is_referenced_in_the_meantime_is_not_deleted(cluster,
 
 
 def test_conflicts_are_retried_a_bounded_number_of_times(cluster, faults):
-    for name in ("endless", "vanished"):
+    for name in ("endless", "vanished", "deleted"):
         cluster.secret(f"cc-{name}", display_name=name)
     count = iter(range(1000))
     faults.rule(
@@ -246,6 +246,7 @@ def test_conflicts_are_retried_a_bounded_number_of_times(cluster, faults):
         after(lambda seen: cluster.api.delete(f"{SECRETS}/cc-vanished"), reply(409, "another version", "Conflict")),
         "/cc-vanished",
     )
+    faults.rule("PATCH", after(lambda seen: cluster.api.delete(f"{SECRETS}/cc-deleted")), "/cc-deleted")
     quota = reply(409, 'Operation cannot be fulfilled on resourcequotas "q": the object has been modified', "Conflict")
     faults.rule("POST", quota, about="once", times=1)
     faults.rule("POST", quota, about="always", times=1000)
@@ -254,14 +255,16 @@ def test_conflicts_are_retried_a_bounded_number_of_times(cluster, faults):
         faults,
         {MODULE: {"name": "endless", "description": "x"}},
         {MODULE: {"name": "vanished", "description": "x"}},
+        {MODULE: {"name": "deleted", "description": "x"}},
         _new("once"),
         _new("always"),
     )
-    endless, vanished, once, always = played.results
-    for result in (endless, vanished, always):
+    endless, vanished, deleted, once, always = played.results
+    for result in (endless, vanished, deleted, always):
         assert (_code(result), result["changed"]) == ("conflict", False), result
         assert "Traceback" not in played.output and "internal error" not in result["msg"] and "\n" not in result["msg"]
     assert "deleted by another client" in vanished["msg"] and "cc-vanished" in vanished["msg"]
+    assert "deleted by another client" in deleted["msg"] and "cc-deleted" in deleted["msg"]
     assert "resourcequotas" in always["msg"]
     assert next(count) < 20
     assert _item(once)["action"] == "created"
@@ -363,6 +366,45 @@ def test_two_runs_that_create_the_same_credential_keep_a_single_copy(cluster, fa
     ((_name, identifier),) = _named(cluster)
     assert {item["id"] for item in items} == {f"cattle-global-data:{identifier}"}
     assert sorted(item["action"] for item in items) == ["created", "unchanged"]
+
+
+def test_a_run_that_created_the_same_as_two_others_uses_the_object_that_remains(cluster, faults):
+    """The second of the others deletes its own credential only after the third run has seen it."""
+    def create(seen):
+        for identifier in ("cc-first", "cc-second"):
+            cluster.secret(identifier, display_name="twin", fields={"accessToken": "of another run"})
+
+    faults.rule("POST", after(create), path=f"{SECRETS}$")
+    later = threading.Timer(0.5, lambda: cluster.api.delete(f"{SECRETS}/cc-second"))
+    faults.rule("DELETE", after(lambda seen: later.start()))
+    item = _item(_play(cluster, faults, _new("twin")).result)
+    assert (item["action"], item["id"]) == ("updated", "cattle-global-data:cc-first")
+    assert _named(cluster) == [("twin", "cc-first")] and decoded(cluster.stored("cc-first")) == {KEY: "token of twin"}
+
+
+def test_a_second_copy_that_another_client_changes_is_deleted_unless_it_is_used(cluster, faults):
+    templates = "/apis/management.cattle.io/v3/namespaces/cattle-global-nt/nodetemplates"
+
+    def change(seen):
+        identifier = seen.path.rpartition("/")[2]
+        cluster.api.patch(f"{SECRETS}/{identifier}", {"metadata": {"labels": {"theirs": "1"}}})
+        if any(name == "used" and entry == identifier for name, entry in _named(cluster)):
+            cluster.api.post(templates, {
+                "apiVersion": "management.cattle.io/v3", "kind": "NodeTemplate", "metadata": {"name": "theirs"},
+                "spec": {"cloudCredentialName": f"cattle-global-data:{identifier}"}})
+
+    def create(name):
+        def action(seen):
+            cluster.secret(f"cc-{name}", display_name=name)
+            faults.rule("DELETE", after(change))
+        return after(action)
+
+    for name in ("twin", "used"):
+        faults.rule("POST", create(name), path=f"{SECRETS}$", about=_annotation(name))
+    twin, used = _play(cluster, faults, _new("twin"), _new("used")).results
+    assert _item(twin)["id"] == "cattle-global-data:cc-twin"
+    assert _code(used) == "conflict" and "it was created" in used["msg"]
+    assert [name for name, _id in _named(cluster)] == ["twin", "used", "used"]
 
 
 def test_two_runs_that_create_the_same_list(cluster):

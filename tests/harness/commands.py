@@ -23,7 +23,7 @@ TESTS = ROOT / "tests"
 # Test folders that run in each environment.
 EACH = ("integration", "leaks", "faults")
 # Test folders that depend on no version of Ansible or of the client: they run in the newest environment only.
-ONCE = ("unit", "issuers", "crash_safety", "guides", "automation_platforms", "schedule", "release")
+ONCE = ("unit", "issuers", "crash_safety", "load", "guides", "automation_platforms", "schedule", "release")
 # Test folders that need more than the environment of the collection: an OpenStack, ansible-rulebook, AWX's modules,
 # antsibull-changelog.
 PLATFORMS = ("issuers", "automation_platforms", "schedule", "release")
@@ -108,7 +108,8 @@ def _parser():
     commands.add_parser("lint", help="run ruff, mypy and the check of words")
     commands.add_parser("docs", help="build the documentation site in .local/site/html")
     commands.add_parser(
-        "soak", help="pass hostile inputs, interrupt rotations in all ways, and write docs/rotation-proof.md"
+        "soak",
+        help="pass hostile inputs, interrupt rotations in all ways, run many playbooks at once, and write the figures",
     )
     commands.add_parser("artifact", help="build the artifact of the collection in .local/artifact")
     release_parser = commands.add_parser("release", help="commit a release, build its artifact, and list what is left")
@@ -230,7 +231,8 @@ def lint():
 
 
 def soak():
-    """Pass many hostile inputs to all parsers, change schedules in all ways, and interrupt rotations in all ways.
+    """Pass many hostile inputs to all parsers, change schedules and interrupt rotations in all ways, and run many
+    playbooks at once.
 
     The tests do a part of each.
     """
@@ -245,7 +247,8 @@ def soak():
         )
         # Failing inputs are kept in .hypothesis and are tried first in the next run.
         inputs = run([python, "-m", "pytest", "-c", "tests/pytest.ini", "tests/unit/test_hostile_input.py"], variables)
-        return run([python, "-m", "crash_safety"], variables) or inputs or changes
+        rotations = run([python, "-m", "crash_safety"], variables)
+        return run([python, "-m", "load"], variables) or rotations or inputs or changes
 
 
 def bench(cases):

@@ -69,9 +69,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for key, value in headers.items():
             self.send_header(key, value)
-        self.send_header("Content-Length", str(len(content)))
+        if isinstance(content, bytes):
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+            return
+        self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        self.wfile.write(content)
+        with contextlib.closing(content):
+            for chunk in content:
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))
+        self.wfile.write(b"0\r\n\r\n")
 
     do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _handle
 
@@ -106,22 +114,42 @@ class Proxy:
         return {"host": self.url, "api_key": self._token}
 
     def answer(self, seen):
-        """Return status, headers and body of the response, or None to cut the connection."""
+        """Return status, headers and body of the response, or None to cut the connection.
+
+        The body is bytes, or a generator of its parts, which are sent as they arrive.
+        """
         return self.forward(seen)
 
     def forward(self, seen, headers=None):
         """Return the response of the API server."""
         if not self._upstream:
             return reply(404)(seen)
-        headers = headers or {key: value for key, value in seen.headers.items() if key not in _NOT_FORWARDED}
-        answer = self._upstream.request(
-            seen.method, self._address + seen.path, body=seen.body or None, headers=headers, redirect=False
+        answer = self._send(seen, headers)
+        return answer.status, _forwarded(answer.headers), answer.data
+
+    def stream(self, seen):
+        """Return the response to a watch, whose body arrives while it is read."""
+        answer = self._send(seen, preload_content=False)
+
+        def parts():
+            try:
+                yield from answer.read_chunked()
+            except urllib3.exceptions.HTTPError:
+                return  # no event for a while
+            finally:
+                answer.close()
+
+        return answer.status, _forwarded(answer.headers), parts()
+
+    def _send(self, seen, headers=None, **options):
+        headers = headers or _forwarded(seen.headers)
+        return self._upstream.request(
+            seen.method, self._address + seen.path, body=seen.body or None, headers=headers, redirect=False, **options
         )
-        return (
-            answer.status,
-            {key: value for key, value in answer.headers.items() if key.lower() not in _NOT_FORWARDED},
-            answer.data,
-        )
+
+
+def _forwarded(headers):
+    return {key: value for key, value in headers.items() if key.lower() not in _NOT_FORWARDED}
 
 
 class FaultInjector(Proxy):
@@ -221,9 +249,7 @@ class RancherProxy(Proxy):
         if identity is None:
             return reply(401, "must authenticate")(seen)
         headers = {
-            key: value
-            for key, value in seen.headers.items()
-            if key not in _NOT_FORWARDED and not key.startswith("impersonate-")
+            key: value for key, value in _forwarded(seen.headers).items() if not key.startswith("impersonate-")
         }
         headers.update(
             {

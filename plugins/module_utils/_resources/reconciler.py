@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from .._common.errors import ApiError, RanchhandError, internal_error
-from .._common.times import format_duration
+from .._common.times import format_duration, now
 from .._kubernetes.client import CONFLICT_ATTEMPTS, KubernetesClient, name_in_path
 from .._kubernetes.concurrency import parallel_results
+from .._rancher.annotations import announced_runs
 from .._rancher.driver_schema import DriverSchemas
 from .._rancher.queries import get_or_none, read_own_user, read_schemas, read_users
 from .._rancher.references import ReferenceIndex
@@ -214,7 +215,8 @@ class Reconciler(t.Generic[DesiredT, StoredT]):
             try:
                 return step[change.action](change)
             except ApiError as error:
-                if error.status != 409:
+                gone = error.status == 404 and change.action == "updated"
+                if error.status != 409 and not gone:
                     raise
                 conflict = error
             if change.action == "created":  # the conflict is about another object, such as a quota
@@ -413,12 +415,42 @@ class Reconciler(t.Generic[DesiredT, StoredT]):
             if not earlier:
                 return change
             self.client.invalidate(self.path)
-            self.delete_version(catalog.by_id.get(own.id, own))
+            self._delete_twin(catalog.by_id.get(own.id, own))
         except RanchhandError as error:
             return replace(change, error=_unchecked(error))
-        planned, = self.plan([change.desired], self.new_catalog(earlier))
+        planned, = self.plan([change.desired], self.new_catalog(self._remaining(earlier)))
         planned = replace(planned, details={**change.details, **planned.details})
         return self.write(planned) if planned.writes else planned
+
+    def _delete_twin(self, own: StoredT) -> None:
+        """Delete the created object unless another run refers to it or is about to; others may change it meanwhile."""
+        for _attempt in range(CONFLICT_ATTEMPTS):
+            try:
+                self.delete_version(own)
+            except ApiError as error:
+                if error.status != 409:
+                    raise
+                conflict = error
+            else:
+                return
+            fresh = self.read_again(own)
+            if fresh is None or fresh.deleting:
+                return
+            # An announcement after this read changes the version; a reference before it is in the list.
+            if announced_runs(fresh.annotations, now()) or self.read_references().needed_by(fresh):
+                break
+            own = fresh
+        raise conflict
+
+    def _remaining(self, twins: list[StoredT]) -> list[StoredT]:
+        """Wait until the runs that created the same object have deleted all but the first; returns what remains."""
+        for attempt in range(CONFLICT_ATTEMPTS):
+            if len(twins) == 1:
+                break
+            time.sleep(_SHORTEST_PAUSE * attempt)
+            fresh = [self.read_again(stored) for stored in twins]
+            twins = [stored for stored in fresh if stored is not None and not stored.deleting] or twins[:1]
+        return twins
 
     def _existed_at(self, stored: StoredT, resource_version: str) -> bool:
         """Return whether an object existed at a resourceVersion; its creation time has a resolution of a second only.
