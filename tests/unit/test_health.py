@@ -19,6 +19,8 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._common.times im
     UTC,
     format_time,
 )
+from ansible_collections.ranchhand.rancher.plugins.module_utils._health import checker as health_checker
+from ansible_collections.ranchhand.rancher.plugins.module_utils._health import expiry
 from ansible_collections.ranchhand.rancher.plugins.module_utils._health.checker import HealthChecker, HealthContext
 from ansible_collections.ranchhand.rancher.plugins.module_utils._health.cloud_credential_info import (
     CLOUD_CREDENTIAL_INFO,
@@ -37,7 +39,10 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.cloud_c
     parse_cloud_credential,
 )
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.driver_schema import DriverSchemas
-from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.machine_pools import MachinePool
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.machine_pools import (
+    HostedCluster,
+    MachinePool,
+)
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.node_template import parse_node_template
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.references import (
     CREDENTIAL_REFERENCE_FIELDS,
@@ -170,6 +175,9 @@ def test_the_end_of_a_key_is_reported_within_the_period(days, message):
     (record("issued", ago(hours=1, minutes=1)), None,
      "its rotation has been in phase issued for 1 hours longer than expected"),
     (record("preparing"), ago(days=9), None),
+    (replace(record("issued", ago(hours=9)), transitions=tuple(
+        {"at": format_time(ago(hours=hours)), "phase": "issued", "what": "continued"} for hours in (9, 1, 0))),
+     None, None),
 ])
 def test_a_rotation_that_makes_no_progress(rotation, due_at, message):
     status = {
@@ -290,6 +298,23 @@ def test_a_reference_that_rancher_does_not_resolve_is_named_with_the_remedy():
     assert HealthChecker(context).problems(credential()) == [Problem("reference_unresolved", (
         "Cluster n/prod (f) spells it other:cc-a, which Rancher does not resolve, so that it applies no change of the "
         "cluster; write cattle-global-data:cc-a"))]
+
+
+def test_a_credential_that_rancher_cannot_read_and_that_has_no_owner():
+    found = checker(credential(owner=""), unlisted=["x"]).problems(credential(owner=""))
+    assert [(problem.code, problem.message) for problem in found] == [
+        ("unreadable", "has no annotation field.cattle.io/creatorId and therefore no owner")]
+
+
+@pytest.mark.parametrize(("error", "shown"), [
+    ("x" * 200, "x" * 200), ("x" * 201, "x" * 200 + "…"), ("a \n b of long-value, v-3", "a b of …, v-3"),
+])
+def test_the_message_of_a_failed_sync_is_short_and_contains_no_value(error, shown):
+    subject = credential(accessToken="long-value", region="v-3")
+    sync = HostedCluster("Cluster", None, "c-x", "cattle-global-data:cc-a", error)
+    context = HealthContext([subject], **{**COMPLETE, "references": ReferenceIndex((), ["x"], failed_syncs=[sync])})
+    assert HealthChecker(context).problems(subject) == [
+        Problem("sync_failed", f"the last sync of Cluster c-x with it failed: {shown}")]
 
 
 @pytest.mark.parametrize(("spelling", "namespace", "mismatch"), [
@@ -426,12 +451,27 @@ def test_a_token_is_read_up_to_the_size_that_a_server_accepts(size, readable):
 
 @pytest.mark.parametrize(("stamp", "expires_at"), [
     ("1795678200000", datetime.datetime(2026, 11, 26, 7, 30, tzinfo=UTC)), ("0", None), ("000", None), ("1" * 16, None),
+    ("+1795678200000", None), ("1_795_678_200_000", None), ("\u0661", None),
 ])
 def test_the_expiry_of_the_token_in_a_kubeconfig_is_in_milliseconds(stamp, expires_at):
     subject = replace(credential(), annotations={STAMP: stamp})
     found = find_expiries(subject)
     assert found.found == ([(expires_at, "the token in its kubeconfig")] if expires_at else [])
-    assert bool(found.unreadable) == (len(stamp) > 15)
+    assert bool(found.unreadable) == (expires_at is None and stamp.strip("0") != "")
+
+
+def test_claims_of_any_length_are_read():
+    for size in range(4):
+        token = claims('{"exp":%d,"a":"%s"}' % (ago(days=-2).timestamp(), "x" * size))
+        assert [expiry.at for expiry in find_expiries(credential(accessToken=token)).found] == [ago(days=-2)]
+
+
+def test_without_cryptography_certificates_are_unchecked_and_no_problem(monkeypatch):
+    monkeypatch.setattr(expiry, "x509", None)
+    monkeypatch.setattr(health_checker, "CAN_READ_CERTIFICATES", False)
+    assert find_expiries(credential(accessToken=NO_EXPIRY)) == ([], [])
+    assert HealthContext([credential()], **COMPLETE).unchecked() == [
+        "expired, expires_soon: the Python package cryptography is not installed"]
 
 
 STAMP, ROTATED_AT = "rancher.io/expiration-timestamp", "ranchhand.cattle.io/rotated-at"

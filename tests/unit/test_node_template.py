@@ -55,6 +55,20 @@ def stored(name="nt-a", config=None, driver="digitalocean", metadata=None, annot
     }
 
 
+def test_the_fields_of_the_options_as_rancher_spells_them():
+    assert {option: key for option, (key, _form) in SPEC_OPTIONS.items()} == {
+        "auth_certificate_authority": "authCertificateAuthority", "auth_key": "authKey",
+        "docker_version": "dockerVersion", "engine_env": "engineEnv",
+        "engine_insecure_registry": "engineInsecureRegistry", "engine_install_url": "engineInstallURL",
+        "engine_label": "engineLabel", "engine_opt": "engineOpt", "engine_registry_mirror": "engineRegistryMirror",
+        "engine_storage_driver": "engineStorageDriver", "log_opt": "logOpt", "node_taints": "nodeTaints",
+        "storage_opt": "storageOpt", "use_internal_ip_address": "useInternalIpAddress",
+    }
+    kinds = {"text": "str", "map": "dict", "list": "list", "flag": "bool"}
+    assert {option: kinds[form] for option, (_key, form) in SPEC_OPTIONS.items()} == {
+        option: NODE_TEMPLATE.options[option]["type"] for option in SPEC_OPTIONS}
+
+
 class TestParsing:
     def test_all_that_rancher_reads(self):
         item = stored(description="for tests", dockerVersion="20.10")

@@ -186,12 +186,12 @@ def test_items_that_differ_in_name_driver_or_owner_mean_different_objects():
         {**new, "driver": "amazonec2", "config": {"accessKey": "x"}},
         {"id": "cc-a", "name": "renamed"}, {"name": "test"},
         *({"state": "absent", **item} for item in (
-            {"name": "x"}, {"name": "x", "driver": "azure"}, {"name": "x", "owner": "u-b"}, {"id": "cc-x"})),
+            {"name": "x"}, {"name": "y"}, {"name": "x", "driver": "azure"}, {"name": "x", "owner": "u-b"}, {"id": "cc-x"})),
     ]
     changes = plan_cloud_credentials(
         desired(credentials=items), observed(secret(), secret("cc-b", "test")), ReferenceIndex())
     assert [change.action for change in changes] == [
-        "created", "created", "created", "created", "updated", "unchanged", *["unchanged"] * 4]
+        "created", "created", "created", "created", "updated", "unchanged", *["unchanged"] * 5]
 
 
 def test_validation_errors_of_all_items_name_the_item():

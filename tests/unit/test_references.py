@@ -394,6 +394,12 @@ def test_a_pool_creates_machines_from_a_machine_config(reference, counts):
         [("fleet-default", "prod", "a", "AzureConfig", "nc-a", "")] if counts else [])
 
 
+def test_a_cluster_without_namespace_and_a_pool_without_name():
+    spec = {"rkeConfig": {"machinePools": [{"machineConfigRef": CONFIG}]}}
+    (pool,) = parse_machine_pools({"metadata": {"name": "prod"}, "spec": spec})
+    assert (pool.namespace, pool.name) == ("", "") and str(pool) == "prod/"
+
+
 @pytest.mark.parametrize(("entry", "has_machines"), [
     ({}, True), ({"quantity": None}, True), ({"quantity": 1}, True), ({"quantity": 0}, False),
     ({"quantity": 0, "autoscalingMaxSize": 3}, True), ({"quantity": 0, "autoscalingMaxSize": 0}, False),
