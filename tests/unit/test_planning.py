@@ -186,7 +186,8 @@ def test_items_that_differ_in_name_driver_or_owner_mean_different_objects():
         {**new, "driver": "amazonec2", "config": {"accessKey": "x"}},
         {"id": "cc-a", "name": "renamed"}, {"name": "test"},
         *({"state": "absent", **item} for item in (
-            {"name": "x"}, {"name": "y"}, {"name": "x", "driver": "azure"}, {"name": "x", "owner": "u-b"}, {"id": "cc-x"})),
+            {"name": "x"}, {"name": "y"}, {"name": "x", "driver": "azure"},
+            {"name": "x", "owner": "u-b"}, {"id": "cc-x"})),
     ]
     changes = plan_cloud_credentials(
         desired(credentials=items), observed(secret(), secret("cc-b", "test")), ReferenceIndex())
