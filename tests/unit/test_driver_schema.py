@@ -130,6 +130,7 @@ def test_a_schema_is_found_by_the_driver_in_any_case():
     assert set(schemas.node_fields("OWN")) == {"x"} and set(schemas.known_fields("OWN")) == {"y"}
     assert schemas.node_fields("nosuch") is None and schemas.node_fields("empty") is None
     assert schemas.machine_drivers == {"own"} and schemas.drivers == {"s3"}
+    assert DriverSchemas([schema("credentialconfig", None), schema("nodeconfig", None)]).drivers == {"s3"}
 
 
 def test_an_inactive_driver_is_refused_with_the_nearest_name():
