@@ -300,6 +300,12 @@ def test_a_reference_that_rancher_does_not_resolve_is_named_with_the_remedy():
         "cluster; write cattle-global-data:cc-a"))]
 
 
+def test_a_credential_of_several_drivers():
+    subject = replace(credential(), driver=None, problem="has several drivers")
+    context = HealthContext([subject], **COMPLETE)
+    assert [problem.code for problem in HealthChecker(context).problems(subject)] == ["unreadable"]
+
+
 def test_a_credential_that_rancher_cannot_read_and_that_has_no_owner():
     found = checker(credential(owner=""), unlisted=["x"]).problems(credential(owner=""))
     assert [(problem.code, problem.message) for problem in found] == [

@@ -386,7 +386,7 @@ class TestUpdate:
         pytest.param({"labels": {"team": None}}, {"metadata": {"labels": {"team": None}}}, "labels", id="label"),
         pytest.param({"annotations": {"a": "b"}}, {"metadata": {"annotations": {"a": "b"}}}, "annotations",
                      id="annotation"),
-        pytest.param({"docker_version": "20"}, {"spec": {"dockerVersion": "20"}}, "docker_version", id="text"),
+        pytest.param({"docker_version": " 20 "}, {"spec": {"dockerVersion": "20"}}, "docker_version", id="text"),
         pytest.param({"engine_storage_driver": ""}, {"spec": {"engineStorageDriver": None}}, "engine_storage_driver",
                      id="empty text"),
         pytest.param({"engine_env": {"a": 5, "b": None}}, {"spec": {"engineEnv": {"a": "5"}}}, "engine_env", id="map"),

@@ -334,6 +334,7 @@ def test_what_is_stored_already_is_unchanged_and_needs_no_schema():
     for options in ({}, {"name": "prod"}, {"owner": "alice"}, {"description": " "}, {"annotations": {"a": None}}):
         change = plan(observed(secret(), schemas=None), id="cc-a", **options)
         assert (change.action, change.after, change.changed_fields) == ("unchanged", change.before, ())
+    assert plan(observed(secret(owner="u-gone")), id="cc-a", owner="u-gone").action == "unchanged"
 
 
 @pytest.mark.parametrize(("options", "patch", "changed"), [

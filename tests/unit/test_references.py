@@ -353,7 +353,7 @@ def test_an_object_names_the_same_value_once_for_each_field():
     pools = [{"name": "a", "cloudCredentialSecretName": "cattle-global-data:cc-a"}] * 2
     item = {"metadata": CLUSTER["metadata"], "spec": {
         "cloudCredentialSecretName": "cattle-global-data:cc-a", "rkeConfig": {"machinePools": [
-            *pools, {"cloudCredentialSecretName": 5}, {"cloudCredentialSecretName": ""}]}}}
+            *pools, *({"cloudCredentialSecretName": value} for value in (5, "", "cattle-global-data:"))]}}}
     found = list(ReferenceReader(FIELDS, "Cluster").read(item))
     assert [(key, reference.use, reference.value) for key, reference in found] == [
         ("cc-a", "cluster", "cattle-global-data:cc-a"), ("cc-a", "pool", "cattle-global-data:cc-a")]

@@ -395,6 +395,18 @@ def test_a_refusal_names_the_cluster_and_all_values_that_differ():
     assert not plan.busy
 
 
+@pytest.mark.parametrize(("driver", "name", "refused"), [
+    ("azure", "tenantId", True), ("vmwarevsphere", "vcenterPort", True), ("azure", "environment", False),
+    ("vmwarevsphere", "tenantId", False),
+])
+def test_fields_that_a_driver_does_not_read_again(driver, name, refused):
+    source, target = (credential(of, driver, **{name: of}) for of in ("cc-a", "cc-b"))
+    state = observed(cluster(own=B), machines=[machine()], source=source, target=target)
+    plan = only(plan_repoint(request(scope=["machines"]), state))
+    assert (plan.error is not None) is refused
+    assert not refused or f"{name} of {A} and {B} differs" in plan.error.message
+
+
 def test_fields_that_a_machine_keeps_matter_only_if_machines_are_moved():
     state = observed(
         cluster(pools=[]), source=credential("cc-a", "azure", clientId="i", tenantId="1"),
