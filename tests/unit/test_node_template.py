@@ -176,6 +176,10 @@ class TestShowing:
         assert (shown["config"], shown["secret_fields"]) == ({}, ["region", "size"])
         assert shown["cloud_credential"] is None
 
+    def test_a_flag_that_is_off_is_shown(self):
+        shown = show_node_template(parse_node_template(stored(useInternalIpAddress=False)), SCHEMAS)
+        assert shown["use_internal_ip_address"] is False
+
     def test_without_a_driver_no_value_is_shown(self):
         shown = show_node_template(parse_node_template(stored(driver=None)), SCHEMAS)
         assert (shown["driver"], shown["config"]) == (None, {})
