@@ -50,10 +50,10 @@ def test_a_single_field(desired, stored, difference):
 
 
 def test_json_with_another_layout_is_no_difference():
-    stored = {"json": '{"a": 1}', "text": '{"a": 1}'}
+    stored = {"json": '{"a": 1}', "text": '{"a": 1}', "other": '{"a": 2}'}
     same = '{"a":1}'
-    config = CheckedConfig({"json": same, "text": same}, frozenset({"json"}))
-    assert changed_options(compare_config(config, stored, lambda name: ("data", name))) == {"text"}
+    config = CheckedConfig({"json": same, "text": same, "other": same}, frozenset({"json", "other"}))
+    assert changed_options(compare_config(config, stored, lambda name: ("data", name))) == {"text", "other"}
 
 
 def test_values_are_encoded_and_removals_are_not():

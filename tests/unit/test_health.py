@@ -13,11 +13,14 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import parse_options
+from ansible_collections.ranchhand.rancher.plugins.module_utils._common.problems import Problem
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.times import (
     LONGEST_DURATION,
     UTC,
     format_time,
 )
+from ansible_collections.ranchhand.rancher.plugins.module_utils._health import checker as health_checker
+from ansible_collections.ranchhand.rancher.plugins.module_utils._health import expiry
 from ansible_collections.ranchhand.rancher.plugins.module_utils._health.checker import HealthChecker, HealthContext
 from ansible_collections.ranchhand.rancher.plugins.module_utils._health.cloud_credential_info import (
     CLOUD_CREDENTIAL_INFO,
@@ -35,8 +38,16 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.cloud_c
     harvester_token_id,
     parse_cloud_credential,
 )
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.driver_schema import DriverSchemas
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.machine_pools import (
+    HostedCluster,
+    MachinePool,
+)
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.node_template import parse_node_template
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.references import (
     CREDENTIAL_REFERENCE_FIELDS,
+    HISTORY,
+    Reference,
     ReferenceIndex,
     ReferenceReader,
 )
@@ -119,6 +130,65 @@ def test_problems_of_a_key(case):
     assert codes(KeyState(case.record, status, None)) == case.codes
 
 
+REFUSED = Problem("key_refused", "AWS does not accept the key")
+
+
+def test_what_a_sign_in_with_the_key_found_is_a_problem():
+    status = {"key_age_seconds": None, "key_age_source": "secret", "due_at": None, "due": False, "problems": [DRIFT]}
+    subject = credential()
+    shown = evaluate(
+        checker(subject, unlisted=["x"]), subject, KeyState(None, status, None, REFUSED), NOW, MONTH)
+    assert shown == {
+        "key_age_seconds": None, "key_age_source": "secret", "max_age_seconds": None, "due_at": None, "due": False,
+        "problems": [{"code": "key_refused", "level": "error", "message": REFUSED.message}, DRIFT],
+    }
+
+
+def test_a_clock_may_differ_by_an_hour():
+    status = {"key_age_seconds": 5, "key_age_source": "secret", "due_at": None, "due": False, "problems": []}
+    for minutes, expected in ((-60, []), (-61, ["malformed"])):
+        subject = replace(credential(), annotations={
+            **credential().annotations, ROTATED_AT: format_time(ago(minutes=minutes))})
+        shown = evaluate(checker(subject, unlisted=["x"]), subject, KeyState(None, status, None), NOW, MONTH)
+        assert [problem["code"] for problem in shown["problems"]] == expected
+
+
+@pytest.mark.parametrize(("days", "message"), [
+    (0, "its key expired at 2026-11-24T07:30:00Z"), (30, "its key expires at 2026-12-24T07:30:00Z"), (31, None),
+])
+def test_the_end_of_a_key_is_reported_within_the_period(days, message):
+    status = {"key_age_seconds": 5, "key_age_source": "record", "due_at": None, "due": False, "problems": []}
+    key = KeyState(record("idle", expires_at=ago(days=-days)), status, None)
+    shown = evaluate(checker(credential(), unlisted=["x"]), credential(), key, NOW, MONTH)
+    assert [problem["message"] for problem in shown["problems"]] == ([message] if message else [])
+
+
+@pytest.mark.parametrize(("rotation", "due_at", "message"), [
+    (None, ago(days=3, hours=1), "its key was due for rotation 3 days ago"),
+    (record("idle"), NOW, None),
+    (record("grace", ago(days=9)), ago(days=2), None),
+    (record("grace", ago(days=9)), ago(days=2, minutes=1),
+     "its rotation has been in phase grace for 48 hours longer than expected"),
+    (record("disabled", ago(days=9)), ago(days=4),
+     "its rotation has been in phase disabled for 96 hours longer than expected"),
+    (record("issued", ago(hours=1)), ago(days=9), None),
+    (record("issued", ago(hours=1, minutes=1)), None,
+     "its rotation has been in phase issued for 1 hours longer than expected"),
+    (record("preparing"), ago(days=9), None),
+    (replace(record("issued", ago(hours=9)), transitions=tuple(
+        {"at": format_time(ago(hours=hours)), "phase": "issued", "what": "continued"} for hours in (9, 1, 0))),
+     None, None),
+])
+def test_a_rotation_that_makes_no_progress(rotation, due_at, message):
+    status = {
+        "key_age_seconds": 5, "key_age_source": "record", "due_at": due_at and format_time(due_at), "due": False,
+        "problems": [],
+    }
+    shown = evaluate(
+        checker(credential(), unlisted=["x"]), credential(), KeyState(rotation, status, None), NOW, MONTH)
+    assert [problem["message"] for problem in shown["problems"]] == ([message] if message else [])
+
+
 def test_evaluation_is_complete_and_its_times_end_in_z():
     subject = credential(owner="u-gone")
     status = {
@@ -141,6 +211,161 @@ def test_shared_keys_and_duplicate_names():
     found = checker(first, second, other)
     assert [problem.code for problem in found.problems(first)] == ["duplicate_name", "shared_key", "unused"]
     assert [problem.code for problem in found.problems(other)] == ["unused"]
+
+
+USERS = Users([User("u-a", "alice")])
+SCHEMAS = DriverSchemas([{"metadata": {"name": "credentialconfig"}, "spec": {"resourceFields": {
+    "digitaloceancredentialConfig": {}}}}])
+
+
+def template(driver="digitalocean"):
+    metadata = {"name": "nt-a", "uid": "u", "resourceVersion": "1", "annotations": {"field.cattle.io/creatorId": "u-a"}}
+    spec = {"displayName": "small", "driver": driver, "cloudCredentialName": "cattle-global-data:cc-a"}
+    return parse_node_template({"metadata": metadata, "spec": spec, f"{driver}Config": {"size": "x"}})
+
+
+# What a connection may not list, the credential whose problem it would show, and the reason in the result.
+MAY_NOT_LIST = {
+    "owner_gone": (
+        {"users": Users([User("u-a")], only_own=True)}, {"users": USERS}, credential(owner="u-gone"),
+        "owner_gone: this connection may not list users.management.cattle.io"),
+    "driver_inactive": (
+        {"schemas": None}, {"schemas": SCHEMAS}, credential(driver="azure"),
+        "driver_inactive: this connection may not list dynamicschemas.management.cattle.io"),
+    "template_broken": (
+        {"templates": None}, {"templates": [template("azure")]}, credential(),
+        "template_broken: this connection may not list nodetemplates.management.cattle.io"),
+    "unused": (
+        {"references": ReferenceIndex((), ["nodes.management.cattle.io", "clusters.provisioning.cattle.io"])},
+        {"references": ReferenceIndex()}, credential(),
+        "unused: this connection may not list clusters.provisioning.cattle.io, nodes.management.cattle.io"),
+    "config_contradicts": (
+        {"machine_configs": None}, {}, credential(),
+        "config_contradicts, config_repeats: this connection may not list rke-machine-config.cattle.io"),
+}
+COMPLETE = {
+    "schemas": SCHEMAS, "users": USERS, "templates": (), "machine_configs": (),
+    "references": ReferenceIndex([("cc-a", Reference("Cluster", "v1", "n", "prod", "f", "cluster"))]),
+}
+
+
+@pytest.mark.parametrize("code", MAY_NOT_LIST)
+def test_what_may_not_be_listed_is_unchecked_and_no_problem(code):
+    """A 403 means that it is unknown whether a credential has the problem, not that it has it."""
+    forbidden, readable, subject, reason = MAY_NOT_LIST[code]
+    context = HealthContext([subject], **{**COMPLETE, **forbidden})
+    assert context.unchecked() == [reason] and HealthChecker(context).problems(subject) == []
+    context = HealthContext([subject], **{**COMPLETE, **readable})
+    found = [problem.code for problem in HealthChecker(context).problems(subject)]
+    assert context.unchecked() == [] and found == ([code] if readable else [])
+
+
+def test_all_that_may_not_be_listed_is_reported():
+    forbidden = {key: value for _case in MAY_NOT_LIST.values() for key, value in _case[0].items()}
+    context = HealthContext([credential()], **forbidden)
+    assert context.unchecked() == [MAY_NOT_LIST[code][3] for code in (
+        "owner_gone", "driver_inactive", "template_broken", "config_contradicts", "unused")]
+    found = HealthChecker(context).problems(credential(driver="azure", owner="u-gone"))
+    assert found == []
+
+
+@pytest.mark.parametrize(("references", "message"), [
+    ([], "no object refers to it"),
+    ([Reference("ETCDSnapshot", "v1", "n", name, "f", HISTORY) for name in "ab"],
+     "no object refers to it, except 2 that do not need it any more"),
+    ([Reference("Cluster", "v1", "n", "prod", "f", "cluster")], None),
+])
+def test_a_credential_that_only_history_names_is_unused(references, message):
+    index = ReferenceIndex(("cc-a", reference) for reference in references)
+    found = HealthChecker(HealthContext([credential()], None, USERS, index, ())).problems(credential())
+    assert found == ([Problem("unused", message)] if message else [])
+
+
+def test_a_node_template_that_cannot_create_machines_is_a_problem_of_its_credential():
+    context = HealthContext([credential()], **{**COMPLETE, "templates": [template(), template("azure"), template("")]})
+    subject = "node template small (cattle-global-nt:nt-a), which uses it, has"
+    assert [problem.message for problem in HealthChecker(context).problems(credential())] == [
+        f"{subject} driver azure", f"{subject} no driver"]
+    others = HealthChecker(context).problems(credential("two", identifier="cc-b"))
+    assert [problem.code for problem in others] == ["unused"]
+
+
+def test_a_reference_that_rancher_does_not_resolve_is_named_with_the_remedy():
+    reference = Reference("Cluster", "v1", "n", "prod", "f", "cluster", value="other:cc-a")
+    machine = replace(reference, kind="Amazonec2Machine", use="machine")
+    context = HealthContext([credential()], **{
+        **COMPLETE, "references": ReferenceIndex([("cc-a", reference), ("cc-a", machine)])})
+    assert HealthChecker(context).problems(credential()) == [Problem("reference_unresolved", (
+        "Cluster n/prod (f) spells it other:cc-a, which Rancher does not resolve, so that it applies no change of the "
+        "cluster; write cattle-global-data:cc-a"))]
+
+
+def test_a_credential_of_several_drivers():
+    subject = replace(credential(), driver=None, problem="has several drivers")
+    context = HealthContext([subject], **COMPLETE)
+    assert [problem.code for problem in HealthChecker(context).problems(subject)] == ["unreadable"]
+
+
+def test_a_credential_that_rancher_cannot_read_and_that_has_no_owner():
+    found = checker(credential(owner=""), unlisted=["x"]).problems(credential(owner=""))
+    assert [(problem.code, problem.message) for problem in found] == [
+        ("unreadable", "has no annotation field.cattle.io/creatorId and therefore no owner")]
+
+
+@pytest.mark.parametrize(("error", "shown"), [
+    ("x" * 200, "x" * 200), ("x" * 201, "x" * 200 + "…"), ("a \n b of long-value, v-3", "a b of …, v-3"),
+])
+def test_the_message_of_a_failed_sync_is_short_and_contains_no_value(error, shown):
+    subject = credential(accessToken="long-value", region="v-3")
+    sync = HostedCluster("Cluster", None, "c-x", "cattle-global-data:cc-a", error)
+    context = HealthContext([subject], **{**COMPLETE, "references": ReferenceIndex((), ["x"], failed_syncs=[sync])})
+    assert HealthChecker(context).problems(subject) == [
+        Problem("sync_failed", f"the last sync of Cluster c-x with it failed: {shown}")]
+
+
+@pytest.mark.parametrize(("spelling", "namespace", "mismatch"), [
+    ("cattle-global-data:cc-a", "fleet-default", True), ("cc-a", "cattle-global-data", True),
+    ("cc-a", "fleet-default", False), ("cattle-global-data:cc-b", "fleet-default", False), ("", "fleet-default", False),
+])
+def test_the_pools_that_create_machines_of_another_driver(spelling, namespace, mismatch):
+    pools = [
+        MachinePool(namespace, "prod", kind, f"{kind}Config", "x", spelling, False, True)
+        for kind in ("Azure", "Digitalocean")
+    ]
+    index = ReferenceIndex([("cc-a", Reference("Cluster", "v1", "n", "prod", "f", "cluster"))], pools=pools)
+    found = HealthChecker(HealthContext([credential()], **{**COMPLETE, "references": index})).problems(credential())
+    message = "pool prod/Azure, which uses it, creates machines of driver azure"
+    assert found == ([Problem("driver_mismatch", message)] if mismatch else [])
+
+
+@pytest.mark.parametrize(("first", "second", "shared"), [
+    pytest.param({"accessToken": "x"}, {"accessToken": "x"}, True, id="the same token"),
+    pytest.param({"accessToken": "x"}, {"accessToken": "y"}, False, id="another token"),
+    pytest.param({"accessToken": "", "region": ""}, {"accessToken": "", "region": ""}, False, id="no key"),
+    pytest.param({"driver": "amazonec2", "accessKey": "AK", "secretKey": "a"},
+                 {"driver": "amazonec2", "accessKey": "AK", "secretKey": "b"}, True, id="the same id of a key"),
+    pytest.param({"driver": "s3", "accessKey": "AK", "secretKey": "a"},
+                 {"driver": "amazonec2", "accessKey": "AK", "secretKey": "b"}, True, id="the same id for s3"),
+    pytest.param({"driver": "amazonec2", "accessKey": "AK", "secretKey": "a"},
+                 {"driver": "amazonec2", "accessKey": "AX", "secretKey": "a"}, False, id="another id of a key"),
+])
+def test_credentials_with_the_same_key(first, second, shared):
+    left, right = credential("one", identifier="cc-a", **first), credential("two", identifier="cc-b", **second)
+    found = [problem.code for problem in checker(left, right, unlisted=["x"]).problems(left)]
+    assert found == (["shared_key"] if shared else [])
+
+
+def test_only_the_secret_fields_are_the_key_of_a_credential():
+    fields = {"accessToken": {"type": "password"}, "region": {"type": "string"}}
+    schemas = DriverSchemas([
+        {"metadata": {"name": "credentialconfig"}, "spec": {"resourceFields": {"digitaloceancredentialConfig": {}}}},
+        {"metadata": {"name": "digitaloceancredentialconfig"}, "spec": {"resourceFields": fields}},
+    ])
+    left = credential("one", identifier="cc-a", accessToken="x", region="ams")
+    right = credential("two", identifier="cc-b", accessToken="x", region="nyc")
+    for known, expected in ((schemas, ["shared_key"]), (None, [])):
+        context = HealthContext([left, right], known, USERS, ReferenceIndex((), ["x"]), ())
+        assert [problem.code for problem in HealthChecker(context).problems(left)] == expected
 
 
 HOSTED = {
@@ -177,6 +402,82 @@ def test_the_earliest_expiry_of_each_field():
     subject = credential(accessToken=f"{jwt(ago(days=-9))} {jwt(ago(days=-2))}", refreshToken=jwt(ago(days=-3)))
     assert [(expiry.subject, expiry.at) for expiry in find_expiries(subject).found] == [
         ("a token (JWT) in accessToken", ago(days=-2)), ("a token (JWT) in refreshToken", ago(days=-3))]
+
+
+def certificate(expires_at):
+    """Return a certificate in PEM."""
+    x509 = pytest.importorskip("cryptography.x509")
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ed25519
+
+    key, name = ed25519.Ed25519PrivateKey.generate(), x509.Name([])
+    signed = x509.CertificateBuilder(
+        name, name, key.public_key(), 1, ago(days=99).replace(tzinfo=None), expires_at.replace(tzinfo=None),
+    ).sign(key, None)
+    return signed.public_bytes(serialization.Encoding.PEM).decode()
+
+
+WRITTEN = {
+    "as it is": lambda text: text,
+    "with a key": lambda text: f"-----BEGIN X-----\nAA\n-----END X-----\n{text}",
+    "in JSON": json.dumps,
+    "in base64": lambda text: f"ca: {base64.b64encode(text.encode()).decode()}",
+    "after broken base64": lambda text: "LS0tLS1CRUdJTiBDRVJUA " + base64.b64encode(text.encode()).decode(),
+    "after other bytes": lambda text: base64.b64encode(b"-----BEGIN CERT\xff\xfe" + text.encode()).decode(),
+}
+
+
+@pytest.mark.parametrize("write", WRITTEN.values(), ids=WRITTEN)
+def test_the_earliest_certificate_of_a_field_counts(write):
+    text = write("".join(certificate(ago(days=days)) for days in (-9, -2, -5)))
+    subject = credential(accessToken=text)
+    found = find_expiries(subject)
+    assert [(expiry.subject, expiry.at) for expiry in found.found] == [
+        ("a certificate in accessToken", ago(days=-2))]
+    assert found.unreadable == []
+
+
+def test_a_field_with_more_certificates_than_any_list_of_authorities():
+    pem = certificate(ago(days=-2))
+    for number, unreadable in ((500, []), (502, [
+        "the expiry of certificate 501 and all further ones in accessToken cannot be read"])):
+        found = find_expiries(credential(accessToken=pem * number))
+        assert found.unreadable == unreadable and len(found.found) == 1
+
+
+@pytest.mark.parametrize(("size", "readable"), [(64 * 1024, True), (64 * 1024 + 4, False)])
+def test_a_token_is_read_up_to_the_size_that_a_server_accepts(size, readable):
+    text = '{"exp":%d,"a":""}' % ago(days=-2).timestamp()
+    text = text.replace('""', f'"{"x" * (size // 4 * 3 - len(text))}"')
+    assert len(claims(text).split(".")[1]) == size
+    found = find_expiries(credential(accessToken=claims(text)))
+    assert [expiry.at for expiry in found.found] == ([ago(days=-2)] if readable else [])
+    assert bool(found.unreadable) is not readable
+
+
+@pytest.mark.parametrize(("stamp", "expires_at"), [
+    ("1795678200000", datetime.datetime(2026, 11, 26, 7, 30, tzinfo=UTC)), ("0", None), ("000", None), ("1" * 16, None),
+    ("+1795678200000", None), ("1_795_678_200_000", None), ("\u0661", None),
+])
+def test_the_expiry_of_the_token_in_a_kubeconfig_is_in_milliseconds(stamp, expires_at):
+    subject = replace(credential(), annotations={STAMP: stamp})
+    found = find_expiries(subject)
+    assert found.found == ([(expires_at, "the token in its kubeconfig")] if expires_at else [])
+    assert bool(found.unreadable) == (expires_at is None and stamp.strip("0") != "")
+
+
+def test_claims_of_any_length_are_read():
+    for size in range(4):
+        token = claims('{"exp":%d,"a":"%s"}' % (ago(days=-2).timestamp(), "x" * size))
+        assert [expiry.at for expiry in find_expiries(credential(accessToken=token)).found] == [ago(days=-2)]
+
+
+def test_without_cryptography_certificates_are_unchecked_and_no_problem(monkeypatch):
+    monkeypatch.setattr(expiry, "x509", None)
+    monkeypatch.setattr(health_checker, "CAN_READ_CERTIFICATES", False)
+    assert find_expiries(credential(accessToken=NO_EXPIRY)) == ([], [])
+    assert HealthContext([credential()], **COMPLETE).unchecked() == [
+        "expired, expires_soon: the Python package cryptography is not installed"]
 
 
 STAMP, ROTATED_AT = "rancher.io/expiration-timestamp", "ranchhand.cattle.io/rotated-at"
@@ -278,6 +579,7 @@ def test_an_announcement_from_the_future_blocks_nothing(days):
 
 POLICIES = [
     AgePolicy(1, name_pattern="aws*", owner="alice"), AgePolicy(2, driver="azure"), AgePolicy(3, name_pattern="[x]"),
+    AgePolicy(4, driver="google", owner="u-a"), AgePolicy(5, driver="google"),
 ]
 
 
@@ -287,6 +589,7 @@ POLICIES = [
     pytest.param("aws prod", "azure", "bob", 2, id="driver"),
     pytest.param("AWS prod", "digitalocean", "alice", None, id="another case"),
     pytest.param("x", "digitalocean", None, 3, id="a pattern that is not the name"),
+    pytest.param("gcp", "google", None, 4, id="the id of the owner"),
 ])
 def test_the_first_matching_policy_applies(name, driver, owner_name, max_age):
     assert find_max_age(credential(name, driver), owner_name, POLICIES) == max_age

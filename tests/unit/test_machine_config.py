@@ -207,7 +207,8 @@ def test_an_edit_that_replaces_nodes_is_refused(config, of_pool, rolls):
     assert (change.action, change.error and change.error.code) == (
         ("refused", "in_use") if rolls else ("updated", None))
     if rolls:
-        assert "would replace all nodes of pool prod/a" in change.error.message
+        assert f"a change of {', '.join(config)} would replace all nodes of pool prod/a" in change.error.message
+        assert "Without it" not in change.error.message and change.changed_fields == ()
         assert change.after == change.before and not change.writes
 
 
@@ -256,6 +257,7 @@ ERRORS = {
     "wrong type": ({"config": {"spot": "maybe"}}, "invalid", "config.spot must be true or false"),
     "text for a list": ({"config": {"openPort": "80"}}, "invalid", "config.openPort must be a list of strings"),
     "common": ({"config": {"common": {}}}, "invalid", "config.common has no effect"),
+    "providerID": ({"config": {"providerID": "x"}}, "invalid", "config.providerID has no effect"),
     "secret in config": ({"config": {"clientSecret": "x"}}, "invalid", "is secret and belongs in secrets"),
     "credential does not exist": ({"cloud_credential": "x"}, "not_found", 'cloud_credential "x" does not exist'),
     "field of the credential": (
@@ -286,6 +288,7 @@ def test_refused_options(options, code, message):
         pytest.param(
             {"annotations": {"field.cattle.io/no-creator-rbac": "x"}}, "set the option creator_rbac", id="no creator"),
         pytest.param({"owner": "u-a"}, "unknown option owner", id="owner"),
+        pytest.param({"cloud_credential": " "}, "cloud_credential must not be empty", id="empty credential"),
     ],
 )
 def test_invalid_options(options, message):
@@ -308,6 +311,94 @@ def test_a_credential_fills_fields_with_a_default():
     change = plan(china, cloud_credential="cattle-global-data:cc-a")
     assert change.body["environment"] == "AzureChinaCloud" and "cloud_credential" not in change.body
     assert plan(china, cloud_credential="azure prod", config={"environment": "AzureChinaCloud"}).action == "created"
+
+
+def test_options_of_a_call_apply_to_its_machine_configs():
+    call = {
+        "state": "absent", "force": True, "update_secrets": "on_create", "wait": True, "wait_timeout": "7s",
+        "wait_sleep": "3s", "namespace": "fleet-local", "driver": "azure", "inline_secrets": True,
+        "creator_rbac": False, "keep": True, "on_use": "roll",
+    }
+    item, = parse_desired_machine_configs(parse_options(MACHINE_CONFIG, {**call, "machine_configs": [{"name": "a"}]}))
+    assert {name: getattr(item, name) for name in call} == {**call, "wait_timeout": 7, "wait_sleep": 3}
+    assert (item.where, item.id) == ("machine_configs[0] (a): ", stored("a").id.replace("fleet-default", "fleet-local"))
+
+
+def test_the_reference_of_a_pool_to_its_machine_config():
+    index = pool_references({"fleet-default": [pool()], "fleet-local": ()})
+    reference, = index.references_to(stored())
+    assert reference.show() == {
+        "kind": "Cluster", "api_version": "provisioning.cattle.io/v1", "namespace": "fleet-default", "name": "prod",
+        "field": "spec.rkeConfig.machinePools[].machineConfigRef", "use": "pool", "pools": ["a"],
+    }
+    assert index.unlisted == () and pool_references({"a": (), "b": None}).unlisted == (
+        "clusters.provisioning.cattle.io",)
+
+
+def test_a_new_machine_config_that_is_not_kept_names_no_owner():
+    change = plan(observed(), config={"size": "l"}, annotations={"a": "b", "c": None})
+    assert change.body["metadata"] == {
+        "namespace": "fleet-default", "name": "small", "labels": {}, "annotations": {"a": "b"}}
+    assert change.changed_fields == ("annotations", "driver", "name", "namespace", "size")
+    assert with_keeper(change, "u") is change and (change.after.uid, change.after.resource_version) == ("", "")
+
+
+def test_the_keeper_of_another_object_is_preserved():
+    change = plan(observed(stored(owners=[CLUSTER])), keep=True)
+    owners = with_keeper(change, "u").body["metadata"]["ownerReferences"]
+    assert [owner["uid"] for owner in owners] == ["c", "u"] and change.body["metadata"]["ownerReferences"][0] == CLUSTER
+    assert with_keeper(change, "u").body["metadata"]["uid"] == "uid-small"
+
+
+AWS = parse_cloud_credential({
+    "metadata": {"name": "cc-z", "uid": "1", "resourceVersion": "1", "annotations": {
+        "field.cattle.io/creatorId": "u-a", "field.cattle.io/name": "aws"}},
+    "data": {"amazonec2credentialConfig-accessKey": "eA=="},
+})
+
+
+@pytest.mark.parametrize(("name", "code", "message"), [
+    ("aws", "invalid", "cloud_credential cattle-global-data:cc-z is of driver amazonec2; a pool of driver azure needs"),
+    ("cattle-global-data:cc-z", "invalid", "is of driver amazonec2"),
+    ("cattle-global-data:azure prod", "not_found", "does not exist"),
+    ("twice", "ambiguous", '2 cloud credentials have the name "twice"'),
+    ("gone", "conflict", "cattle-global-data:cc-g is being deleted"),
+])
+def test_a_credential_that_pools_cannot_use(name, code, message):
+    others = [replace(credential(), id=f"cc-{of[0]}{number}", name=of) for number, of in enumerate(["twice", "twice"])]
+    gone = replace(credential(), id="cc-g", name="gone", deleting=True)
+    rancher = replace(observed(), credentials=credential_catalog([credential(), AWS, *others, gone]))
+    with pytest.raises(ValidationErrors) as caught:
+        plan(rancher, cloud_credential=name)
+    assert caught.value.code == code and message in caught.value.message
+
+
+def test_a_field_with_a_default_that_the_credential_leaves_empty_is_not_repeated():
+    empty = replace(observed(), credentials=credential_catalog([credential(environment="")]))
+    assert "environment" not in plan(empty, cloud_credential="azure prod").body
+    change = plan(empty, cloud_credential="azure prod", config={"environment": "AzureChinaCloud"})
+    assert change.body["environment"] == "AzureChinaCloud"
+
+
+def test_an_active_driver_without_schema():
+    with pytest.raises(ValidationErrors, match="driver azure has no schema in this Rancher") as caught:
+        plan(replace(observed(), fields={"azure": None}), config={"size": "l"})
+    assert caught.value.code == "invalid"
+
+
+def test_only_what_is_or_will_be_stored_is_warned_of():
+    rancher = observed(stored(), pools=[pool(config="other")])
+    deleted = plan(rancher, pool_references(rancher.pools), state="absent")
+    refused = plan(observed(stored(), pools=[pool()]), config={"size": "l"})
+    assert warnings_of([deleted, refused]) == []
+    assert len(warnings_of([deleted, plan(rancher, config={"size": "l"})])) == 1
+
+
+def test_labels_and_annotations_are_merged():
+    change = plan(observed(stored()), labels={"a": "b"}, annotations={"c": "d", "gone": None})
+    assert change.body["metadata"] == {
+        "uid": "uid-small", "resourceVersion": "5", "labels": {"a": "b"}, "annotations": {"c": "d"}}
+    assert change.changed_fields == ("annotations", "labels")
 
 
 def test_another_cluster_owns_it():

@@ -34,6 +34,7 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._repoint.plannin
     check_credentials,
     cluster_patch,
     machine_patch,
+    moved_fields,
     plan_repoint,
     select_users,
 )
@@ -381,6 +382,90 @@ def test_a_change_needs_another_plan_only_if_a_check_depends_on_it(change, same)
 def test_a_refusal_concerns_its_own_cluster_only():
     state = observed(cluster("one", **MANAGED), cluster("two"))
     assert [plan.error and plan.error.code for plan in plan_repoint(request(), state)] == ["other_writer", None]
+
+
+def test_a_refusal_names_the_cluster_and_all_values_that_differ():
+    state = observed(
+        cluster(own=None, s3={"cloudCredentialName": A}),
+        source=credential("cc-a", "s3", accessKey="a", defaultRegion="x", defaultBucket="1", defaultFolder="f"),
+        target=credential("cc-b", "s3", accessKey="b", defaultRegion="y", defaultBucket="2", defaultFolder="f"))
+    plan = only(plan_repoint(request(scope=["s3"]), state))
+    assert plan.error.message.startswith(
+        f"cannot repoint cluster fleet-default/prod: defaultBucket, defaultRegion of {A} and {B} differ")
+    assert not plan.busy
+
+
+@pytest.mark.parametrize(("driver", "name", "refused"), [
+    ("azure", "tenantId", True), ("vmwarevsphere", "vcenterPort", True), ("azure", "environment", False),
+    ("vmwarevsphere", "tenantId", False),
+])
+def test_fields_that_a_driver_does_not_read_again(driver, name, refused):
+    source, target = (credential(of, driver, **{name: of}) for of in ("cc-a", "cc-b"))
+    state = observed(cluster(own=B), machines=[machine()], source=source, target=target)
+    plan = only(plan_repoint(request(scope=["machines"]), state))
+    assert (plan.error is not None) is refused
+    assert not refused or f"{name} of {A} and {B} differs" in plan.error.message
+
+
+def test_fields_that_a_machine_keeps_matter_only_if_machines_are_moved():
+    state = observed(
+        cluster(pools=[]), source=credential("cc-a", "azure", clientId="i", tenantId="1"),
+        target=credential("cc-b", "azure", clientId="i", tenantId="2"))
+    assert only(plan_repoint(request(), state)).error is None
+
+
+def test_a_pool_without_a_name_is_checked_too():
+    entry = pool(own=A, kind="AzureConfig", config="az")
+    del entry["name"]
+    plan = only(plan_repoint(request(), observed(cluster(own=None, pools=[entry]))))
+    assert plan.error.code == "invalid" and "needs a credential of another driver" in plan.error.message
+
+
+def test_a_pool_with_its_own_credential_does_not_get_that_of_the_cluster():
+    pools = [pool("one", own=C, kind="AzureConfig", config="az")]
+    assert only(plan_repoint(request(), observed(cluster(pools=pools)))).error is None
+
+
+def test_only_machines_of_selected_clusters_are_moved():
+    machines = [machine("m-1"), machine("m-2", in_cluster="test"), machine("m-3", in_cluster="gone")]
+    state = observed(cluster("prod", own=B), cluster("test", own=B), machines=machines)
+    for selected, expected in (
+        (None, ["fleet-default/gone", "fleet-default/prod", "fleet-default/test"]),
+        (["test"], ["fleet-default/test"]),
+        (["fleet-default/gone", "prod"], ["fleet-default/gone", "fleet-default/prod"]),
+        (["prod", "fleet-default/prod"], ["fleet-default/prod"]),
+    ):
+        plans = plan_repoint(request(scope=["machines"], clusters=selected), state)
+        assert [(plan.label, len(plan.machines)) for plan in plans] == [(label, 1) for label in expected]
+    assert plan_repoint(request(scope=["cluster"]), state) == []
+
+
+def test_machines_that_name_another_credential_or_are_not_in_scope_are_left():
+    state = observed(cluster(own=B), machines=[machine(own=B), machine("m-2", deleting=True)])
+    assert plan_repoint(request(repair=True), state) == []
+    assert [item.name for item in only(plan_repoint(request(scope=["machines"]), state)).machines] == ["m-2"]
+
+
+def test_fields_are_moved_if_the_same_cluster_names_the_other_credential():
+    before = cluster(pools=[pool("one", own=A), pool("two", own=A)])
+    plan = only(plan_repoint(request(), observed(before)))
+    after = cluster(own=B, pools=[pool("one", own=B), pool("two", own=C)])
+    assert [item.pool for item in moved_fields(plan, before, after, B)] == [None, "one"]
+    assert moved_fields(plan, before, replace(after, uid="recreated"), B) == ()
+
+
+def test_jobs_are_named_and_make_a_cluster_busy():
+    state = observed(cluster(), jobs={PROD: ("j-2", "j-1")}, rolling={PROD: ("d",)})
+    plan = only(plan_repoint(request(), state))
+    assert plan.busy and "machine Jobs are running (j-1, j-2)" in plan.error.message
+    moved = observed(cluster(own=B), machines=[machine()], rolling={PROD: ("d",)})
+    assert only(plan_repoint(request(scope=["machines"]), moved)).error is None
+
+
+def test_a_cluster_that_is_gone_has_no_patch():
+    orphan = observed(machines=[machine(in_cluster="gone")])
+    with pytest.raises(ValueError, match="no cluster"):
+        cluster_patch(only(plan_repoint(request(scope=["machines"]), orphan)), B)
 
 
 def test_repair_reaches_machines_whose_deletion_hangs():

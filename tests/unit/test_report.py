@@ -32,6 +32,9 @@ from ansible_collections.ranchhand.rancher.plugins.plugin_utils._report.model im
     SOURCES,
     build,
     find_failures,
+    is_rotating,
+    runbook,
+    validation_errors,
     visible,
 )
 from ansible_collections.ranchhand.rancher.plugins.plugin_utils._report.page import to_html
@@ -348,6 +351,143 @@ def test_unusable_results(tmp_path, registered, message):
     with pytest.raises(RanchhandError) as failure:
         write.write_report(parsed_options(tmp_path, registered=registered), None, RunMode())
     assert failure.value.message == message and not list(tmp_path.iterdir())
+
+
+TRANSITION = {"at": "2026-11-01T00:00:00Z", "phase": "idle", "what": "retired", "run": "1"}
+ROTATION = {
+    "phase": "grace", "generation": 2, "next_step": "disable", "issuer": "aws", "rotation_id": "r-1", "reason": "age",
+    "key_id": "AK2", "old_key_id": "AK1", "running": False, "waiting_for": ["soak"],
+    "started_at": "2026-11-01T00:00:00Z", "cutover_at": "2026-11-02T00:00:00Z", "disabled_at": None,
+    "rotated_at": "2026-11-02T00:00:00Z", "expires_at": "2027-11-02T00:00:00Z", "transitions": [TRANSITION],
+}
+REFERENCE = {"kind": "Cluster", "api_version": "v1", "namespace": "n", "name": "prod", "field": "spec.x", "use": "s3"}
+COMPLETE = {
+    "credentials": [credential(
+        description="for tests", created_at="2026-01-01T00:00:00Z", due_at="2026-12-01T00:00:00Z", gone=False,
+        max_age_seconds=90 * DAY, key_age_seconds=DAY, references=[REFERENCE], rotation=ROTATION,
+        codes=("unused", "overdue", "drift", "expired"),
+    )],
+    "dangling": [{"id": "cattle-global-data:cc-gone", "references": [REFERENCE]}],
+    "problems_incomplete": ["unused: a reason"], "references_incomplete": ["nodes.management.cattle.io"],
+}
+# What a report uses of a result, with a value of another type.
+SHAPES = {
+    "credentials": "x", "dangling": {"a": 1}, "problems_incomplete": "x", "problems_incomplete/0": 5,
+    "references_incomplete": [5], "credentials/0": "x", "credentials/0/id": 5, "credentials/0/name": 5,
+    "credentials/0/driver": 5, "credentials/0/owner": 5, "credentials/0/owner_name": 5,
+    "credentials/0/description": 5, "credentials/0/created_at": 5, "credentials/0/due_at": "tomorrow",
+    "credentials/0/key_age_seconds": "5", "credentials/0/max_age_seconds": "5",
+    "credentials/0/key_age_source": "a guess", "credentials/0/gone": "no", "credentials/0/references": "x",
+    **{f"credentials/0/references/0/{name}": 5 for name in REFERENCE}, "credentials/0/rotation": "x",
+    **{f"credentials/0/rotation/{name}": 5 for name in (
+        "phase", "next_step", "expires_at", "waiting_for", "transitions")},
+    **{f"credentials/0/rotation/transitions/0/{name}": 5 for name in ("at", "phase", "what")},
+    "credentials/0/problems": {}, "credentials/0/problems/0/code": 5, "credentials/0/problems/0/level": "fatal",
+    "credentials/0/problems/0/message": None, "dangling/0": "x", "dangling/0/id": 5, "dangling/0/references": 5,
+}
+REQUIRED = ("id", "name", "problems", "code", "level", "message", "kind", "at", "phase", "what", "0")
+
+
+def with_value(path, value):
+    """Return COMPLETE with another value at a path."""
+    result = json.loads(json.dumps(COMPLETE))
+    *steps, last = (int(step) if step.isdigit() else step for step in path.split("/"))
+    inner = result
+    for step in steps:
+        inner = inner[step]
+    inner[last] = value
+    return result
+
+
+@pytest.mark.parametrize("path", SHAPES)
+def test_a_result_with_a_value_of_another_type_is_rejected(path):
+    assert validation_errors({"a": COMPLETE}) == validation_errors({"a": COMPLETE, "b": None}) == []
+    assert validation_errors({"b": COMPLETE, "a": with_value(path, SHAPES[path])}) == [NOT_A_RESULT]
+    required = path.rpartition("/")[2] in REQUIRED and path != "credentials/0/rotation/phase"
+    required = required or path.endswith("references/0/name")
+    assert validation_errors({"a": with_value(path, None)}) == (
+        [NOT_A_RESULT] if required else [])
+
+
+def test_a_time_and_a_choice_are_texts():
+    for path, value in (
+        ("credentials/0/due_at", 5), ("credentials/0/due_at", ["x"]), ("credentials/0/key_age_source", 5),
+        ("credentials/0/problems/0/level", ["error"]), ("credentials/0/rotation/waiting_for", {"a": "b"}),
+    ):
+        assert validation_errors({"a": with_value(path, value)}) == [NOT_A_RESULT]
+
+
+def test_all_that_the_model_contains_of_a_credential():
+    model = build({"prod": COMPLETE}, NOW, RUNBOOKS + "/")
+    row, gone = model["credentials"]
+    problems = [
+        {"code": code, "level": CODES[code], "message": f"has problem {code}"}
+        for code in ("drift", "expired", "overdue", "unused")
+    ]
+    reference = {name: value for name, value in REFERENCE.items() if name != "use"}
+    assert row == {
+        "rancher": "prod", "gone": False, "id": "cattle-global-data:cc-1", "name": "one", "driver": "amazonec2",
+        "owner": "u-1", "owner_name": "alice", "description": "for tests", "created_at": "2026-01-01T00:00:00Z",
+        "key_age_days": 1, "key_age_source": "secret", "max_age_days": 90, "due_at": "2026-12-01T00:00:00Z",
+        "due": False, "due_in_days": 6, "references": [reference], "rotation": ROTATION, "problems": problems,
+    }
+    assert gone == {
+        **dict.fromkeys(row), "rancher": "prod", "gone": True, "due": False, "id": "cattle-global-data:cc-gone",
+        "name": "cc-gone", "references": [reference], "problems": [
+            {"code": "dangling", "level": "error", "message": "does not exist, but objects refer to it"}],
+    }
+    assert model["ranchers"] == [{
+        "name": "prod", "up": True, "error": None, "credentials": 1,
+        "references_incomplete": ["nodes.management.cattle.io"], "problems_incomplete": ["unused: a reason"],
+    }]
+    assert (model["generated_at"], runbook(model, "drift")) == (
+        "2026-11-24T07:30:00Z", f"{RUNBOOKS}/credentials.md#drift")
+    assert is_rotating(row) and not is_rotating(gone) and not is_rotating({"rotation": {"phase": "idle"}})
+
+
+def test_a_rancher_without_a_result():
+    (rancher,) = build({"lab": {"failed": True}}, NOW, RUNBOOKS)["ranchers"]
+    assert rancher == {
+        "name": "lab", "up": False, "error": "the result has no message", "credentials": 0,
+        "references_incomplete": [], "problems_incomplete": [],
+    }
+    assert build({"lab": {"credentials": []}}, NOW, RUNBOOKS)["ranchers"][0]["up"]
+
+
+def test_credentials_of_the_same_urgency_are_sorted_by_name_rancher_and_id():
+    def named(*pairs):
+        return {"credentials": [credential(name=name, id=identifier) for name, identifier in pairs]}
+
+    model = build({"b": named(("y", "2"), ("x", "3"), ("y", "1")), "a": named(("y", "4"))}, NOW, RUNBOOKS)
+    assert [row["id"] for row in model["credentials"]] == ["3", "4", "1", "2"]
+
+
+@pytest.mark.parametrize(("offset", "soon"), [(0, 0), (-1, 1)])
+def test_a_key_is_due_soon_in_less_than_30_days(offset, soon):
+    due_at = (NOW + datetime.timedelta(days=30, seconds=offset)).isoformat()
+    assert model_of(credential(due_at=due_at))["figures"]["due_soon"] == soon
+    assert model_of(credential(due_at=due_at, due=True))["figures"]["due_soon"] == 0
+
+
+@pytest.mark.parametrize(("seconds", "days"), [(0, 0), (DAY - 1, 0), (DAY, 1), (2 * DAY - 1, 1), (365 * DAY, 365)])
+def test_ages_are_whole_days(seconds, days):
+    (row,) = model_of(credential(key_age_seconds=seconds, max_age_seconds=seconds))["credentials"]
+    assert row["key_age_days"] == row["max_age_days"] == days
+
+
+def test_the_states_of_an_age_are_those_that_all_formats_color():
+    assert AGE_STATES == ("fine", "due_soon", "overdue", "no_policy", "unknown")
+
+
+INVISIBLE = "\x00\x1f\x7f\x9f\u061c\u200b\u200e\u200f\u2028\u202e\u2060\u2066\u2069\ufeff\ud800"
+
+
+@pytest.mark.parametrize("character", INVISIBLE, ids=ascii)
+def test_invisible_characters_are_escaped_everywhere(character):
+    escaped = f"a\\u{ord(character):04x}"
+    assert visible({"x": [f"a{character}", 5, None, {"y": f"a{character}"}]}) == {
+        "x": [escaped, 5, None, {"y": escaped}]}
+    assert visible("Zürich \u05d0 é") == "Zürich \u05d0 é"
 
 
 def test_documentation_lists_all_choices():

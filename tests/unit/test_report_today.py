@@ -142,6 +142,66 @@ def test_the_page_names_the_cluster(references, page):
     assert only_task("dangling", references=references).remedy.page == page
 
 
+PAGES = {
+    "Cloud Credentials > cc-7kq2f": (
+        "expired", "key_refused", "sync_failed", "shared_key", "duplicate_name", "malformed"),
+    "Clusters > fleet-default/prod > Edit Config": ("dangling", "driver_mismatch"),
+    "Clusters > fleet-default/prod > Edit YAML": ("reference_unresolved",),
+    "Cloud Credentials": ("unreadable",), "Drivers": ("driver_inactive",),
+    "RKE1 Configuration > Node Templates": ("template_broken",),
+}
+
+
+def test_the_pages_of_the_ui():
+    found = {code: only_task(code, driver="digitalocean").remedy.page for code in CODES}
+    expected = {code: f"Cluster Management > {page}" for page, codes in PAGES.items() for code in codes}
+    by_key = dict.fromkeys(("overdue", "expires_soon"), "Cluster Management > Cloud Credentials > cc-7kq2f")
+    assert {code: page for code, page in found.items() if page} == {**expected, **by_key}
+
+
+def test_a_key_that_is_not_due_is_replaced_and_not_rotated():
+    """A rotation skips a key that is not due, so that the command would do nothing."""
+    for code in ("overdue", "expires_soon"):
+        assert only_task(code, due=False).remedy.page and only_task(code, due=True).remedy.command
+
+
+def test_all_that_a_task_contains():
+    task = asdict(only_task("unused", owner_name=None))
+    assert {name: value for name, value in task.items() if name not in ("why", "remedy")} == {
+        "rancher": "prod-eu", "id": ID, "name": "payments prod", "owner": "u-1", "code": "unused", "level": "notice",
+        "detail": "message of unused",
+    }
+    (unread,) = plan_today([{"name": "localhost", "up": False, "error": "refused"}], [], RECORDS)
+    shown = asdict(unread)
+    assert {name: value for name, value in shown.items() if name not in ("why", "remedy")} == {
+        "rancher": "localhost", "id": None, "name": None, "owner": None, "code": "unread", "level": "error",
+        "detail": "refused",
+    }
+    assert unread.remedy.command == "ansible-playbook ranchhand.rancher.where_used"
+
+
+def test_a_code_of_a_later_release_is_left_out():
+    later = {"code": "later", "level": "error", "message": "x"}
+    assert plan_today([], [credential(problems=[later])], RECORDS) == []
+
+
+def test_the_first_of_two_problems_with_the_same_code_is_the_detail():
+    problems = [{"code": "template_broken", "level": "error", "message": message} for message in ("first", "second")]
+    (task,) = plan_today([], [credential(problems=problems)], RECORDS)
+    assert task.detail == "first"
+
+
+def test_tasks_of_the_same_urgency_are_sorted_by_due_time_name_rancher_and_id():
+    tasks = plan_today([], [
+        credential("unused", name="b", rancher="r", id="1"), credential("unused", name="a", rancher="s", id="2"),
+        credential("unused", name="a", rancher="r", id="4"), credential("unused", name="a", rancher="r", id="3"),
+        credential("unused", name="z", due_at="2026-11-01T00:00:00Z", id="5"),
+        credential("expired", name="z", id="7"), credential("dangling", name="z", due_at=None, id="8"),
+        credential("key_refused", name="z", due_at="2026-01-01T00:00:00Z", id="9"),
+    ], RECORDS)
+    assert [task.id for task in tasks] == ["8", "7", "9", "5", "3", "4", "2", "1"]
+
+
 def test_order_of_urgency():
     tasks = plan_today(
         [{"name": "lab", "up": False, "error": "refused"}, {"name": "prod-eu", "up": True}],

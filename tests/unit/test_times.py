@@ -14,6 +14,7 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._common.times im
     format_duration,
     format_precise_time,
     format_time,
+    now,
     parse_duration,
     parse_time,
     parse_timestamp,
@@ -62,6 +63,7 @@ def test_fractions_of_any_length_are_parsed(fraction, microseconds):
         "0001-01-01T00:00:00+14:00",
         "9999-12-31T23:59:59-01:00",
         "9999-12-31T23:59:59Z",
+        "9900-01-01T00:00:00Z",
         "1969-12-31T23:59:59Z",
         "2026-01-31T12:00:00Z ",
         "٢٠٢٦-01-31T12:00:00Z",
@@ -73,6 +75,16 @@ def test_other_times_are_rejected(text):
         parse_time(text)
 
 
+@pytest.mark.parametrize("text", ["1970-01-01T00:00:00Z", "9899-12-31T23:59:59Z"])
+def test_the_first_and_the_last_time_are_parsed(text):
+    assert format_time(parse_time(text)) == text
+    assert parse_timestamp(parse_time(text).timestamp()) == parse_time(text)
+
+
+def test_the_current_time_is_in_utc():
+    assert now().tzinfo is UTC and abs(now() - datetime.datetime.now(UTC)) < datetime.timedelta(minutes=1)
+
+
 @given(st.datetimes(datetime.datetime(1970, 1, 3), datetime.datetime(9899, 12, 29), timezones=st.timezones()))
 def test_formatted_times_are_parsed_to_the_same_time(time):
     utc = time.astimezone(UTC)
@@ -81,7 +93,7 @@ def test_formatted_times_are_parsed_to_the_same_time(time):
     assert format_time(time).endswith("Z")
 
 
-@pytest.mark.parametrize("seconds", [1e300, float("inf"), float("nan"), -1e15, 999999999999.999, -1])
+@pytest.mark.parametrize("seconds", [1e300, float("inf"), float("nan"), -1e15, 999999999999.999, -1, None])
 def test_timestamps_that_are_not_times_are_rejected(seconds):
     with pytest.raises(ValueError):
         parse_timestamp(seconds)
@@ -96,6 +108,8 @@ def test_timestamps_that_are_not_times_are_rejected(seconds):
         pytest.param("24h", 86400, id="hours"),
         pytest.param("90d", 7776000, id="days"),
         pytest.param("2w", 1209600, id="weeks"),
+        pytest.param("3650d", LONGEST_DURATION, id="the longest"),
+        pytest.param("000000000001s", 1, id="12 digits"),
     ],
 )
 def test_durations_are_parsed_to_seconds(text, seconds):
@@ -108,7 +122,7 @@ def test_other_durations_are_rejected(text):
         parse_duration(text)
 
 
-@pytest.mark.parametrize("text", ["3651d", "522w", f"{LONGEST_DURATION + 1}s", "9" * 5000 + "s"])
+@pytest.mark.parametrize("text", ["3651d", "522w", f"{LONGEST_DURATION + 1}s", "0" * 12 + "1s", "9" * 5000 + "s"])
 def test_durations_beyond_the_bound_are_rejected(text):
     with pytest.raises(ValueError, match=r"^must not be longer than 3650d$"):
         parse_duration(text)
@@ -122,6 +136,8 @@ def test_durations_beyond_the_bound_are_rejected(text):
         pytest.param(1.9, "1s", id="fraction"),
         pytest.param(90, "1m 30s", id="minutes and seconds"),
         pytest.param(120, "2m", id="minutes"),
+        pytest.param(3600, "1h", id="an hour"),
+        pytest.param(86399, "23h 59m", id="hours and minutes, without seconds"),
         pytest.param(86400, "1d", id="a day"),
         pytest.param(93784, "1d 2h", id="days and hours"),
         pytest.param(LONGEST_DURATION, "3650d", id="the longest"),

@@ -7,14 +7,26 @@ from __future__ import annotations
 
 import pytest
 import yaml
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.cloud_credential import parse_cloud_credential
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.driver_schema import DriverSchemas
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.node_template import parse_node_template
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.references import (
+    HISTORY,
+    Reference,
+    ReferenceIndex,
+)
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.users import User, Users
 from ansible_collections.ranchhand.rancher.plugins.module_utils._resources.machine_config_draft import (
     draft_machine_config,
 )
 from ansible_collections.ranchhand.rancher.plugins.module_utils._upgrade.blockers import (
+    API_VERSION,
+    CHECKED,
+    RESOURCES,
+    STEPS,
     Blocker,
     find_blockers,
+    freed_credentials,
     has_node_template,
     is_rke1,
     unused_templates,
@@ -57,6 +69,7 @@ def test_blockers_are_in_the_order_of_deletion_with_their_users():
 def test_only_what_nothing_uses_can_be_deleted_and_revisions_go_first():
     names = [blocker.name for blocker in unused_templates(find_blockers(EVERYTHING))]
     assert names == ["ctr-free", "ct-free", "nt-former", "nt-free"]
+    assert [blocker.display_name for blocker in find_blockers(EVERYTHING) if blocker.name == "c-1"] == ["old"]
 
 
 def test_what_is_being_deleted_is_not_deleted_again():
@@ -67,6 +80,93 @@ def test_what_is_being_deleted_is_not_deleted_again():
 @pytest.mark.parametrize("value", [None, "text", [], {"rancherKubernetesEngineConfig": None}])
 def test_clusters_and_nodes_with_other_content_do_not_count(value):
     assert not is_rke1({"spec": value}) and not has_node_template({"status": value})
+
+
+def test_the_resources_of_a_rancher_that_can_block_the_upgrade():
+    assert RESOURCES == {kind: f"{kind.lower()}s" for kind in STEPS}
+    assert API_VERSION == "management.cattle.io/v3"
+    assert CHECKED == ("Cluster", "ClusterTemplate", "NodeTemplate")  # Rancher starts with the other kinds
+
+
+@pytest.mark.parametrize(("kind", "step", "checked"), [
+    ("Cluster", 1, True), ("NodePool", 1, False), ("Node", 1, False), ("ClusterTemplateRevision", 2, False),
+    ("ClusterTemplate", 2, True), ("NodeTemplate", 3, True),
+])
+def test_what_is_shown_of_a_blocker(kind, step, checked):
+    blocker = Blocker(kind, "ns", "x-1", "small", "u-1", ("Node c-1/m-1",), deleting=True)
+    shown = {
+        "kind": kind, "api_version": "management.cattle.io/v3", "namespace": "ns", "name": "x-1",
+        "display_name": "small", "owner": "u-1", "owner_name": "alice", "step": step, "checked": checked,
+        "used_by": ["Node c-1/m-1"], "deleting": True,
+    }
+    assert blocker.show(Users([User("u-1", "alice")])) == shown
+    assert blocker.show(Users([User("u-2", "bob")])) == {**shown, "owner_name": None}
+
+
+def test_what_is_read_of_a_blocker():
+    metadata = {"name": "nt-1", "deletionTimestamp": "2026-01-01T00:00:00Z", "annotations": None}
+    found = find_blockers({"NodeTemplate": [
+        {"metadata": metadata, "spec": {"displayName": ["x"]}}, item("nt-2", "ns", displayName="a"),
+        item("nt-3", "ns", displayName=""),
+    ]})
+    assert found == [
+        Blocker("NodeTemplate", "ns", "nt-2", "a", "u-1"),
+        Blocker("NodeTemplate", None, "nt-1", "nt-1", None, deleting=True),
+        Blocker("NodeTemplate", "ns", "nt-3", "nt-3", "u-1"),
+    ]
+
+
+@pytest.mark.parametrize(("kind", "field", "of"), [
+    ("Cluster", "clusterTemplateName", "ClusterTemplate"),
+    ("Cluster", "clusterTemplateRevisionName", "ClusterTemplateRevision"),
+    ("NodePool", "nodeTemplateName", "NodeTemplate"), ("Node", "nodeTemplateName", "NodeTemplate"),
+    ("ClusterTemplateRevision", "clusterTemplateName", "ClusterTemplate"),
+])
+@pytest.mark.parametrize(("value", "counts"), [
+    ("ns:x", True), ("x", False), ("", False), (["ns:x"], False), (5, False),
+])
+def test_a_template_is_used_by_the_objects_that_name_it(kind, field, of, value, counts):
+    found = find_blockers({of: [item("x", "ns")], kind: [item("user", None, **{field: value})]})
+    (template,) = (blocker for blocker in found if (blocker.kind, blocker.name) == (of, "x"))
+    assert template.users == ((f"{kind} user",) if counts else ())
+
+
+def test_only_clusters_and_nodes_of_rke1_count():
+    assert is_rke1({"spec": {"rancherKubernetesEngineConfig": {"services": {}}}})
+    assert has_node_template({"status": {"nodeTemplateSpec": {"driver": "azure"}}})
+    assert not has_node_template({"status": {"nodeTemplateSpec": {}}}) and not has_node_template({})
+
+
+def test_a_revision_that_is_used_keeps_its_template():
+    revision = Blocker("ClusterTemplateRevision", "ns", "ctr", "r", None, ("Cluster c-1",))
+    cluster_template = Blocker("ClusterTemplate", "ns", "ct", "t", None, ("ClusterTemplateRevision ns/ctr",))
+    assert unused_templates([revision, cluster_template]) == []
+    free = [Blocker("ClusterTemplateRevision", "ns", "ctr", "r", None), cluster_template]
+    assert unused_templates(free) == free
+    assert unused_templates([Blocker("Cluster", None, "c-1", "c", None)]) == []
+
+
+def named_credential(identifier, name):
+    return parse_cloud_credential({
+        "metadata": {"name": identifier, "uid": "u", "resourceVersion": "1",
+                     "annotations": {"field.cattle.io/name": name}},
+        "data": {"azurecredentialConfig-x": "eA=="},
+    })
+
+
+def test_a_credential_is_freed_if_only_node_templates_and_their_nodes_use_it():
+    def used(kind, api_version="management.cattle.io/v3", use="machine"):
+        return Reference(kind, api_version, "ns", "x", "spec.f", use)
+
+    template, node, old = used("NodeTemplate"), used("Node"), used("ETCDSnapshot", "rke.cattle.io/v1", HISTORY)
+    findings = {
+        "cc-1": [template, node, old], "cc-2": [node], "cc-3": [template, used("Cluster")], "cc-4": [old],
+        "cc-5": [used("Node", "other/v1")], "cc-6": [template],
+    }
+    index = ReferenceIndex((key, reference) for key, references in findings.items() for reference in references)
+    credentials = [named_credential(key, name) for key, name in zip(["cc-7", *reversed(findings)], "zbccbca")]
+    assert [(credential.id, references) for credential, references in freed_credentials(credentials, index)] == [
+        ("cc-1", (node, template)), ("cc-6", (template,)), ("cc-2", (node,))]
 
 
 def schemas(**drivers):

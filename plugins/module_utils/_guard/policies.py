@@ -103,6 +103,7 @@ def _binding(name: str, annotations: Mapping[str, str]) -> dict[str, t.Any]:
         "metadata": {"name": name, "annotations": dict(annotations)},
         "spec": {
             "policyName": name, "validationActions": ["Deny"],
+            # Deny would stop Rancher while an API server does not see the ConfigMap (kubernetes/kubernetes#130887).
             "paramRef": {"name": name, "namespace": CREDENTIAL_NAMESPACE, "parameterNotFoundAction": "Allow"},
         },
     }

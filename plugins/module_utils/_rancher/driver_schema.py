@@ -145,12 +145,13 @@ def check_config(
 def missing_fields(fields: Fields | None, config: CheckedConfig, creating: bool) -> list[str]:
     """Return errors for required fields that would be empty; in an update, only for those that it sets."""
     errors = []
-    for name, field in sorted((fields or {}).items()):
+    known = fields or {}
+    for name, field in sorted(known.items()):
         if field.required and not config.values.get(name):
             if name in config.values or (creating and not field.default):
                 errors.append(
                     f"{'secrets' if field.secret else 'config'}.{name} is required and must not be empty; the "
-                    f"fields of the driver are {_list(fields or {})}"
+                    f"fields of the driver are {_list(known)}"
                 )
     return errors
 

@@ -191,8 +191,6 @@ def _same_values(observed: Observed) -> bool:
 
 def _checked(request: RepointRequest, observed: Observed, plan: ClusterPlan) -> ClusterPlan:
     """Return a plan with the first reason why it must not be applied."""
-    if not plan.fields and not plan.machines:
-        return plan
     error = (
         _check_writer(request, plan) or _check_hosted(observed, plan) or _check_pools(observed, plan)
         or _check_s3(observed, plan) or _check_machines(observed, plan) or _check_activity(request, observed, plan)
@@ -227,9 +225,9 @@ def _check_pools(observed: Observed, plan: ClusterPlan) -> RanchhandError | None
     user, target = plan.user, observed.target
     if user is None or user.namespace is None:
         return None
-    moved = {item.pool for item in plan.fields if item.pool}
+    moved = {item.pool for item in plan.fields}
     inherits = any(item.scope == CLUSTER for item in plan.fields)
-    own = {item.pool for item in user.fields if item.pool}
+    own = {item.pool for item in user.fields}
     for pool in user.pools:
         if not (pool.name in moved or (inherits and pool.name not in own)):
             continue

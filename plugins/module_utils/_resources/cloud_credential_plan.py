@@ -244,9 +244,7 @@ def _check_sizes(credential: CloudCredential) -> None:
 def _shared_harvester_tokens(changes: t.Sequence[CredentialChange], observed: ObservedCredentials) -> list[ItemError]:
     """Refuse Harvester tokens that two credentials would have: Rancher deletes the token with the first of them."""
     errors: list[ItemError] = []
-    with_token = [
-        change for change in changes if change.writes and change.after and "kubeconfigContent" in change.changed_fields
-    ]
+    with_token = [change for change in changes if "kubeconfigContent" in change.changed_fields]
     if not with_token:
         return []
     replaced = {change.before.id for change in with_token if change.before}
@@ -255,7 +253,7 @@ def _shared_harvester_tokens(changes: t.Sequence[CredentialChange], observed: Ob
         if credential.id not in replaced
     }
     for change in with_token:
-        token = harvester_token_id(change.after) if change.after else None
+        token = harvester_token_id(change.created)
         if token and token in users_of_token:
             errors.append((change.desired.where, RanchhandError(
                 "invalid", f"secrets.kubeconfigContent has the same Harvester token as {users_of_token[token]}; "
