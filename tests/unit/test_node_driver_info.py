@@ -59,7 +59,7 @@ def test_an_unknown_driver():
 
 @pytest.mark.parametrize("name", ISSUERS)
 def test_the_registry_says_what_the_class_does(name):
-    options = {"values": {}, "public": ()} if name == "supplied" else {}
+    options = {"values": {}, "public": (), "driver": "x", "issuer_options": {}} if name == "supplied" else {}
     assert load_issuer(name, options).disables is ISSUERS[name].disables
 
 

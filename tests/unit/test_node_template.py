@@ -283,7 +283,10 @@ class TestCreation:
             "as a Rancher user",
             f"{prefix}config or cloud_credential is required",
         ])
-        for option in ({"config": {"size": "x"}}, {"secrets": {"accessToken": "x"}}, {"cloud_credential": "do prod"}):
+        for option in (
+            {"config": {"size": "x"}, "secrets": {"accessToken": "x"}}, {"secrets": {"accessToken": "x"}},
+            {"cloud_credential": "do prod"},
+        ):
             assert refusal(observed(own_user=None), name="new", driver="digitalocean", **option)[1] == [
                 f"{prefix}owner is required (a user id, username or principal id), as this connection is not "
                 "authenticated as a Rancher user"]

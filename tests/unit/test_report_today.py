@@ -171,7 +171,7 @@ def test_all_that_a_task_contains():
         "rancher": "prod-eu", "id": ID, "name": "payments prod", "owner": "u-1", "code": "unused", "level": "notice",
         "detail": "message of unused",
     }
-    (unread,) = plan_today([{"name": "localhost", "up": False, "error": "refused"}], [], RECORDS)
+    (unread,) = plan_today([{"name": "localhost", "up": False, "error": "refused"}], [], RECORDS, NOW)
     shown = asdict(unread)
     assert {name: value for name, value in shown.items() if name not in ("why", "remedy")} == {
         "rancher": "localhost", "id": None, "name": None, "owner": None, "code": "unread", "level": "error",
@@ -182,12 +182,12 @@ def test_all_that_a_task_contains():
 
 def test_a_code_of_a_later_release_is_left_out():
     later = {"code": "later", "level": "error", "message": "x"}
-    assert plan_today([], [credential(problems=[later])], RECORDS) == []
+    assert plan_today([], [credential(problems=[later])], RECORDS, NOW) == []
 
 
 def test_the_first_of_two_problems_with_the_same_code_is_the_detail():
     problems = [{"code": "template_broken", "level": "error", "message": message} for message in ("first", "second")]
-    (task,) = plan_today([], [credential(problems=problems)], RECORDS)
+    (task,) = plan_today([], [credential(problems=problems)], RECORDS, NOW)
     assert task.detail == "first"
 
 
@@ -198,7 +198,7 @@ def test_tasks_of_the_same_urgency_are_sorted_by_due_time_name_rancher_and_id():
         credential("unused", name="z", due_at="2026-11-01T00:00:00Z", id="5"),
         credential("expired", name="z", id="7"), credential("dangling", name="z", due_at=None, id="8"),
         credential("key_refused", name="z", due_at="2026-01-01T00:00:00Z", id="9"),
-    ], RECORDS)
+    ], RECORDS, NOW)
     assert [task.id for task in tasks] == ["8", "7", "9", "5", "3", "4", "2", "1"]
 
 

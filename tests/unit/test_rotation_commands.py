@@ -40,6 +40,9 @@ def parsed(command):
     return words[1:-3], words[-3], yaml.safe_load(words[-1])
 
 
+TORN = decisions.TORN.message.format(mixed="cc-a", or_back=", or run state: rolled_back")
+
+
 @dataclass(frozen=True)
 class Next:
     name: str
@@ -72,7 +75,7 @@ class Next:
         Next("failed before it began", failed("idle", "2 of 2 keys exist"), []),
         Next("failed, not found", {**failed(None, "Use state: aborted"), "id": None}, []),
         Next("failed, and its message names a state", failed("grace", decisions.IN_USE.message), ["rollback"]),
-        Next("failed, several states", failed("grace", decisions.TORN.message), ["rotate", "rollback", "adopt"]),
+        Next("failed, several states", failed("grace", TORN), ["rotate", "rollback", "adopt"]),
         Next("failed, gone", failed("grace", decisions.GONE.message), ["forget"]),
     ],
     ids=lambda case: case.name,
