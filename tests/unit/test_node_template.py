@@ -283,13 +283,12 @@ class TestCreation:
             "as a Rancher user",
             f"{prefix}config or cloud_credential is required",
         ])
-        for option in (
-            {"config": {"size": "x"}, "secrets": {"accessToken": "x"}}, {"secrets": {"accessToken": "x"}},
-            {"cloud_credential": "do prod"},
-        ):
+        for option in ({"config": {"size": "x"}, "secrets": {"accessToken": "x"}}, {"cloud_credential": "do prod"}):
             assert refusal(observed(own_user=None), name="new", driver="digitalocean", **option)[1] == [
                 f"{prefix}owner is required (a user id, username or principal id), as this connection is not "
                 "authenticated as a Rancher user"]
+        (_owner, required) = refusal(observed(own_user=None), name="new", driver="digitalocean", config={"size": "x"})[1]
+        assert required.startswith("secrets.accessToken is required")
 
     def test_required_fields_that_neither_task_nor_credential_contains(self):
         _code, messages = refusal(observed(), name="new", driver="digitalocean", config={"region": "ams3"})
