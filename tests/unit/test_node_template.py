@@ -287,7 +287,8 @@ class TestCreation:
             assert refusal(observed(own_user=None), name="new", driver="digitalocean", **option)[1] == [
                 f"{prefix}owner is required (a user id, username or principal id), as this connection is not "
                 "authenticated as a Rancher user"]
-        (_owner, required) = refusal(observed(own_user=None), name="new", driver="digitalocean", config={"size": "x"})[1]
+        new = {"name": "new", "driver": "digitalocean", "config": {"size": "x"}}
+        (_owner, required) = refusal(observed(own_user=None), **new)[1]
         assert required.startswith("secrets.accessToken is required")
 
     def test_required_fields_that_neither_task_nor_credential_contains(self):
