@@ -261,7 +261,9 @@ def test_gates_of_time(rotating, runbook, gate):
 def test_confirmation(rotating, runbook):
     rotating.cluster.secret("cc-do", "digitalocean", {"accessToken": "present"}, "do")
     rotating.id = "cc-do"
-    task = rotating.task(issuer_options=None, secrets={"accessToken": "{{ token }}"})
+    task = rotating.task(
+        issuer="supplied", issuer_options={"verify": False}, secrets={"accessToken": "{{ token }}"}
+    )
     assert not rotating.play(task, variables={"token": "next"}).result["failed"]
     waiting = rotating.run("retired", issuer_options=None, grace="0s")["rotation"]["waiting_for"]
     assert "old_key_removed: true" in waiting[0]

@@ -61,14 +61,15 @@ class Load:
     def __exit__(self, *exception):
         self._stack.close()
 
-    def run(self, seconds):
-        """Play rounds until the time is over, and then the complete declaration twice without faults."""
+    def run(self, seconds=0, rounds=1):
+        """Play at least so many rounds until the time is over, and then the complete declaration twice without faults.
+        """
         begun = time.monotonic()
         used = self._create_fleet()
         history = History(self._control_plane)
         number = 0
         with ThreadPoolExecutor(self._playbooks) as pool:
-            while time.monotonic() < begun + seconds:
+            while number < rounds or time.monotonic() < begun + seconds:
                 number += 1
                 self._round(number, pool)
         self.counts["Load", "rounds"] = number

@@ -99,7 +99,7 @@ def test_a_violation_is_noticed(tasks, events, more, text):
 
 def test_a_short_load_has_no_violation():
     with Load(seed=1, playbooks=2, credentials=24) as load:
-        outcome = load.run(seconds=5)
+        outcome = load.run(rounds=4)
     assert not outcome.violations, "\n".join(outcome.violations)
     counts = outcome.counts
     assert counts["Writes", "credentials changed"] and counts["Writes", "credentials deleted"]
