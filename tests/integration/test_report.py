@@ -231,7 +231,7 @@ def test_digest(reports, cluster, receiver):
         messages, receiver.messages[:] = list(receiver.messages), []
         return messages
 
-    cluster.secret("cc-1", display_name="one\nhere, two: No problem.")
+    cluster.secret("cc-1", display_name="one\nhere, two: No problem.", owner="u-gone")
     receiver.accepts = False
     assert digest(code=2) == []
     receiver.accepts = True
@@ -239,7 +239,7 @@ def test_digest(reports, cluster, receiver):
     first, *lines = message.splitlines()
     assert first == "Rancher's cloud credentials: 1 new, 0 done, 1 open"
     [line] = lines
-    assert line.startswith("+ here, one") and line.endswith("No object uses the credential.")
+    assert line.startswith("+ here, one") and line.endswith("only administrators see the credential.")
     assert digest() == []
     cluster.api.delete(f"{SECRETS}/cc-1")
     [message] = digest()

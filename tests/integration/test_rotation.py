@@ -142,7 +142,7 @@ def test_a_form_that_was_opened_before_the_cutover_mixes_the_keys(rotating):
 def test_an_old_key_that_is_written_again_in_grace_needs_a_decision(rotating):
     new = _rotated(rotating)
     _edit(rotating, **rotating.key)
-    assert "state: rolled_back accepts that" in rotating.run("retired", grace="0s")["msg"]
+    assert "return to the old key with state: rolled_back" in rotating.run("retired", grace="0s")["msg"]
     assert rotating.run(repair=True)["changed"] and rotating.live == new
     _edit(rotating, **rotating.key)
     assert (
