@@ -278,7 +278,7 @@ def test_old_key_identity(rotating, runbook, tmp_path, way):
     with FakeAzure(tmp_path) as azure:
         azure.hints = False
         stored = azure.create_key()
-        old, = azure.keys
+        [old] = list(azure.keys)
         rotating.cluster.secret("cc-azure", "azure", stored, "azure")
         rotating.id, rotating.key = "cc-azure", {"secretKey": stored["clientSecret"]}
         rotated = rotating.run(issuer_options=azure.options, grace="0s")
@@ -288,5 +288,5 @@ def test_old_key_identity(rotating, runbook, tmp_path, way):
         if way == "old_key_removed":
             del azure.keys[old]
         runbook.follow("old_key_identity", way, **{"OLD-KEY-ID": old})
-        new, = azure.keys
+        [new] = list(azure.keys)
         assert new != old and rotating.run("retired", issuer_options=None)["rotation"]["phase"] == "idle"

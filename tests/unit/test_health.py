@@ -439,8 +439,8 @@ def test_the_earliest_certificate_of_a_field_counts(write):
 
 def test_a_field_with_more_certificates_than_any_list_of_authorities():
     pem = certificate(ago(days=-2))
-    for number, unreadable in ((500, []), (502, [
-        "the expiry of certificate 501 and all further ones in accessToken cannot be read"])):
+    too_many = ["the expiry of certificate 501 and all further ones in accessToken cannot be read"]
+    for number, unreadable in ((500, []), (502, too_many)):
         found = find_expiries(credential(accessToken=pem * number))
         assert found.unreadable == unreadable and len(found.found) == 1
 

@@ -116,8 +116,8 @@ class FakePve(FakeProvider):
 
     def _tokens(self, seen, user, name):
         if name is None:
-            return answer_json(200, {"data": [{"tokenid": key.id.partition("!")[2], **_show(key)}
-                                          for key in self.listed(user)]})
+            tokens = [{"tokenid": key.id.partition("!")[2], **_show(key)} for key in self.listed(user)]
+            return answer_json(200, {"data": tokens})
         token_id = f"{user}!{name}"
         if seen.method == "POST":
             if token_id in self.keys or not re.fullmatch(r"[A-Za-z][A-Za-z0-9.\-_]+", name):
