@@ -12,7 +12,7 @@ help:
 	@echo "make demo KEEP=1   the same, and keep the API server running until you press Ctrl-C"
 	@echo "make shell         open a shell with such an API server and an AWS, as docs/guides/first-rotation.md uses them"
 	@echo "make lint          run ruff, mypy and the check of words (seconds)"
-	@echo "make test          run all tests and checks (50 minutes on two cores)"
+	@echo "make test          run all tests and checks (40 minutes on two cores)"
 	@echo "make test FAST=1   run the most important tests (2 minutes)"
 	@echo "make environments  run the unit tests, each module and each role with each ansible-core and its pre-release"
 	@echo "make docs          build the documentation site in .local/site/html"

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import os
@@ -240,24 +241,23 @@ CONFIGURATIONS = {"full": FULL, "bare": BARE, "other": OTHER}
 SHARED = {"name": "shared", "kind": "cloud", "managed": False}
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(1200)  # many runs of the role
 def test_after_any_change_the_state_is_that_of_a_new_installation(tmp_path, subtests):
-    new = {}
-    for name, variables in CONFIGURATIONS.items():
-        with AwxWithoutJobs() as awx:
+    with contextlib.ExitStack() as stack:
+        installed, new = {}, {}
+        for name, variables in CONFIGURATIONS.items():
+            awx = stack.enter_context(AwxWithoutJobs())
             awx.add("credential_types", **SHARED)
-            scheduling = Scheduling(awx, tmp_path)
-            scheduling.kubeconfig = "kubeconfig-canary"
-            scheduling.run(**variables)
+            installed[name] = Scheduling(awx, tmp_path)
+            installed[name].kubeconfig = "kubeconfig-canary"
+            installed[name].run(**variables)
             new[name] = awx.state()
-    with AwxWithoutJobs() as awx:
-        awx.add("credential_types", **SHARED)
-        scheduling = Scheduling(awx, tmp_path)
-        scheduling.kubeconfig = "kubeconfig-canary"
-        for name in changes(CONFIGURATIONS):
-            scheduling.run(**CONFIGURATIONS[name])
+        first, *others = changes(CONFIGURATIONS)
+        for name in others:
+            installed[first].run(**CONFIGURATIONS[name])
             with subtests.test(name):
-                assert awx.state() == new[name]
+                assert installed[first].awx.state() == new[name]
 
 
 @pytest.mark.timeout(1200)  # many runs of the role

@@ -10,6 +10,7 @@ in a copy of all files that git has or would add, because ansible-test requires 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -98,7 +99,6 @@ def checks():
         ("ansible-lint", ansible_lint),
         ("galaxy-importer", lambda env: galaxy_importer()),
         ("documentation site", lambda env: site.build()),
-        ("ansible-test sanity", sanity),
         ("molecule", molecule),
     ]
 
@@ -141,7 +141,13 @@ def galaxy_importer():
         return _run(["python", "-m", "galaxy_importer.main", str(built)], env, folder)
 
 
+@contextlib.contextmanager
 def sanity(env):
+    """Run ansible-test during other checks; yields a function that waits for it, shows its output and returns its exit
+    code.
+
+    It uses one core only, and takes as long as all the other checks together.
+    """
     cache = HOME / ".ansible" / "test" / "cache"
     cache.mkdir(parents=True, exist_ok=True)
     if not (cache / ("pip-%s-py3-none-any.whl" % _PIP)).exists():
@@ -165,7 +171,28 @@ def sanity(env):
     folders = (
         [str(environments.tools_venv() / "bin")] + interpreters.path_without_shims() + interpreters.pyenv_folders()
     )
-    return _run(["ansible-test", "sanity", "--color", "no"], dict(env, PATH=os.pathsep.join(folders), PYTHONPATH=""))
+    env = dict(env, PATH=os.pathsep.join(folders), PYTHONPATH="")
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(
+            [_find("ansible-test", env), "sanity", "--color", "no"],
+            env=env,
+            cwd=COPY,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+
+        def wait():
+            code = process.wait()
+            output.seek(0)
+            log(output.read().decode(errors="replace"))
+            return code
+
+        try:
+            yield wait
+        finally:
+            process.terminate()
+            process.wait()
 
 
 def molecule(env):
@@ -175,8 +202,12 @@ def molecule(env):
 
 
 def _run(command, env, folder=COPY):
-    program = shutil.which(command[0], path=env["PATH"])
-    if not program:
-        raise Failed("%s is not installed in %s" % (command[0], env["PATH"].split(os.pathsep)[0]))
     log("$ " + subprocess.list2cmdline(command))
-    return run([program, *command[1:]], env, cwd=folder)
+    return run([_find(command[0], env), *command[1:]], env, cwd=folder)
+
+
+def _find(name, env):
+    program = shutil.which(name, path=env["PATH"])
+    if not program:
+        raise Failed("%s is not installed in %s" % (name, env["PATH"].split(os.pathsep)[0]))
+    return program

@@ -23,7 +23,10 @@ TESTS = ROOT / "tests"
 # Test folders that run in each environment.
 EACH = ("integration", "leaks", "faults")
 # Test folders that depend on no version of Ansible or of the client: they run in the newest environment only.
-ONCE = ("unit", "issuers", "crash_safety", "load", "guides", "automation_platforms", "schedule", "release")
+ONCE = (
+    "unit", "control_plane", "issuers", "crash_safety", "load", "guides", "runbooks", "automation_platforms",
+    "schedule", "release",
+)
 # Test folders that need more than the environment of the collection: an OpenStack, ansible-rulebook, AWX's modules,
 # antsibull-changelog.
 PLATFORMS = ("issuers", "automation_platforms", "schedule", "release")
@@ -32,10 +35,7 @@ SMOKE = (TESTS / "smoke", TESTS / "unit", "-n", "2")
 # The tests of FAST=1.
 CORE = ("unit", "integration/test_cloud_credential.py", "integration/test_node_template.py")
 # In `soak`, the role schedule changes from each configuration to each other one.
-CHANGES = (
-    TESTS / "automation_platforms" / "test_awx.py", TESTS / "schedule", TESTS / "integration" / "test_schedule.py",
-    "-k", "after_any_change", "-n", "2",
-)
+CHANGES = (TESTS / "automation_platforms", TESTS / "schedule", "-m", "soak", "-n", "2")
 # Inputs for each test of unit/test_hostile_input.py in `soak`: 20 tests, 30 000 inputs.
 HOSTILE_INPUTS = 1500
 PASSED, FAILED, NOT_RUN, ALLOWED = "passed", "FAILED", "not run", "allowed"
@@ -239,7 +239,7 @@ def soak():
     venv = environments.test_venv(environments.newest_available())
     environments.link_collection()
     _ensure_control_plane()
-    changes = _run_pytest(environments.newest_available(), CHANGES, None, True, RANCHHAND_ALL_PAIRS="1")
+    changes = _run_pytest(environments.newest_available(), CHANGES, None, True)
     python = venv / "bin" / "python"
     with private_home() as home:
         variables = environment(
@@ -281,17 +281,17 @@ def bench(cases):
 def _pytest(chosen, fast, reference):
     newest = chosen == environments.newest_available()
     names = CORE if fast else ONCE + EACH if newest else EACH
-    marks = ["-m", "not slow"] if fast else []
-    arguments = ["-n", "3", "--dist", "worksteal", "--durations=40", *marks, *(TESTS / name for name in names)]
+    marks = "not slow and not soak" if fast else "not soak"
+    arguments = ["-n", "3", "--dist", "worksteal", "--durations=40", "-m", marks, *(TESTS / name for name in names)]
     return _run_pytest(chosen, arguments, reference, newest and not fast)
 
 
-def _run_pytest(chosen, arguments, reference, platforms, **variables):
+def _run_pytest(chosen, arguments, reference, platforms):
     """Run pytest in an environment; ``platforms`` also installs what the tests in PLATFORMS need."""
     venv = environments.test_venv(chosen)
     # A short path: it contains sockets, whose paths are limited to a hundred characters.
     with private_home() as home, tempfile.TemporaryDirectory(prefix="rh-") as base:
-        env = environment(venv, home, PYTHONPATH=_join(COLLECTIONS, TESTS), **variables)
+        env = environment(venv, home, PYTHONPATH=_join(COLLECTIONS, TESTS))
         if reference:
             env["RANCHHAND_KUBERNETES_CORE"] = str(reference)
         if platforms:
@@ -356,9 +356,11 @@ def _linters():
 def _checks():
     try:
         env = checks.prepare()
+        with checks.sanity(env) as wait:
+            results = [_step(name, lambda check=check: check(env)) for name, check in checks.checks()]
+            return [*results, _step("ansible-test sanity", wait)]
     except Failed as problem:
-        return [Result(name, NOT_RUN, str(problem), 0) for name, _check in checks.checks()]
-    return [_step(name, lambda check=check: check(env)) for name, check in checks.checks()]
+        return [Result("checks in a copy", NOT_RUN, str(problem), 0)]
 
 
 def _ensure_control_plane():

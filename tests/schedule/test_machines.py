@@ -175,6 +175,7 @@ def test_a_real_systemd_runs_the_jobs(cluster, systemd_machine):
     ], left
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(1200)  # many runs of the role
 def test_after_any_change_the_state_is_that_of_a_new_installation(machine, subtests):
     """Of systemd and cron; another prefix that begins like this one is kept."""
