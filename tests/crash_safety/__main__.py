@@ -21,8 +21,10 @@ from pathlib import Path
 
 from unit import test_rotation, test_rotation_checks
 
-from . import plays
-from .bench import Bench
+from support.providers.all_fakes import FAKES
+
+from . import plays, providers
+from .bench import Bench, violations
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = ROOT / "tests" / "control_plane" / "go" / "kube-apiserver" / "go.mod"
@@ -67,14 +69,22 @@ def _parts():
 def _played(bench, name, what, play, cases, threads):
     begun = time.monotonic()
     cases = list(cases(bench))
-    violations = bench.all(play, cases, threads)
+    found = violations(bench, play, cases, threads)
     print(
-        f"{name}: {len(cases)} cases, {len(violations)} violations, {time.monotonic() - begun:.0f} s",
-        *violations,
+        f"{name}: {len(cases)} cases, {len(found)} violations, {time.monotonic() - begun:.0f} s",
+        *found,
         sep="\n  ",
         flush=True,
     )
-    return Done(name, what, len(cases), violations, time.monotonic() - begun)
+    return Done(name, what, len(cases), found, time.monotonic() - begun)
+
+
+def _providers(bench):
+    """The matrix with each fake."""
+    for kind in FAKES:
+        play_at, what = providers.FakeBench(bench, kind), f"as matrix, with a fake of {kind.issuer}"
+        cases = [case for name in providers.scenarios(kind) for case in providers.crashes(bench, kind, name)]
+        yield _played(play_at, f"matrix, {kind.issuer}", what, plays.crash, lambda _bench, cases=cases: cases, 6)
 
 
 def _histories():
@@ -106,6 +116,8 @@ def main():
             if not wanted or part[0] in wanted:
                 done.append(_played(bench, *part))
         counts = dict(bench.counts)
+        if not wanted or "providers" in wanted:
+            done += _providers(bench)
     if not wanted or "delays" in wanted:
         with Bench(propagation_delay=DELAY) as slow:
             what = f"as kills, and AWS does not accept a new key for {DELAY} s"
@@ -114,21 +126,17 @@ def main():
         done.append(_histories())
     for name in sorted(counts):
         print(f"{counts[name]:7d} {name}")
-    violations = sum(len(item.violations) for item in done)
-    print(f"{violations} violations in {sum(item.seconds for item in done):.0f} s")
+    count = sum(len(item.violations) for item in done)
+    print(f"{count} violations in {sum(item.seconds for item in done):.0f} s")
     if not wanted:
         _write(done, counts)
-    sys.exit(1 if violations else 0)
+    sys.exit(1 if count else 0)
 
 
 def _write(done, counts):
     version = re.search(r"k8s\.io/kubernetes (v\S+)", MODULE.read_text(encoding="utf-8"), re.M).group(1)
-    # of one bench; the other one is the part about delays
-    pause = (
-        sum(item.seconds for item in done if item.name not in ("delays", "histories"))
-        / counts["rounds of the reader"]
-        * 1000
-    )
+    parts = [part[0] for part in _parts()]  # the figures are of these
+    pause = sum(item.seconds for item in done if item.name in parts) / counts["rounds of the reader"] * 1000
     rows = "\n".join(
         f"| {item.name} | {item.what} | {item.cases} | {len(item.violations)} | {item.seconds:.0f} s |" for item in done
     )

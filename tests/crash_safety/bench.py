@@ -25,13 +25,12 @@ from support.fakes import FaultInjector
 from support.providers.aws import works
 from support.providers.aws_process import AwsManager
 
-from .runner import PATIENCE, Runner
+from .runner import PATIENCE, PROVIDER_CALLS, Runner
 
 POLL = 0.05        # seconds between two reads of what a consumer needs
 POLL_KEPT = 0.25   # and at what a rollback needs
 LABEL = "ranchhand.cattle.io/rotation"
 TOKEN = "ranchhand.cattle.io/rotation-token"
-FIELDS = ("accessKey", "secretKey")
 ACTIONS = {
     "issue": "CreateAccessKey",
     "disable": "UpdateAccessKey",
@@ -71,10 +70,13 @@ class Bench:
     def __exit__(self, *exception):
         self._stack.close()
 
-    @contextlib.contextmanager
     def subject(self):
+        """A credential of AWS, as watched() returns it."""
+        return self.watched(Subject(self))
+
+    @contextlib.contextmanager
+    def watched(self, subject):
         """A credential that is watched for as long as this lasts, and then looked back at."""
-        subject = Subject(self)
         self.reader.watch(subject)
         try:
             yield subject
@@ -83,34 +85,72 @@ class Bench:
             subject.remove()
         subject.look_back()
 
-    def all(self, play, cases, threads=4):
-        """Play all cases, some at once; the violations."""
-        def entry(case):
-            try:
-                play(self, case)
-            except Violation as violation:
-                return f"{case}: {violation}"
-            except Exception as error:  # pylint: disable=broad-except
-                return f"{case}: {type(error).__name__}: {error}"
-            return None
 
-        with ThreadPoolExecutor(threads) as executor:
-            return [violation for violation in executor.map(entry, cases) if violation]
+def violations(bench, play, cases, threads=4):
+    """Play all cases, some at once."""
+    def entry(case):
+        try:
+            play(bench, case)
+        except Violation as violation:
+            return f"{case}: {violation}"
+        except Exception as error:  # pylint: disable=broad-except
+            return f"{case}: {type(error).__name__}: {error}"
+        return None
+
+    with ThreadPoolExecutor(threads) as executor:
+        return [violation for violation in executor.map(entry, cases) if violation]
 
 
 class Subject:
     """A credential with a key of its own user, and runs that rotate it, with records in their own namespace."""
 
+    driver, fields = "amazonec2", ("accessKey", "secretKey")
+
     def __init__(self, bench):
         self.bench = bench
         self.name = secrets.token_hex(4)
         self.user, self.id, self.namespace = f"user-{self.name}", f"cc-{self.name}", f"rotation-{self.name}"
-        self.key = bench.cloud.create_user(self.user)
+        created = self.create_principal()
+        self.key = {name: created[name] for name in self.fields}
         self.precious = self.key  # must be in the credential or kept, until the old key is deleted
         self.typed_in = None
         self.seen_wrong = []
         self.history = []
-        bench.cluster.secret(self.id, "amazonec2", {**self.key, "defaultRegion": "eu-central-1"}, f"aws {self.name}")
+        bench.cluster.secret(self.id, self.driver, created, f"{self.driver} {self.name}")
+
+    # the provider
+
+    def create_principal(self):
+        """Create what has keys; returns all fields of a credential with its first key."""
+        return {**self.bench.cloud.create_user(self.user), "defaultRegion": "eu-central-1"}
+
+    @property
+    def issuer_options(self):
+        return {"endpoint_url": self.bench.url, "propagation": "0s"}
+
+    @property
+    def keys(self):
+        return dict(self.bench.cloud.keys(self.user))
+
+    def key_id(self, values):
+        return values["accessKey"]
+
+    def works(self, values):
+        return works(self.bench.url, *values.values())
+
+    def lose_at_provider(self, name, victim=None, seconds=0):
+        """Let the reply to the next request of a call be lost."""
+        self.bench.cloud.lose(self.user, ACTIONS[name], victim, seconds)
+
+    def changes(self):
+        """Return the writes at the provider."""
+        return self.bench.cloud.changes(self.user)
+
+    def reached(self, phase):
+        """Return the phase that a run reaches that would end in ``phase`` at AWS."""
+        return phase
+
+    # runs
 
     def given(self, state, **options):
         """The options of a task."""
@@ -120,7 +160,7 @@ class Subject:
             "namespace": self.namespace,
             "drain": "1s",
             "verify_timeout": "20s",
-            "issuer_options": {"endpoint_url": self.bench.url, "propagation": "0s"},
+            "issuer_options": self.issuer_options,
             "kubeconfig": str(self.bench.control_plane.kubeconfig),
         }
         if state == "rotated":
@@ -141,7 +181,9 @@ class Subject:
 
     def plain(self, state, **options):
         """The plain command, which must not fail."""
-        ended = self.run(state, **options)
+        return self.require_success(state, self.run(state, **options))
+
+    def require_success(self, state, ended):
         if ended.result is None or ended.result.get("failed"):
             raise self.violation(f"{state} returned {ended.result and ended.result.get('msg')}")
         return ended
@@ -156,8 +198,8 @@ class Subject:
     def _lose(self, name, kind, pid):
         """Let the reply of the next such request be lost."""
         seconds, victim = (2 * PATIENCE if kind == "timeout" else 0), pid if kind == "kill" else None
-        if name in ACTIONS:
-            self.bench.cloud.lose(self.user, ACTIONS[name], victim, seconds)
+        if name in PROVIDER_CALLS:
+            self.lose_at_provider(name, victim, seconds)
             return
         method, path = {
             "write_credential": ("PATCH", f"{SECRETS}/{self.id}$"),
@@ -176,15 +218,16 @@ class Subject:
 
         self.bench.injector.rule(method, lose, path)
 
-    # cluster and provider
+    # the cluster
+
+    def values_of(self, secret):
+        """Return the fields of a stored credential that a rotation replaces."""
+        found = decoded(secret)
+        return {name: found[f"{self.driver}credentialConfig-{name}"] for name in self.fields}
 
     @property
     def live(self):
-        return pair_of(self.bench.cluster.stored(self.id))
-
-    @property
-    def keys(self):
-        return dict(self.bench.cloud.keys(self.user))
+        return self.values_of(self.bench.cluster.stored(self.id))
 
     @property
     def record(self):
@@ -212,7 +255,7 @@ class Subject:
         ]
         return [
             entry["metadata"]["uid"] + entry["metadata"]["resourceVersion"] for entry in found + self.leases()
-        ], self.bench.cloud.changes(self.user)
+        ], self.changes()
 
     def leases(self):
         return self.bench.api.get(f"/apis/coordination.k8s.io/v1/namespaces/{self.namespace}/leases")["items"]
@@ -245,11 +288,10 @@ class Subject:
         self.check(record and record["phase"] == "idle", f"the record is {record and record['phase']}")
         self.check(not record["owner"], "the record has an owner")
         self.check(TOKEN not in self.bench.cluster.stored(self.id)["metadata"]["annotations"], "the token is left")
-        self.check(live is None or found == live, f"the credential names {found['accessKey']}")
-        self.check(
-            keys == {found["accessKey"]: "Active"}, f"the keys are {keys}, the credential names {found['accessKey']}"
-        )
-        self.check(works(self.bench.url, *found.values()), "the key does not work")
+        key_id = self.key_id(found)
+        self.check(live is None or found == live, f"the credential names {key_id}")
+        self.check(keys == {key_id: "Active"}, f"the keys are {keys}, the credential names {key_id}")
+        self.check(self.works(found), "the key does not work")
         self.check(self.kept() == [found], f"{len(self.kept())} values are kept")
         before = self.everything()
         completed = record["completed_id"]  # None after a return to the old key: the same id would rotate again
@@ -273,17 +315,12 @@ class Subject:
         if self.seen_wrong:
             raise self.violation("; ".join(self.seen_wrong[:3]))
         off = set()
-        for action, parameters, status in self.bench.cloud.changes(self.user):
+        for action, parameters, status in self.changes():
             self.check(action != "CreateAccessKey" or status != 409, "it asked for a third key")
             if action == "UpdateAccessKey" and status == 200:
                 (off.add if parameters["Status"] == "Inactive" else off.discard)(parameters["AccessKeyId"])
             if action == "DeleteAccessKey" and parameters["AccessKeyId"] == self.key["accessKey"]:
                 self.check(self.key["accessKey"] in off, "the old key was deleted before it was disabled")
-
-
-def pair_of(secret):
-    fields = decoded(secret)
-    return {name: fields[f"amazonec2credentialConfig-{name}"] for name in FIELDS}
 
 
 def kept_value(secret):
@@ -333,15 +370,15 @@ class Reader:
         for subject in list(self._subjects.values()):
             if subject.id in secrets_by_name:
                 self._bench.counts["keys read and verified"] += 1
-                self._verify(subject, pair_of(secrets_by_name[subject.id]))
+                self._verify(subject, subject.values_of(secrets_by_name[subject.id]))
 
     def _verify(self, subject, found):
         """A key that was replaced while it was tried is no failure."""
-        if works(self._bench.url, *found.values()):
+        if subject.works(found):
             return
         with contextlib.suppress(ApiError):
             if subject.live == found and subject.id in self._subjects:
-                subject.seen_wrong.append(f"{found['accessKey']} was in the credential and did not work")
+                subject.seen_wrong.append(f"{subject.key_id(found)} was in the credential and did not work")
 
     def look_at_kept(self):
         """Check that the old key is kept until it is being deleted: its stored value, and the key at the provider."""
@@ -354,7 +391,7 @@ class Reader:
                 if len(keys) > 2:
                     subject.seen_wrong.append(f"there were {len(keys)} keys")
                 lost = subject.live != precious and precious not in subject.kept()
-                lost |= precious is not subject.typed_in and precious["accessKey"] not in keys
+                lost |= precious is not subject.typed_in and subject.key_id(precious) not in keys
                 self._bench.counts["old values looked for"] += 1
                 if (
                     lost

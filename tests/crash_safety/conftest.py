@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from .bench import Bench
+from .bench import Bench, violations
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +19,7 @@ def bench():
 @pytest.fixture
 def play(bench):
     """Play cases of one kind, and see that there was no violation."""
-    def cases(action, them, threads=4):
-        violations = bench.all(action, them, threads)
-        assert not violations, "\n".join(violations)
+    def cases(action, them, threads=4, on=bench):
+        found = violations(on, action, them, threads)
+        assert not found, "\n".join(found)
     return cases

@@ -22,7 +22,7 @@ import time
 import typing
 
 # Calls that read or change the cluster or the provider; `now`, `gate_states` and `sleep` do not.
-PROVIDER_CALLS = ("keys", "issue", "verify", "disable", "enable", "delete")
+PROVIDER_CALLS = ("identify", "keys", "issue", "activate", "verify", "disable", "enable", "delete")
 CALLS = (
     "read_snapshot",
     "preflight",
@@ -42,6 +42,7 @@ WRITES = (
     "store_generation",
     "delete_generation",
     "issue",
+    "activate",
     "disable",
     "enable",
     "delete",

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import pytest
 
-from . import plays
+from support.providers.all_fakes import FAKES
+
+from . import plays, providers
 from .bench import Violation
 from .runner import WRITES
 
@@ -27,6 +29,16 @@ def test_crashes(bench, play, name):
         ]
         chosen.append(alike[len(alike) * (number + 1) // 4])
     play(plays.crash, chosen)
+
+
+@pytest.mark.parametrize("kind", FAKES, ids=lambda kind: kind.issuer)
+def test_crashes_with_a_fake(bench, play, kind):
+    """A lost reply to the request that creates a key, and SIGKILL after it and after the cutover."""
+    cases = [case for case in providers.crashes(bench, kind, "rotate") if case[2].moment != "before"]
+    cutover = [case for case in cases if case[1] == "write_credential"][-1]
+    issuing = [case for case in cases if case[1] in providers.ISSUING]
+    assert len(issuing) >= 2
+    play(plays.crash, [*issuing, cutover], on=providers.FakeBench(bench, kind))
 
 
 def test_the_reader_notices(bench):

@@ -1,0 +1,118 @@
+# Copyright (c) 2026 ranchhand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The bench with the fakes of other providers: each credential has a fake of its own."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import tempfile
+from pathlib import Path
+
+from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.registry import ISSUERS, load_issuer
+from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import IssuerError
+
+from . import plays
+from .bench import Subject
+from .runner import PROVIDER_CALLS
+
+ISSUING = ("issue", "activate")  # the calls whose replies a fake can lose
+
+
+class FakeSubject(Subject):
+    """A credential with a key of a fake."""
+
+    def __init__(self, bench, fake):
+        self.fake, self.issuer = fake, ISSUERS[fake.issuer]
+        self.driver, self.fields = fake.issuer, self.issuer.fields
+        self._ids = {}
+        super().__init__(bench)
+        self.key_id(self.key)  # while it exists
+
+    def create_principal(self):
+        self._created = self.fake.create_key()
+        return self._created
+
+    @property
+    def issuer_options(self):
+        return self.fake.options
+
+    @property
+    def keys(self):
+        return {key.id: "Active" if key.enabled else "Inactive" for key in self.fake.listed(self.fake.principal)}
+
+    def key_id(self, values):
+        """Return the id, also after the key was deleted."""
+        known = tuple(values.values())
+        if known not in self._ids:
+            complete = {**self._created, **values}
+            self._ids[known] = load_issuer(self.fake.issuer, self.issuer_options).identify(complete, complete)
+        return self._ids[known]
+
+    def works(self, values):
+        complete = {**self._created, **values}
+        try:
+            load_issuer(self.fake.issuer, self.issuer_options).verify(complete, complete)
+        except IssuerError as error:
+            return error.code != "refused"
+        return True
+
+    def lose_at_provider(self, name, victim=None, seconds=0):
+        if name not in ISSUING or victim or seconds:
+            raise ValueError(f"the fakes cannot lose the reply to {name}")
+        self.fake.lose(self.fake.issuing)
+
+    def plain(self, state, **options):
+        """Nothing at Google proves who created a key: if a reply was lost, a person deletes it, as the message says."""
+        ended = self.run(state, **options)
+        if self.driver == "google" and (ended.result or {}).get("code") == "orphan":
+            orphan, = [key_id for key_id in self.keys if key_id in ended.result["msg"]]
+            self.check(orphan not in (self.key_id(self.live), self.key_id(self.key)), "a key in use is the orphan")
+            del self.fake.keys[orphan]
+            self.history.append("a person deletes the orphan")
+            ended = self.run(state, **options)
+        return self.require_success(state, ended)
+
+    def changes(self):
+        return sorted(self.keys.items())
+
+    def reached(self, phase):
+        return "idle" if phase == "disabled" and not self.issuer.disables else phase
+
+    def look_back(self):
+        if self.seen_wrong:
+            raise self.violation("; ".join(self.seen_wrong[:3]))
+
+
+class FakeBench:
+    """A bench with a kind of fakes; what plays.crash needs."""
+
+    def __init__(self, bench, kind):
+        self._bench, self._kind = bench, kind
+        self.counts = collections.Counter()
+
+    @contextlib.contextmanager
+    def subject(self):
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            self._kind(Path(folder)) as fake,
+            self._bench.watched(FakeSubject(self._bench, fake)) as subject,
+        ):
+            yield subject
+
+
+def scenarios(kind):
+    """Return the names of all scenarios of a fake: some begin with a disabled key."""
+    disables = ISSUERS[kind.issuer].disables
+    return [name for name, item in plays.SCENARIOS.items() if disables or ("retired", plays.NOW) not in item.before]
+
+
+def crashes(bench, kind, name):
+    """Return all cases of a scenario: SIGKILL after each write, an exception before each call, and lost replies."""
+    calls = plays.calls_of(FakeBench(bench, kind), name)
+    return [
+        case for case in plays.crashes(name, calls, ("kill", "exception"))
+        if case[2].moment != "lost"
+        or case[2].kind == "exception" and (case[1] not in PROVIDER_CALLS or case[1] in ISSUING)
+    ]
