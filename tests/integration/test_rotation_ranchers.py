@@ -46,7 +46,7 @@ def test_a_key_of_two_ranchers(shared, tmp_path):
     assert decoded(stored)["amazonec2credentialConfig-defaultRegion"] == "eu-central-1", "other fields are kept"
     assert stored["metadata"]["annotations"][COPY] == "other"
 
-    refused = shared.other.run(max_age="1s", rotation_id=None)
+    refused = shared.other.run(rotation_id="second")
     assert refused["code"] == "other_writer" and "the rotation of another Rancher" in refused["msg"]
     declared = {"id": shared.other.id, "secrets": {"secretKey": shared.key["secretKey"]}}
     refused = shared.other.play({CREDENTIAL: declared}).result
