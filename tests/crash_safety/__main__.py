@@ -156,7 +156,9 @@ Each case rotates a separate credential. It uses the code that the action plugin
 killed. Faults are injected from outside: around the calls of that process, in a proxy in front of kube-apiserver that
 loses replies, and at AWS. A call fails before it is sent, after it is executed, or because its reply is lost. It fails
 by SIGKILL, an exception, Ctrl-C, or by hanging until SIGTERM. A process that ends before a call leaves the same state
-as one that ends after the previous write, so these are one case.
+as one that ends after the previous write, so these are one case. With a [fake](issuers.md), it fails by SIGKILL after
+each write, by an exception before each call, and because the reply to a write to the cluster, or to the request that
+creates a key, is lost.
 
 Meanwhile a reader reads each credential from the cluster and signs in with its key repeatedly, at most every 50 ms.
 Because all processes shared these processors, the reader read every {pause:.0f} ms. Each of these is a violation:
