@@ -417,14 +417,16 @@ def test_the_documentation_lists_what_issuers_can_do():
 def test_options(account):
     secret = next(name for name in account.fake.administrator() if name != "sign_in")
     for options, words in (
-        ({"no_such_option": "x"}, "no option no_such_option"), ({"sign_in": "twice"}, "sign_in must be one of"),
+        ({"no_such_option": "x"}, f"issuer {account.fake.issuer} has no option no_such_option"),
+        ({"sign_in": "twice"}, "sign_in must be one of rotating, given"),
         ({"sign_in": "given"}, "sign_in: given requires"), ({secret: "x"}, "require sign_in: given"),
         ({"propagation": "soon"}, "propagation"), ({"propagation": 1}, "propagation"),
     ):
         with pytest.raises(IssuerError) as caught:
             load_issuer(account.fake.issuer, {**account.fake.options, **options})
         assert caught.value.code == "invalid" and words in caught.value.message
-    load_issuer(account.fake.issuer, {})
+    for options in ({}, {"sign_in": "rotating"}):
+        load_issuer(account.fake.issuer, options)
     for values in ({}, dict.fromkeys(account.stored, ""), dict.fromkeys(account.stored, "x\ny")):
         for method, arguments in calls(account, values):
             assert account.refusal(method, *arguments).code in ("invalid", "refused"), method

@@ -60,8 +60,10 @@ class FakeAlibaba(FakeProvider):
         if refusal:
             return refusal
         action = seen.headers["x-acs-action"]
-        parameters = {name: values[0] for name, values in parse_qs(urlsplit(seen.path).query).items()}
-        if seen.headers["x-acs-version"] != _VERSIONS.get(action, "2015-05-01"):
+        target = urlsplit(seen.path)
+        parameters = {name: values[0] for name, values in parse_qs(target.query).items()}
+        version = seen.headers["x-acs-version"]
+        if (seen.method, target.path, version) != ("POST", "/", _VERSIONS.get(action, "2015-05-01")):
             return _error(404, "InvalidVersion")
         if action == "GetCallerIdentity":
             return _answer({"Arn": f"acs:ram::123456789:user/{caller}", "IdentityType": "RAMUser"})
