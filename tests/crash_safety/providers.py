@@ -103,9 +103,16 @@ class FakeBench:
 
 
 def scenarios(kind):
-    """Return the names of all scenarios of a fake: some begin with a disabled key."""
-    disables = ISSUERS[kind.issuer].disables
-    return [name for name, item in plays.SCENARIOS.items() if disables or ("retired", plays.NOW) not in item.before]
+    """Return the names of all scenarios of a fake.
+
+    Some begin with a disabled key. At Google, the command after a lost key stops before it changes anything.
+    """
+    disables, google = ISSUERS[kind.issuer].disables, kind.issuer == "google"
+    return [
+        name for name, item in plays.SCENARIOS.items()
+        if (disables or ("retired", plays.NOW) not in item.before)
+        and not (google and name == "rotate after a key was lost")
+    ]
 
 
 def crashes(bench, kind, name):
