@@ -97,6 +97,19 @@ def test_google_requires_the_right_time(cloud, monkeypatch):
     assert error.code == "invalid" and "clock" in error.message
 
 
+@pytest.mark.parametrize(("description", "words"), [
+    ("Invalid grant: account not found", "its service account is deleted or disabled"),
+    ("Robot is disabled.", "its service account is deleted or disabled"),
+    ("Invalid JWT Signature.", "it is deleted, disabled, or not known yet"),
+])
+def test_why_google_refuses_a_key(cloud, description, words):
+    stored = cloud.create_key()
+    answer = json.dumps({"error": "invalid_grant", "error_description": description}).encode()
+    cloud.override = lambda seen: (400, {"Content-Type": "application/json"}, answer)
+    error = error_of(issuer_of(cloud).verify, stored, stored)
+    assert error.code == "refused" and words in error.message
+
+
 def test_a_google_key_that_is_not_that_of_the_account(cloud):
     stored = cloud.create_key()
     other = base64.b64encode(cloud.create_key(fake_google.ROTATOR)["authEncodedJson"].encode()).decode()
@@ -104,6 +117,14 @@ def test_a_google_key_that_is_not_that_of_the_account(cloud):
     content = json.dumps({"privateKeyData": other}).encode()
     cloud.override = lambda seen: token if seen.path == "/token" else (200, {}, content)
     assert error_of(issuer_of(cloud).issue, stored, MARK).code == "unreachable"
+
+
+@pytest.mark.parametrize("entries", [{}, [1], "x"])
+def test_a_list_of_azure_that_contains_no_secrets(azure, entries):
+    stored = azure.create_key()
+    content = json.dumps({"access_token": "x", "passwordCredentials": entries}).encode()
+    azure.override = lambda seen: (200, {"Content-Type": "application/json"}, content)
+    assert error_of(issuer_of(azure).keys, stored).code == "unreachable"
 
 
 def test_which_secret_of_azure_is_in_use(azure):

@@ -432,6 +432,18 @@ def test_options(account):
             assert account.refusal(method, *arguments).code in ("invalid", "refused"), method
 
 
+# What shares a limit of requests; for the others, this is not known before a request.
+RATES = {"azure": "tenantId", "oci": "tenancyId", "outscale": "region", "pve": "url"}
+
+
+@every
+def test_what_shares_a_limit_of_requests(account):
+    expected = account.stored[RATES[account.fake.issuer]] if account.fake.issuer in RATES else None
+    if account.fake.issuer == "google":
+        expected = json.loads(account.stored["authEncodedJson"])["project_id"]
+    assert account.issuer.rate_key(account.stored) == expected and not account.fake.seen
+
+
 def calls(account, stored=None):
     """Return the calls that send a request, with their arguments."""
     stored = account.stored if stored is None else stored
