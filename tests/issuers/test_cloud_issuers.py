@@ -205,6 +205,13 @@ def test_a_new_linode_token_has_the_current_scopes(linode):
     assert error_of(more.issue, linode.create_key(), MARK).code == "invalid"
 
 
+def test_a_new_linode_token_without_its_id(linode):
+    stored = linode.create_key()
+    incomplete = (200, {"Content-Type": "application/json"}, b'{"token": "x"}')
+    linode.override = lambda seen: linode.handle(seen) if seen.method == "GET" else incomplete
+    assert error_of(issuer_of(linode).issue, stored, MARK).code == "unreachable"
+
+
 def test_a_linode_token_of_another_user(linode):
     stored = linode.create_key()
     other = linode.create_key(linode.colleague)

@@ -122,6 +122,7 @@ def test_a_malformed_key_of_oracle(start):
     malformed = {"fingerprint": 'x"', "tenancyId": "a\nb", "userId": "../x", "privateKeyContents": "secret"}
     for part in malformed.items():
         assert error_of(issuer_of(fake).keys, {**old, **dict([part])}) == "invalid" and not fake.seen
+    assert error_of(issuer_of(fake).delete, "../x", old) == "invalid" and not fake.seen
 
 
 def test_a_key_of_exoscale_has_the_role_of_the_current_key(start):
