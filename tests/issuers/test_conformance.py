@@ -11,6 +11,7 @@ its own. A key that is generated here is created by activate(), all others by is
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import logging
@@ -347,6 +348,32 @@ def test_answers_of_another_server(account, answer):
         code = account.refusal(method, *arguments).code
         assert code == "unreachable" if status < 300 or status >= 500 else code in ("invalid", "unreachable"), method
         account.fake.override = None
+
+
+def with_numbers(content, kind, nested=False):
+    """Return the content of an answer with a number instead of what its lists contain, or instead of inner objects."""
+    if kind is list and isinstance(content, list):
+        return [1]
+    if kind is dict and nested and isinstance(content, dict):
+        return 1
+    if isinstance(content, dict):
+        return {name: with_numbers(value, kind, nested=True) for name, value in content.items()}
+    return [with_numbers(item, kind, nested) for item in content] if isinstance(content, list) else content
+
+
+@every
+@pytest.mark.parametrize("of", [list, dict])
+def test_numbers_in_answers(account, of):
+    def answer(seen):
+        status, headers, body = account.fake.handle(seen)
+        return status, headers, json.dumps(with_numbers(json.loads(body), of)).encode()
+
+    method, *arguments = account.creation()
+    account.fake.override = answer
+    if of is list:
+        assert account.refusal("keys", account.stored).code == "unreachable"
+    with contextlib.suppress(IssuerError):  # not all answers contain lists and inner objects
+        getattr(account.issuer, method)(*arguments)
 
 
 @every
