@@ -81,10 +81,13 @@ def _played(bench, name, what, play, cases, threads):
 
 def _providers(bench):
     """The matrix with each fake."""
-    for kind in FAKES:
-        play_at, what = providers.FakeBench(bench, kind), f"as matrix, with a fake of {kind.issuer}"
-        cases = [case for name in providers.scenarios(kind) for case in providers.crashes(bench, kind, name)]
-        yield _played(play_at, f"matrix, {kind.issuer}", what, plays.crash, lambda _bench, cases=cases: cases, 6)
+    return [
+        _played(
+            providers.FakeBench(bench, kind), f"matrix, {kind.issuer}", f"as matrix, with a fake of {kind.issuer}",
+            plays.crash, providers.matrix, 6,
+        )
+        for kind in FAKES
+    ]
 
 
 def _histories():

@@ -46,17 +46,19 @@ class FakeSubject(Subject):
         """Return the id, also after the key was deleted."""
         known = tuple(values.values())
         if known not in self._ids:
-            complete = {**self._created, **values}
-            self._ids[known] = load_issuer(self.fake.issuer, self.issuer_options).identify(complete, complete)
+            self._ids[known] = self._ask("identify", values)
         return self._ids[known]
 
     def works(self, values):
-        complete = {**self._created, **values}
         try:
-            load_issuer(self.fake.issuer, self.issuer_options).verify(complete, complete)
+            self._ask("verify", values)
         except IssuerError as error:
             return error.code != "refused"
         return True
+
+    def _ask(self, method, values):
+        complete = {**self._created, **values}
+        return getattr(load_issuer(self.fake.issuer, self.issuer_options), method)(complete, complete)
 
     def lose_at_provider(self, name, victim=None, seconds=0):
         if name not in ISSUING or victim or seconds:
@@ -90,6 +92,7 @@ class FakeBench:
 
     def __init__(self, bench, kind):
         self._bench, self._kind = bench, kind
+        self.issuer = kind.issuer
         self.counts = collections.Counter()
 
     @contextlib.contextmanager
@@ -102,24 +105,24 @@ class FakeBench:
             yield subject
 
 
-def scenarios(kind):
-    """Return the names of all scenarios of a fake.
+def matrix(bench):
+    """Return all cases of all scenarios that a FakeBench can play.
 
     Some begin with a disabled key. At Google, the command after a lost key stops before it changes anything.
     """
-    disables, google = ISSUERS[kind.issuer].disables, kind.issuer == "google"
+    disables, google = ISSUERS[bench.issuer].disables, bench.issuer == "google"
     return [
-        name for name, item in plays.SCENARIOS.items()
+        case for name, item in plays.SCENARIOS.items()
         if (disables or ("retired", plays.NOW) not in item.before)
         and not (google and name == "rotate after a key was lost")
+        for case in crashes(bench, name)
     ]
 
 
-def crashes(bench, kind, name):
+def crashes(bench, name):
     """Return all cases of a scenario: SIGKILL after each write, an exception before each call, and lost replies."""
-    calls = plays.calls_of(FakeBench(bench, kind), name)
     return [
-        case for case in plays.crashes(name, calls, ("kill", "exception"))
+        case for case in plays.crashes(name, plays.calls_of(bench, name), ("kill", "exception"))
         if case[2].moment != "lost"
         or case[2].kind == "exception" and (case[1] not in PROVIDER_CALLS or case[1] in ISSUING)
     ]

@@ -34,11 +34,12 @@ def test_crashes(bench, play, name):
 @pytest.mark.parametrize("kind", FAKES, ids=lambda kind: kind.issuer)
 def test_crashes_with_a_fake(bench, play, kind):
     """A lost reply to the request that creates a key, and SIGKILL after it and after the cutover."""
-    cases = [case for case in providers.crashes(bench, kind, "rotate") if case[2].moment != "before"]
+    fakes = providers.FakeBench(bench, kind)
+    cases = [case for case in providers.crashes(fakes, "rotate") if case[2].moment != "before"]
     cutover = [case for case in cases if case[1] == "write_credential"][-1]
     issuing = [case for case in cases if case[1] in providers.ISSUING]
     assert len(issuing) >= 2
-    play(plays.crash, [*issuing, cutover], on=providers.FakeBench(bench, kind))
+    play(plays.crash, [*issuing, cutover], on=fakes)
 
 
 def test_the_reader_notices(bench):

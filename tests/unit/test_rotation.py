@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 
@@ -232,11 +233,8 @@ def _pause(schedule, retire, back):
             check(schedule.shared, before)
 
 
-PAUSES = [(retire, back) for retire in range(25) for back in range(25)]
-
-
 def test_a_rollback_while_a_run_that_retires_is_paused():
-    for retire, back in PAUSES:
+    for retire, back in itertools.product(range(25), repeat=2):
         _pause(Schedule(None, **CASTS["retire and roll back"]), retire, back)
 
 
