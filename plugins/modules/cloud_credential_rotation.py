@@ -232,6 +232,19 @@ options:
       - The record keeps these settings. Without this option, those of the record apply; an empty list removes them.
     type: list
     elements: dict
+  cutover:
+    version_added: 1.0.0
+    description:
+      - V(external) is for a credential that another tool, such as External Secrets Operator or Vault Secrets Operator,
+        writes from a store. O(external_stores) then contains exactly this store. The run writes the new key to the
+        store, requests External Secrets to read it, and waits for at most O(verify_timeout) until the tool has written
+        the credential. If it has not, the store receives the old key again, and the task fails with the RV(code)
+        V(unconfirmed). The data of the credential is never written.
+      - The option applies when a rotation begins. Without it, the one of the former rotation applies, at first
+        V(direct).
+      - Not possible if the old key ends with the new one, as a password does.
+    type: str
+    choices: [direct, external]
   external_store_secrets:
     version_added: 1.0.0
     description:
@@ -337,6 +350,10 @@ options:
         description: Same as O(external_stores).
         type: list
         elements: dict
+      cutover:
+        description: Same as O(cutover).
+        type: str
+        choices: [direct, external]
   parallel:
     description: Number of rotations that run at the same time, from 1 to 32.
     type: int
@@ -601,7 +618,8 @@ code:
     - Failure code. One of V(invalid), V(ambiguous), V(not_found), V(forbidden), V(conflict), V(unsupported),
       V(unreachable), V(server_error) and V(partial), or one of V(busy), V(drift), V(gone), V(not_cut_over),
       V(old_unusable), V(orphan), V(other_writer), V(provider_refused), V(shared_key), V(slot_taken), V(throttled),
-      V(too_late), V(unfinished), V(unproven), V(unusable) and V(verify_failed), which the runbook explains.
+      V(too_late), V(unconfirmed), V(unfinished), V(unproven), V(unusable) and V(verify_failed), which the runbook
+      explains.
   returned: failure
   type: str
   sample: drift

@@ -10,6 +10,7 @@ import shutil
 import pytest
 
 from support.cluster import MODULE, SECRETS
+from support.fake_external_secrets import FakeExternalSecrets
 from support.providers.aws import before, error, lost_reply
 from support.providers.fake_azure import FakeAzure
 from support.rotations import ROTATION
@@ -35,12 +36,15 @@ def refused(rotating, code, state="rotated", **options):
     return result["msg"]
 
 
-def finishes(rotating, **options):
-    """Return whether the same task as before completes a rotation, and the key in the credential is the only one."""
+def finishes(rotating, always=None, **options):
+    """Return whether the same task as before completes a rotation, and the key in the credential is the only one.
+
+    Args: ``always`` are options that retiring the old key needs, too.
+    """
     results = rotating.play(
-        rotating.task(**options),
-        rotating.task("retired", grace="0s"),
-        rotating.task("retired", soak="0s"),
+        rotating.task(**options, **(always or {})),
+        rotating.task("retired", grace="0s", **(always or {})),
+        rotating.task("retired", soak="0s", **(always or {})),
     ).results
     assert not any(result["failed"] for result in results), results
     return rotating.works() and rotating.keys == {rotating.live["accessKey"]: "Active"}
@@ -160,6 +164,25 @@ def test_other_writer(rotating, runbook):
     refused(rotating, "other_writer")
     assert '"override_gates": ["other_writer"]' in runbook.section("other_writer")
     assert finishes(rotating, override_gates=["other_writer"])
+
+
+def test_unconfirmed(rotating, runbook, vault):
+    key, path = rotating.key, f"rancher/{rotating.id}"
+    vault.write(path, key)
+    store = {"name": "vault", "type": "vault", "url": vault.url, "path": path}
+    options = {
+        "cutover": "external", "external_stores": [store], "external_store_secrets": {"vault": {"token": vault.token}}}
+    fields = {f"amazonec2credentialConfig-{name}": name for name in key}
+    with FakeExternalSecrets(rotating.cluster.api, vault, rotating.id, path, fields) as operator:
+        operator.suspended.set()
+        assert "The old key is in the store again" in refused(rotating, "unconfirmed", **options)
+        assert (vault.read(path)[0], rotating.live) == (key, key) and rotating.works()
+        runbook.follow("unconfirmed")
+        assert rotating.run("aborted", **options)["rotation"]["phase"] == "idle" and rotating.original_key_only()
+        refused(rotating, "unconfirmed", override_gates=["external_store"], **options)
+        operator.suspended.clear()
+        assert finishes(rotating, options)
+    assert vault.read(path)[0] == rotating.live != key
 
 
 def test_provider_refused(rotating, runbook):

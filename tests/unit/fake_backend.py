@@ -170,6 +170,7 @@ class SharedState:
         self.ignored = 0         # number of the next requests that are answered, but have no effect
         self.acts = 0            # of people
         self.stores = {}         # version and fields of external stores, by name
+        self.operator = None     # the tool that writes the credentials from a store
         self.violation = None
         self.credentials = [
             CredentialSnapshot(f"cc-{number}", f"uid-{number}", "1", None, pair(1), pair(1))
@@ -273,6 +274,8 @@ class FakeRun:
         """Make the next call. If its reply is lost, it is made and fails as the real call would."""
         self.acts.append(self.shared.acts)
         answer = error = None
+        if self.shared.operator:
+            self.shared.operator.act()
         try:
             if self.invariants:
                 self.invariants.before(self)
@@ -366,6 +369,9 @@ class FakeRun:
         names = names_in_store(settings, self.protocol.blank.fields)
         fields = {key: by[name] for name, key in names.items()}
         self.shared.stores[settings["name"]] = (version + 1, {**(stored or {}), **fields})
+
+    def _refresh(self):
+        self.shared.operator.refresh()
 
     def _evaluate_gates(self, record):
         existing = self.shared.existing

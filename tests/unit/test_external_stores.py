@@ -231,16 +231,19 @@ def test_the_gate(digests, state, words):
     assert (gate.name, gate.state) == ("external_store", state) and words in gate.detail
 
 
-@pytest.mark.parametrize(("settings", "digests", "code"), [
-    pytest.param({}, {"id": "1"}, None, id="the same key"),
-    pytest.param({}, {}, None, id="empty"),
-    pytest.param({}, {"id": "3"}, "conflict", id="another key"),
-    pytest.param({"fields": {"nosuch": "x"}}, {}, "invalid", id="a field that the key does not have"),
+@pytest.mark.parametrize(("settings", "digests", "is_source", "code"), [
+    pytest.param({}, {"id": "1"}, False, None, id="the same key"),
+    pytest.param({}, {"id": "1"}, True, None, id="the same key in the source"),
+    pytest.param({}, {}, False, None, id="empty"),
+    pytest.param({}, {}, True, "invalid", id="empty source"),
+    pytest.param({}, {"id": "3"}, False, "conflict", id="another key"),
+    pytest.param({}, {"id": "3"}, True, "conflict", id="another key in the source"),
+    pytest.param({"fields": {"nosuch": "x"}}, {}, False, "invalid", id="a field that the key does not have"),
 ])
-def test_a_rotation_does_not_start_with_another_key_in_a_store(settings, digests, code):
+def test_a_rotation_does_not_start_with_another_key_in_a_store(settings, digests, is_source, code):
     credential = CredentialSnapshot("cc-a", "uid", "1", None, {"id": "k1"}, {"id": "1"})
     try:
-        module.check_before_start({"name": "vault", **settings}, credential, digests, ("id",))
+        module.check_before_start({"name": "vault", **settings}, credential, digests, ("id",), is_source)
         found = None
     except RanchhandError as error:
         found = error.code

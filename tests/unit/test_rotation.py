@@ -328,3 +328,5 @@ def test_a_record_with_the_former_names_of_phases_is_read():
     assert former != text and RotationRecord.from_json(former) == RotationRecord.from_json(text)
     with pytest.raises(ValueError, match="unknown phase Resting"):
         RotationRecord.from_json(text.replace('"rolling_back"', '"Resting"'))
+    with pytest.raises(ValueError, match="unknown cutover automatic"):
+        RotationRecord.from_json(text.replace('"direct"', '"automatic"'))

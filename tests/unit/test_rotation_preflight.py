@@ -92,7 +92,8 @@ def pool(credential="cattle-global-data:cc-a", config="config"):
     return MachinePool("fleet-default", "prod", "workers", "Amazonec2Config", config, credential, False, True)
 
 
-def start(monkeypatch, *secrets, pools=(), configs=(), denied=(), override=(), issuer=None):
+def start(monkeypatch, *secrets, pools=(), configs=(), denied=(), override=(), issuer=None,
+          is_cutover_external=False):
     """Run the checks; returns the client."""
     secrets = secrets or (secret("cc-a"),)
     client = FakeClient(*secrets)
@@ -104,7 +105,7 @@ def start(monkeypatch, *secrets, pools=(), configs=(), denied=(), override=(), i
     unit = SimpleNamespace(
         desired=SimpleNamespace(override_gates=override), issuer=issuer or Verified(),
         members=[parse_cloud_credential(item) for item in secrets],
-        record=SimpleNamespace(fields=("accessKey", "secretKey")))
+        record=SimpleNamespace(fields=("accessKey", "secretKey")), is_cutover_external=is_cutover_external)
     snapshots = [CredentialSnapshot(name, "uid", "1", None, VALUES, VALUES) for name in names]
     preflight.check_start(client, "rotations", unit, snapshots)
     return client
@@ -142,6 +143,7 @@ def test_another_tool_that_writes_a_credential(monkeypatch):
         start(monkeypatch, *secrets)
     assert caught.value.code == "other_writer"
     start(monkeypatch, *secrets, override=["other_writer"])
+    start(monkeypatch, *secrets, is_cutover_external=True)
     start(monkeypatch, secret("cc-a", managedFields=[{"manager": "terraform", "fieldsV1": {"f:metadata": {}}}]))
 
 

@@ -37,7 +37,7 @@ RECORD = RotationRecord(
     transitions=({"at": "2026-01-01T03:00:00Z", "phase": "grace", "what": "cut over to k2", "run": "run1"},),
     verified_at=START + 5 * HOUR, completed_id="r0", failures=2, issuer_options={"region": "eu"},
     issuer_secrets_name="admin", external_stores=({"name": "vault"},), handed_over_at=START + 3 * HOUR,
-    unknown={"later": [1]})
+    cutover="external", unknown={"later": [1]})
 CREDENTIAL = SimpleNamespace(
     name="aws", driver="s3", owner="u-1", annotations={}, created_at="2025-12-01T00:00:00Z")
 

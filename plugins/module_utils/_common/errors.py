@@ -167,9 +167,10 @@ FAILURE_CODES: Mapping[ErrorCode, FailureCode] = {
         ("cloud_credential_rotation",),
     ),
     "unconfirmed": FailureCode(
-        "The objects name the other credential, but Rancher has not taken it over within `wait_timeout`.",
+        "What was requested has not arrived in time: Rancher has not taken the other credential over within"
+        " `wait_timeout`, or another tool has not written the new key within `verify_timeout`.",
         "Keep the former credential, remove the cause in the message, and run the task again.",
-        _REPOINT,
+        ("cloud_credential_rotation", *_REPOINT),
     ),
     "unfinished": FailureCode(
         "A new rotation cannot start because the old key of the previous rotation still exists.",

@@ -33,6 +33,7 @@ from .._rancher.annotations import (
 )
 from .._rancher.queries import SECRETS_PATH, get_or_none
 from ..issuer import IssuedKey, Issuer, Key
+from .external_secrets import request_refresh
 from .external_stores import Settings, StoreAccess, StoreSnapshot
 from .lease import RENEW_SECONDS, Lease
 from .protocol import Conflict, Snapshot
@@ -265,6 +266,12 @@ class ClusterBackend:
     def write_store(self, settings: Settings, snapshot: StoreSnapshot, what: str, by: Values) -> None:
         values = {name: by[name] for name in self._context.record.fields}
         self._context.stores.write(settings, values, snapshot, what)
+
+    def refresh(self) -> None:
+        try:
+            request_refresh(self._client, {name for name, _uid in self._context.record.members})
+        except RanchhandError as error:
+            self._warn(f"cannot request External Secrets to read its store now, so it reads it later: {error.message}")
 
     def _audit(self, record: RotationRecord, uid: str) -> None:
         """Record the latest transition as an Event of the record, and as a line of the audit file."""

@@ -228,6 +228,7 @@ class RotationRequest:
     due: bool = False                 # by max_age
     external_stores: tuple[Mapping[str, t.Any], ...] | None = None  # None: those of the record
     skip_stores: bool = False         # the gate external_store is overridden
+    cutover: str | None = None        # None: that of the record
     default_grace: int = 86400
     default_soak: int = 604800
 

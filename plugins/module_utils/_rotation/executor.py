@@ -27,7 +27,7 @@ from ..issuer import IssuerError, Key
 from .backend import ClusterBackend, RunContext
 from .cluster_gates import evaluate_gates
 from .decisions import ABORTED, ADOPTED, FORGOTTEN, RETIRED, ROLLED_BACK, ROTATED, START, Decision, RotationRequest
-from .external_stores import GATE, StoreAccess, check_before_start, external_store_gate
+from .external_stores import GATE, StoreAccess, check_before_start, check_external_cutover, external_store_gate
 from .gates import OPEN, Gate
 from .lease import Lease
 from .options import parse_rotations
@@ -136,6 +136,9 @@ class RotationExecutor:
             if not decision.step:
                 return UnitResult(protocol.stop(decision, snapshot))
             _check_rollback(unit)
+            if unit.is_cutover_external and unit.desired.requested_state != FORGOTTEN:
+                stores = unit.record.with_stores(_requested_stores(unit)).external_stores
+                check_external_cutover(unit.record.names, stores, unit.issuer)
             return act(unit, protocol, snapshot, decision)
         except (RanchhandError, IssuerError) as error:
             return UnitResult(Outcome(unit.record), _as_failure(error))
@@ -163,6 +166,7 @@ class RotationExecutor:
             due=self._is_due(unit),
             external_stores=_requested_stores(unit),
             skip_stores=GATE in desired.override_gates,
+            cutover=desired.cutover,
             **default_grace,
         )
         record = None if unit.config_map is None else unit.record
@@ -259,9 +263,10 @@ class RotationExecutor:
     def _check_start(self, unit: RotationUnit, credentials: t.Sequence[CredentialSnapshot]) -> None:
         check_start(self._client, self._namespace.name, unit, credentials)
         record = unit.record.with_stores(_requested_stores(unit))
-        for settings in () if GATE in unit.desired.override_gates else record.external_stores:
+        is_source = unit.is_cutover_external
+        for settings in () if GATE in unit.desired.override_gates and not is_source else record.external_stores:
             found = self._stores_of(unit).read(settings, record.fields)
-            check_before_start(settings, credentials[0], found.digests, record.fields)
+            check_before_start(settings, credentials[0], found.digests, record.fields, is_source)
 
 
 class _PreflightBackend:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from .._common.errors import RanchhandError
 from .._stores.interface import StoreContent
 from .._stores.registry import load_store
-from ..issuer import IssuerError
+from ..issuer import Issuer, IssuerError
 from .gates import OPEN, UNKNOWN, WAITING, Gate
 from .record import NEW, OLD, CredentialSnapshot, RotationRecord, Values
 
@@ -71,19 +71,37 @@ def is_write_needed(record: RotationRecord, settings: Settings, digests: Mapping
 
 
 def check_before_start(
-    settings: Settings, credential: CredentialSnapshot, digests: Mapping[str, str], fields: t.Sequence[str]
+    settings: Settings, credential: CredentialSnapshot, digests: Mapping[str, str], fields: t.Sequence[str],
+    is_source: bool,
 ) -> None:
     """Raise RanchhandError (``conflict``) if a store contains another key than the credential.
 
-    ``invalid`` if its settings name fields that the key does not have.
+    ``invalid`` if its settings name fields that the key does not have, or if it contains no key, but is the source of
+    the credential.
     """
     unknown = set(settings.get("fields") or ()) - set(fields)
     if unknown:
         raise RanchhandError("invalid", (
             f"external store {settings['name']} has names for {', '.join(sorted(unknown))}, but the key of "
             f"{credential.id} has the fields {', '.join(fields)}"))
+    if is_source and not digests:
+        names = ", ".join(names_in_store(settings, fields).values())
+        raise RanchhandError("invalid", (
+            f"external store {settings['name']} does not contain {names}, so no tool writes {credential.id} from it. "
+            "Correct its settings, or omit cutover."))
     if digests and dict(digests) != {name: credential.digests.get(name, "") for name in fields}:
         raise _foreign(credential.id, settings)
+
+
+def check_external_cutover(names: str, stores: t.Sequence[Settings], issuer: Issuer) -> None:
+    """Raise RanchhandError if no tool can write credentials from one store, while their old key works."""
+    if len(stores) != 1 or stores[0]["type"] == "rancher":
+        raise RanchhandError("invalid", (
+            f"cutover: external requires exactly one store in external_stores, from which another tool writes {names}"))
+    if issuer.replaces_current or issuer.old_key_ends_at_cutover:
+        raise RanchhandError("unsupported", (
+            f"cutover: external is not possible for {names}: the old key ends before the other tool has written the "
+            "new one"))
 
 
 def _foreign(names: str, settings: Settings) -> RanchhandError:

@@ -23,6 +23,7 @@ from .._rancher.references import CREDENTIAL_NAMESPACE
 from .._resources.desired import list_items
 from .._stores.registry import validate_stores
 from .decisions import ROTATED, STATES
+from .record import DIRECT, EXTERNAL
 
 RECORD_NAMESPACE = "rancher-credential-rotation"
 GATES = (
@@ -77,6 +78,7 @@ _SETTINGS = OptionSpec({
     "assume_dead": {"type": "bool", "default": False},
     "override_gates": {"type": "list", "elements": "str", "default": []},
     "external_stores": {"type": "list", "elements": "dict"},
+    "cutover": {"type": "str", "choices": [DIRECT, EXTERNAL]},
 })
 # Set on the call only, for all items: each item names its secrets.
 _SECRETS_BY_NAME = ("issuer_secrets_by_name", "external_store_secrets")
@@ -141,6 +143,7 @@ class DesiredRotation:
     assume_dead: bool
     override_gates: tuple[str, ...]
     external_stores: tuple[Mapping[str, t.Any], ...] | None
+    cutover: str | None
     external_store_secrets: Mapping[str, Mapping[str, t.Any]] = field(repr=False)
     state = "present"  # of the credential, for Catalog.match()
 

@@ -36,14 +36,14 @@ def check_start(
     """Raise RanchhandError if a rotation must not start."""
     _check_permissions(client, namespace)
     for credential in credentials:
-        if "other_writer" not in unit.desired.override_gates:
+        if "other_writer" not in unit.desired.override_gates and not unit.is_cutover_external:
             writer = find_other_writer(client.get(f"{SECRETS_PATH}/{name_in_path(credential.id)}"), "f:data")
             if writer:
                 raise RanchhandError(
                     "other_writer",
                     (
                         f"{CREDENTIAL_NAMESPACE}:{credential.id} is managed by {writer}, which would restore the old "
-                        "key. Rotate the key there, "
+                        "key. If it reads the key from a store, set cutover: external. Otherwise rotate the key there, "
                         "or set override_gates: [other_writer]."
                     ),
                 )

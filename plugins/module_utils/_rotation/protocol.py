@@ -46,6 +46,7 @@ from .record import (
     DELETING,
     DISABLED,
     DISABLING,
+    EXTERNAL,
     GRACE,
     IDLE,
     ISSUED,
@@ -164,6 +165,9 @@ class RotationBackend(t.Protocol):
 
         Raises IssuerError or StoreChanged.
         """
+
+    def refresh(self) -> None:
+        """Request the tool that writes the credentials to read its store now, if that is possible."""
 
     def identify(self, values: Values, by: Values) -> str | None:
         ...
@@ -405,6 +409,7 @@ class RotationProtocol:
             expires_at=None,
             activating_at=None,
             old_key_ends_at_cutover=self.issuer.old_key_ends_at_cutover,
+            cutover=request.cutover or before.cutover,
         )
         if self.issuer.old_key_ends_at_cutover:
             started = started.with_times(0, 0)
@@ -893,11 +898,61 @@ class RotationProtocol:
             for overwritten in (record.old, record.new):
                 if overwritten:
                     yield from self._keep(overwritten, generations)
+        if record.cutover == EXTERNAL:
+            yield from self._write_source(values, key)
+            return
         for credential in self.credentials:
             if record.key_in(credential) != key:
                 credential = yield Call("write_credential", (credential, self.request.token, values))
             credentials.append(credential)
         self.credentials = tuple(credentials)
+
+    def _write_source(self, values: Values, key: str) -> Steps[None]:
+        """Write a key to the store from which another tool writes the credentials, and wait until they contain it.
+
+        A new key that does not arrive is taken back from the store, as the credentials contain the old one. Where a
+        credential contained the key before, the tool may still write another one that it has read before.
+        """
+        record = self.record
+        is_settled = all(record.key_in(credential) != key for credential in self.credentials)
+        yield from self._write_stores(key, values)
+        if not self._all_contain(key):
+            yield Call("refresh")
+        arrived: bool = yield from self._wait_for_arrival(key)
+        if arrived and not is_settled:
+            yield Call("sleep", (self.request.drain,))
+            arrived = yield from self._wait_for_arrival(key)
+        if arrived:
+            return
+        message = (
+            f"external store {record.external_stores[0]['name']} contains the {key} key, but the tool that writes "
+            f"{record.names} from it did not write this key within {self.request.verify_timeout} seconds.")
+        if record.phase == ISSUED:
+            old = yield from self._stored_values(record.old_key, "")
+            yield from self._write_stores(OLD, old)
+            message += " The old key is in the store again."
+        raise RanchhandError("unconfirmed", f"{message} Correct the tool, and run the task again.")
+
+    def _wait_for_arrival(self, key: str) -> Steps[bool]:
+        """Read the credentials until all contain a key or the time is over."""
+        waited, pause, before = 0.0, 1.0, self.credentials
+        while True:
+            snapshot: Snapshot = yield Call("read_snapshot")
+            present = self.record.present(snapshot.credentials)
+            if not present:
+                raise Conflict
+            for credential in present:
+                arrived = checks.contains_key(self.record, credential, (key,))
+                if not arrived and not checks.is_unchanged(self.record, before, credential):
+                    raise Conflict
+            self.credentials = present
+            if self._all_contain(key):
+                return True
+            if waited + pause > self.request.verify_timeout:
+                return False
+            yield Call("sleep", (pause,))
+            waited += pause
+            pause = min(2 * pause, 10.0)
 
     def _verify_cutover(self) -> Steps[None]:
         """Do what the run that cut over did not: verify the credentials."""
@@ -947,7 +1002,7 @@ class RotationProtocol:
     def _write_new_to_stores(self, **changes: t.Any) -> Steps[None]:
         """Write the new key to the external stores, and to the record that they contain it."""
         if self.record.external_stores and not self.request.skip_stores:
-            yield from self._write_stores(NEW)
+            yield from self._write_stores(NEW, self.credentials[0].values)
             now: Time = yield Call("now")
             names = ", ".join(settings["name"] for settings in self.record.external_stores)
             yield from self._write_record(
@@ -956,20 +1011,24 @@ class RotationProtocol:
             if self.steps[-2:] == [self.record.phase] * 2:  # no other phase than that of the cutover
                 self.steps.pop()
 
-    def _write_stores(self, key: str) -> Steps[None]:
-        """Write a key that all credentials contain to each external store that contains the other key of the record.
+    def _write_stores(self, key: str, values: Values) -> Steps[None]:
+        """Write a key to each external store that contains the other key of the record.
 
-        Each store is read again after the write. A store that another client has changed meanwhile is read again, too.
+        All credentials contain the key already, unless another tool writes them from the store. Each store is read
+        again after the write, and if another client has changed it meanwhile.
         """
         record = self.record
+        is_source = record.cutover == EXTERNAL
         generation = record.new_key if key == NEW else record.old_key
-        for settings in () if self.request.skip_stores else record.external_stores:
+        for settings in () if self.request.skip_stores and not is_source else record.external_stores:
             for _attempt in range(ATTEMPTS):
                 snapshot: StoreSnapshot = yield from self._repeat("read_store", settings)
                 if not is_write_needed(record, settings, snapshot.digests, key):
                     break
                 try:
-                    yield from self._request("write_store", settings, snapshot, generation.version, allowed=(key,))
+                    yield from self._request(
+                        "write_store", settings, snapshot, generation.version,
+                        allowed=_ANY if is_source else (key,), signer=values)
                 except StoreChanged:
                     continue
             else:
@@ -1134,6 +1193,8 @@ class RotationProtocol:
             raise
         if record.phase != ABORTING:
             yield from self._write_record(replace(record, phase=ABORTING), "aborting")
+        if record.cutover == EXTERNAL and record.new:  # an earlier run may have written the new key to the store
+            yield from self._write_source(checks.rotating_values(record, self.credentials[0]), OLD)
         yield from self._remove_new_keys(keys)
         return (yield from self._finish(record.old_key, OLD, f"aborted to {record.old_key.name}"))
 
@@ -1170,7 +1231,7 @@ class RotationProtocol:
         yield from self._write_values(old, OLD)
         keys = yield from self._prove(_RETURN_REMEDY)
         if record.new:
-            yield from self._write_stores(OLD)
+            yield from self._write_stores(OLD, old)
         yield from self._remove_new_keys(keys)
         return (yield from self._finish(record.old_key, OLD, f"rolled back to {record.old_key.name}"))
 

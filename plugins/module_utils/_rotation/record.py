@@ -27,6 +27,9 @@ VERSION = 2
 # Which key a credential contains, compared with a record. MIXED: some fields of the old key, the rest of the new one.
 OLD, NEW, MIXED, OTHER = "old", "new", "mixed", "other"
 
+# EXTERNAL: the external store receives the new key, and another tool writes it from there to the credentials.
+DIRECT, EXTERNAL = "direct", "external"
+
 Values = t.Mapping[str, str]
 _T = t.TypeVar("_T")
 
@@ -120,6 +123,7 @@ class RotationRecord:
     external_stores: tuple[Mapping[str, t.Any], ...] = ()  # their settings, which are not secret
     handed_over_at: Time | None = None  # when all external stores contained the new key
     old_key_ends_at_cutover: bool = False  # that of the issuer when the rotation began
+    cutover: str = DIRECT               # who writes the new key to the credentials: this collection, or EXTERNAL
     unknown: Mapping[str, t.Any] = field(default_factory=dict)  # fields of a later release
 
     @property
@@ -212,6 +216,8 @@ class RotationRecord:
             raise ValueError(str(error)) from None
         if record.phase not in PHASES:
             raise ValueError(f"unknown phase {record.phase}")
+        if record.cutover not in (DIRECT, EXTERNAL):
+            raise ValueError(f"unknown cutover {record.cutover}")
         return record
 
     def present(self, credentials: t.Iterable[CredentialSnapshot | None]) -> tuple[CredentialSnapshot, ...]:

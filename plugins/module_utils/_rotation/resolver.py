@@ -25,7 +25,7 @@ from .._rancher.users import Users
 from ..issuer import Issuer, IssuerError
 from .decisions import ADOPTED, FORGOTTEN, ROTATED
 from .options import DesiredRotation
-from .record import IDLE, PREPARING, KeyGeneration, RotationRecord
+from .record import EXTERNAL, IDLE, PREPARING, KeyGeneration, RotationRecord
 from .store import RotationStore, StoredRecord, record_name
 
 ReadSchemas = t.Callable[[], t.Optional[DriverSchemas]]
@@ -50,6 +50,12 @@ class RotationUnit:
     @property
     def name(self) -> str:
         return self.record.name
+
+    @property
+    def is_cutover_external(self) -> bool:
+        """Whether another tool writes the new key to the credentials."""
+        record = self.record
+        return (record.phase == IDLE and self.desired.cutover or record.cutover) == EXTERNAL
 
 
 @dataclass(frozen=True)
