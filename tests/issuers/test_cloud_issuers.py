@@ -9,17 +9,22 @@ import base64
 import datetime
 import json
 import secrets
+import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers import azure as azure_issuer
 from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers import google
 from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.registry import load_issuer
+from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.throttle import CallRates
+from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.verification import verify_key
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import IssuerError
 
 from support.canaries import Canaries, Run
 from support.cluster import decoded
 from support.providers import fake_azure, fake_google, fake_linode
-from support.providers.fake_provider import CONSOLE
+from support.providers.fake_provider import CONSOLE, intercept
 from support.rotations import ROTATION
 
 MARK = "ranchhand-cc-7kq2f-g42-e1"
@@ -85,6 +90,8 @@ def test_a_key_of_another_account_of_google(cloud):
     issuer = issuer_of(cloud)
     assert error_of(issuer.verify, other, stored).code == "invalid"
     assert error_of(issuer.keys, other).code == "forbidden"
+    recreated = {"authEncodedJson": json.dumps({**json.loads(stored["authEncodedJson"]), "client_id": "0"})}
+    assert error_of(issuer.verify, recreated, stored).code == "invalid"
     for changed in ({"project_id": "../x"}, {"project_id": None}, {"client_email": "a/b"}):
         broken = {"authEncodedJson": json.dumps({**json.loads(stored["authEncodedJson"]), **changed})}
         assert error_of(issuer.keys, broken).code == "invalid" and not cloud.keys.get("x")
@@ -119,6 +126,73 @@ def test_a_google_key_that_is_not_that_of_the_account(cloud):
     assert error_of(issuer_of(cloud).issue, stored, MARK).code == "unreachable"
 
 
+def test_google_administrator_as_a_mapping(cloud):
+    stored, given = cloud.create_key(), cloud.administrator()
+    issuer = issuer_of(cloud, **{**given, "credentials": json.loads(given["credentials"])})
+    assert {key.id for key in issuer.keys(stored)} == {issuer.key_id(stored)}
+
+
+@pytest.mark.parametrize(("status", "content"), [(503, b"{}"), (200, b"{}")], ids=["not listed", "not full"])
+def test_google_limits_the_rate_of_requests(cloud, status, content):
+    """The status is the same as for too many keys."""
+    stored = cloud.create_key()
+
+    def answer(seen):
+        if seen.path == "/token":
+            return cloud.handle(seen)
+        return (429, {}, b"{}") if seen.method == "POST" else (status, {}, content)
+
+    cloud.override = answer
+    assert error_of(issuer_of(cloud).issue, stored, MARK).code == "busy"
+
+
+@pytest.mark.parametrize("kind", [fake_azure.FakeAzure, fake_google.FakeGoogle], ids=["azure", "google"])
+def test_another_change_is_being_processed(kind, tmp_path):
+    with kind(tmp_path) as fake:
+        fake.override = lambda seen: fake.handle(seen) if seen.path.endswith("/token") else (409, {}, b"{}")
+        assert error_of(issuer_of(fake).keys, fake.create_key()).code == "busy"
+
+
+@pytest.mark.parametrize(("propagation", "pause"), [("90s", 5.0), ("2s", 2.0)])
+@pytest.mark.parametrize(
+    ("kind", "module"), [(fake_azure.FakeAzure, azure_issuer), (fake_google.FakeGoogle, google)], ids=["azure", "google"]
+)
+def test_a_new_key_is_tried_again_after_a_pause(kind, module, propagation, pause, tmp_path, monkeypatch):
+    pauses = []
+    monkeypatch.setattr(module, "time", SimpleNamespace(sleep=pauses.append, time=time.time))
+    with kind(tmp_path) as fake:
+        stored = fake.create_key()
+        issuer = issuer_of(fake, propagation=propagation)
+        issuer.verify(stored, stored)
+        assert not pauses
+        issuer.verify(issuer.issue(stored, MARK).values, stored)
+        assert pauses == [pause]
+
+
+@pytest.mark.parametrize(("status", "error", "code", "words"), [
+    (400, "unauthorized_client", "invalid", "has no application"), (400, "other", "invalid", "rejected tenant"),
+    (400, "temporarily_unavailable", "unreachable", "temporarily unavailable"), (200, "", "unreachable", "a token"),
+])
+def test_why_azure_returns_no_token(azure, status, error, code, words):
+    azure.override = lambda seen: (status, {}, json.dumps({"error": error}).encode())
+    found = error_of(issuer_of(azure).keys, azure.create_key())
+    assert found.code == code and words in found.message
+
+
+@pytest.mark.parametrize(("content", "expires_at"), [
+    ({"keyId": "id"}, None), ({"secretText": "x"}, None), ({"secretText": "x", "keyId": "../x"}, None),
+    ({"secretText": "x", "keyId": "id", "endDateTime": "2026-01-02T03:04:05Z"}, CONSOLE),
+])
+def test_what_azure_returns_instead_of_a_secret(azure, content, expires_at):
+    """A secret without its id cannot be removed; its end may be earlier than requested."""
+    stored, answer = azure.create_key(), (200, {}, json.dumps(content).encode())
+    azure.override = lambda seen: answer if seen.path.endswith("/addPassword") else azure.handle(seen)
+    if expires_at:
+        assert issuer_of(azure).issue(stored, MARK).expires_at == expires_at
+    else:
+        assert error_of(issuer_of(azure).issue, stored, MARK).code == "unreachable"
+
+
 @pytest.mark.parametrize("entries", [{}, [1], "x"])
 def test_a_list_of_azure_that_contains_no_secrets(azure, entries):
     stored = azure.create_key()
@@ -139,8 +213,9 @@ def test_which_secret_of_azure_is_in_use(azure):
     second.expires_at = CONSOLE
     assert issuer.identify(values, stored) == first, "an expired secret is not in use"
     second.expires_at, second.secret = None, twin["clientSecret"]
-    azure.hints = False
-    assert issuer.identify(values, stored) is None, "any of them may be in use"
+    for without_hint in ({first}, {second.id}, {first, second.id}):
+        azure.without_hint = without_hint
+        assert issuer.identify(values, stored) is None, "any of them may be in use"
     del azure.keys[second.id]
     assert issuer.identify(values, stored) is None, "even a single secret, as the list may lag behind"
 
@@ -192,6 +267,22 @@ def test_options_of_azure(azure):
         assert error_of(issuer.keys, {**stored, field: value}).code == "invalid"
 
 
+@pytest.mark.parametrize(("environment", "login", "graph", "manager"), [
+    ("AzureUSGovernmentCloud", "login.microsoftonline.us", "graph.microsoft.us", "management.usgovcloudapi.net"),
+    ("AzureChinaCloud", "login.partner.microsoftonline.cn", "microsoftgraph.chinacloudapi.cn",
+     "management.chinacloudapi.cn"),
+    ("", "login.microsoftonline.com", "graph.microsoft.com", "management.azure.com"),
+])
+def test_the_hosts_of_an_azure_environment(azure, monkeypatch, environment, login, graph, manager):
+    servers = intercept(azure, monkeypatch)
+    stored = {**azure.create_key(), "environment": environment}
+    options = {"ca_bundle": str(azure.ca_bundle)}
+    load_issuer("azure", options).keys(stored)
+    assert servers == {f"https://{login}", f"https://{graph}"}
+    verify_key("azure", stored, options, CallRates(1000))
+    assert servers == {f"https://{host}" for host in (login, graph, manager)}
+
+
 def test_a_new_linode_token_has_the_current_scopes(linode):
     stored = linode.create_key(scopes="linodes:read_write")
     assert error_of(issuer_of(linode).issue, stored, MARK).code == "forbidden", "it may not create tokens"
@@ -205,9 +296,19 @@ def test_a_new_linode_token_has_the_current_scopes(linode):
     assert error_of(more.issue, linode.create_key(), MARK).code == "invalid"
 
 
-def test_a_new_linode_token_without_its_id(linode):
+def test_a_linode_token_without_scopes(linode):
     stored = linode.create_key()
-    incomplete = (200, {"Content-Type": "application/json"}, b'{"token": "x"}')
+    linode.override = lambda seen: (200, {}, json.dumps({"data": [
+        {"id": 1, "token": stored["token"][:16], "scopes": None}
+    ]}).encode())
+    error = error_of(issuer_of(linode).issue, stored, MARK)
+    assert error.code == "invalid" and "Set scopes" in error.message, "it would have all scopes of the signer"
+
+
+@pytest.mark.parametrize("content", [b'{"token": "x"}', b'{"id": 1}'])
+def test_a_new_linode_token_that_is_incomplete(linode, content):
+    stored = linode.create_key()
+    incomplete = (200, {"Content-Type": "application/json"}, content)
     linode.override = lambda seen: linode.handle(seen) if seen.method == "GET" else incomplete
     assert error_of(issuer_of(linode).issue, stored, MARK).code == "unreachable"
 
@@ -224,12 +325,17 @@ def test_a_linode_token_of_another_user(linode):
 
 def test_linode_lists_pages(linode):
     stored = linode.create_key()
+    first = next(iter(linode.keys))
     for _number in range(4):
         linode.create_key()
     linode.page_size = 2
     assert {key.id for key in issuer_of(linode).keys(stored)} == set(linode.keys)
-    assert issuer_of(linode).identify(stored, stored) == next(iter(linode.keys))
+    assert issuer_of(linode).identify(stored, stored) == first
     assert issuer_of(linode).identify({"token": stored["token"][:10]}, stored) is None
+    linode.keys["1"] = replace(linode.keys[first], id="1", secret=f"{stored['token'][:15]}-")
+    assert issuer_of(linode).identify(stored, stored) == first
+    linode.keys["1"].secret = f"{stored['token'][:16]}-"
+    assert issuer_of(linode).identify(stored, stored) is None
 
 
 def test_a_secret_of_azure_is_rotated_and_no_output_shows_it(cluster, azure, tmp_path):

@@ -13,14 +13,18 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import itertools
 import json
 import logging
 import re
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from ansible_collections.ranchhand.rancher.plugins.module_utils import _issuers
+from ansible_collections.ranchhand.rancher.plugins.module_utils._common.times import parse_duration
+from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.http import HttpApi
 from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.registry import ISSUERS, load_issuer
 from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.throttle import CallRates
 from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.verification import VERIFIERS, verify_key
@@ -29,6 +33,7 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import Is
 import support
 from support.fakes import cut
 from support.providers.all_fakes import FAKES
+from support.providers.fake_provider import CONSOLE, intercept
 
 MARK = "ranchhand-cc-7kq2f-g42-e1"
 UNKNOWN = "11111111-2222-3333-4444-555555555555"
@@ -89,7 +94,7 @@ class Account:
     def verified(self, values):
         """Sign in with a value before it is stored; returns the code, "ok" if it is accepted."""
         driver = self.issuer.drivers[0]
-        options = {name: value for name, value in self.fake.options.items() if name in VERIFIERS[driver].options}
+        options = {name: value for name, value in self.issuer.options.items() if name in VERIFIERS[driver].options}
         try:
             verify_key(driver, values, options, CallRates(1000))
         except IssuerError as error:
@@ -457,6 +462,113 @@ def test_options(account):
     for values in ({}, dict.fromkeys(account.stored, ""), dict.fromkeys(account.stored, "x\ny")):
         for method, arguments in calls(account, values):
             assert account.refusal(method, *arguments).code in ("invalid", "refused"), method
+
+
+@every
+def test_an_outage_during_a_call(account):
+    """Each request is needed: without its answer, the result is not known."""
+    issued = account.issue()
+    new = {**account.stored, **issued.values}
+    for method, *arguments in (
+        ("identify", account.old, new), ("keys", new), ("verify", issued.values, account.stored),
+        *((name, account.first, new) for name in ("disable", "enable") if account.issuer.disables),
+        ("delete", account.first, new), account.creation(new),
+    ):
+        assert_each_request_is_needed(account, method, arguments)
+
+
+def assert_each_request_is_needed(account, method, arguments):
+    for number in itertools.count():
+        sent = itertools.count()
+        account.fake.override = lambda seen: (
+            (503, {}, b"{}") if next(sent) == number else account.fake.handle(seen)
+        )
+        try:
+            getattr(account.issuer, method)(*arguments)
+        except IssuerError as error:
+            assert error.code == "unreachable", (method, number)
+        else:
+            break
+    account.fake.override = None
+    assert next(sent) <= number, f"{method} succeeded without an answer to a request"
+
+
+@pytest.mark.parametrize("kind", named(*(fake for fake in FAKES if fake.issuer not in ("exoscale", "pve"))))
+def test_when_a_key_was_created(account):
+    assert account.listed[account.first].created_at.replace(microsecond=0) == CONSOLE
+
+
+@pytest.mark.parametrize("kind", named(*(fake for fake in FAKES if fake.issuer not in ("alibaba", "google", "oci"))))
+def test_a_mark_that_is_no_text(account):
+    account.fake.keys[account.first].mark = 5
+    assert account.listed[account.first].mark in (None, "5")
+
+
+@every
+def test_a_key_that_vanishes_while_keys_are_listed(account):
+    account.fake.create_key()
+    vanished = next(key_id for key_id in account.fake.keys if key_id != account.first)
+    account.fake.freeze()
+    del account.fake.keys[vanished]
+    assert set(account.listed) == {account.first, vanished}
+
+
+@every
+def test_all_requests_of_a_call_share_a_deadline(account, monkeypatch):
+    """Otherwise a call could take longer than CALL_TIMEOUT, and a run that takes the rotation over waits for less."""
+    deadlines, send = set(), HttpApi.send
+
+    def record(api, *arguments, **options):
+        deadlines.add(api.until)
+        return send(api, *arguments, **options)
+
+    monkeypatch.setattr(HttpApi, "send", record)
+    issued = account.issue()
+    new = {**account.stored, **issued.values}
+    changes = ("disable", "enable", "delete") if account.issuer.disables else ("delete",)
+    for method, *arguments in [
+        ("verify", issued.values, account.stored), ("keys", new), *((name, account.first, new) for name in changes),
+    ]:
+        assert len(deadlines) == 1, f"before {method}"
+        deadlines.clear()
+        getattr(account.issuer, method)(*arguments)
+    assert len(deadlines) == 1
+
+
+@every
+def test_the_documentation_lists_the_options(account):
+    issuer = account.issuer
+    page = (Path(__file__).parents[2] / "docs" / "issuers.md").read_text(encoding="utf-8")
+    section = page.partition(f"\n## {account.fake.issuer}\n")[2].partition("\n## ")[0]
+    rows = [line.split(" | ") for line in section.splitlines() if line.startswith("| `")]
+    defaults = {name: row[1].strip("`") for row in rows for name in re.findall("`([a-z_]+)`", row[0])}
+    assert set(defaults) == {*issuer.recorded_options, *account.fake.administrator()}
+    options = {name: value for name, value in issuer.options.items() if name != "propagation"}
+    assert load_issuer(account.fake.issuer, options).propagation == parse_duration(defaults["propagation"])
+
+
+# Where requests are sent; a provider that is not here is where the credential says.
+SERVERS = {
+    "alibaba": {"ram.aliyuncs.com", "sts.aliyuncs.com"},
+    "azure": {"login.microsoftonline.com", "graph.microsoft.com", "management.azure.com"},
+    "exoscale": {"api-ch-gva-2.exoscale.com"},
+    "google": {"oauth2.googleapis.com", "iam.googleapis.com"},
+    "linode": {"api.linode.com"},
+    "oci": {"identity.eu-frankfurt-1.oraclecloud.com"},
+    "otc": {"iam.eu-de.otc.t-systems.com"},
+    "outscale": {"api.eu-west-2.outscale.com"},
+}
+
+
+@every
+def test_where_requests_are_sent(account, monkeypatch):
+    servers = intercept(account.fake, monkeypatch)
+    options = {name: value for name, value in account.fake.options.items() if name != "endpoint_url"}
+    account.issuer = load_issuer(account.fake.issuer, options)
+    account.issuer.verify(account.issue().values, account.stored)
+    assert account.verified(account.stored) == "ok"
+    expected = SERVERS.get(account.fake.issuer, {urlsplit(account.fake.url).netloc})
+    assert servers == {f"https://{server}" for server in expected}
 
 
 # What shares a limit of requests; for the others, this is not known before a request.

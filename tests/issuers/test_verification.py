@@ -96,6 +96,7 @@ AZURE_CASES = {
     "unknown application": AzureCase("invalid", {"clientId": "other"}),
     "another application": AzureCase("refused", {"clientId": ROTATOR}),
     "another subscription": AzureCase("forbidden", {"subscriptionId": "other"}),
+    "deleted subscription": AzureCase("forbidden", {"subscriptionId": "deleted"}),
     "no tenant": AzureCase("invalid", {"tenantId": ""}),
     "tenant as option": AzureCase("ok", {"tenantId": ""}, {"tenant_id": TENANT}),
     "a tenant that is a path": AzureCase("invalid", {"tenantId": "../x"}),

@@ -31,7 +31,10 @@ _SIGN_IN: dict[str, tuple[str, ...]] = {"rotating": (), "given": ("api_key", "ap
 
 def verify_key(values: Values, options: Mapping[str, t.Any]) -> None:
     """List the instances of a zone, which the driver must be allowed to do."""
-    api = _api(options)
+    _list_instances(_api(options), values)
+
+
+def _list_instances(api: HttpApi, values: Values) -> None:
     _require_list(api, _require(api, _send(api, *_pair(values), "GET", "/instance"), "list instances"), "instances")
 
 
@@ -125,11 +128,11 @@ class Exoscale(Issuer):
 
     def verify(self, values: Values, by: Values) -> None:
         """Sign in, and compare the role with that of the key in ``by`` if it exists."""
-        verify_key(values, self._options)
+        api = _api(self._options)
+        _list_instances(api, values)
         key, current = _pair(values)[0], _pair(by)[0]
         if key == current:
             return
-        api = _api(self._options)
         try:
             expected = self._role(api, by, current)
         except IssuerError as error:

@@ -28,23 +28,22 @@ _SIGN_IN: dict[str, tuple[str, ...]] = {"rotating": (), "given": ("access_key", 
 
 def verify_key(values: Values, options: Mapping[str, t.Any]) -> None:
     """List the access keys of the key's own user, which contain the key itself."""
-    api, region = _api(values, options)
-    pair = require_fields(values, "accessKey", "secretKey")
-    if pair[0] not in [key["AccessKeyId"] for key in _list(api, _send(api, region, pair, "ReadAccessKeys", {}))]:
+    api, pair = _api(values, options), require_fields(values, "accessKey", "secretKey")
+    if pair[0] not in [key["AccessKeyId"] for key in _list(api, _send(api, values, pair, "ReadAccessKeys", {}))]:
         raise IssuerError("refused", f"the key {pair[0]:.60} is not listed yet")
 
 
-def _api(values: Values, options: Mapping[str, t.Any]) -> tuple[HttpApi, str]:
+def _api(values: Values, options: Mapping[str, t.Any]) -> HttpApi:
     region, = require_fields(values, "region")
     if not re.fullmatch("[a-z0-9-]{1,40}", region):
         raise IssuerError("invalid", "the region of the credential must be a region such as eu-west-2")
-    return HttpApi("OUTSCALE", f"https://api.{region}.outscale.com", options), region
+    return HttpApi("OUTSCALE", f"https://api.{region}.outscale.com", options)
 
 
-def _send(api: HttpApi, region: str, pair: t.Sequence[str], action: str, payload: Mapping[str, t.Any]) -> Answer:
+def _send(api: HttpApi, by: Values, pair: t.Sequence[str], action: str, payload: Mapping[str, t.Any]) -> Answer:
     content = json.dumps(payload).encode()
     request = Request("POST", api.host, f"/api/v1/{action}", content=content)
-    headers = sign_outscale(request, pair[0], pair[1], region, now())
+    headers = sign_outscale(request, pair[0], pair[1], by["region"], now())
     return api.send("POST", request.path, headers, body=content)
 
 
@@ -115,13 +114,14 @@ class Outscale(Issuer):
                 str(key["AccessKeyId"]), key.get("State") == "ACTIVE", read_time(key.get("CreationDate")), None,
                 read_time(key.get("ExpirationDate")), str(key.get("Tag") or "") or None,
             )
-            for key in self._listed(by)
+            for key in self._listed(_api(by, self._options), by)
         ]
 
     def issue(self, by: Values, mark: str) -> IssuedKey:
         expires = (now() + self._expiration).replace(microsecond=0) if self._expiration else None
         payload = {"Tag": mark, **({"ExpirationDate": format_time(expires)} if expires else {})}
-        api, answer = self._request(by, "CreateAccessKey", payload)
+        api = _api(by, self._options)
+        answer = self._request(api, by, "CreateAccessKey", payload)
         api.require_member(answer, "AccessKey")
         issued = answer.content["AccessKey"]
         if not isinstance(issued, Mapping) or not (issued.get("AccessKeyId") and issued.get("SecretKey")):
@@ -131,38 +131,40 @@ class Outscale(Issuer):
 
     def verify(self, values: Values, by: Values) -> None:
         """Sign in, and require that the keys of this user contain the key in ``by``, if that still exists."""
-        api, region = _api(by, self._options)
-        pair = require_fields(values, "accessKey", "secretKey")
-        own = {key["AccessKeyId"] for key in _list(api, _send(api, region, pair, "ReadAccessKeys", {}))}
+        api, pair = _api(by, self._options), require_fields(values, "accessKey", "secretKey")
+        own = {key["AccessKeyId"] for key in _list(api, _send(api, by, pair, "ReadAccessKeys", {}))}
         if pair[0] not in own:
             raise IssuerError("refused", f"the key {pair[0]:.60} is not listed yet")
-        if by["accessKey"] not in own and self._exists(by):
+        if by["accessKey"] not in own and self._exists(api, by):
             raise IssuerError("invalid", f"the key {pair[0]:.60} belongs to another user")
 
     def disable(self, key_id: str, by: Values) -> None:
-        self._set_state(self._find(key_id, by), "INACTIVE", by)
+        api = _api(by, self._options)
+        self._set_state(api, self._find(api, key_id, by), "INACTIVE", by)
 
     def enable(self, key_id: str, by: Values) -> None:
-        self._set_state(self._find(key_id, by), "ACTIVE", by)
+        api = _api(by, self._options)
+        self._set_state(api, self._find(api, key_id, by), "ACTIVE", by)
 
     def delete(self, key_id: str, by: Values) -> None:
         """Delete a key; the key of an EIM user must be inactive before."""
-        key = self._find(key_id, by)
+        api = _api(by, self._options)
+        key = self._find(api, key_id, by)
         if key.get("State") == "ACTIVE":
-            self._set_state(key, "INACTIVE", by)
-        self._request(by, "DeleteAccessKey", {"AccessKeyId": key_id})
+            self._set_state(api, key, "INACTIVE", by)
+        self._request(api, by, "DeleteAccessKey", {"AccessKeyId": key_id})
 
-    def _exists(self, by: Values) -> bool:
+    def _exists(self, api: HttpApi, by: Values) -> bool:
         """Whether the key in ``by`` is one of the managed user."""
         try:
-            return by["accessKey"] in [key["AccessKeyId"] for key in self._listed(by)]
+            return by["accessKey"] in [key["AccessKeyId"] for key in self._listed(api, by)]
         except IssuerError as error:
             if error.code != "refused":
                 raise
             return False
 
-    def _find(self, key_id: str, by: Values) -> Mapping[str, t.Any]:
-        for key in self._listed(by):
+    def _find(self, api: HttpApi, key_id: str, by: Values) -> Mapping[str, t.Any]:
+        for key in self._listed(api, by):
             if key["AccessKeyId"] == key_id:
                 return key
         raise IssuerError(
@@ -171,21 +173,19 @@ class Outscale(Issuer):
             "the identity that signs in",
         )
 
-    def _set_state(self, key: Mapping[str, t.Any], state: str, by: Values) -> None:
+    def _set_state(self, api: HttpApi, key: Mapping[str, t.Any], state: str, by: Values) -> None:
         """Change the state; without the date of expiry, OUTSCALE would clear it."""
         expires = {"ExpirationDate": key["ExpirationDate"]} if key.get("ExpirationDate") else {}
-        self._request(by, "UpdateAccessKey", {"AccessKeyId": key["AccessKeyId"], "State": state, **expires})
+        self._request(api, by, "UpdateAccessKey", {"AccessKeyId": key["AccessKeyId"], "State": state, **expires})
 
-    def _listed(self, by: Values) -> list[Mapping[str, t.Any]]:
-        api, answer = self._request(by, "ReadAccessKeys", {})
-        return _list(api, answer)
+    def _listed(self, api: HttpApi, by: Values) -> list[Mapping[str, t.Any]]:
+        return _list(api, self._request(api, by, "ReadAccessKeys", {}))
 
-    def _request(self, by: Values, action: str, payload: Mapping[str, t.Any]) -> tuple[HttpApi, Answer]:
+    def _request(self, api: HttpApi, by: Values, action: str, payload: Mapping[str, t.Any]) -> Answer:
         """Send a request as the identity that manages the keys."""
-        api, region = _api(by, self._options)
         if self._options["sign_in"] == "rotating":
             pair = require_fields(by, "accessKey", "secretKey")
         else:
             pair = [str(self._options[name]) for name in _SIGN_IN["given"]]
         user = {"UserName": self._options["user_name"]} if self._options.get("user_name") else {}
-        return api, _require(api, _send(api, region, pair, action, {**payload, **user}), action)
+        return _require(api, _send(api, by, pair, action, {**payload, **user}), action)

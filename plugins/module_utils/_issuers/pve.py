@@ -92,7 +92,8 @@ class Pve(Issuer):
     def keys(self, by: Values) -> list[Key]:
         user, _name = _parse(by)
         found = []
-        for token in self._list(by, f"{_user_path(user)}/token", "read the tokens of its user. Allow it User.Modify"):
+        right = "read the tokens of its user. Allow it User.Modify"
+        for token in self._list(_Api(by, self._options), by, f"{_user_path(user)}/token", right):
             expires = _number(token.get("expire"))
             found.append(
                 Key(
@@ -111,8 +112,9 @@ class Pve(Issuer):
         user, current = _parse(by)
         right = "manage the tokens of its user. Allow it User.Modify"
         path = f"{_user_path(user)}/token"
-        separated = _is_set(self._read(by, f"{path}/{quote(current)}", right).get("privsep", 1))
-        entries = list(self._entries(by, f"{user}!{current}")) if separated else []
+        api = _Api(by, self._options)
+        separated = _is_set(self._read(api, by, f"{path}/{quote(current)}", right).get("privsep", 1))
+        entries = list(self._entries(api, by, f"{user}!{current}")) if separated else []
         if separated and not entries:
             raise IssuerError(
                 "forbidden",
@@ -122,7 +124,6 @@ class Pve(Issuer):
         name = f"{mark}-{secrets.token_hex(3)}"
         expires = int(now().timestamp()) + self._expiration if self._expiration else 0
         payload = {"comment": mark, "expire": expires, "privsep": int(separated)}
-        api = _Api(by, self._options)
         issued = self._data(api, self._request(api, by, "POST", f"{path}/{quote(name)}", payload), right)
         if not isinstance(issued, Mapping) or not _text(issued.get("value")):
             raise IssuerError("unreachable", f"Proxmox VE ({api.http.host}) did not return the secret of a new token")
@@ -157,11 +158,13 @@ class Pve(Issuer):
             )
 
     def delete(self, key_id: str, by: Values) -> None:
+        self._delete(_Api(by, self._options), key_id, by)
+
+    def _delete(self, api: _Api, key_id: str, by: Values) -> None:
         user, name = _parse({"tokenId": key_id})
         owner, _current = _parse(by)
         if user != owner:
             raise IssuerError("invalid", f"the token {key_id} does not belong to {owner}")
-        api = _Api(by, self._options)
         answer = self._request(api, by, "DELETE", f"{_user_path(user)}/token/{quote(name)}")
         _require_type(api, self._data(api, answer, "delete tokens of its user. Allow it User.Modify"), type(None))
 
@@ -173,9 +176,9 @@ class Pve(Issuer):
         _require_type(api, data, Mapping)
         return {(str(path), str(name)) for path, names in data.items() if isinstance(names, Mapping) for name in names}
 
-    def _entries(self, by: Values, token_id: str) -> Iterator[dict[str, t.Any]]:
+    def _entries(self, api: _Api, by: Values, token_id: str) -> Iterator[dict[str, t.Any]]:
         """Return the ACL entries of a token; an identity without Permissions.Modify sees none."""
-        for entry in self._list(by, "/access/acl", "read the access control list"):
+        for entry in self._list(api, by, "/access/acl", "read the access control list"):
             if entry.get("type") == "token" and entry.get("ugid") == token_id:
                 yield {
                     "path": str(entry.get("path")), "roles": str(entry.get("roleid")),
@@ -189,23 +192,21 @@ class Pve(Issuer):
             self._data(api, answer, "change the access control list. Allow it Permissions.Modify")
         except IssuerError as error:
             try:
-                self.delete(token_id, by)
+                self._delete(api, token_id, by)
             except IssuerError:
                 raise IssuerError(
                     "unreachable", f"{error.message}. The new token {token_id} without its roles could not be deleted"
                 ) from None
             raise
 
-    def _list(self, by: Values, path: str, right: str) -> list[Mapping[str, t.Any]]:
-        api = _Api(by, self._options)
+    def _list(self, api: _Api, by: Values, path: str, right: str) -> list[Mapping[str, t.Any]]:
         data = self._data(api, self._request(api, by, "GET", path), right)
         _require_type(api, data, list)
         for item in data:
             _require_type(api, item, Mapping)
         return t.cast("list[Mapping[str, t.Any]]", data)
 
-    def _read(self, by: Values, path: str, right: str) -> Mapping[str, t.Any]:
-        api = _Api(by, self._options)
+    def _read(self, api: _Api, by: Values, path: str, right: str) -> Mapping[str, t.Any]:
         data = self._data(api, self._request(api, by, "GET", path), right)
         _require_type(api, data, Mapping)
         return t.cast("Mapping[str, t.Any]", data)

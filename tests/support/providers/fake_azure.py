@@ -23,8 +23,12 @@ from support.providers.fake_provider import UTC, FakeKey, FakeProvider, answer_j
 TENANT = "11111111-aaaa-4aaa-8aaa-111111111111"
 RANCHER, ROTATOR, STRANGER = (f"{number}0000000-bbbb-4bbb-8bbb-000000000000" for number in "123")
 _OBJECTS = re.compile(r"/v1\.0/(applications|servicePrincipals)\(appId='([^']*)'\)(/addPassword|/removePassword)?")
-_GRAPH = "https://graph.microsoft.com/.default"
-_MANAGER = "https://management.azure.com/.default"
+_GRAPH = tuple(f"https://{host}/.default" for host in (
+    "graph.microsoft.com", "graph.microsoft.us", "microsoftgraph.chinacloudapi.cn",
+))
+_MANAGER = tuple(f"https://{host}/.default" for host in (
+    "management.azure.com", "management.usgovcloudapi.net", "management.chinacloudapi.cn",
+))
 
 
 @dataclass
@@ -37,9 +41,9 @@ class _Token:
 class FakeAzure(FakeProvider):
     """One tenant. RANCHER owns itself, ROTATOR owns RANCHER, and STRANGER owns nothing.
 
-    All have the right Application.ReadWrite.OwnedBy. ``audience`` is that of RANCHER, ``hints`` whether secrets have
-    one, ``object`` what create_key() adds secrets to, ``applications`` whether the tenant has more than a
-    service principal, ``policy`` the code with which a policy refuses new secrets.
+    All have the right Application.ReadWrite.OwnedBy. ``audience`` is that of RANCHER, ``without_hint`` are the ids of
+    secrets without a hint, ``object`` is what create_key() adds secrets to, ``applications`` whether the tenant has
+    more than a service principal, ``policy`` the code with which a policy refuses new secrets.
     """
 
     issuer = "azure"
@@ -51,8 +55,8 @@ class FakeAzure(FakeProvider):
 
     def __init__(self, folder):
         super().__init__(folder)
-        self.audience, self.hints, self.object, self.applications, self.policy = (
-            "AzureADMyOrg", True, "applications", True, None
+        self.audience, self.without_hint, self.object, self.applications, self.policy = (
+            "AzureADMyOrg", (), "applications", True, None
         )
         self._tokens = {}
 
@@ -71,15 +75,19 @@ class FakeAzure(FakeProvider):
         return super().mix(values, other)
 
     def handle(self, seen):
-        path = seen.path.partition("?")[0]
+        path, _question, query = seen.path.partition("?")
         if path.endswith("/oauth2/v2.0/token") and seen.method == "POST":
             return self._exchange(path.split("/")[1], form_of(seen))
         match = _OBJECTS.fullmatch(path)
-        scope = _GRAPH if match else _MANAGER
+        scopes = _GRAPH if match else _MANAGER
         token = self._tokens.get(seen.headers.get("authorization", ""))
-        if token is None or token.scope != scope or token.expires_at <= datetime.datetime.now(UTC):
+        if token is None or token.scope not in scopes or token.expires_at <= datetime.datetime.now(UTC):
             return _error(401, "InvalidAuthenticationToken")
         if path.startswith("/subscriptions/"):
+            if query != "api-version=2022-12-01":
+                return _error(400, "MissingApiVersionParameter")
+            if path == "/subscriptions/deleted":
+                return _error(404, "SubscriptionNotFound")
             if path != "/subscriptions/s" or token.client_id != RANCHER:
                 return _error(403, "AuthorizationFailed")
             return answer_json(200, {"subscriptionId": "s"})
@@ -91,7 +99,7 @@ class FakeAzure(FakeProvider):
         if client_id not in (RANCHER, ROTATOR, STRANGER) or owner == "applications" and not self.applications:
             return _error(404, "Request_ResourceNotFound")
         if action is None and seen.method == "GET":
-            return self._show(owner, client_id)
+            return self._show(owner, client_id, query.removeprefix("$select=").split(","))
         if action is None or seen.method != "POST":  # PATCH of passwordCredentials too
             return _error(400, "Request_BadRequest")
         if client_id != RANCHER or token.client_id == STRANGER:
@@ -117,17 +125,17 @@ class FakeAzure(FakeProvider):
         self._tokens[f"Bearer {token}"] = _Token(client_id, form["scope"], ends)
         return answer_json(200, {"access_token": token, "expires_in": 3599, "token_type": "Bearer"})
 
-    def _show(self, owner, client_id):
+    def _show(self, owner, client_id, selected):
         entries = [self._entry(key) for key in self.listed(client_id) if key.more["object"] == owner]
         shown = {"appId": client_id, "passwordCredentials": entries}
         if owner == "applications":
             shown["signInAudience"] = self.audience
-        return answer_json(200, shown)
+        return answer_json(200, {name: shown[name] for name in selected})
 
     def _entry(self, key):
         return {
             "keyId": key.id, "displayName": key.mark, "secretText": None, "customKeyIdentifier": None,
-            "hint": key.secret[:3] if self.hints else None, "startDateTime": format_zulu(key.created_at),
+            "hint": None if key.id in self.without_hint else key.secret[:3], "startDateTime": format_zulu(key.created_at),
             "endDateTime": key.expires_at and format_zulu(key.expires_at),
         }
 

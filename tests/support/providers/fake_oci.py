@@ -23,7 +23,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from support.providers.fake_provider import FakeKey, FakeProvider, answer_json, is_late
+from support.providers.fake_provider import CONSOLE, FakeKey, FakeProvider, answer_json, is_late
 
 _TENANCY = "ocid1.tenancy.oc1..aaaatenancy"
 _BODY = ("content-length", "content-type", "x-content-sha256")
@@ -58,7 +58,7 @@ class FakeOci(FakeProvider):
             serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
         ).decode()
         key = self._upload(private.public_key(), owner or self.principal)
-        key.answers = []
+        key.created_at, key.answers = CONSOLE, []
         return {"tenancyId": _TENANCY, "userId": key.owner, "fingerprint": key.id, "privateKeyContents": pem}
 
     def secrets_of(self, values):

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar
 from urllib.parse import parse_qs, urlsplit
 
+import requests
 from control_plane.certificates import Authority, write_private
 from support.fakes import Proxy
 
@@ -189,6 +190,21 @@ class FakeProvider(Proxy):
 
     def full(self, owner):
         return self.limit is not None and sum(key.owner == owner for key in self.keys.values()) >= self.limit
+
+
+def intercept(fake, monkeypatch):
+    """Lead all requests of this process to a fake; returns a set to which the servers are added that they were for."""
+    servers, send = set(), requests.Session.request
+
+    def redirect(session, method, url, headers, **arguments):
+        parts = urlsplit(url)
+        server = f"{parts.scheme}://{parts.netloc}"
+        servers.add(server)
+        headers = {**headers, "Host": parts.netloc}
+        return send(session, method, fake.url + url.removeprefix(server), headers=headers, **arguments)
+
+    monkeypatch.setattr(requests.Session, "request", redirect)
+    return servers
 
 
 def canonical_digest(seen, names, end=""):
