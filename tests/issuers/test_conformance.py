@@ -24,7 +24,6 @@ from urllib.parse import urlsplit
 import pytest
 from ansible_collections.ranchhand.rancher.plugins.module_utils import _issuers
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.times import parse_duration
-from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.http import HttpApi
 from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.registry import ISSUERS, load_issuer
 from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.throttle import CallRates
 from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.verification import VERIFIERS, verify_key
@@ -33,7 +32,7 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import Is
 import support
 from support.fakes import cut
 from support.providers.all_fakes import FAKES
-from support.providers.fake_provider import CONSOLE, intercept
+from support.providers.fake_provider import CONSOLE, intercept, record_deadlines
 
 MARK = "ranchhand-cc-7kq2f-g42-e1"
 UNKNOWN = "11111111-2222-3333-4444-555555555555"
@@ -516,13 +515,7 @@ def test_a_key_that_vanishes_while_keys_are_listed(account):
 @every
 def test_all_requests_of_a_call_share_a_deadline(account, monkeypatch):
     """Otherwise a call could take longer than CALL_TIMEOUT, and a run that takes the rotation over waits for less."""
-    deadlines, send = set(), HttpApi.send
-
-    def record(api, *arguments, **options):
-        deadlines.add(api.until)
-        return send(api, *arguments, **options)
-
-    monkeypatch.setattr(HttpApi, "send", record)
+    deadlines = record_deadlines(monkeypatch)
     issued = account.issue()
     new = {**account.stored, **issued.values}
     changes = ("disable", "enable", "delete") if account.issuer.disables else ("delete",)

@@ -19,6 +19,7 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import Is
 
 from support.cluster import decoded
 from support.fakes import cut
+from support.providers.fake_provider import record_deadlines
 from support.providers.fake_providers import LOCKED_AFTER
 from support.providers.fake_vcenter import ADMINISTRATOR, DOMAIN, FakeVcenter
 from support.rotations import ROTATION
@@ -139,13 +140,15 @@ def test_the_account_in_use_is_never_taken_away(vcenter):
 
 
 @pytest.mark.parametrize("method", ["EnableUserAccount", "ResetLocalPersonUserPassword"])
-def test_a_lost_reply_to_an_activation(vcenter, method):
+def test_a_lost_reply_to_an_activation(vcenter, method, monkeypatch):
     """The same value again is a password that was used before."""
     issuer, by = alternating(vcenter), vcenter.credential("rancher-a")
     new = {**by, **issuer.issue(by, "m").values}
     vcenter.lose = {method}
     assert error_of(issuer.activate, new, by).code == "unreachable"
+    deadlines = record_deadlines(monkeypatch)
     issuer.activate(new, by)
+    assert len(deadlines) == 1, "of all requests, also of the sign-in that shows which password is set"
     assert vcenter.works(new) and vcenter.works(by) and vcenter.accounts["rancher-b"].failures == 0
 
 

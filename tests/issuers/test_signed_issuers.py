@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
+import re
 
 import pytest
 from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers import alibaba, http, oci, otc, outscale
@@ -159,6 +160,61 @@ def test_a_key_of_outscale_keeps_its_expiry(start):
     assert error_of(issuer.verify, {**old, **issued.values}, old) == "refused"
     wrong = issuer_of(fake, **fake.administrator())
     assert error_of(wrong.disable, issued.key_id, old) == "invalid", "user_name is missing"
+
+
+@pytest.mark.parametrize(("kind", "status", "code"), [
+    ("RequestLimitExceeded", 503, "busy"), ("TooManyResources (QuotaExceeded)", 400, "limit"),
+    ("LimitExceeded", 400, "limit"), ("AccessDenied", 403, "forbidden"), ("Other", 400, "invalid"),
+])
+def test_errors_of_outscale(start, kind, status, code):
+    fake = start(FakeOutscale)
+    content = json.dumps({"Errors": [{"Type": kind}, {"Type": "RequestLimitExceeded"}]}).encode()
+    fake.override = lambda seen: (status, {}, content)
+    assert error_of(issuer_of(fake).keys, fake.create_key()) == code
+
+
+INCOMPLETE = [
+    (FakeExoscale, {"key": "EXO1"}), (FakeExoscale, {"secret": "x"}),
+    (FakeAlibaba, {"RequestId": "0", "AccessKey": {"AccessKeyId": "a"}}),
+    (FakeAlibaba, {"RequestId": "0", "AccessKey": {"AccessKeySecret": "a"}}),
+    (FakeOtc, {"credential": {"user_id": "rancher", "access": "a"}}),
+    (FakeOtc, {"credential": {"user_id": "rancher", "secret": "a"}}),
+    (FakeOutscale, {"AccessKey": {"AccessKeyId": "a"}}), (FakeOutscale, {"AccessKey": {"SecretKey": "a"}}),
+    (FakePve, {"data": {"full-tokenid": "a"}}), (FakePve, {"data": {"value": ""}}),
+]
+
+
+@pytest.mark.parametrize(("kind", "content"), [pytest.param(*case, id=case[0].issuer) for case in INCOMPLETE])
+def test_a_new_key_that_is_incomplete(start, kind, content):
+    """It may exist, so that the next run lists the keys."""
+    fake = start(kind)
+    old = fake.create_key()
+    answer = (200, {}, json.dumps(content).encode())
+    fake.override = lambda seen: answer if re.search(fake.issuing, fake.describe(seen)) else fake.handle(seen)
+    assert error_of(issuer_of(fake).issue, old, MARK) == "unreachable"
+
+
+REGIONS = [
+    (FakeOtc, {"region": "x/y"}, {}), (FakeOtc, {"region": "x" * 41}, {}), (FakeOutscale, {}, {"region": "x/y"}),
+    (FakeOutscale, {}, {"region": ""}), (FakeOutscale, {}, {"region": "x" * 41}), (FakeExoscale, {"zone": "x-y-1"}, {}),
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "changes"), [pytest.param(*case, id=case[0].issuer) for case in REGIONS]
+)
+def test_a_region_that_cannot_be_in_a_host(start, kind, options, changes):
+    fake = start(kind)
+    issuer = issuer_of(fake, endpoint_url=None, **options)
+    assert error_of(issuer.keys, {**fake.create_key(), **changes}) == "invalid" and not fake.seen
+
+
+def test_the_domain_of_otc(start):
+    fake = start(FakeOtc)
+    old = fake.create_key()
+    assert issuer_of(fake, domain_id="d0").keys(old)
+    assert {seen.headers.get("x-domain-id") for seen in fake.seen} == {"d0"}
+    assert all("x-domain-id" in seen.headers["authorization"] for seen in fake.seen)
 
 
 @pytest.mark.parametrize("kind", [pytest.param(kind, id=kind.issuer) for kind in (FakeAlibaba, FakeOtc)])

@@ -24,6 +24,7 @@ from support.fakes import cut
 from support.providers.fake_azure import ROTATOR, TENANT, FakeAzure
 from support.providers.fake_google import FakeGoogle
 from support.providers.fake_linode import FakeLinode
+from support.providers.fake_provider import intercept
 from support.providers.fake_providers import ACTIVE, DELETED, DISABLED, LOCKED_AFTER, POWERLESS, FakeProviders
 from support.providers.fake_pve import FakePve
 from support.rotations import ROTATION
@@ -138,6 +139,38 @@ def test_a_password_of_nutanix(fake):
     assert code_of(fake, "nutanix", {**values, "password": CANARY}) == "refused"
 
 
+@pytest.mark.parametrize(("driver", "values", "server"), [
+    ("digitalocean", {"accessToken": "good"}, "api.digitalocean.com"),
+    ("hetzner", {"apiToken": "good"}, "api.hetzner.cloud"),
+    ("nutanix", {"endpoint": "prism.invalid", "username": "rancher@vsphere.local", "password": "good:pass wörd"},
+     "prism.invalid:9440"),
+    ("nutanix", {"endpoint": "prism.invalid", "port": "443", "username": "rancher@vsphere.local",
+                 "password": "good:pass wörd"}, "prism.invalid:443"),
+    ("vmwarevsphere", {"vcenter": "vcenter.invalid", "username": "rancher@vsphere.local",
+                       "password": "good:pass wörd"}, "vcenter.invalid:443"),
+])
+def test_where_requests_are_sent(fake, monkeypatch, driver, values, server):
+    servers = intercept(fake, monkeypatch)
+    assert code_of(fake, driver, values, endpoint_url=None) == "ok"
+    assert servers == {f"https://{server}"}
+
+
+@pytest.mark.parametrize(("status", "content", "code"), [
+    (404, b"{}", "unsupported"), (200, b"{}", "unreachable"), (403, b"{}", "forbidden"),
+])
+def test_answers_of_another_vcenter(fake, status, content, code):
+    fake.override = lambda seen: (status, {}, content)
+    values = {"vcenter": "vcenter.invalid", "username": "rancher@vsphere.local", "password": "x"}
+    assert code_of(fake, "vmwarevsphere", values) == code
+
+
+def test_a_session_of_vcenter_that_is_not_ended(fake):
+    """The password is verified, and the session ends by itself."""
+    fake.override = lambda seen: None if seen.method == "DELETE" else (201, {}, b'"session"')
+    values = {"vcenter": "vcenter.invalid", "username": "rancher@vsphere.local", "password": "x"}
+    assert code_of(fake, "vmwarevsphere", values) == "ok" and len(fake.seen) == 2
+
+
 @dataclass(frozen=True)
 class Answer:
     status: int
@@ -156,7 +189,12 @@ ANSWERS = {
     "a portal": Answer(200, "unreachable", b"<html>Sign in</html>"),
     "a list": Answer(200, "unreachable", b"[]"),
     "nested": Answer(200, "unreachable", b"[" * 100000),
-    "too large": Answer(200, "unreachable", b" " * (http.LARGEST_ANSWER + 1)),
+    "too large": Answer(200, "unreachable", b"{" + b" " * http.LARGEST_ANSWER + b'"servers": []}'),
+    "as large as possible": Answer(200, "ok", b'{"servers":' + b" " * (http.LARGEST_ANSWER - 14) + b"[]}"),
+    "an odd success": Answer(299, "ok", b'{"servers": []}'),
+    "another redirect": Answer(399, "invalid", b'{"servers": []}'),
+    "not a redirect": Answer(400, "invalid", b'{"servers": []}'),
+    "another server error": Answer(500, "unreachable"),
 }
 
 

@@ -20,9 +20,12 @@ from .options import require_fields
 
 
 def verify_vsphere(values: Values, options: Mapping[str, t.Any]) -> None:
+    sign_in_vsphere(vcenter_api(values, options), values)
+
+
+def sign_in_vsphere(api: HttpApi, values: Values) -> None:
     """Create a session and end it."""
     user, password = require_fields(values, "username", "password")
-    api = vcenter_api(values, options)
     answer = api.send("POST", "/api/session", _basic(user, password))
     if answer.status == 404:
         raise IssuerError(

@@ -20,7 +20,7 @@ from .._common.times import now
 from ..issuer import IssuedKey, Issuer, IssuerError, Key, Values
 from . import http
 from .options import check_options, parse_duration_option, require_fields
-from .passwords import vcenter_api, verify_vsphere
+from .passwords import sign_in_vsphere, vcenter_api, verify_vsphere
 from .registry import ISSUERS
 from .vmwarevsphere_sso import Account, AccountState, PolicyViolation, Sso
 
@@ -213,17 +213,8 @@ class VmwareVsphere(Issuer):
         try:
             sso.reset_password(token, account, values[PASSWORD])
         except PolicyViolation as error:
-            if not may_be_set or not self._signs_in(values):
+            if not may_be_set or not _signs_in(sso.api, values):
                 raise _explain(error, sso, token) from None
-
-    def _signs_in(self, values: Values) -> bool:
-        try:
-            verify_vsphere(values, self._given)
-        except IssuerError as error:
-            if error.code != "refused":
-                raise
-            return False
-        return True
 
     def _generate(self) -> str:
         """Return a password with all kinds of characters, and none twice in a row."""
@@ -264,6 +255,16 @@ def _find(sso: Sso, token: str, account: Account) -> AccountState:
     if state is None:
         raise IssuerError("invalid", f"the account {account} does not exist in vCenter Single Sign-On. Create it")
     return state
+
+
+def _signs_in(api: http.HttpApi, values: Values) -> bool:
+    try:
+        sign_in_vsphere(api, values)
+    except IssuerError as error:
+        if error.code != "refused":
+            raise
+        return False
+    return True
 
 
 def _explain(error: PolicyViolation, sso: Sso, token: str) -> IssuerError:

@@ -72,7 +72,7 @@ class Sso:
     """The services of one SSO domain."""
 
     def __init__(self, api: HttpApi, domain: str) -> None:
-        self._api = api
+        self.api = api
         self._domain = domain
 
     def sign_in(self, user: str, password: str) -> str:
@@ -169,14 +169,14 @@ class Sso:
             f"</wsse:Security></soapenv:Header><soapenv:Body>{body}</soapenv:Body></soapenv:Envelope>"
         )
         headers = {"Content-Type": "text/xml; charset=utf-8", "Accept": "text/xml", "SOAPAction": f'"{action}"'}
-        return self._api.send("POST", path, headers, body=message.encode())
+        return self.api.send("POST", path, headers, body=message.encode())
 
     def _result(self, answer: Answer, what: str) -> ElementTree.Element:
         """Return the element in the body of an answer. Raises IssuerError for a fault."""
         envelope = _parse(answer.raw)
         body = None if envelope is None else envelope.find(f"{{{_SOAP}}}Body")
         if body is None or len(body) != 1:
-            self._api.require(answer, what)
+            self.api.require(answer, what)
             raise self._unexpected()
         if body[0].tag == f"{{{_SOAP}}}Fault":
             raise self._fault(body[0], what)
@@ -187,7 +187,7 @@ class Sso:
         names = [(fault.findtext("faultcode") or "").rpartition(":")[2]]
         detail = fault.find("detail")
         names += [element.tag.rpartition("}")[2] for element in (detail if detail is not None else ())]
-        prefix = f"{self._api.name} ({self._api.host}): cannot {what}: "
+        prefix = f"{self.api.name} ({self.api.host}): cannot {what}: "
         for name, code, reason in _FAULTS:
             if any(name in found for found in names):
                 text = (fault.findtext("faultstring") or "").lower()
@@ -199,7 +199,7 @@ class Sso:
 
     def _unexpected(self) -> IssuerError:
         return IssuerError(
-            "unreachable", f"{self._api.name} ({self._api.host}) does not answer like vCenter Single Sign-On"
+            "unreachable", f"{self.api.name} ({self.api.host}) does not answer like vCenter Single Sign-On"
         )
 
     def _text(self, text: str) -> str:

@@ -21,6 +21,7 @@ from typing import ClassVar
 from urllib.parse import parse_qs, urlsplit
 
 import requests
+from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.http import HttpApi
 from control_plane.certificates import Authority, write_private
 from support.fakes import Proxy
 
@@ -205,6 +206,18 @@ def intercept(fake, monkeypatch):
 
     monkeypatch.setattr(requests.Session, "request", redirect)
     return servers
+
+
+def record_deadlines(monkeypatch):
+    """Return a set to which the deadlines of all requests are added."""
+    deadlines, send = set(), HttpApi.send
+
+    def record(api, *arguments, **options):
+        deadlines.add(api.until)
+        return send(api, *arguments, **options)
+
+    monkeypatch.setattr(HttpApi, "send", record)
+    return deadlines
 
 
 def canonical_digest(seen, names, end=""):
