@@ -25,7 +25,7 @@ class FakeSubject(Subject):
 
     def __init__(self, bench, fake):
         self.fake, self.issuer = fake, ISSUERS[fake.issuer]
-        self.driver, self.fields = fake.issuer, self.issuer.fields
+        self.driver, self.fields = fake.driver, self.issuer.fields
         self._ids = {}
         super().__init__(bench)
         self.key_id(self.key)  # while it exists
@@ -41,6 +41,9 @@ class FakeSubject(Subject):
     @property
     def keys(self):
         return {key.id: "Active" if key.enabled else "Inactive" for key in self.fake.listed(self.fake.principal)}
+
+    def given(self, state, **options):
+        return {"issuer": self.fake.issuer, **super().given(state, **options)}
 
     def key_id(self, values):
         """Return the id, also after the key was deleted."""

@@ -211,13 +211,13 @@ def test_keys_of_all_fakes(cluster, tmp_path):
             fake = fakes[kind.issuer] = running.enter_context(kind(folder))
             stored_values = fake.create_key()
             shown += fake.secrets_of(stored_values)
-            cluster.secret(f"cc-fake-{kind.issuer}", kind.issuer, stored_values, kind.issuer)
+            cluster.secret(f"cc-fake-{kind.issuer}", fake.driver, stored_values, kind.issuer)
         common = {"namespace": f"rotation-{secrets.token_hex(4)}", "drain": "1s", "verify_timeout": "5s"}
         for state, options in (
             ("rotated", {"rotation_id": "first"}), ("retired", {"grace": "0s"}), ("retired", {"soak": "0s"}),
         ):
             for issuer, fake in fakes.items():
-                more = {"issuer_options": fake.options} if state == "rotated" else {}
+                more = {"issuer": issuer, "issuer_options": fake.options} if state == "rotated" else {}
                 tasks.append({ROTATION: {"id": f"cc-fake-{issuer}", "state": state, **common, **options, **more}})
         played = cluster.play(*tasks)
         failed = [result for result in played.results if result["failed"]]

@@ -11,6 +11,9 @@ import pytest
 from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers import signatures
 from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.signatures import Request
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import IssuerError
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 UTC = datetime.timezone.utc
 AT = datetime.datetime(2026, 11, 25, 19, 0, tzinfo=UTC)
@@ -66,6 +69,19 @@ def test_alibaba():
         "ACS3-HMAC-SHA256 Credential=YourAccessKeyId,SignedHeaders=host;x-acs-action;x-acs-content-sha256;x-acs-date;"
         "x-acs-signature-nonce;x-acs-version,Signature=06563a9e1b43f5dfe96b81484da74bceab24a1d853912eee15083a6f0f3283c0"
     )
+
+
+def test_aws():
+    """What the AWS SDK sends to a store, at the same time."""
+    url = "https://minio.example.com:9000/minio/admin/v3/update-service-account?accessKey=A%2FB%20~"
+    sent = AWSRequest("POST", url, data=b"content")
+    S3SigV4Auth(Credentials("AKIAKEY", "secret/key"), "s3", "us-east-1").add_auth(sent)
+    at = datetime.datetime.strptime(sent.headers["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    path, _question, query = url.removeprefix("https://minio.example.com:9000").partition("?")
+    request = Request("POST", "minio.example.com:9000", path, query, b"content")
+    headers = signatures.sign_aws(request, "AKIAKEY", "secret/key", "us-east-1", "s3", at)
+    assert headers["authorization"] == sent.headers["Authorization"]
+    assert headers["x-amz-content-sha256"] == sent.headers["X-Amz-Content-SHA256"]
 
 
 def test_exoscale():

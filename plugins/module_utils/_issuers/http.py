@@ -10,12 +10,15 @@ an answer. Messages contain the status, but no text of the provider, because it 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import ssl
+import tempfile
 import threading
 import time
 import typing as t
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
@@ -55,11 +58,12 @@ class HttpApi:
         validate_certs: whether to verify the server.
         allow_http: whether the credential itself has a URL without TLS.
         until: the deadline of another API that is used in the same call (time.monotonic()).
+        authorities: CA certificates in PEM format that the credential contains; ``ca_bundle`` replaces them.
     """
 
     def __init__(
         self, name: str, url: str, options: Mapping[str, t.Any], validate_certs: bool = True, allow_http: bool = False,
-        until: float | None = None,
+        until: float | None = None, authorities: str = "",
     ) -> None:
         self.name = name
         url = str(options.get("endpoint_url") or url)
@@ -76,10 +80,17 @@ class HttpApi:
         self.host = f"{host:.100}{port}"
         self._url = url.rstrip("/")
         self._verify: bool | str = validate_certs
+        self._authorities = ""
         if validate_certs and options.get("ca_bundle"):
             self._verify = str(options["ca_bundle"])
             if not os.path.exists(self._verify):
                 raise IssuerError("invalid", f"ca_bundle {self._verify:.200} does not exist on the controller")
+        elif validate_certs and authorities:
+            try:
+                ssl.create_default_context(cadata=authorities)
+            except (TypeError, ValueError, ssl.SSLError):
+                raise IssuerError("invalid", f"the CA certificates of {name} in the credential are malformed") from None
+            self._authorities = authorities
         self.until = until or time.monotonic() + CALL_TIMEOUT - 1
 
     def send(
@@ -144,13 +155,13 @@ class HttpApi:
         self, requests: t.Any, method: str, path: str, headers: Mapping[str, str], form: Mapping[str, str] | None,
         body: t.Any,
     ) -> Answer:
-        with requests.Session() as session, session.request(
+        with self._trusted() as verify, requests.Session() as session, session.request(
             method,
             self._url + path,
             headers={"Accept": "application/json", "Accept-Encoding": "identity", **headers},
             data=body if isinstance(body, bytes) else form,
             json=None if isinstance(body, bytes) else body,
-            verify=self._verify,
+            verify=verify,
             timeout=max(self.until - time.monotonic(), 0.001),
             allow_redirects=False,
             stream=True,
@@ -164,7 +175,18 @@ class HttpApi:
                 content += chunk
                 if len(content) > LARGEST_ANSWER:
                     raise self._unreachable(f"answers with more than {LARGEST_ANSWER} bytes")
-            return Answer(response.status_code, _parse(bytes(content)), response.headers, bytes(content))
+            return Answer(response.status_code, parse_json(bytes(content)), response.headers, bytes(content))
+
+    @contextlib.contextmanager
+    def _trusted(self) -> Iterator[bool | str]:
+        """Return what requests verifies the server with; it reads certificates from files only."""
+        if not self._authorities:
+            yield self._verify
+            return
+        with tempfile.NamedTemporaryFile("w", encoding="ascii", suffix=".pem") as file:
+            file.write(self._authorities)
+            file.flush()
+            yield file.name
 
     def _problem(self, requests: t.Any, error: Exception) -> IssuerError:
         if isinstance(error, requests.exceptions.SSLError):
@@ -213,7 +235,8 @@ def _no_netrc(request: t.Any) -> t.Any:
     return request
 
 
-def _parse(content: bytes) -> t.Any:
+def parse_json(content: bytes) -> t.Any:
+    """Return the content of a JSON text; None if it is none."""
     try:
         return json.loads(content)
     except (ValueError, RecursionError):

@@ -20,7 +20,7 @@ from ..issuer import Issuer
 
 @dataclass(frozen=True)
 class IssuerEntry:
-    """An issuer of this collection. A driver has at most one; ``fields`` are those without options.
+    """An issuer of this collection. The first one of a driver is its default; ``fields`` are those without options.
 
     ``disables`` is that of its class, which can be loaded only on the controller.
     """
@@ -41,6 +41,7 @@ ISSUERS: Mapping[str, IssuerEntry] = {
     "google": IssuerEntry("google", "Google", ("google",), ("authEncodedJson",), True),
     "kubernetes": IssuerEntry("kubernetes", "Kubernetes", ("harvester",), ("kubeconfigContent",)),
     "linode": IssuerEntry("linode", "Linode", ("linode",), ("token",)),
+    "minio": IssuerEntry("minio", "Minio", ("s3",), ("accessKey", "secretKey")),
     "oci": IssuerEntry("oci", "Oci", ("oci",), ("fingerprint", "privateKeyContents")),
     "openstack": IssuerEntry("openstack", "OpenStack", ("openstack",), ("password",)),
     "otc": IssuerEntry("otc", "Otc", ("otc",), ("accessKey", "secretKey"), True),

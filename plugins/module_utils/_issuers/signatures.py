@@ -48,21 +48,21 @@ def sign_exoscale(request: Request, key: str, secret: str, expires: int) -> dict
     }
 
 
+def sign_aws(request: Request, key: str, secret: str, region: str, service: str, at: Time) -> dict[str, str]:
+    """AWS4-HMAC-SHA256, for stores that are compatible with S3."""
+    moment = f"{at:%Y%m%dT%H%M%SZ}"
+    headers = {
+        "host": request.host, "x-amz-content-sha256": hashlib.sha256(request.content).hexdigest(), "x-amz-date": moment,
+    }
+    return _sign_version_4(request, headers, key, secret, "AWS4", (moment[:8], region, service, "aws4_request"), moment)
+
+
 def sign_outscale(request: Request, key: str, secret: str, region: str, at: Time) -> dict[str, str]:
     """OSC4-HMAC-SHA256: AWS' signature version 4 with other names."""
     moment = f"{at:%Y%m%dT%H%M%SZ}"
     headers = {"content-type": JSON, "host": request.host, "x-osc-date": moment}
-    canonical, names = _canonical(request, headers, request.path)
     scope = (moment[:8], region, _OUTSCALE_SERVICE, "osc4_request")
-    signing_key = f"OSC4{secret}".encode()
-    for part in scope:
-        signing_key = _hmac(signing_key, part.encode())
-    text = "\n".join(("OSC4-HMAC-SHA256", moment, "/".join(scope), _sha256(canonical)))
-    return {
-        **headers,
-        "authorization": f"OSC4-HMAC-SHA256 Credential={key}/{'/'.join(scope)}, SignedHeaders={names}, "
-                         f"Signature={_hmac(signing_key, text.encode()).hex()}",
-    }
+    return _sign_version_4(request, headers, key, secret, "OSC4", scope, moment)
 
 
 def sign_otc(request: Request, key: str, secret: str, at: Time, domain_id: str | None = None) -> dict[str, str]:
@@ -149,6 +149,22 @@ def sign_rsa(private_key: t.Any, content: bytes) -> bytes:
     from cryptography.hazmat.primitives.asymmetric import padding
 
     return t.cast(bytes, private_key.sign(content, padding.PKCS1v15(), hashes.SHA256()))
+
+
+def _sign_version_4(
+    request: Request, headers: dict[str, str], key: str, secret: str, prefix: str, scope: t.Sequence[str], moment: str
+) -> dict[str, str]:
+    """Return the headers and their signature; ``prefix`` is that of the algorithm and of the secret."""
+    canonical, names = _canonical(request, headers, request.path)
+    signing_key = f"{prefix}{secret}".encode()
+    for part in scope:
+        signing_key = _hmac(signing_key, part.encode())
+    text = "\n".join((f"{prefix}-HMAC-SHA256", moment, "/".join(scope), _sha256(canonical)))
+    return {
+        **headers,
+        "authorization": f"{prefix}-HMAC-SHA256 Credential={key}/{'/'.join(scope)}, SignedHeaders={names}, "
+                         f"Signature={_hmac(signing_key, text.encode()).hex()}",
+    }
 
 
 def _canonical(request: Request, headers: Mapping[str, str], path: str) -> tuple[str, str]:

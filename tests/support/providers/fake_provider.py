@@ -22,6 +22,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import requests
 from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.http import HttpApi
+from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.registry import ISSUERS
+
 from control_plane.certificates import Authority, write_private
 from support.fakes import Proxy
 
@@ -79,6 +81,7 @@ class FakeProvider(Proxy):
     self_service = False     # whether principals manage their own keys without a permission
     lags = False       # whether a replica may not know a new key that another one has accepted
     signed = ("authorization",)  # headers of which a change is noticed; also "query" and "body"
+    changed: ClassVar = {}   # codes of what is noticed in another way than a key that is not accepted
 
     def __init__(self, folder):
         self.ca_bundle, context = tls_server(folder)
@@ -89,6 +92,11 @@ class FakeProvider(Proxy):
         self._listed = None
         self._losing = []
         self._lock = threading.RLock()
+
+    @property
+    def driver(self):
+        """The driver of the credentials."""
+        return ISSUERS[self.issuer].drivers[0]
 
     @property
     def options(self):
@@ -148,6 +156,11 @@ class FakeProvider(Proxy):
                     self._losing.remove(pattern)
                     return None
         return answer
+
+    def handle_changed(self, seen, change):
+        """Return the answer to a request; ``change`` is a function that changes its JSON."""
+        status, headers, body = self.handle(seen)
+        return status, headers, json.dumps(change(json.loads(body))).encode()
 
     # what a subclass implements
 
