@@ -124,6 +124,34 @@ def test_a_user_is_not_rotated(fake):
     assert before <= set(fake.keys)
 
 
+def test_an_administrator_changes_keys_of_this_user_only(fake):
+    """MinIO lets it change all keys of the server, and reports the deletion of a user without performing it."""
+    stored, other, user = fake.create_key(), fake.create_key(fake.stranger), fake.create_user("root")
+    issuer = administrator_of(fake)
+    before = set(fake.keys)
+    for call in (issuer.delete, issuer.disable, issuer.enable):
+        for values in (other, user):
+            assert error_of(call, values["accessKey"], stored).code == "invalid"
+    assert set(fake.keys) == before and all(key.enabled for key in fake.keys.values())
+
+
+@pytest.mark.parametrize("status, code", [(429, "busy"), (404, "refused"), (200, "unreachable")])
+def test_a_verification_that_cannot_read_the_user(fake, status, code):
+    stored = fake.create_key()
+    new = issuer_of(fake).issue(stored, MARK).values
+    hidden = new if status == 404 else stored
+
+    def answer(seen):
+        if not seen.path.endswith(hidden["accessKey"]):
+            return fake.handle(seen)
+        if status == 200:
+            return fake.handle_changed(seen, lambda content: {**content, "parentUser": ""})
+        return fake_minio._error(status, "XMinioInvalidIAMCredentials")
+
+    fake.override = answer
+    assert error_of(issuer_of(fake).verify, new, stored).code == code
+
+
 def test_a_key_that_was_deleted(fake):
     stored = fake.create_key()
     del fake.keys[stored["accessKey"]]

@@ -213,7 +213,7 @@ class Minio(Issuer):
         api = _Api(by, self._options, _pair(values))
         found = api.find(key)
         if not found:
-            raise _not_an_access_key(key)
+            raise IssuerError("refused", f"the key {key:.60} is not listed yet")
         if key != current and _is_of_another(api, current, found.text("parentUser")):
             raise IssuerError("invalid", f"the key {key:.60} belongs to another user than {current:.60}")
 

@@ -21,7 +21,7 @@ _SALT = 32
 _NONCE = 8
 _TAG = 16
 _CHUNK = 16 * 1024
-_ARGON2ID_AES_GCM, _ARGON2ID_CHACHA20_POLY1305, _PBKDF2_AES_GCM = 0, 1, 2
+_ARGON2ID_AES_GCM, _PBKDF2_AES_GCM = 0, 2  # 1 is Argon2id with ChaCha20-Poly1305
 
 
 def encrypt(secret: str, content: bytes) -> bytes:
@@ -75,8 +75,6 @@ def _cipher(algorithm: int, secret: str, salt: bytes) -> t.Any:
         ) from None
     if algorithm == _PBKDF2_AES_GCM:
         return AESGCM(hashlib.pbkdf2_hmac("sha256", secret.encode(), salt, 8192, 32))
-    if algorithm not in (_ARGON2ID_AES_GCM, _ARGON2ID_CHACHA20_POLY1305):
-        raise ValueError
     try:
         key = Argon2id(salt=salt, length=32, iterations=1, lanes=4, memory_cost=64 * 1024).derive(secret.encode())
         return (AESGCM if algorithm == _ARGON2ID_AES_GCM else ChaCha20Poly1305)(key)
