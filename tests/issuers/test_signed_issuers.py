@@ -249,6 +249,16 @@ def test_codes_of_alibaba(start, code):
     assert error_of(issuer_of(fake).keys, fake.create_key()) == expected
 
 
+@pytest.mark.parametrize("code", ["InvalidTimeStamp.Expired", "IllegalTimestamp"])
+def test_a_time_that_alibaba_rejects(start, code, monkeypatch):
+    monkeypatch.setattr(http, "now", lambda: datetime.datetime.now(UTC) + datetime.timedelta(minutes=20))
+    fake = start(FakeAlibaba)
+    content = json.dumps({"Code": code, "RequestId": "0"}).encode()
+    fake.override = lambda seen: (400, {}, content)
+    with pytest.raises(IssuerError, match="the clock of the controller"):
+        issuer_of(fake).keys(fake.create_key())
+
+
 @pytest.mark.parametrize(
     ("kind", "module"),
     [pytest.param(kind, module, id=kind.issuer) for kind, module in (

@@ -64,14 +64,14 @@ class _Api:
     def _require(self, api: HttpApi, answer: Answer, action: str) -> Mapping[str, t.Any]:
         code = answer.text("Code")
         if answer.status >= 300 and code:
-            _check_code(api, answer, code, action)
+            _check_code(api, answer, code)
         api.require(answer, f"do {action}. Allow this action in a policy")
         api.require_member(answer, "RequestId")
         content: Mapping[str, t.Any] = answer.content
         return content
 
 
-def _check_code(api: HttpApi, answer: Answer, code: str, action: str) -> None:
+def _check_code(api: HttpApi, answer: Answer, code: str) -> None:
     """Raise IssuerError for the codes whose status does not show what they mean."""
     status = f"(HTTP status {answer.status})"
     if code.startswith(_TIMES):
@@ -82,10 +82,6 @@ def _check_code(api: HttpApi, answer: Answer, code: str, action: str) -> None:
         raise IssuerError("busy", f"{api.name} ({api.host}) limits the rate of requests {status}")
     if code.startswith("LimitExceeded"):
         raise IssuerError("limit", "the user has the maximum number of access keys. Delete one that is not used")
-    if code.startswith("NoPermission"):
-        raise IssuerError(
-            "forbidden", f"{api.name} ({api.host}) does not allow the key to do {action}. Allow this action in a policy"
-        )
     if code.startswith("EntityNotExist"):
         raise IssuerError(
             "invalid", "the user does not exist, or the key is not a key of this user. Correct user_name or the "
