@@ -10,16 +10,21 @@ and it keeps versions without labels, which AWS deletes.
 from __future__ import annotations
 
 import base64
+import contextlib
+import datetime
 import json
 import secrets
 import uuid
 
 import pytest
-from ansible_collections.ranchhand.rancher.plugins.module_utils._stores.interface import StoreChanged
+import yaml
+from ansible_collections.ranchhand.rancher.plugins.module_utils._stores.interface import StoreChanged, StoreContent
 from ansible_collections.ranchhand.rancher.plugins.module_utils._stores.registry import load_store
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import IssuerError
 from moto.secretsmanager.models import secretsmanager_backends
 
+from control_plane import ApiError
+from support.fakes import FaultInjector, reply
 from support.providers.aws import ACCOUNT, lost_reply
 
 REGION = "eu-central-1"
@@ -87,6 +92,31 @@ class KubernetesBench:
     def fields(self):
         data = self.control_plane.api.get(f"{self.path}/{self.name}")["data"]
         return {name: base64.b64decode(text).decode() for name, text in data.items()}
+
+
+class RancherBench(KubernetesBench):
+    """A cloud credential of another Rancher, which is never created by the store."""
+
+    def __init__(self, control_plane):
+        with contextlib.suppress(ApiError):  # it exists
+            control_plane.api.post("/api/v1/namespaces", {"metadata": {"name": "cattle-global-data"}})
+        super().__init__(control_plane)
+        self.path = "/api/v1/namespaces/cattle-global-data/secrets"
+
+    def load(self, **settings):
+        settings = {"credential_id": self.name, **settings}
+        return load_store(
+            {"name": "a", "type": "rancher", **settings}, {"kubeconfig": str(self.control_plane.kubeconfig)})
+
+    def put(self, fields, driver="otc"):
+        super().put({f"{driver}credentialConfig-{name}": text for name, text in fields.items()})
+
+    def fields(self):
+        return {name.partition("-")[2]: text for name, text in super().fields().items()}
+
+    @property
+    def metadata(self):
+        return self.control_plane.api.get(f"{self.path}/{self.name}")["metadata"]
 
 
 @pytest.fixture(params=["vault", "aws_secrets_manager", "kubernetes"])
@@ -177,6 +207,108 @@ def test_what_secrets_manager_must_not_contain(aws, prepare, words):
     prepare(bench)
     code, message = problem(bench.store.read)
     assert code == "invalid" and words in message
+
+
+def test_a_credential_of_another_rancher(harvester):
+    """It gets the annotations of a rotation, and its driver is part of the version."""
+    bench = RancherBench(harvester)
+    code, message = problem(bench.store.read)
+    assert code == "invalid" and f"cattle-global-data:{bench.name} of the other Rancher is no" in message
+    bench.put({**OLD, "note": "kept"})
+    read = bench.store.read()
+    assert read.fields == {**OLD, "note": "kept"} and read.version.split()[::2] == [bench.metadata["uid"], "otc"]
+    bench.store.write(NEW, read, request_id())
+    assert bench.fields() == {**NEW, "note": "kept"} == bench.store.read().fields
+    annotations = bench.metadata["annotations"]
+    now = datetime.datetime.now(datetime.timezone.utc)
+    written = datetime.datetime.fromisoformat(annotations.pop("ranchhand.cattle.io/rotated-at").replace("Z", "+00:00"))
+    assert abs(now - written) < datetime.timedelta(minutes=1)
+    assert annotations == {
+        "ranchhand.cattle.io/copy-of-rotation": "a", "ranchhand.cattle.io/rotated-fields": "key,secret",
+    }
+    with pytest.raises(StoreChanged):
+        bench.store.write(OLD, read, request_id())
+    read = bench.store.read()
+    harvester.api.delete(f"{bench.path}/{bench.name}")
+    with pytest.raises(StoreChanged):
+        bench.store.write(OLD, read, request_id())
+    harvester.api.post(bench.path, {"metadata": {"name": bench.name}, "stringData": {"no": "driver"}})
+    assert problem(bench.store.read)[0] == "invalid"
+
+
+def test_what_a_secret_contains(harvester):
+    bench = KubernetesBench(harvester)
+    bench.store.write({"key": "ü"}, bench.store.read(), "")
+    created = harvester.api.get(f"{bench.path}/{bench.name}")
+    assert created["type"] == "Opaque" and created["metadata"]["labels"] == {
+        "app.kubernetes.io/managed-by": "ranchhand.rancher"
+    }
+    harvester.api.patch(f"{bench.path}/{bench.name}", {"data": {"binary": "/w=="}})
+    assert bench.store.read().fields == {"key": "ü", "binary": "/w=="}
+
+
+ANSWERS = [(401, "forbidden"), (403, "forbidden"), (429, "busy"), (400, "invalid"), (500, "unreachable")]
+
+
+@pytest.mark.parametrize(("status", "code"), ANSWERS)
+def test_answers_of_a_cluster(harvester, status, code):
+    """The text of the server is not shown, as webhooks and proxies may quote the request."""
+    bench = KubernetesBench(harvester)
+    bench.put(OLD)
+    with FaultInjector(harvester) as proxy:
+        kubeconfig = yaml.safe_load(harvester.kubeconfig.read_text())
+        kubeconfig["clusters"][0]["cluster"] = {"server": proxy.url}
+        kubeconfig["users"][0]["user"] = {"token": harvester.token}
+        store = load_store(
+            {"name": "a", "type": "kubernetes", "namespace": "default", "secret_name": bench.name},
+            {"kubeconfig": yaml.safe_dump(kubeconfig)})
+        read = store.read()
+        proxy.rule(".*", reply(status, "quoted s2"), times=99)
+        for call, arguments, what in ((store.read, (), "read"), (store.write, (NEW, read, ""), "written")):
+            found, message = problem(call, *arguments)
+            assert found == code and "quoted" not in message, message
+            assert f"external store a: Secret default/{bench.name} cannot be {what} (HTTP status {status})" in message
+        proxy._rules.clear()
+        proxy.rule("GET", lambda seen: (200, {"Content-Type": "application/json"}, b"{}"))
+        assert problem(store.read) == ("unreachable", "external store a does not answer like a Kubernetes API server")
+        proxy.rule("GET", reply(404, "no such page", "OtherReason"))
+        assert problem(store.read)[0] == "invalid", "no Secret is missing there"
+
+
+@pytest.mark.parametrize(("status", "content", "code"), [
+    (401, {}, "forbidden"), (403, {}, "forbidden"), (429, {}, "busy"), (500, {}, "unreachable"),
+    (412, {}, "unreachable"), (400, {"errors": ["other"]}, "invalid"), (404, {}, "invalid"),
+    (404, {"errors": ["no handler"]}, "invalid"), (404, {"data": {"metadata": {"version": 3}}}, "invalid"),
+    (200, {}, "invalid"), (200, {"data": {"data": None, "metadata": {"version": 1}}}, "invalid"),
+    (200, {"data": {"data": {}, "metadata": {"version": "1"}}}, "invalid"), (200, [], "invalid"),
+])
+def test_answers_of_vault(status, content, code):
+    with FaultInjector() as server:
+        server.rule("GET", lambda seen: (status, {}, json.dumps(content).encode()))
+        store = load_store(
+            {"name": "a", "type": "vault", "url": server.url, "path": "/b c/", "namespace": "team", "mount": "/kv/"},
+            {"token": "t"})
+        assert problem(store.read)[0] == code
+        seen, = server.seen
+        assert seen.path == "/v1/kv/data/b%20c"
+        assert [seen.headers[f"x-vault-{name}"] for name in ("token", "request", "namespace")] == ["t", "true", "team"]
+
+
+def test_writes_to_vault():
+    with FaultInjector() as server:
+        store = load_store({"name": "a", "type": "vault", "url": server.url, "path": "b"}, {"token": "t"})
+        mismatch = "check-and-set parameter did not match the current version"
+        for status, content in ((404, {"errors": []}), (204, None), (400, {"errors": [mismatch]})):
+            body = b"" if content is None else json.dumps(content).encode()
+            server.rule(".*", lambda seen, status=status, body=body: (status, {}, body))
+        empty = store.read()
+        store.write(NEW, empty, "")
+        with pytest.raises(StoreChanged):
+            store.write(NEW, StoreContent({"note": "kept", "key": "k1"}, "4"), "")
+        assert [json.loads(seen.body) for seen in server.seen[1:]] == [
+            {"options": {"cas": 0}, "data": NEW}, {"options": {"cas": 4}, "data": {"note": "kept", **NEW}},
+        ]
+        assert {(seen.method, seen.path) for seen in server.seen[1:]} == {("POST", "/v1/secret/data/b")}
 
 
 def test_what_a_cluster_refuses(harvester):
