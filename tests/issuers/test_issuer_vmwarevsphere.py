@@ -12,7 +12,7 @@ import string
 from dataclasses import dataclass
 
 import pytest
-from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers import vmwarevsphere_sso
+from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers import vmwarevsphere, vmwarevsphere_sso
 from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.http import LARGEST_ANSWER
 from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.vmwarevsphere import SYMBOLS, VmwareVsphere
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import IssuerError, Key
@@ -156,7 +156,7 @@ def test_a_lost_reply_to_an_activation(vcenter, method, monkeypatch):
 def test_a_single_account(vcenter, way):
     options = vcenter.admin if way == "given" else {}
     issuer, old = VmwareVsphere({**vcenter.options, **options}), vcenter.credential("rancher-a")
-    assert issuer.fields == ("password",) and issuer.replaces_current and not issuer.lists and not issuer.disables
+    assert issuer.fields == ("password",) and issuer.limit == 1 and issuer.replaces_current and not issuer.lists and not issuer.disables
     issued = issuer.issue(old, "m")
     new = {**old, **issued.values}
     assert set(issued.values) == {"password"} and issued.key_id == issuer.key_id(old) == A
@@ -182,6 +182,9 @@ def test_a_wrong_password_is_tried_once(vcenter):
     wrong = vcenter.credential("rancher-a", "canary-password")
     issuer = VmwareVsphere(vcenter.options)
     assert error_of(issuer.verify, wrong, wrong).code == "refused"
+    error = error_of(VmwareVsphere(vcenter.options).activate, {"password": "another-1A"}, wrong)
+    assert error.code == "refused" and "the user or the password is wrong" in error.message
+    vcenter.accounts["rancher-a"].failures = 1
     assert vcenter.accounts["rancher-a"].failures == 1
     assert error_of(issuer.activate, issuer.issue(wrong, "m").values, wrong).code == "refused"
     assert vcenter.accounts["rancher-a"].failures == 2
@@ -228,6 +231,23 @@ def test_new_passwords(vcenter):
     for kind in (string.ascii_lowercase, string.ascii_uppercase, string.digits, SYMBOLS):
         assert all(set(kind) & set(each) for each in found)
     assert not [each for each in found if each[0] in SYMBOLS]
+    assert not [each for each in found if any(first == second for first, second in zip(each, each[1:]))]
+    for length in (8, 127):
+        values = VmwareVsphere({"password_length": length}).issue({"username": A}, "m").values
+        assert len(values["password"]) == length
+    assert len(VmwareVsphere({}).issue({"username": A}, "m").values["password"]) == 20
+    assert VmwareVsphere({}).rate_key({"vcenter": "vcenter.invalid"}) == "vcenter.invalid"
+
+
+@pytest.mark.parametrize(("seconds", "number"), [(199, 1), (201, 2)])
+def test_the_token_of_the_administrator_is_used_until_it_expires(vcenter, monkeypatch, seconds, number):
+    issuer, by = alternating(vcenter), vcenter.credential("rancher-a")
+    assert not issuer.can_list(A)
+    issuer.keys(by)
+    later = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=seconds)
+    monkeypatch.setattr(vmwarevsphere, "now", lambda: later)
+    issuer.keys(by)
+    assert vcenter.calls.count("RequestSecurityToken") == number
 
 
 GIVEN = {"sign_in": "given", "admin_username": f"{ADMINISTRATOR}@{DOMAIN}", "admin_password": "canary-password"}
@@ -241,6 +261,7 @@ OPTIONS = {
     "two domains": ({**GIVEN, "accounts": [A, "rancher-b@example.com"]}, "of one SSO domain"),
     "a domain that is a path": ({**GIVEN, "accounts": ["a@../x", "b@../x"]}, "of one SSO domain"),
     "short passwords": ({"password_length": 7}, "from 8 to 127"),
+    "long passwords": ({"password_length": 128}, "from 8 to 127"),
     "no length": ({"password_length": "long"}, "from 8 to 127"),
     "no duration": ({"password_lifetime": 90}, "password_lifetime"),
     "administrator without sign_in": ({"admin_username": "x", "admin_password": "canary-password"}, "require sign_in"),
