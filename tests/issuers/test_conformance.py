@@ -56,8 +56,8 @@ class Account:
         self.fake = fake
         self.stored = fake.create_key()
         self.first = next(iter(fake.keys))
-        self.issuer = load_issuer(fake.issuer, fake.options)
-        self.secrets = fake.secrets_of(self.stored)
+        self.issuer = fake.load()
+        self.secrets = [*fake.secrets_of(self.stored), *fake.secret_options.values()]
         self._generated = None
 
     @property
@@ -72,9 +72,7 @@ class Account:
         """Let another principal manage the keys; returns its options."""
         options = self.fake.administrator()
         self.secrets += [str(options[name]) for name in set(options) - {"sign_in"}]
-        self.issuer = load_issuer(
-            self.fake.issuer, {**self.fake.options, **self.fake.administrator_options, **options}
-        )
+        self.issuer = self.fake.load(**self.fake.administrator_options, **options)
         return options
 
     def issue(self):
@@ -149,7 +147,7 @@ def test_the_life_of_a_key(account):
     issuer.delete(account.first, new)
     assert set(account.fake.keys) == {issued.key_id}
     assert account.refusal("verify", account.old, new).code == account.verified(account.stored) == "refused"
-    assert account.refusal("keys", account.stored).code == "refused"
+    assert account.refusal("keys", account.stored).code == ("refused" if account.fake.signs_in else "invalid")
     issuer.verify(issued.values, new)
     issuer.verify(issued.values, account.stored)
 
@@ -258,7 +256,7 @@ def test_a_permission_is_missing(account):
         account.first = next(iter(account.fake.keys))
     before = set(account.fake.keys)
     for method, arguments in calls(account):
-        if method != "verify":
+        if method not in ("verify", *account.fake.unrestricted):
             assert account.refusal(method, *arguments).code == "forbidden", method
     assert set(account.fake.keys) == before and account.fake.keys[account.first].enabled
 
@@ -285,8 +283,9 @@ def test_a_wrong_secret(account):
     wrong = account.fake.mix(account.stored, other)
     account.secrets += account.fake.secrets_of(wrong)
     assert account.refusal("verify", {name: wrong[name] for name in account.issuer.fields}, wrong).code == "refused"
-    assert account.refusal("keys", wrong).code == "refused"
-    assert account.refusal(*account.creation(wrong)).code == account.verified(wrong) == "refused"
+    assert account.verified(wrong) == "refused"
+    if account.fake.signs_in:
+        assert account.refusal("keys", wrong).code == account.refusal(*account.creation(wrong)).code == "refused"
     assert account.verified({**account.stored, account.fake.secret_field: ""}) == "invalid"
 
 
@@ -457,18 +456,20 @@ def test_the_documentation_lists_what_issuers_can_do():
 
 @every
 def test_options(account):
-    secret = next(name for name in account.fake.administrator() if name != "sign_in")
-    for options, words in (
-        ({"no_such_option": "x"}, f"issuer {account.fake.issuer} has no option no_such_option"),
-        ({"sign_in": "twice"}, "sign_in must be one of rotating, given"),
-        ({"sign_in": "given"}, "sign_in: given requires"), ({secret: "x"}, "require sign_in: given"),
+    fake = account.fake
+    secret = next(name for name in fake.administrator() if name != "sign_in")
+    wrong = [
+        ({"no_such_option": "x"}, f"issuer {fake.issuer} has no option no_such_option"),
+        ({"sign_in": "given", secret: None}, "sign_in: given requires"),
         ({"propagation": "soon"}, "propagation"), ({"propagation": 1}, "propagation"),
-    ):
+        ({"sign_in": "twice"}, f"sign_in must be one of {'rotating, ' if fake.signs_in else ''}given"),
+    ]
+    for options, words in [*wrong, ({secret: "x"}, "require sign_in: given")] if fake.signs_in else wrong:
         with pytest.raises(IssuerError) as caught:
-            load_issuer(account.fake.issuer, {**account.fake.options, **options})
+            fake.load(**options)
         assert caught.value.code == "invalid" and words in caught.value.message
-    for options in ({}, {"sign_in": "rotating"}):
-        load_issuer(account.fake.issuer, options)
+    for options in ({}, {"sign_in": "rotating"}) if fake.signs_in else ({"sign_in": "given", **fake.secret_options},):
+        load_issuer(fake.issuer, options)
     for values in ({}, dict.fromkeys(account.stored, ""), dict.fromkeys(account.stored, "x\ny")):
         for method, arguments in calls(account, values):
             assert account.refusal(method, *arguments).code in ("invalid", "refused"), method
@@ -500,7 +501,7 @@ def assert_each_request_is_needed(account, method, arguments):
         else:
             break
     account.fake.override = None
-    assert next(sent) <= number, f"{method} succeeded without an answer to a request"
+    assert next(sent) <= number + (method in account.fake.lenient), f"{method} succeeded without an answer to a request"
 
 
 @pytest.mark.parametrize("kind", named(*(fake for fake in FAKES if fake.issuer not in ("exoscale", "minio", "pve"))))
@@ -567,17 +568,18 @@ SERVERS = {
     "oci": {"identity.eu-frankfurt-1.oraclecloud.com"},
     "otc": {"iam.eu-de.otc.t-systems.com"},
     "outscale": {"api.eu-west-2.outscale.com"},
+    "spaces": {"api.digitalocean.com"},  # and the store in the credential
 }
 
 
 @every
 def test_where_requests_are_sent(account, monkeypatch):
     servers = intercept(account.fake, monkeypatch)
-    options = {name: value for name, value in account.fake.options.items() if name != "endpoint_url"}
-    account.issuer = load_issuer(account.fake.issuer, options)
+    account.issuer = account.fake.load(endpoint_url=None)
     account.issuer.verify(account.issue().values, account.stored)
     assert account.verified(account.stored) == "ok"
-    expected = SERVERS.get(account.fake.issuer, {urlsplit(account.fake.url).netloc})
+    own = {urlsplit(account.fake.url).netloc}
+    expected = SERVERS.get(account.fake.issuer, own) | (own if account.fake.issuer == "spaces" else set())
     assert servers == {f"https://{server}" for server in expected}
 
 
@@ -588,6 +590,8 @@ RATES = {"azure": "tenantId", "minio": "defaultEndpoint", "oci": "tenancyId", "o
 @every
 def test_what_shares_a_limit_of_requests(account):
     expected = account.stored[RATES[account.fake.issuer]] if account.fake.issuer in RATES else None
+    if account.fake.issuer == "harvester":
+        expected = account.fake.url
     if account.fake.issuer == "google":
         expected = json.loads(account.stored["authEncodedJson"])["project_id"]
     assert account.issuer.rate_key(account.stored) == expected and not account.fake.seen

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
-from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.registry import ISSUERS, load_issuer
+from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.registry import ISSUERS
 
 from control_plane import ApiError
 from support.cluster import decoded
@@ -218,6 +218,7 @@ def test_keys_of_all_fakes(cluster, tmp_path):
         ):
             for issuer, fake in fakes.items():
                 more = {"issuer": issuer, "issuer_options": fake.options} if state == "rotated" else {}
+                more["issuer_secrets"] = fake.secret_options
                 tasks.append({ROTATION: {"id": f"cc-fake-{issuer}", "state": state, **common, **options, **more}})
         played = cluster.play(*tasks)
         failed = [result for result in played.results if result["failed"]]
@@ -231,8 +232,8 @@ def test_keys_of_all_fakes(cluster, tmp_path):
             }
             shown += fake.secrets_of(found)
             key, = fake.keys.values()
-            assert load_issuer(issuer, fake.options).identify(found, found) == key.id
-            load_issuer(issuer, fake.options).verify(found, found)
+            assert fake.load().identify(found, found) == key.id
+            fake.load().verify(found, found)
     output = played.output + json.dumps(played.results)
     assert not [secret for secret in shown if secret in output]
 

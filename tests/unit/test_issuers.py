@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import sys
 from types import ModuleType, SimpleNamespace
 
@@ -92,11 +93,13 @@ def test_options_without_an_effect_on_a_supplied_value(driver, options, code, wo
     assert caught.value.code == code
 
 
-def test_stores_whose_keys_cannot_be_verified():
-    minio = {**VALUES, "defaultEndpoint": "minio.example.com"}
-    assert Supplied(supplied(VALUES, driver="s3")).verify(VALUES, minio) is None
-    with pytest.raises(IssuerError, match="cannot be verified, only those of AWS"):
-        Supplied(supplied(VALUES, driver="s3", verify=True)).verify(VALUES, minio)
+def test_a_value_that_cannot_be_verified():
+    entry = {"context": {"cluster": "x", "user": "x"}, "cluster": {}, "user": {"client-certificate-data": "x"}}
+    kubeconfig = json.dumps({f"{name}s": [{"name": "x", name: content}] for name, content in entry.items()})
+    certificate = {"kubeconfigContent": kubeconfig}
+    assert Supplied(supplied(certificate, driver="harvester")).verify(certificate, certificate) is None
+    with pytest.raises(IssuerError, match="Only tokens can be verified"):
+        Supplied(supplied(certificate, driver="harvester", verify=True)).verify(certificate, certificate)
 
 
 def test_a_supplied_password_is_tried_once():
@@ -117,8 +120,9 @@ def test_the_issuer_of_a_driver(driver, name):
 
 
 def test_the_registry_knows_which_issuers_can_disable_keys():
+    options = {"supplied": supplied(), "spaces": {"token": "x"}}
     for name, entry in registry.ISSUERS.items():
-        issuer = registry.load_issuer(name, supplied() if name == "supplied" else {})
+        issuer = registry.load_issuer(name, options.get(name, {}))
         assert (issuer.disables, type(issuer).__name__) == (entry.disables, entry.class_name)
 
 

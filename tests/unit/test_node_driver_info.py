@@ -59,8 +59,10 @@ def test_an_unknown_driver():
 
 @pytest.mark.parametrize("name", ISSUERS)
 def test_the_registry_says_what_the_class_does(name):
-    options = {"values": {}, "public": (), "driver": "x", "issuer_options": {}} if name == "supplied" else {}
-    assert load_issuer(name, options).disables is ISSUERS[name].disables
+    options = {
+        "supplied": {"values": {}, "public": (), "driver": "x", "issuer_options": {}}, "spaces": {"token": "x"},
+    }
+    assert load_issuer(name, options.get(name, {})).disables is ISSUERS[name].disables
 
 
 @pytest.mark.parametrize(

@@ -314,6 +314,15 @@ def test_the_later_of_two_runs_that_start_together_is_busy():
     assert finish(early).outcome.record.phase == GRACE
 
 
+def test_a_shared_key_that_ends_at_the_cutover_is_not_rotated():
+    """The credentials are changed in sequence, so that some would contain a key that has ended."""
+    shared = SharedState(2, Ending)
+    run = finish(FakeRun(shared, ROTATE, "run1"))
+    assert run.error.code == "unsupported" and "contain the same key" in str(run.error)
+    assert shared.record is None and list(shared.provider) == ["k1"]
+    assert finish(FakeRun(SharedState(1, Ending), ROTATE, "run1")).outcome.record.phase == GRACE
+
+
 def test_a_record_with_the_former_names_of_phases_is_read():
     text = RotationRecord(
         "rotation-cc-1",

@@ -202,9 +202,16 @@ def test_without_records_an_annotation_shows_the_age(text, expected):
     pytest.param(None, None, {"expires_at": START + HOUR}, 600, START + HOUR / 1.5, id="longer grace time"),
     pytest.param(None, None, {"expires_at": START, "phase": "grace"}, None, None, id="in grace"),
     pytest.param(None, None, {"expires_at": None}, None, None, id="does not expire"),
+    pytest.param(
+        None, None, {"expires_at": START, "grace": 0, "old_key_ends_at_cutover": True}, None, START - 48 * HOUR,
+        id="no grace time"),
+    pytest.param(
+        None, None, {"expires_at": START, "grace": 0, "old_key_ends_at_cutover": True}, 3600, START - 2 * HOUR,
+        id="no grace time, but an option"),
 ])
 def test_the_due_time(rotated_at, max_age, changes, grace, expected):
-    record = None if changes is None else replace(RECORD, **{"phase": "idle", **changes})
+    record = None if changes is None else replace(
+        RECORD, **{"phase": "idle", "old_key_ends_at_cutover": False, **changes})
     assert status.due_time(rotated_at, max_age, record, grace) == expected
 
 

@@ -19,6 +19,7 @@ from ..issuer import CALL_TIMEOUT, IssuedKey, Issuer, IssuerError, Key, Values
 from .aws_requests import NoSuchEntity, Settings, Signer, create_session, describe_key, own_signer, send
 from .options import parse_duration_option
 from .registry import ISSUERS
+from .s3 import verify_store
 
 ROLE_SESSION = "ranchhand.rancher"  # in the logs of AWS
 
@@ -52,11 +53,12 @@ def verify_key(values: Values, options: t.Mapping[str, t.Any]) -> None:
 
 
 def verify_s3(values: Values, options: t.Mapping[str, t.Any]) -> None:
-    """Sign in to STS with a key for Amazon S3; other stores have no such service."""
+    """Sign in to STS with a key for Amazon S3, and to other stores themselves, which have no such service."""
     endpoint = values.get("defaultEndpoint", "").rpartition("//")[2].partition("/")[0].partition(":")[0]
     if endpoint and not endpoint.endswith((".amazonaws.com", ".amazonaws.com.cn")):
-        raise IssuerError("unsupported", f"keys for the S3 store {endpoint:.100} cannot be verified, only those of AWS")
-    verify_key(values, options)
+        verify_store(values, options)
+    else:
+        verify_key(values, options)
 
 
 def _pair(values: Values) -> Signer:

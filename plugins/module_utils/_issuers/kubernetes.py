@@ -67,9 +67,8 @@ class Token:
         except (IndexError, KeyError, ValueError, TypeError, AttributeError, OverflowError, OSError):
             raise IssuerError(
                 "unsupported",
-                f"{FIELD} contains no token of a ServiceAccount. Tokens of Rancher and certificates cannot be "
-                "rotated this way; "
-                "create a kubeconfig of the Harvester cluster with a ServiceAccount",
+                f"{FIELD} contains no token of a ServiceAccount. For a token of Rancher, set issuer: harvester. For a "
+                "certificate, create a kubeconfig of the Harvester cluster with a ServiceAccount",
             ) from None
 
     @property
@@ -88,12 +87,12 @@ class Kubeconfig:
             self._content = parse_yaml(text)
             names = [item["name"] for item in self._content["contexts"]]
             context = _named(self._content, "context", self._content.get("current-context") or names[0])
-            self._cluster = _named(self._content, "cluster", context["cluster"])
+            self.cluster = _named(self._content, "cluster", context["cluster"])
             self._user = _named(self._content, "user", context["user"])
             self._token = self._user.get("token", "")
         except Exception:  # malformed YAML; the text of the exception may quote it
             raise IssuerError("invalid", f"{FIELD} is not a kubeconfig with a context, a cluster and a user") from None
-        if "certificate-authority" in self._cluster:
+        if "certificate-authority" in self.cluster:
             raise IssuerError(
                 "invalid", f"{FIELD} names a file as certificate-authority. Use certificate-authority-data instead"
             )
@@ -106,14 +105,19 @@ class Kubeconfig:
     @property
     def token(self) -> Token:
         """The token of a ServiceAccount. Raises IssuerError if it is another one."""
-        return Token(self._token if self.has_token else "")
+        return Token(self.bearer)
+
+    @property
+    def bearer(self) -> str:
+        """The text of the token, which may be one of Rancher; "" if there is none."""
+        return self._token if self.has_token else ""
 
     def connection(self) -> dict[str, t.Any]:
         """Return a kubeconfig with only the cluster and the token, without other settings such as programs to run."""
         return {
             "current-context": "it",
             "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
-            "clusters": [{"name": "it", "cluster": self._cluster}],
+            "clusters": [{"name": "it", "cluster": self.cluster}],
             "users": [{"name": "it", "user": {"token": self._token}}],
         }
 

@@ -40,6 +40,7 @@ ISSUERS: Mapping[str, IssuerEntry] = {
     "exoscale": IssuerEntry("exoscale", "Exoscale", ("exoscale",), ("apiKey", "apiSecretKey")),
     "google": IssuerEntry("google", "Google", ("google",), ("authEncodedJson",), True),
     "kubernetes": IssuerEntry("kubernetes", "Kubernetes", ("harvester",), ("kubeconfigContent",)),
+    "harvester": IssuerEntry("harvester", "Harvester", ("harvester",), ("kubeconfigContent",)),
     "linode": IssuerEntry("linode", "Linode", ("linode",), ("token",)),
     "minio": IssuerEntry("minio", "Minio", ("s3",), ("accessKey", "secretKey")),
     "oci": IssuerEntry("oci", "Oci", ("oci",), ("fingerprint", "privateKeyContents")),
@@ -47,6 +48,7 @@ ISSUERS: Mapping[str, IssuerEntry] = {
     "otc": IssuerEntry("otc", "Otc", ("otc",), ("accessKey", "secretKey"), True),
     "outscale": IssuerEntry("outscale", "Outscale", ("outscale",), ("accessKey", "secretKey"), True),
     "pve": IssuerEntry("pve", "Pve", ("pve",), ("tokenId", "tokenSecret")),
+    "spaces": IssuerEntry("spaces", "Spaces", ("s3",), ("accessKey", "secretKey")),
     SUPPLIED: IssuerEntry("supplied", "Supplied"),
     "vmwarevsphere": IssuerEntry("vmwarevsphere", "VmwareVsphere", ("vmwarevsphere",), ("password",)),
 }

@@ -108,6 +108,14 @@ def credentials_agree(record: RotationRecord, credentials: Credentials) -> None:
             "Write one working key to all of them, and run the task again."))
 
 
+def key_is_not_shared(record: RotationRecord, credentials: Credentials) -> None:
+    """Only one credential contains a key that ends when the new one is written to it. Code ``unsupported``."""
+    if len(credentials) > 1:
+        raise RanchhandError("unsupported", (
+            f"{record.names} contain the same key, which ends when the first of them is changed, and the others still "
+            "contain it. Give each credential a key of its own."))
+
+
 def value_is_another(record: RotationRecord, requested: Values | None, credentials: Credentials) -> None:
     """A supplied value is not the present one. Code ``invalid``."""
     if requested is None:

@@ -344,6 +344,8 @@ class RotationProtocol:
         """
         by = credentials[0].values
         checks.credentials_agree(self.blank, credentials)
+        if self.issuer.old_key_ends_at_cutover:
+            checks.key_is_not_shared(self.blank, credentials)
         checks.value_is_another(self.blank, self.issuer.next_values(), credentials)
         yield Call("preflight", (credentials,))
         keys = yield from self._list_keys(by)

@@ -14,7 +14,7 @@ from .._common.times import Time, format_time, parse_time
 from .._rancher.annotations import ROTATED_AT
 from .._rancher.cloud_credential import CloudCredential
 from .._rancher.references import CREDENTIAL_NAMESPACE
-from .decisions import find_problem, next_step
+from .decisions import RotationRequest, find_problem, next_step
 from .gates import OPEN, WAITING, Gate
 from .record import IDLE, NEW, CredentialSnapshot, KeyGeneration, RotationRecord
 
@@ -120,12 +120,17 @@ def _parse(text: str | None) -> Time | None:
 def due_time(
     rotated_at: Time | None, max_age: int | None, record: RotationRecord | None, grace: int | None
 ) -> Time | None:
-    """Return when a key must be rotated: at its maximum age, or twice the grace time before it expires."""
+    """Return when a key must be rotated: at its maximum age, or twice the grace time before it expires.
+
+    If the old key ends at the cutover, the grace time in the record is 0, which leaves no time to rotate.
+    """
     moments = []
     if rotated_at and max_age is not None:
         moments.append(rotated_at + datetime.timedelta(seconds=max_age))
     if record and record.expires_at and record.phase == IDLE:
-        moments.append(record.expires_at - datetime.timedelta(seconds=2 * (record.grace if grace is None else grace)))
+        if grace is None:
+            grace = RotationRequest.default_grace if record.old_key_ends_at_cutover else record.grace
+        moments.append(record.expires_at - datetime.timedelta(seconds=2 * grace))
     return min(moments, default=None)
 
 

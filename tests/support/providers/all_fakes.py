@@ -9,13 +9,16 @@ from support.providers.fake_alibaba import FakeAlibaba
 from support.providers.fake_azure import FakeAzure
 from support.providers.fake_exoscale import FakeExoscale
 from support.providers.fake_google import FakeGoogle
+from support.providers.fake_harvester import FakeHarvester
 from support.providers.fake_linode import FakeLinode
 from support.providers.fake_minio import FakeMinio
 from support.providers.fake_oci import FakeOci
 from support.providers.fake_otc import FakeOtc
 from support.providers.fake_outscale import FakeOutscale
 from support.providers.fake_pve import FakePve
+from support.providers.fake_spaces import FakeSpaces
 
 FAKES = (
-    FakeAlibaba, FakeAzure, FakeExoscale, FakeGoogle, FakeLinode, FakeMinio, FakeOci, FakeOtc, FakeOutscale, FakePve,
+    FakeAlibaba, FakeAzure, FakeExoscale, FakeGoogle, FakeHarvester, FakeLinode, FakeMinio, FakeOci, FakeOtc,
+    FakeOutscale, FakePve, FakeSpaces,
 )

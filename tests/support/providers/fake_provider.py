@@ -22,7 +22,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import requests
 from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.http import HttpApi
-from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.registry import ISSUERS
+from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.registry import ISSUERS, load_issuer
 
 from control_plane.certificates import Authority, write_private
 from support.fakes import Proxy
@@ -78,7 +78,11 @@ class FakeProvider(Proxy):
     given: ClassVar = {}  # options of sign_in: given, and the fields of a credential that they correspond to
     administrator_options: ClassVar = {}  # options that are not secret, and that the rotator needs in addition
     limit = None       # number of keys of a principal
+    unrestricted: ClassVar = ()  # methods that need no permission
+    lenient: ClassVar = ()  # methods that succeed without an answer to their last request
+    signs_in = True    # whether a key may manage the keys of its principal
     self_service = False     # whether principals manage their own keys without a permission
+    ends_at_cutover = False  # whether credential_changed() ends the old key
     lags = False       # whether a replica may not know a new key that another one has accepted
     signed = ("authorization",)  # headers of which a change is noticed; also "query" and "body"
     changed: ClassVar = {}   # codes of what is noticed in another way than a key that is not accepted
@@ -102,6 +106,15 @@ class FakeProvider(Proxy):
     def options(self):
         """The options of the issuer that lead here, without ``sign_in``."""
         return {"endpoint_url": self.url, "propagation": "0s", "ca_bundle": str(self.ca_bundle)}
+
+    @property
+    def secret_options(self):
+        """The secret options without which the issuer cannot be created."""
+        return {}
+
+    def load(self, **more):
+        """Create the issuer, with options that lead here."""
+        return load_issuer(self.issuer, {**self.options, **self.secret_options, **more})
 
     def create_key(self, owner=None, **more):
         """Create a key as a user does in the console; returns all fields of the credential that contains it."""
