@@ -95,9 +95,9 @@ options:
     description:
       - Issuer of new keys. The default is V(aws) for the drivers amazonec2 and s3, V(kubernetes) for harvester, the
         issuer of the same name for alibaba, azure, exoscale, google, linode, oci, openstack, otc, outscale, pve and
-        vmwarevsphere, and V(supplied) for all others. V(minio) and V(spaces) are for access keys of MinIO and of
-        DigitalOcean Spaces in credentials of driver s3, and V(harvester) is for tokens of Rancher in credentials of
-        driver harvester.
+        vmwarevsphere, and V(supplied) for all others. In credentials of driver s3, V(ceph) is for keys of a Ceph RADOS
+        Gateway, V(minio) for access keys of MinIO, and V(spaces) for access keys of DigitalOcean Spaces. V(harvester)
+        is for tokens of Rancher in credentials of driver harvester.
       - With V(supplied), the playbook sets the new value in O(config) and O(secrets), and confirms with
         O(old_key_removed) that the old key does not exist any more. A run signs in with the new value, if keys of the
         driver can be verified; V(verify) in O(issuer_options) turns this off.

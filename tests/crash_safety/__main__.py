@@ -80,10 +80,11 @@ def _played(bench, name, what, play, cases, threads):
 
 
 def _providers(bench):
-    """The matrix with each fake."""
+    """The matrix with each fake, and with the real servers that have the same interface."""
     return [
         _played(
-            providers.FakeBench(bench, kind), f"matrix, {kind.issuer}", f"as matrix, with a fake of {kind.issuer}",
+            providers.FakeBench(bench, kind), f"matrix, {kind.issuer}",
+            f"as matrix, with a {'real server' if kind.is_real else 'fake'} of {kind.issuer}",
             plays.crash, providers.matrix, 6,
         )
         for kind in FAKES

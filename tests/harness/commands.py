@@ -29,7 +29,7 @@ ONCE = (
 )
 # Test folders that need more than the environment of the collection: an OpenStack, ansible-rulebook, AWX's modules,
 # antsibull-changelog.
-PLATFORMS = ("issuers", "automation_platforms", "schedule", "release")
+PLATFORMS = ("issuers", "crash_safety", "automation_platforms", "schedule", "release")
 # The tests of `environments`.
 SMOKE = (TESTS / "smoke", TESTS / "unit", "-n", "2")
 # The tests of FAST=1.
@@ -243,7 +243,7 @@ def soak():
     python = venv / "bin" / "python"
     with private_home() as home:
         variables = environment(
-            venv, home, PYTHONPATH=_join(COLLECTIONS, TESTS), RANCHHAND_HOSTILE_INPUTS=str(HOSTILE_INPUTS),
+            venv, home, PYTHONPATH=_join(COLLECTIONS, TESTS), RANCHHAND_HOSTILE_INPUTS=str(HOSTILE_INPUTS), **_rgw(),
         )
         # Failing inputs are kept in .hypothesis and are tried first in the next run.
         inputs = run([python, "-m", "pytest", "-c", "tests/pytest.ini", "tests/unit/test_hostile_input.py"], variables)
@@ -296,6 +296,7 @@ def _run_pytest(chosen, arguments, reference, platforms):
             env["RANCHHAND_KUBERNETES_CORE"] = str(reference)
         if platforms:
             env["RANCHHAND_KEYSTONE"] = str(environments.keystone_venv() / "bin" / "python")
+            env.update(_rgw())
             env["RANCHHAND_RULEBOOK"] = str(environments.rulebook_venv() / "bin" / "ansible-rulebook")
             env["RANCHHAND_AWX"] = str(environments.awx_collection())
             # Installed here, because tests cannot use the proxy that a registry may need.
@@ -339,6 +340,15 @@ def _browser():
                 venv, home, PYTHONPATH=_join(COLLECTIONS, TESTS), RANCHHAND_PROMETHEUS=debian.unpack("prometheus")
             ),
         )
+
+
+def _rgw():
+    """Return the variable with which tests start an RGW; without it, they fail."""
+    try:
+        return {"RANCHHAND_RGW": str(debian.unpack_all("radosgw", "ceph-mon", "ceph-osd"))}
+    except Failed as problem:
+        log("%s; the tests of the issuer ceph will fail" % problem)
+        return {}
 
 
 def _reference():

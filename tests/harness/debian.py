@@ -26,17 +26,29 @@ def ensure(**programs):
 
 def unpack(package):
     """Unpack a package below .local and return the folder of its programs. Nothing is installed or started."""
-    folder = LOCAL / "debian" / package
-    programs = folder / "usr" / "bin"
-    if not programs.exists():
-        env = _update([package])
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        capture(["apt-get", "download", "-q", package], env, "Downloading %s" % package, cwd=folder)
-        (archive,) = folder.glob("*.deb")
-        capture(["dpkg-deb", "--extract", archive, folder], env, "Unpacking %s" % package)
-        archive.unlink()
-    return programs
+    return _unpacked(["download"], [package]) / "usr" / "bin"
+
+
+def unpack_all(*packages):
+    """Unpack packages and what they require, unless it is installed, as unpack(); returns the folder of all."""
+    return _unpacked(["install", "-y", "--download-only", "--no-install-recommends"], packages)
+
+
+def _unpacked(command, packages):
+    """Return a folder below .local with what a command of apt-get downloads. It has the name of the first package."""
+    folder = LOCAL / "debian" / packages[0]
+    if not folder.exists():
+        env = _update(packages)
+        unfinished = LOCAL / "debian" / "unfinished"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        (unfinished / "partial").mkdir(parents=True)
+        archives = ["-o", "Dir::Cache::archives=%s" % unfinished]
+        capture(["apt-get", *command, "-q", *archives, *packages], env, "Downloading %s" % packages[0], cwd=unfinished)
+        for archive in unfinished.glob("*.deb"):
+            capture(["dpkg-deb", "--extract", archive, unfinished], env, "Unpacking %s" % archive.name)
+            archive.unlink()
+        unfinished.rename(folder)
+    return folder
 
 
 def _update(packages):

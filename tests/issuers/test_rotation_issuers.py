@@ -1,7 +1,7 @@
 # Copyright (c) 2026 ranchhand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rotations of Kubernetes tokens, of an OpenStack password, of keys at all fakes, and with supplied values."""
+"""Rotations of Kubernetes tokens, an OpenStack password, a Ceph user's keys, keys at all fakes, and supplied values."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from support.cluster import decoded
 from support.fakes import FaultInjector
 from support.providers.all_fakes import FAKES
 from support.providers.aws import lost_reply
+from support.providers.rgw import CephUsers
 from support.rotations import ROTATION, RotatingCredential
 from support.service_accounts import stored, token_of
 
@@ -236,6 +237,52 @@ def test_keys_of_all_fakes(cluster, tmp_path):
             fake.load().verify(found, found)
     output = played.output + json.dumps(played.results)
     assert not [secret for secret in shown if secret in output]
+
+
+def test_keys_of_a_ceph_user(cluster, tmp_path):
+    """An administrator rotates them, after a lost reply, a rollback and back again. RGW's lists show all secrets."""
+    identifier = f"cc-{secrets.token_hex(4)}"
+    with CephUsers(tmp_path) as ceph:
+        ceph.principal = f"acme${ceph.principal}"
+        ceph.rgw.manage("PUT", uid=ceph.principal, display_name="Rancher", generate_key="false")
+        first, by_hand = ceph.create_key(), ceph.create_key()
+        administrator = ceph.administrator()
+        cluster.secret(identifier, "s3", first, "ceph")
+        del administrator["sign_in"]
+        options = {
+            "issuer": "ceph", "issuer_options": {"sign_in": "given", **ceph.options}, "issuer_secrets": administrator,
+        }
+        shown = {first["secretKey"], by_hand["secretKey"], administrator["secret_key"]}
+
+        def play(*states):
+            common = {"id": identifier, "namespace": f"rotation-{identifier}", "drain": "1s", **options}
+            own = {"retired": {"grace": "0s"}}
+            played = cluster.play(*(
+                {ROTATION: {**common, "state": state, **own.get(state, {"rotation_id": rotation_id})}}
+                for state, rotation_id in states
+            ))
+            shown.update(key.secret for key in ceph.keys.values())
+            output = played.output + json.dumps(played.results)
+            assert not [secret for secret in shown if secret in output]
+            return played.results
+
+        def stored_key():
+            found = decoded(cluster.stored(identifier))
+            return found["s3credentialConfig-accessKey"], found["s3credentialConfig-secretKey"]
+
+        ceph.lose(ceph.issuing)
+        lost, = play(("rotated", "first"))
+        assert lost["code"] == "unreachable" and stored_key()[0] == first["accessKey"]
+        lost_key, = (key for key in ceph.keys if key.startswith("ranchhand-"))
+        rotated, = play(("rotated", "first"))
+        assert rotated["rotation"]["phase"] == "grace" and lost_key not in ceph.keys
+        assert len(ceph.keys) == 4 and stored_key()[1] == ceph.keys[stored_key()[0]].secret
+        back, = play(("rolled_back", "first"))
+        assert back["rotation"]["phase"] == "idle" and stored_key() == (first["accessKey"], first["secretKey"])
+        assert set(ceph.keys) == {first["accessKey"], by_hand["accessKey"], administrator["access_key"]}
+        *_rotated, retired = play(("rotated", "second"), ("retired", None))
+        assert retired["rotation"]["steps"] == ["deleting", "idle"]
+        assert set(ceph.keys) == {stored_key()[0], by_hand["accessKey"], administrator["access_key"]}
 
 
 def test_lost_replies_at_every_turn(cluster, aws):

@@ -37,6 +37,7 @@ ISSUERS: Mapping[str, IssuerEntry] = {
     "alibaba": IssuerEntry("alibaba", "Alibaba", ("alibaba",), ("accessKeyId", "accessKeySecret"), True),
     "aws": IssuerEntry("aws", "Aws", ("amazonec2", "s3"), ("accessKey", "secretKey"), True),
     "azure": IssuerEntry("azure", "Azure", ("azure",), ("clientSecret",)),
+    "ceph": IssuerEntry("ceph", "Ceph", ("s3",), ("accessKey", "secretKey")),
     "exoscale": IssuerEntry("exoscale", "Exoscale", ("exoscale",), ("apiKey", "apiSecretKey")),
     "google": IssuerEntry("google", "Google", ("google",), ("authEncodedJson",), True),
     "kubernetes": IssuerEntry("kubernetes", "Kubernetes", ("harvester",), ("kubeconfigContent",)),

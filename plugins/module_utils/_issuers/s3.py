@@ -22,19 +22,29 @@ _RESULT = re.compile(rb"<(ListBucketResult|ListAllMyBucketsResult)[ >]")
 _CODE = re.compile(rb"<Code>([A-Za-z]+)</Code>")
 
 
-def verify_store(values: Values, options: Mapping[str, t.Any], until: float | None = None) -> None:
-    """List one object of the default bucket, or the buckets if there is none. ``until`` is that of HttpApi."""
-    key, secret, endpoint = require_fields(values, "accessKey", "secretKey", "defaultEndpoint")
-    api = HttpApi(
-        "the S3 store", endpoint if "://" in endpoint else f"https://{endpoint}", options,
-        not is_true(values.get("defaultSkipSSLVerify")), until=until,
-        authorities=_decode(values.get("defaultEndpointCA", "")),
+def connect(name: str, values: Values, options: Mapping[str, t.Any], until: float | None = None) -> HttpApi:
+    """Return the API at the endpoint of a credential; ``name`` is that of the provider in messages."""
+    endpoint, = require_fields(values, "defaultEndpoint")
+    return HttpApi(
+        name, endpoint if "://" in endpoint else f"https://{endpoint}", options,
+        not is_true(values.get("defaultSkipSSLVerify")), authorities=_decode(values.get("defaultEndpointCA", "")),
+        until=until,
     )
+
+
+def verify_store(values: Values, options: Mapping[str, t.Any], until: float | None = None) -> None:
+    """List one object of the default bucket, or the buckets if there is none.
+
+    ``until`` is the deadline of another API that is used in the same call.
+    """
+    key, secret = require_fields(values, "accessKey", "secretKey")
+    api = connect("the S3 store", values, options, until)
     bucket = values.get("defaultBucket")
     path, query = (f"/{quote(bucket, safe='')}", "list-type=2&max-keys=1") if bucket else ("/", "")
     request = Request("GET", api.host, path, query)
     region = str(options.get("region") or values.get("defaultRegion") or "us-east-1")
-    answer = api.send("GET", request.target, sign_aws(request, key, secret, region, "s3", now()))
+    headers = sign_aws(request, key, secret, region, "s3", now())
+    answer = api.send("GET", request.target, {"Accept": "application/xml", **headers})  # Ceph can answer in JSON
     code = _CODE.search(answer.raw)
     if answer.status == 403 and (code is None or code[1] != b"AccessDenied"):
         api.require_clock(answer)

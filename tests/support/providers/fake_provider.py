@@ -83,6 +83,8 @@ class FakeProvider(Proxy):
     signs_in = True    # whether a key may manage the keys of its principal
     self_service = False     # whether principals manage their own keys without a permission
     ends_at_cutover = False  # whether credential_changed() ends the old key
+    is_real = False    # whether a real server answers
+    shows_secrets = False    # whether lists contain the secrets of keys
     lags = False       # whether a replica may not know a new key that another one has accepted
     signed = ("authorization",)  # headers of which a change is noticed; also "query" and "body"
     changed: ClassVar = {}   # codes of what is noticed in another way than a key that is not accepted
