@@ -32,6 +32,11 @@ options:
     description: Units to keep, each named by the first id of the C(members) of its rotations. By default all are kept.
     type: list
     elements: str
+  members:
+    description: Result of P(ranchhand.rancher.rotation_members#filter), whose external stores are added to the items.
+    type: list
+    elements: dict
+    default: []
 notes:
   - All other keyword arguments are options that are set in each item.
 """
@@ -56,8 +61,10 @@ from ansible_collections.ranchhand.rancher.plugins.plugin_utils._filters import 
 items_for_call = deferred("_rotation_plan", "items_for_call")
 
 
-def _rotation_items(credentials: t.Any, rotations: t.Any = (), units: t.Any = None, **options: t.Any) -> t.Any:
-    return items_for_call(credentials, rotations, units, options)
+def _rotation_items(
+    credentials: t.Any, rotations: t.Any = (), units: t.Any = None, members: t.Any = (), **options: t.Any
+) -> t.Any:
+    return items_for_call(credentials, rotations, units, options, members)
 
 
 class FilterModule:

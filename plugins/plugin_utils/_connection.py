@@ -79,6 +79,15 @@ def connection_defaults(variables: Mapping[str, t.Any]) -> dict[str, t.Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
+def server_connection(variables: Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Return the options of a host whose variables, already templated, name its server. Raises ValidationErrors."""
+    defaults = connection_defaults(variables)
+    reject_former_variables(variables, defaults)
+    if defaults.get("use_environment") is not False:
+        raise ValidationErrors([f"it sets none of {', '.join(SERVER_VARIABLES)}"])
+    return {name: value for name, value in defaults.items() if value is not None}
+
+
 def _check(parsed: Mapping[str, t.Any]) -> None:
     if not isinstance(parsed["rancher_kubeconfig"], (str, Mapping, type(None))):
         raise ValidationErrors(["rancher_kubeconfig must be a path, a mapping or YAML text"])

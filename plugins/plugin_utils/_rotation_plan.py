@@ -5,7 +5,7 @@
 
 A rotation is the mapping that ``cloud_credential_rotation`` returns for a credential. Credentials that share a key are
 rotated together: they form a unit, which is identified by the first id of ``members``. No function here handles a
-secret, except ``items_for_call`` and ``items_to_retire``, which pass the options of an item on without reading them.
+secret, except ``items_for_call``, ``items_to_retire`` and ``find_members``, which do not read those of an item.
 """
 
 from __future__ import annotations
@@ -79,6 +79,7 @@ def items_for_call(
     rotations: Sequence[Rotation],
     units: Collection[str] | None,
     options: Mapping[str, t.Any],
+    members: Sequence[Mapping[str, t.Any]] = (),
 ) -> list[Item]:
     """Return the items of a call of ``cloud_credential_rotation``.
 
@@ -88,11 +89,86 @@ def items_for_call(
             ``credentials``.
         units: Units to keep, all if None.
         options: Options that replace those of each item.
+        members: What ``find_members`` returned. Their stores are added to those of each item.
     """
     items = [dict(item.items()) for item in credentials] or [{"id": rotation["id"]} for rotation in rotations]
     if units is not None:
         items = [item for item, rotation in zip(items, rotations, strict=True) if unit_of(rotation) in units]
-    return [{**item, **options} for item in items]
+    return [{**item, **_stores_with_members(item, members), **options} for item in items]
+
+
+def _stores_with_members(item: Item, members: Sequence[Mapping[str, t.Any]]) -> Item:
+    for member in members:
+        if _is_item_of(item, member):
+            return {"external_stores": [*(item.get("external_stores") or member["common"]), *member["stores"]]}
+    return {}
+
+
+def _is_item_of(item: Mapping[str, t.Any], rotation: Mapping[str, t.Any]) -> bool:
+    if item.get("id") is not None:
+        return str(item["id"]).rpartition(":")[2] == rotation["id"].rpartition(":")[2]
+    return item.get("name") == rotation["name"]
+
+
+def find_members(
+    rotations: Sequence[Rotation],
+    found: Sequence[Mapping[str, t.Any]],
+    credentials: Sequence[Mapping[str, t.Any]] = (),
+    names: Mapping[str, Mapping[str, t.Any]] | None = None,
+    common: Sequence[Mapping[str, t.Any]] = (),
+    forgotten: Collection[str] = (),
+) -> list[dict[str, t.Any]]:
+    """Return the credentials of other Ranchers that have the key of each credential, as external stores.
+
+    Args:
+        rotations: What ``cloud_credential_rotation_info`` returned.
+        found: What ``cloud_credential_info`` returned for each other Rancher, whose name is in ``rotate_member``.
+        credentials: Identify what is rotated, as the items of the user do; if empty, all of ``rotations``.
+        names: By Rancher, the name or id there of a credential that has another name here; None if it is not there.
+        common: Other external stores.
+        forgotten: Ranchers that may be missing although a record contains them.
+
+    Raises:
+        ValueError: A Rancher cannot be read, a credential is missing there or ambiguous, or a Rancher is missing.
+    """
+    members, errors = [], []
+    known = {result["rotate_member"] for result in found} | set(forgotten)
+    for rotation in rotations:
+        chosen = [item for item in credentials if _is_item_of(item, rotation)]
+        if credentials and not chosen:
+            continue
+        stores = []
+        for result in found:
+            host = result["rotate_member"]
+            name = (names or {}).get(host, {}).get(rotation["name"], rotation["name"])
+            try:
+                stores += [] if name is None else [_member_store(host, str(name), result)]
+            except ValueError as error:
+                errors.append(str(error))
+        own = [store["name"] for item in chosen for store in item.get("external_stores") or ()]
+        missing = set(rotation["external_stores"]) - known - {store["name"] for store in common} - set(own)
+        errors += [
+            f"the record of {rotation['name']} has the member {name}, which is not listed. Add it to the members, or "
+            "name it in rotate_forgotten_members if it does not contain the key any more" for name in sorted(missing)]
+        members.append({"id": rotation["id"], "name": rotation["name"], "common": list(common), "stores": stores})
+    if errors:
+        raise ValueError("; ".join(dict.fromkeys(errors)))
+    return members
+
+
+def _member_store(host: str, name: str, result: Mapping[str, t.Any]) -> Item:
+    if "credentials" not in result:
+        raise ValueError(f"member {host} cannot be read: {result.get('msg') or 'the result has no message'}")
+    ids = [each["id"] for each in result["credentials"] if name in (each["name"], each["id"])]
+    if not ids:
+        raise ValueError(
+            f'member {host} has no cloud credential "{name}". Name it in rotate_member_names, with null if {host} does '
+            "not contain the key")
+    if len(ids) > 1:
+        raise ValueError(
+            f'member {host} has {len(ids)} cloud credentials "{name}": {", ".join(ids)}. Set the id in '
+            "rotate_member_names")
+    return {"name": host, "type": "rancher", "credential_id": ids[0].rpartition(":")[2]}
 
 
 def start_progress(plan: Sequence[Rotation], discovered: bool = False) -> Progress:

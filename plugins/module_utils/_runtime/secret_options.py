@@ -14,7 +14,7 @@ from .._common.masking import secret_leaves
 
 # Options of a call, or of an item of its list.
 _SECRET_OPTIONS = (
-    "secrets", "issuer_secrets", "issuer_secrets_by_name", "external_store_secrets", "auth_key", "api_key", "password",
+    "secrets", "issuer_secrets", "issuer_secrets_by_name", "auth_key", "api_key", "password",
 )
 _SECRET_PROXY_HEADERS = ("proxy_basic_auth", "basic_auth")
 _SECRET_KUBECONFIG_KEYS = (
@@ -26,6 +26,7 @@ def secret_values(params: Mapping[str, t.Any]) -> t.Iterator[str]:
     """Yield all secrets in the options of a module."""
     for name in _SECRET_OPTIONS:
         yield from secret_leaves(params.get(name))
+    yield from _store_secrets(params.get("external_store_secrets"))
     for value in params.values():
         for item in value if isinstance(value, list) else ():
             if isinstance(item, Mapping):
@@ -35,6 +36,13 @@ def secret_values(params: Mapping[str, t.Any]) -> t.Iterator[str]:
         for name in _SECRET_PROXY_HEADERS:
             yield from secret_leaves(headers.get(name))
     yield from _kubeconfig_secrets(params.get("kubeconfig"))
+
+
+def _store_secrets(stores: t.Any) -> t.Iterator[str]:
+    """Yield the secrets of external stores; of a connection, its names and URLs are none."""
+    for secrets in stores.values() if isinstance(stores, Mapping) else [stores]:
+        connection = secrets.get("connection") if isinstance(secrets, Mapping) else None
+        yield from secret_values(connection) if isinstance(connection, Mapping) else secret_leaves(secrets)
 
 
 def _kubeconfig_secrets(kubeconfig: t.Any) -> t.Iterator[str]:

@@ -28,6 +28,7 @@ class StoreType:
     optional_secrets: tuple[str, ...] = ()
 
 
+MEMBER = "rancher"  # a cloud credential of another Rancher
 STORE_TYPES: Mapping[str, StoreType] = {
     "vault": StoreType(
         "vault", "Vault", ("url", "path"), ("mount", "namespace", "ca_bundle"), (("token",),)),
@@ -36,7 +37,8 @@ STORE_TYPES: Mapping[str, StoreType] = {
         ((), ("access_key", "secret_key")), ("session_token",)),
     "kubernetes": StoreType(
         "kubernetes", "KubernetesSecret", ("namespace", "secret_name"), ("context",), (("kubeconfig",),)),
-    "rancher": StoreType("kubernetes", "RancherCredential", ("credential_id",), ("context",), (("kubeconfig",),)),
+    MEMBER: StoreType(
+        "kubernetes", "RancherCredential", ("credential_id",), ("context",), (("kubeconfig",), ("connection",))),
 }
 ID = "{id}"  # in a setting: the id of the credential, without its namespace
 _COMMON = ("name", "type", "fields")
