@@ -171,6 +171,8 @@ class SharedState:
         self.acts = 0            # of people
         self.stores = {}         # version and fields of external stores, by name
         self.operator = None     # the tool that writes the credentials from a store
+        self.leaders = {}        # who rotates the key of a credential of another Rancher, by the name of the store
+        self.unreachable = set()  # external stores that cannot be read or written
         self.violation = None
         self.credentials = [
             CredentialSnapshot(f"cc-{number}", f"uid-{number}", "1", None, pair(1), pair(1))
@@ -239,6 +241,8 @@ def issued(values):
 
 class FakeRun:
     """A run, which makes one call of the protocol at a time."""
+
+    leader = "here"  # what identifies its Rancher in others
 
     def __init__(self, shared, state, token, invariants=None, account="a", clock=0, supplied=None,
                  override=False, **options):
@@ -357,15 +361,41 @@ class FakeRun:
     def _delete_generation(self, generation):
         self.shared.generations.pop(generation.name, None)
 
-    def _read_store(self, settings):
-        version, stored = self.shared.stores.get(settings["name"], (0, None))
-        content = StoreContent(stored, str(version))
-        return StoreSnapshot(content, values_in_store(settings, self.protocol.blank.fields, content))
+    def _find_store(self, settings):
+        if settings["name"] in self.shared.unreachable:
+            raise IssuerError("unreachable", f"external store {settings['name']} cannot be read")
+        return self.shared.stores.get(settings["name"], (0, None))
 
-    def _write_store(self, settings, snapshot, what, by):
-        version, stored = self.shared.stores.get(settings["name"], (0, None))
+    def _read_store(self, settings, of_another=False):
+        version, stored = self._find_store(settings)
+        content = StoreContent(stored, str(version))
+        leader = self.shared.leaders.get(settings["name"])
+        if leader not in (None, self.leader) and not of_another:
+            raise RanchhandError("conflict", "another Rancher rotates its key")
+        is_claimed = settings["type"] != "rancher" or leader == self.leader
+        return StoreSnapshot(content, values_in_store(settings, self.protocol.blank.fields, content), is_claimed)
+
+    def _changed_store(self, settings, snapshot):
+        version, stored = self._find_store(settings)
         if snapshot.content.version != str(version):
             raise StoreChanged
+        return version, stored
+
+    def _claim_store(self, settings, snapshot):
+        version, stored = self._changed_store(settings, snapshot)
+        self.shared.stores[settings["name"]] = (version + 1, stored)
+        self.shared.leaders[settings["name"]] = self.leader
+
+    def _lead_credential(self, credential, lead):
+        number = int(credential.id.rpartition("-")[2])
+        stored = self.shared.credentials[number]
+        if stored is None or (stored.uid, stored.resource_version) != (credential.uid, credential.resource_version):
+            raise Conflict
+        self.shared.write(number, leader="own" if lead else None)
+        return self.shared.credentials[number]
+
+    def _write_store(self, settings, snapshot, what, by):
+        version, stored = self._changed_store(settings, snapshot)
         names = names_in_store(settings, self.protocol.blank.fields)
         fields = {key: by[name] for name, key in names.items()}
         self.shared.stores[settings["name"]] = (version + 1, {**(stored or {}), **fields})
@@ -380,7 +410,12 @@ class FakeRun:
             gate = gates.old_key_identity(record, request.current_key_id, request.old_key_removed)
             if gate.state != gates.OPEN:
                 return [gate.detail]
-        stores = [(each["name"], self._read_store(each).digests) for each in record.external_stores]
+        stores = []
+        for each in record.external_stores:
+            try:
+                stores.append((each["name"], self._read_store(each).digests))
+            except (IssuerError, RanchhandError) as error:
+                stores.append((each["name"], error))
         closed = external_store_gate(record, stores)
         if stores and closed.state != gates.OPEN:
             return [closed.detail]

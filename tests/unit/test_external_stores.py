@@ -131,8 +131,11 @@ def test_the_plain_command_continues_after_any_step(state, lose):
 
 def test_a_store_that_another_client_writes_is_never_changed():
     shared = with_stores()
+    running = run(shared, ROTATED)
+    while running.call.name != "write_store":
+        running.advance()
     shared.stores["other"] = (8, {"id": "theirs", "secret": "x"})
-    ended = finish(run(shared, ROTATED))
+    ended = finish(running)
     assert ended.error.code == "conflict" and "another client writes it" in ended.error.message
     assert shared.stores["other"] == (8, {"id": "theirs", "secret": "x"}) and shared.record.phase == GRACE
     retired = finish(run(shared, RETIRED, "retire"))

@@ -108,7 +108,9 @@ def test_a_damaged_record_is_reported(name):
 def test_the_times_of_a_record():
     assert RECORD.retire_not_before == START + 3 * HOUR + datetime.timedelta(seconds=60)
     assert RECORD.delete_not_before == START + 4 * HOUR + datetime.timedelta(seconds=120)
-    none = replace(RECORD, cutover_at=None, disabled_at=None)
+    later = replace(RECORD, handed_over_at=START + 5 * HOUR)
+    assert later.retire_not_before == START + 5 * HOUR + datetime.timedelta(seconds=60)
+    none = replace(RECORD, cutover_at=None, handed_over_at=None, disabled_at=None)
     assert none.retire_not_before is None and none.delete_not_before is None
     assert RECORD.prefix == "rotation-cc-a-g3-260101000000"
     assert (RECORD.with_times(1, None).grace, RECORD.with_times(1, None).soak) == (1, 120)

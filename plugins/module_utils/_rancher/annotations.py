@@ -34,7 +34,7 @@ GUARD_SETTLE = PREFIX + "settle"
 ROTATION_TOKEN = PREFIX + "rotation-token"
 ROTATED_AT = PREFIX + "rotated-at"
 ROTATED_FIELDS = PREFIX + "rotated-fields"
-# On a credential whose key another Rancher rotates: the name of the external store there.
+# On a credential whose key several Ranchers contain: identifies the Rancher that rotates it.
 COPY_OF_ROTATION = PREFIX + "copy-of-rotation"
 
 # On the objects that belong to a rotation record.

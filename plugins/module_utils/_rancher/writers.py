@@ -13,8 +13,6 @@ import re
 import typing as t
 from collections.abc import Mapping
 
-from .annotations import COPY_OF_ROTATION
-
 # Tools that manage objects, by the name under which they write (metadata.managedFields), and by a label or annotation.
 _WRITERS = re.compile(
     r"external-?secrets|argocd|fleet|flux|kustomize-controller|helm|terraform|sealed-?secrets|vault-secrets-operator|"
@@ -40,8 +38,6 @@ def find_other_writer(item: Mapping[str, t.Any], part: str) -> str | None:
             return f"{owner.get('kind')} {owner.get('name')}"
     for entries in ("labels", "annotations"):
         for key, value in (metadata.get(entries) or {}).items():
-            if key == COPY_OF_ROTATION:
-                return f"the rotation of another Rancher, as its external store {value}"
             if _WRITER_KEYS.search(key):
                 return f"the tool that set {key}"
             if key == _MANAGED_BY and _WRITERS.search(str(value)):

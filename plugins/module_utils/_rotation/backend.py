@@ -22,6 +22,7 @@ from .._common.text import base64_encode
 from .._common.times import Time, format_time, now, parse_time
 from .._kubernetes.client import name_in_path
 from .._rancher.annotations import (
+    COPY_OF_ROTATION,
     ROTATED_AT,
     ROTATED_FIELDS,
     ROTATION_EPOCH,
@@ -38,7 +39,7 @@ from .external_stores import Settings, StoreAccess, StoreSnapshot
 from .lease import RENEW_SECONDS, Lease
 from .protocol import Conflict, Snapshot
 from .record import IDLE, CredentialSnapshot, RotationRecord, StoredGeneration, Values
-from .store import RotationNamespace, Write, compute_digests, parse_record, snapshot_secret, without_echo
+from .store import RotationNamespace, Write, compute_digests, leader_id, parse_record, snapshot_secret, without_echo
 
 
 def describe_user() -> str:
@@ -126,13 +127,23 @@ class ClusterBackend:
     ) -> CredentialSnapshot:
         self._lease.renew()
         annotations = {ROTATION_TOKEN: token}
-        metadata = {"uid": credential.uid, "resourceVersion": credential.resource_version, "annotations": annotations}
-        body: dict[str, t.Any] = {"metadata": metadata}
+        data: dict[str, str] = {}
         if values is not None:
             annotations.update({ROTATED_FIELDS: ",".join(sorted(values)), ROTATED_AT: format_time(now())})
             prefix = f"{self._context.drivers[credential.id]}credentialConfig-"
-            body["data"] = {prefix + name: base64_encode(text) for name, text in values.items()}
+            data = {prefix + name: base64_encode(text) for name, text in values.items()}
+        return self._patch_credential(credential, annotations, data)
+
+    def lead_credential(self, credential: CredentialSnapshot, lead: bool) -> CredentialSnapshot:
+        leader = leader_id(self._namespace.ensure_key()) if lead else None
+        return self._patch_credential(credential, {COPY_OF_ROTATION: leader}, {})
+
+    def _patch_credential(
+        self, credential: CredentialSnapshot, annotations: Mapping[str, t.Any], data: Mapping[str, str]
+    ) -> CredentialSnapshot:
+        metadata = {"uid": credential.uid, "resourceVersion": credential.resource_version, "annotations": annotations}
         path = f"{SECRETS_PATH}/{name_in_path(credential.id)}"
+        body = {"metadata": metadata, **({"data": data} if data else {})}
         stored = _compare_and_swap(lambda: without_echo(lambda: self._client.patch(path, body)))
         changed = snapshot_secret(stored, self._namespace.ensure_key())
         if changed is None:
@@ -259,9 +270,12 @@ class ClusterBackend:
 
     # external stores
 
-    def read_store(self, settings: Settings) -> StoreSnapshot:
+    def read_store(self, settings: Settings, of_another: bool = False) -> StoreSnapshot:
         self._lease.renew()
-        return self._context.stores.read(settings, self._context.record.fields)
+        return self._context.stores.read(settings, self._context.record.fields, of_another)
+
+    def claim_store(self, settings: Settings, snapshot: StoreSnapshot) -> None:
+        self._context.stores.claim(settings, snapshot)
 
     def write_store(self, settings: Settings, snapshot: StoreSnapshot, what: str, by: Values) -> None:
         values = {name: by[name] for name in self._context.record.fields}

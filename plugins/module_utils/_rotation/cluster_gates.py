@@ -40,10 +40,12 @@ def evaluate_gates(
     record: RotationRecord,
     desired: DesiredRotation | None = None,
     issuer: Issuer | None = None,
+    elsewhere: t.Callable[[], t.Iterable[Gate]] = tuple,
 ) -> list[Gate]:
     """Evaluate each gate before the next step of retiring a key.
 
-    Without an issuer, gates that need the provider are left out.
+    Without an issuer, gates that need the provider are left out. ``elsewhere`` returns gates of other Ranchers that
+    contain the key.
     """
     if desired:
         record = record.with_times(desired.grace, desired.soak)
@@ -52,7 +54,8 @@ def evaluate_gates(
         if issuer and issuer.lists and issuer.disables and members and gates[0].state == OPEN:
             gates.append(used_in_soak(issuer.keys(decode_values(members[0])), record))
     else:
-        gates = [until("grace", record.retire_not_before, now()), *_cluster_gates(client, members, record)]
+        gates = [until("grace", record.retire_not_before, now())]
+        gates += combine_gates([*cluster_gates(client, members, record), *elsewhere()])
         if issuer and issuer.lists:
             unused_for = datetime.timedelta(seconds=record.grace)
             keys = issuer.keys(decode_values(members[0]))
@@ -78,9 +81,19 @@ def _confirmation(record: RotationRecord, removed: bool) -> Gate:
         f"the old key ({record.old_key.name}) to be removed at the provider, which old_key_removed: true confirms"))
 
 
-def _cluster_gates(
+def combine_gates(gates: t.Sequence[Gate]) -> list[Gate]:
+    """Return a gate of each name: the first one that is not open, if any."""
+    combined: dict[str, Gate] = {}
+    for gate in gates:
+        if gate.name not in combined or combined[gate.name].state == OPEN:
+            combined[gate.name] = gate
+    return list(combined.values())
+
+
+def cluster_gates(
     client: KubernetesClient, members: t.Sequence[CloudCredential], record: RotationRecord
 ) -> list[Gate]:
+    """Evaluate what the machines and clusters of a Rancher need of the old key."""
     index: ReferenceIndex = client.cached("references", 30, lambda: read_references(client))
     jobs = client.cached(
         "machine jobs",

@@ -18,6 +18,7 @@ from .._common.errors import ErrorCode
 from .._common.problems import Problem
 from .record import (
     ABORTING,
+    ANOTHER,
     DELETING,
     DISABLED,
     DISABLING,
@@ -43,6 +44,7 @@ BOTH = "both"              # some contain the old key, some the new one
 RESTORED = "restored"      # idle, and at least one contains a retired key
 CURRENT = "current"        # idle, and none contains a retired key
 MISSING = "missing"        # all were deleted
+LED = "led"                # another Rancher rotates the key of at least one
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ END_ABORT = Decision("_abort", "finish aborting", (IDLE,))
 VERIFY = Decision("_verify_cutover", "verify the new key")
 HAND_OVER = Decision("_hand_over", "write the new key to the external stores")
 ADOPT = Decision("_adopt", "adopt the present key", (GRACE,))
+TAKE_OVER = Decision("_take_over", "rotate the key here instead of in another Rancher")
 FORGET = Decision("_forget", "forget the rotation", (FORGOTTEN,))
 
 # No step
@@ -88,6 +91,9 @@ RETIRE_1ST = Decision(message="state: retired, to retire the old key")
 PAUSED = Decision(message="the cutover, with pause_before_cutover: false")
 
 # Errors
+FOLLOWER = Decision(code="other_writer", message=(
+    "the key of {names} is rotated by the rotation of another Rancher. Rotate it there, or, if that Rancher is lost, "
+    "take the rotation over with state: adopted and the other credentials with this key in external_stores."))
 GONE = Decision(
     code="gone",
     message=(
@@ -178,6 +184,8 @@ _RETURNABLE = (ISSUED, GRACE, DISABLING, DISABLED, ROLLING_BACK, ABORTING)
 TABLE = (
     # phase, what the credentials contain, then for rotated, retired, rolled_back, aborted, adopted, and the problem
     Row((IDLE, *_ALL), (MISSING,), GONE, GONE, GONE, GONE, GONE),
+    Row((IDLE,), (LED,), START, NOTHING, NOTHING, NOTHING, TAKE_OVER),
+    Row(_ALL, (LED,), FOLLOWER, FOLLOWER, FOLLOWER, FOLLOWER, TAKE_OVER, FOLLOWER),
     Row((IDLE,), (CURRENT,), START, NOTHING, NOTHING, NOTHING, NOTHING),
     Row((IDLE,), (RESTORED,), RESTORE, RESTORE, NOTHING, NOTHING, ADOPT, RETIRED_KEY),
     Row(_ALL, (OTHER,), FOREIGN, FOREIGN, FOREIGN, FOREIGN, ADOPT, FOREIGN),
@@ -238,6 +246,8 @@ def classify(record: RotationRecord, credentials: t.Sequence[CredentialSnapshot 
     found = record.present(credentials)
     if not found:
         return MISSING
+    if any(credential.leader == ANOTHER for credential in found):
+        return LED
     if record.phase == IDLE:
         return RESTORED if record.is_restored(found) else CURRENT
     keys = {record.key_in(credential) for credential in found}
@@ -255,12 +265,16 @@ def decide(request: RotationRequest, record: RotationRecord, content: str, disab
     repair = request.repair and request.state == ROTATED
     record = record.with_stores(request.external_stores)
     if request.state == FORGOTTEN:
-        return FORGET if record.generation else NOTHING
+        return (FOLLOWER if content == LED else FORGET) if record.generation else NOTHING
     if content == MIXED and repair:
         content = BOTH
     decision: Decision = getattr(_ROWS[record.phase, content], request.state)
     if decision is START and not _is_due(request, record):
         return NOTHING
+    if decision is START and content == LED:
+        return FOLLOWER
+    if request.state == ADOPTED and content == CURRENT and request.external_stores:
+        decision = TAKE_OVER
     if decision is PUT_BACK and repair:
         decision = REWRITE
     if request.state == ROTATED and decision is RETIRE_1ST and _is_another(request, record):
@@ -269,7 +283,7 @@ def decide(request: RotationRequest, record: RotationRecord, content: str, disab
         decision = DELETE
     if decision in (RETIRE_1ST, RETIRE, DISABLE, DELETE, FINISH):
         return _complete_cutover(decision, request, record)
-    if decision is REWRITE:
+    if decision in (REWRITE, TAKE_OVER):
         return replace(decision, phases=(record.phase,))
     if decision in (ROLL_BACK, IN_USE):
         return _way_back(decision, request, record)

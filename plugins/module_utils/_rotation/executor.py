@@ -14,6 +14,7 @@ import time
 import typing as t
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 
 from .._common.errors import ErrorCode, FailureWithResult, RanchhandError, internal_error
 from .._common.times import Time, now
@@ -22,13 +23,13 @@ from .._kubernetes.client import KubernetesClient
 from .._rancher.queries import list_cloud_credentials, read_schemas, read_users
 from .._rancher.users import Users
 from .._runtime.execute import Connect, RunMode
-from .._stores.registry import expand_stores
+from .._stores.registry import MEMBER, expand_stores
 from ..issuer import IssuerError, Key
 from .backend import ClusterBackend, RunContext
-from .cluster_gates import evaluate_gates
+from .cluster_gates import cluster_gates, evaluate_gates
 from .decisions import ABORTED, ADOPTED, FORGOTTEN, RETIRED, ROLLED_BACK, ROTATED, START, Decision, RotationRequest
 from .external_stores import GATE, StoreAccess, check_before_start, check_external_cutover, external_store_gate
-from .gates import OPEN, Gate
+from .gates import OPEN, UNKNOWN, Gate
 from .lease import Lease
 from .options import parse_rotations
 from .preflight import check_start
@@ -232,10 +233,11 @@ class RotationExecutor:
             self.warnings += backend.warnings
 
     def _evaluate(self, unit: RotationUnit, record: RotationRecord) -> list[Gate]:
-        gates = evaluate_gates(self._client, unit.members, record, unit.desired, unit.issuer)
+        record = record.with_stores(_requested_stores(unit))
+        gates = evaluate_gates(
+            self._client, unit.members, record, unit.desired, unit.issuer, lambda: self._gates_elsewhere(unit, record))
         if unit.others_old:
             gates.append(shared_key(unit.others_old, "shared_key" in unit.desired.override_gates))
-        record = record.with_stores(_requested_stores(unit))
         if record.external_stores:
             gates.append(self._evaluate_stores(unit, record))
         return gates
@@ -245,8 +247,24 @@ class RotationExecutor:
             return Gate(GATE, OPEN, "overridden: the external stores were not read")
         return external_store_gate(record, self._stores_of(unit).read_all(record))
 
+    def _gates_elsewhere(self, unit: RotationUnit, record: RotationRecord) -> t.Iterator[Gate]:
+        """Evaluate the gates of the other Ranchers that contain the key, since the last of them got the new one."""
+        if GATE in unit.desired.override_gates:
+            return
+        handed_over = replace(record, cutover_at=record.handed_over_at or record.cutover_at)
+        for settings in record.external_stores:
+            if settings["type"] != MEMBER:
+                continue
+            try:
+                client, credential = self._stores_of(unit).open_member(settings)
+                gates = cluster_gates(client, [credential], handed_over)
+            except (IssuerError, RanchhandError) as error:
+                gates = [Gate(GATE, UNKNOWN, error.message.rstrip("."))]
+            for gate in gates:
+                yield gate._replace(detail=f"in {settings['name']}, {gate.detail}")
+
     def _stores_of(self, unit: RotationUnit) -> StoreAccess:
-        return StoreAccess(unit.desired.external_store_secrets, self._store.digests_of)
+        return StoreAccess(unit.desired.external_store_secrets, self._store)
 
     def _predict(
         self, unit: RotationUnit, protocol: RotationProtocol, snapshot: Snapshot, decision: Decision

@@ -16,11 +16,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .._common.errors import RanchhandError
-from .._stores.interface import StoreContent
-from .._stores.registry import load_store
+from .._kubernetes.client import KubernetesClient
+from .._rancher.cloud_credential import CloudCredential
+from .._stores.interface import SecretStore, StoreContent
+from .._stores.kubernetes import RancherCredential
+from .._stores.registry import MEMBER, load_store
 from ..issuer import Issuer, IssuerError
 from .gates import OPEN, UNKNOWN, WAITING, Gate
 from .record import NEW, OLD, CredentialSnapshot, RotationRecord, Values
+from .store import RotationStore
 
 GATE = "external_store"
 ABSENT, FOREIGN = "absent", "foreign"
@@ -35,6 +39,7 @@ class StoreSnapshot:
 
     content: StoreContent
     digests: Mapping[str, str]
+    is_claimed: bool = True  # not if it is a credential of another Rancher that does not know yet who rotates its key
 
 
 def names_in_store(settings: Settings, fields: t.Iterable[str]) -> dict[str, str]:
@@ -64,10 +69,15 @@ def is_write_needed(record: RotationRecord, settings: Settings, digests: Mapping
 
     The new key is written to an empty store, too; the old key only where the new one is.
     """
+    require_key_of(record, settings, digests)
     found = key_in_store(record, digests)
-    if found == FOREIGN:
-        raise _foreign(record.names, settings)
     return found in ((OLD, ABSENT) if key == NEW else (NEW,))
+
+
+def require_key_of(record: RotationRecord, settings: Settings, digests: Mapping[str, str]) -> None:
+    """Raise RanchhandError (``conflict``) if a store contains a key that is not of the record."""
+    if key_in_store(record, digests) == FOREIGN:
+        raise _foreign(record.names, settings)
 
 
 def check_before_start(
@@ -89,7 +99,7 @@ def check_before_start(
         raise RanchhandError("invalid", (
             f"external store {settings['name']} does not contain {names}, so no tool writes {credential.id} from it. "
             "Correct its settings, or omit cutover."))
-    if digests and dict(digests) != {name: credential.digests.get(name, "") for name in fields}:
+    if (digests or settings.get("type") == MEMBER) and dict(digests) != {name: credential.digests.get(name, "") for name in fields}:
         raise _foreign(credential.id, settings)
 
 
@@ -137,15 +147,30 @@ class StoreAccess:
     """Reads and writes stores, with the secrets of a task by the name of the store."""
 
     def __init__(
-        self, secrets: Mapping[str, Mapping[str, t.Any]], digests: t.Callable[[Values], Mapping[str, str]]
+        self, secrets: Mapping[str, Mapping[str, t.Any]], store: RotationStore
     ) -> None:
         self._secrets = secrets
-        self._digests = digests
+        self._store = store
 
-    def read(self, settings: Settings, fields: t.Sequence[str]) -> StoreSnapshot:
-        """Read a store. Raises IssuerError."""
-        content = load_store(settings, self._secrets.get(settings["name"]) or {}).read()
-        return StoreSnapshot(content, self._digests(values_in_store(settings, fields, content)))
+    def read(self, settings: Settings, fields: t.Sequence[str], of_another: bool = False) -> StoreSnapshot:
+        """Read a store. Raises IssuerError, and RanchhandError (``conflict``) if another Rancher rotates its key.
+
+        Args:
+            of_another: Read it nevertheless.
+        """
+        content = self._load(settings).read()
+        leader = self._store.leader_id
+        if content.leader not in (None, leader) and not of_another:
+            raise RanchhandError("conflict", (
+                f"external store {settings['name']} contains a key that another Rancher rotates. It was not changed. If "
+                "that Rancher is lost, take the rotation over with state: adopted and these external_stores."))
+        is_claimed = settings["type"] != MEMBER or content.leader == leader
+        return StoreSnapshot(content, self._store.digests_of(values_in_store(settings, fields, content)), is_claimed)
+
+    def claim(self, settings: Settings, snapshot: StoreSnapshot) -> None:
+        """Write to a credential of another Rancher that this one rotates its key. Raises IssuerError or StoreChanged.
+        """
+        t.cast("RancherCredential", self._load(settings)).claim(self._store.leader_id, snapshot.content)
 
     def write(self, settings: Settings, values: Values, snapshot: StoreSnapshot, what: str) -> None:
         """Write the fields of a key instead of what was read. Raises IssuerError or StoreChanged.
@@ -155,8 +180,14 @@ class StoreAccess:
         """
         names = names_in_store(settings, values)
         request = str(uuid.uuid5(_REQUESTS, f"{what} {settings['name']} {snapshot.content.version}"))
-        store = load_store(settings, self._secrets.get(settings["name"]) or {})
-        store.write({names[name]: text for name, text in values.items()}, snapshot.content, request)
+        self._load(settings).write({names[name]: text for name, text in values.items()}, snapshot.content, request)
+
+    def open_member(self, settings: Settings) -> tuple[KubernetesClient, CloudCredential]:
+        """Connect to another Rancher, and read its credential. Raises IssuerError or RanchhandError."""
+        return t.cast("RancherCredential", self._load(settings)).open()
+
+    def _load(self, settings: Settings) -> SecretStore:
+        return load_store(settings, self._secrets.get(settings["name"]) or {})
 
     def read_all(
         self, record: RotationRecord

@@ -40,9 +40,18 @@ from .decisions import (
     decide,
     explain,
 )
-from .external_stores import Settings, StoreSnapshot, is_write_needed, values_in_store
+from .external_stores import (
+    ABSENT,
+    Settings,
+    StoreSnapshot,
+    is_write_needed,
+    key_in_store,
+    require_key_of,
+    values_in_store,
+)
 from .record import (
     ABORTING,
+    ANOTHER,
     DELETING,
     DISABLED,
     DISABLING,
@@ -54,6 +63,7 @@ from .record import (
     NEW,
     OLD,
     OTHER,
+    OWN,
     PREPARING,
     ROLLING_BACK,
     CredentialSnapshot,
@@ -65,6 +75,8 @@ from .record import (
 
 ATTEMPTS = 4
 _ANY = (OLD, NEW, MIXED, OTHER)
+# What an external store may contain when a key is taken away.
+_IN_STORES: Mapping[str, t.Sequence[str]] = {DISABLING: (NEW,), DELETING: (NEW,), ROLLING_BACK: (OLD, ABSENT)}
 _TRANSITIONS = 20  # kept in a record
 _PAST = 5          # digests of retired keys kept in a record
 
@@ -157,8 +169,18 @@ class RotationBackend(t.Protocol):
     def gate_states(self) -> Mapping[str, str]:
         """Return the states that evaluate_gates() found."""
 
-    def read_store(self, settings: Settings) -> StoreSnapshot:
-        """Read an external store. Raises IssuerError."""
+    def lead_credential(self, credential: CredentialSnapshot, lead: bool) -> CredentialSnapshot:
+        """Write to a credential that this Rancher rotates its key, or remove what was written. Raises Conflict."""
+
+    def read_store(self, settings: Settings, of_another: bool = False) -> StoreSnapshot:
+        """Read an external store.
+
+        Raises IssuerError, and RanchhandError (``conflict``) if another Rancher rotates its key, unless ``of_another``.
+        """
+
+    def claim_store(self, settings: Settings, snapshot: StoreSnapshot) -> None:
+        """Write to a credential of another Rancher that this one rotates its key. Raises IssuerError or StoreChanged.
+        """
 
     def write_store(self, settings: Settings, snapshot: StoreSnapshot, what: str, by: Values) -> None:
         """Write the key in ``by`` to an external store, instead of what was read. ``what`` identifies this write.
@@ -445,6 +467,8 @@ class RotationProtocol:
                 raise Conflict
             if not checks.contains_key(self.record, credential, allowed):
                 raise Conflict
+            if credential.leader == ANOTHER:
+                raise Conflict
             if not checks.is_unchanged(self.record, self.credentials, credential):
                 raise Conflict
         if without and self.issuer.lists:
@@ -577,6 +601,8 @@ class RotationProtocol:
         """
         waited, pause = 0.0, 1.0
         while True:
+            if without:
+                yield from self._check_stores()
             by = yield from self._confirm(*allowed, without=without)
             try:
                 return (yield Call(name, (*arguments, by if signer is None else signer, *more)))
@@ -693,6 +719,7 @@ class RotationProtocol:
             self._check_limit([key for key in keys if key not in orphans], record.old_key.key)
             for key in orphans:
                 yield from self._remove(key.id, keys, (OLD,), _START_REMEDY)
+            yield from self._claim_stores()
             generation = yield from self._issue(keys)
         now: Time = yield Call("now")
         new = KeyGeneration(self._id_of(generation), generation.name, generation.digests)
@@ -1034,9 +1061,44 @@ class RotationProtocol:
                 except StoreChanged:
                     continue
             else:
-                raise RanchhandError("conflict", (
-                    f"another client changed external store {settings['name']} several times during the run. Run the "
-                    "task again."))
+                raise _store_changed(settings)
+
+    def _claim_stores(self) -> Steps[None]:
+        """Let the credentials of other Ranchers know who rotates their key, before another one exists."""
+        for settings in () if self.request.skip_stores else self.record.external_stores:
+            for _attempt in range(ATTEMPTS):
+                snapshot: StoreSnapshot = yield from self._repeat("read_store", settings)
+                require_key_of(self.record, settings, snapshot.digests)
+                if snapshot.is_claimed:
+                    break
+                yield from self._claim(settings, snapshot)
+            else:
+                raise _store_changed(settings)
+
+    def _claim(self, settings: Settings, snapshot: StoreSnapshot) -> Steps[None]:
+        yield from self._confirm(*_ANY)
+        try:
+            yield Call("claim_store", (settings, snapshot))
+        except StoreChanged:
+            pass  # it is read again
+
+    def _check_leader(self) -> Steps[None]:
+        """Raise RanchhandError (``conflict``) if another Rancher has taken over the rotation; unreadable stores pass."""
+        for settings in () if self.request.skip_stores else self.record.external_stores:
+            try:
+                yield from self._repeat("read_store", settings)
+            except IssuerError:
+                continue
+
+    def _check_stores(self) -> Steps[None]:
+        """Prove right before a key is taken away that no external store contains another key than the one to keep."""
+        allowed = _IN_STORES.get(self.record.phase, ())
+        for settings in () if self.request.skip_stores or not allowed else self.record.external_stores:
+            snapshot: StoreSnapshot = yield from self._repeat("read_store", settings)
+            if key_in_store(self.record, snapshot.digests) not in allowed:
+                raise RanchhandError("unproven", (
+                    f"external store {settings['name']} was changed by another client, so no key of "
+                    f"{self.record.names} was taken away. Run the task again."))
 
     def _activate(self, values: Values, by: Values) -> Steps[None]:
         """Make a value valid, unless it is. Until the cutover the credential contains another one."""
@@ -1219,6 +1281,7 @@ class RotationProtocol:
 
     def _roll_back(self) -> Steps[Outcome]:
         record = self.record
+        yield from self._check_leader()
         try:
             old = yield from self._stored_values(record.old_key, "state: retired continues with the new key.")
         except RanchhandError:
@@ -1362,6 +1425,58 @@ class RotationProtocol:
         )
         return (yield from self._end())
 
+    def _take_over(self) -> Steps[Outcome]:
+        """Rotate the key here from now on, instead of in another Rancher, which may be lost.
+
+        If other members contain another key, the other Rancher was replacing one by the other. The key in this one is
+        kept.
+        """
+        checks.credentials_agree(self.record, self.credentials)
+        yield from self._prove("Take over in a Rancher whose key works.")
+        others: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
+        found = []
+        for settings in self.record.external_stores:
+            snapshot: StoreSnapshot = yield from self._repeat("read_store", settings, True)
+            found.append((settings, snapshot))
+            others[tuple(sorted(snapshot.digests.items()))] = values_in_store(
+                settings, self.record.fields, snapshot.content)
+        led = []
+        for credential in self.credentials:
+            led.append((yield Call("lead_credential", (credential, True))))
+        self.credentials = tuple(led)
+        for settings, snapshot in found:
+            yield from self._claim(settings, snapshot)
+        if self.record.phase == IDLE:
+            yield from self._continue_of_another(others)
+        else:
+            yield from self._write_record(self.record, "took over")
+        return (yield from self._end())
+
+    def _continue_of_another(self, found: Mapping[tuple[tuple[str, str], ...], Values]) -> Steps[None]:
+        """Start a record with the key in use, and with the key that the other Rancher was replacing or issuing."""
+        credential = self.credentials[0]
+        key_id = self._key_in(credential) or (yield from self._identify(credential))
+        now: Time = yield Call("now")
+        record = self._started(self.record, (), key_id, now)
+        current = record.old_key
+        others = [(digests, values) for digests, values in found.items() if dict(digests) not in ({}, current.digests)]
+        if len(others) > 1:
+            raise RanchhandError("conflict", (
+                f"the external stores contain {len(others)} other keys than {record.names}, and only one can be "
+                f"retired. Write the key of {record.names} to the others, and run the task again."))
+        yield Call("store_generation", (
+            current.version, record, 0, checks.rotating_values(record, credential), current.key))
+        if not others:
+            yield from self._write_record(replace(record, phase=IDLE, old=None, current=current), "took over")
+            return
+        digests, values = others[0]
+        other_id: str | None = yield from self._repeat("identify", values, credential.values)
+        other = KeyGeneration(other_id, f"{record.prefix}-a{record.epoch}", dict(digests))
+        yield Call("store_generation", (other.version, record, record.epoch, values, other.key))
+        yield from self._write_record(
+            replace(record, phase=GRACE, old=other, new=current, issued_at=now, cutover_at=now),
+            f"took over with {current.name}")
+
     def _former_keys(
         self, adopted: KeyGeneration, keys: t.Sequence[Key], attempts: t.Sequence[StoredGeneration]
     ) -> Steps[list[KeyGeneration]]:
@@ -1409,7 +1524,12 @@ class RotationProtocol:
         for generation in generations:
             yield Call("delete_generation", (generation,))
         snapshot: Snapshot = yield Call("read_snapshot")
-        yield from self._remove_tokens(snapshot)
+        left_alone = []
+        for credential in snapshot.credentials:
+            if credential is not None and credential.leader == OWN:
+                credential = yield Call("lead_credential", (credential, False))
+            left_alone.append(credential)
+        yield from self._remove_tokens(snapshot._replace(credentials=tuple(left_alone)))
         yield Call("delete_record", (self.stored_record,))
         self.steps.append(FORGOTTEN)
         return Outcome(None, tuple(self.steps), tuple(left))
@@ -1456,7 +1576,7 @@ class RotationProtocol:
         """Return the ids of the keys in external stores, where they may be in use."""
         found: set[str | None] = set()
         for settings in () if self.request.skip_stores else self.record.external_stores:
-            snapshot: StoreSnapshot = yield from self._repeat("read_store", settings)
+            snapshot: StoreSnapshot = yield from self._repeat("read_store", settings, True)
             found |= {
                 generation.key for generation in (self.record.old, self.record.new, self.record.current)
                 if generation and dict(generation.digests) == dict(snapshot.digests)
@@ -1474,3 +1594,8 @@ class RotationProtocol:
         except IssuerError as error:
             self.in_doubt = error.code == "unreachable"
             raise
+
+
+def _store_changed(settings: Settings) -> RanchhandError:
+    return RanchhandError("conflict", (
+        f"another client changed external store {settings['name']} several times during the run. Run the task again."))

@@ -30,6 +30,9 @@ OLD, NEW, MIXED, OTHER = "old", "new", "mixed", "other"
 # EXTERNAL: the external store receives the new key, and another tool writes it from there to the credentials.
 DIRECT, EXTERNAL = "direct", "external"
 
+# Which Rancher rotates a key that several contain.
+OWN, ANOTHER = "own", "another"
+
 Values = t.Mapping[str, str]
 _T = t.TypeVar("_T")
 
@@ -44,6 +47,7 @@ class CredentialSnapshot:
     token: str | None
     values: Values = field(repr=False)
     digests: Values = field(repr=False)
+    leader: str | None = None  # OWN or ANOTHER: the Rancher that rotates a key that several contain
 
 
 @dataclass(frozen=True)
@@ -160,7 +164,9 @@ class RotationRecord:
 
     @property
     def retire_not_before(self) -> Time | None:
-        return self.cutover_at + datetime.timedelta(seconds=self.grace) if self.cutover_at else None
+        """The end of the grace time, which begins when the last external store contains the new key."""
+        last = max(filter(None, (self.cutover_at, self.handed_over_at)), default=None)
+        return last + datetime.timedelta(seconds=self.grace) if last else None
 
     @property
     def delete_not_before(self) -> Time | None:

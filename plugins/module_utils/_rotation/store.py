@@ -21,11 +21,11 @@ from collections.abc import Mapping
 
 from .._common.errors import ApiError, RanchhandError
 from .._kubernetes.client import KubernetesClient, name_in_path
-from .._rancher.annotations import ROTATION_LABEL, ROTATION_TOKEN
+from .._rancher.annotations import COPY_OF_ROTATION, ROTATION_LABEL, ROTATION_TOKEN
 from .._rancher.cloud_credential import CloudCredential, decode_values, parse_cloud_credential
 from .._rancher.queries import get_or_none
 from .._resources.cloud_credential_plan import credential_catalog
-from .record import IDLE, CredentialSnapshot, RotationRecord, Values
+from .record import ANOTHER, IDLE, OWN, CredentialSnapshot, RotationRecord, Values
 
 Write = t.Callable[[], t.Dict[str, t.Any]]
 _PREFIX = "rotation-"  # of the names of records
@@ -199,14 +199,21 @@ def compute_digests(key: bytes, values: Values) -> dict[str, str]:
     }
 
 
+def leader_id(key: bytes) -> str:
+    """Return what identifies the Rancher that rotates a key that several contain: its records, by their own key."""
+    return hmac.new(key, b"leader", hashlib.sha256).hexdigest()[:16]
+
+
 def take_snapshot(credential: CloudCredential | None, key: bytes) -> CredentialSnapshot | None:
     """Return a credential as the protocol needs it; None if it is deleted or being deleted."""
     if credential is None or credential.deleting:
         return None
     values = decode_values(credential)
     token = credential.annotations.get(ROTATION_TOKEN)
+    found = credential.annotations.get(COPY_OF_ROTATION)
+    leader = None if found is None else OWN if found == leader_id(key) else ANOTHER
     return CredentialSnapshot(
-        credential.id, credential.uid, credential.resource_version, token, values, compute_digests(key, values))
+        credential.id, credential.uid, credential.resource_version, token, values, compute_digests(key, values), leader)
 
 
 def snapshot_secret(secret: Mapping[str, t.Any] | None, key: bytes) -> CredentialSnapshot | None:
@@ -287,6 +294,11 @@ class RotationStore:
     def digests_of(self, values: Values) -> dict[str, str]:
         """Return the keyed digests of values, with the key that a run has created meanwhile."""
         return compute_digests(self._namespace.read_key() or self._key, values)
+
+    @property
+    def leader_id(self) -> str:
+        """What identifies this Rancher in others, with the key that a run has created meanwhile."""
+        return leader_id(self._namespace.read_key() or self._key)
 
     def digests(self, credential: CloudCredential, fields: t.Iterable[str]) -> dict[str, str]:
         """Return the keyed digests of some fields of a credential."""

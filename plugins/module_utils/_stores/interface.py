@@ -13,10 +13,14 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class StoreContent:
-    """What a store contains: all fields of a secret, None if there is none, and the version that write() replaces."""
+    """What a store contains: all fields of a secret, None if there is none, and the version that write() replaces.
+
+    ``leader`` identifies the Rancher that rotates the key of a credential, if it is known.
+    """
 
     fields: Mapping[str, t.Any] | None = field(repr=False)
     version: str = ""
+    leader: str | None = None
 
 
 class StoreChanged(Exception):

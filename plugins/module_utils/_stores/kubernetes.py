@@ -12,12 +12,13 @@ import typing as t
 from collections.abc import Mapping
 
 from .._common.errors import ApiError, RanchhandError
+from .._common.options import parse_options
 from .._common.text import base64_encode
 from .._common.times import format_time, now
 from .._kubernetes.client import KubernetesClient, name_in_path
-from .._kubernetes.connection import CONNECTION
+from .._kubernetes.connection import CONNECTION, connection_options
 from .._rancher.annotations import COPY_OF_ROTATION, ROTATED_AT, ROTATED_FIELDS
-from .._rancher.cloud_credential import data_key, decode_values, parse_cloud_credential
+from .._rancher.cloud_credential import CloudCredential, data_key, decode_values, parse_cloud_credential
 from .._rancher.references import CREDENTIAL_NAMESPACE
 from ..issuer import CALL_TIMEOUT, IssuerError
 from .interface import StoreChanged, StoreContent
@@ -30,7 +31,10 @@ class KubernetesSecret:
 
     def __init__(self, settings: Mapping[str, t.Any], secrets: Mapping[str, t.Any]) -> None:
         self._settings = settings
-        self._kubeconfig = secrets["kubeconfig"]
+        connection = secrets.get("connection", secrets)
+        if not isinstance(connection, Mapping):
+            raise IssuerError("invalid", f"external store {settings['name']}: connection must be a mapping")
+        self._connection = {"context": settings.get("context"), **connection}
         self._collection = f"/api/v1/namespaces/{name_in_path(settings['namespace'])}/secrets"
         self._path = f"{self._collection}/{name_in_path(settings['secret_name'])}"
 
@@ -81,15 +85,11 @@ class KubernetesSecret:
         except RanchhandError as error:
             raise self._problem(error, "written") from None
 
-    def _connect(self) -> KubernetesClient:
-        options = {
-            **dict.fromkeys(CONNECTION.options),
-            "kubeconfig": self._kubeconfig,
-            "context": self._settings.get("context"),
-            "use_environment": False,  # it selects the cluster of Rancher
-        }
+    def _connect(self, patience: float | None = CALL_TIMEOUT - 1) -> KubernetesClient:
         try:
-            return KubernetesClient(options, patience=CALL_TIMEOUT - 1)
+            # The environment selects the cluster of Rancher.
+            options = connection_options(parse_options(CONNECTION, {**self._connection, "use_environment": False}))
+            return KubernetesClient(options, patience)
         except RanchhandError as error:
             raise self._problem(error, "read") from None
 
@@ -112,6 +112,20 @@ class RancherCredential(KubernetesSecret):
     version also contains the driver.
     """
 
+    def open(self) -> tuple[KubernetesClient, CloudCredential]:
+        """Return a client without a limit of time, and the credential as it is now."""
+        client = self._connect(patience=None)
+        try:
+            credential = parse_cloud_credential(client.get(self._path))
+        except RanchhandError as error:
+            raise self._problem(error, "read") from None
+        return client, credential or self._missing()
+
+    def claim(self, leader: str, content: StoreContent) -> None:
+        """Write which Rancher rotates the key to the version that was read. Raises StoreChanged."""
+        version, _space, _driver = content.version.rpartition(" ")
+        self._write({}, {COPY_OF_ROTATION: leader}, StoreContent(content.fields, version))
+
     def __init__(self, settings: Mapping[str, t.Any], secrets: Mapping[str, t.Any]) -> None:
         place = {"namespace": CREDENTIAL_NAMESPACE, "secret_name": settings["credential_id"]}
         super().__init__({**settings, **place}, secrets)
@@ -120,7 +134,6 @@ class RancherCredential(KubernetesSecret):
         version, _space, driver = content.version.rpartition(" ")
         data = {data_key(driver, name): base64_encode(text) for name, text in fields.items()}
         annotations = {
-            COPY_OF_ROTATION: self._settings["name"],
             ROTATED_AT: format_time(now()),
             ROTATED_FIELDS: ",".join(sorted(fields)),
         }
@@ -131,9 +144,9 @@ class RancherCredential(KubernetesSecret):
         if credential is None or credential.driver is None or credential.deleting:
             return self._missing()
         version = f"{credential.uid} {credential.resource_version} {credential.driver}"
-        return StoreContent(decode_values(credential), version)
+        return StoreContent(decode_values(credential), version, credential.annotations.get(COPY_OF_ROTATION))
 
-    def _missing(self) -> StoreContent:
+    def _missing(self) -> t.NoReturn:
         raise IssuerError("invalid", (
             f"external store {self._settings['name']}: {CREDENTIAL_NAMESPACE}:{self._settings['credential_id']} of the "
             "other Rancher is no cloud credential, or is being deleted. If it was deleted, remove the store from "
