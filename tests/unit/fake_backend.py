@@ -289,7 +289,7 @@ class FakeRun:
         except Exception as problem:  # pylint: disable=broad-except
             error = problem
         if lose and error is None:
-            if self.call.name in (*PROVIDER_CALLS, "write_store"):
+            if self.call.name in (*PROVIDER_CALLS, "write_store", "claim_store"):
                 error = IssuerError("unreachable", "lost")
             elif self.call.name in ("write_credential", "write_record"):
                 error = Conflict()  # the repeat of a write that had arrived

@@ -1071,16 +1071,13 @@ class RotationProtocol:
                 require_key_of(self.record, settings, snapshot.digests)
                 if snapshot.is_claimed:
                     break
-                yield from self._claim(settings, snapshot)
+                yield from self._confirm(*_ANY)
+                try:
+                    yield Call("claim_store", (settings, snapshot))
+                except StoreChanged:
+                    continue
             else:
                 raise _store_changed(settings)
-
-    def _claim(self, settings: Settings, snapshot: StoreSnapshot) -> Steps[None]:
-        yield from self._confirm(*_ANY)
-        try:
-            yield Call("claim_store", (settings, snapshot))
-        except StoreChanged:
-            pass  # it is read again
 
     def _check_leader(self) -> Steps[None]:
         """Raise RanchhandError (``conflict``) if another Rancher has taken over the rotation; unreadable stores pass."""
@@ -1445,7 +1442,11 @@ class RotationProtocol:
             led.append((yield Call("lead_credential", (credential, True))))
         self.credentials = tuple(led)
         for settings, snapshot in found:
-            yield from self._claim(settings, snapshot)
+            yield from self._confirm(*_ANY)
+            try:
+                yield Call("claim_store", (settings, snapshot))
+            except StoreChanged:
+                raise Conflict from None
         if self.record.phase == IDLE:
             yield from self._continue_of_another(others)
         else:
