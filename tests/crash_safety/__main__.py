@@ -19,11 +19,11 @@ import time
 import typing
 from pathlib import Path
 
-from unit import test_rotation, test_rotation_checks
+from unit import test_rotation, test_rotation_checks, test_rotation_members
 
 from support.providers.all_fakes import FAKES
 
-from . import plays, providers
+from . import members, plays, providers
 from .bench import Bench, violations
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -91,13 +91,22 @@ def _providers(bench):
     ]
 
 
+def _members(bench):
+    """The matrix with two members."""
+    with members.MembersBench(bench) as other:
+        what = "as matrix, with two credentials of another Rancher, for each write to them"
+        return _played(other, "matrix, members", what, plays.crash, members.matrix, 6)
+
+
 def _histories():
     """The protocol alone, in memory, in as many orders as time permits."""
     begun = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "2", "-c", ROOT / "tests" / "pytest.ini",
-         ROOT / "tests" / "unit" / "test_rotation.py", ROOT / "tests" / "unit" / "test_rotation_checks.py"],
-        env={**os.environ, "RANCHHAND_HISTORIES": str(HISTORIES), "RANCHHAND_PEOPLE": str(HISTORIES)},
+         *(ROOT / "tests" / "unit" / f"test_{name}.py" for name in (
+             "rotation", "rotation_checks", "rotation_members"))],
+        env={**os.environ, **dict.fromkeys(
+            ("RANCHHAND_HISTORIES", "RANCHHAND_PEOPLE", "RANCHHAND_MEMBERS"), str(HISTORIES))},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     wrong = (
         [line for line in done.stdout.splitlines() if line.startswith(("E  ", "FAILED", "ERROR"))]
@@ -106,10 +115,11 @@ def _histories():
     )
     print(f"histories: exit code {done.returncode}, {time.monotonic() - begun:.0f} s", *wrong, sep="\n  ", flush=True)
     runs, people = len(test_rotation.CASTS), len(test_rotation_checks.CASTS)
+    issuers = len(test_rotation_members.ISSUERS)
     what = (
         f"{HISTORIES} random histories of each of {runs} combinations of runs, and of each of {people} combinations of "
-        "runs and people, in memory")
-    return Done("histories", what, (runs + people) * HISTORIES, wrong, time.monotonic() - begun)
+        f"runs and people, and with three Ranchers that contain a key of each of {issuers} kinds, in memory")
+    return Done("histories", what, (runs + people + issuers) * HISTORIES, wrong, time.monotonic() - begun)
 
 
 def main():
@@ -122,6 +132,8 @@ def main():
         counts = dict(bench.counts)
         if not wanted or "providers" in wanted:
             done += _providers(bench)
+        if not wanted or "members" in wanted:
+            done.append(_members(bench))
     if not wanted or "delays" in wanted:
         with Bench(propagation_delay=DELAY) as slow:
             what = f"as kills, and AWS does not accept a new key for {DELAY} s"

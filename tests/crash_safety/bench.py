@@ -198,9 +198,8 @@ class Subject:
 
     def _lose(self, name, kind, pid):
         """Let the reply of the next such request be lost."""
-        seconds, victim = (2 * PATIENCE if kind == "timeout" else 0), pid if kind == "kill" else None
         if name in PROVIDER_CALLS:
-            self.lose_at_provider(name, victim, seconds)
+            self.lose_at_provider(name, *_effects(kind, pid))
             return
         method, path = {
             "write_credential": ("PATCH", f"{SECRETS}/{self.id}$"),
@@ -209,15 +208,20 @@ class Subject:
             "delete_generation": ("DELETE", f"/{self.namespace}/secrets"),
             "take_lease": ("PATCH|POST", f"/{self.namespace}/leases"),
         }[name]
+        self._lose_reply(self.bench.injector, method, path, kind, pid)
+
+    @staticmethod
+    def _lose_reply(injector, method, path, kind, pid):
+        victim, seconds = _effects(kind, pid)
 
         def lose(seen):
-            self.bench.injector.forward(seen)
+            injector.forward(seen)
             if victim:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(victim, signal.SIGKILL)
             time.sleep(seconds)
 
-        self.bench.injector.rule(method, lose, path)
+        injector.rule(method, lose, path)
 
     # the cluster
 
@@ -322,6 +326,11 @@ class Subject:
                 (off.add if parameters["Status"] == "Inactive" else off.discard)(parameters["AccessKeyId"])
             if action == "DeleteAccessKey" and parameters["AccessKeyId"] == self.key["accessKey"]:
                 self.check(self.key["accessKey"] in off, "the old key was deleted before it was disabled")
+
+
+def _effects(kind, pid):
+    """Return the process that is killed when a reply is lost, and for how long it waits for the reply."""
+    return pid if kind == "kill" else None, 2 * PATIENCE if kind == "timeout" else 0
 
 
 def kept_value(secret):

@@ -33,6 +33,9 @@ CALLS = (
     "list_generations",
     "delete_generation",
     "evaluate_gates",
+    "read_store",
+    "claim_store",
+    "write_store",
     *PROVIDER_CALLS,
 )
 WRITES = (
@@ -41,6 +44,8 @@ WRITES = (
     "write_record",
     "store_generation",
     "delete_generation",
+    "claim_store",
+    "write_store",
     "issue",
     "activate",
     "disable",

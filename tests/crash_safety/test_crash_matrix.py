@@ -9,7 +9,7 @@ import pytest
 
 from support.providers.all_fakes import FAKES
 
-from . import plays, providers
+from . import members, plays, providers
 from .bench import Violation
 from .runner import WRITES
 
@@ -40,6 +40,20 @@ def test_crashes_with_a_fake(bench, play, kind):
     issuing = [case for case in cases if case[1] in providers.ISSUING]
     assert len(issuing) >= 2
     play(plays.crash, [*issuing, cutover], on=fakes)
+
+
+@pytest.fixture(scope="module")
+def members_bench(bench):
+    with members.MembersBench(bench) as other:
+        yield other
+
+
+def test_crashes_with_members(members_bench, play):
+    """SIGKILL after each write to a member, and a lost reply."""
+    calls = plays.calls_of(members_bench, "rotate")
+    assert [call for call in calls if call in members.MEMBER_WRITES] == ["claim_store"] * 2 + ["write_store"] * 2
+    cases = [case for case in plays.crashes("rotate", calls, ("kill",)) if case[1] in members.MEMBER_WRITES]
+    play(plays.crash, [*(case for case in cases if case[2].moment == "after"), cases[-1]], on=members_bench)
 
 
 def test_the_reader_notices(bench):
