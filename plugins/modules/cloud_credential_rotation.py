@@ -227,8 +227,10 @@ options:
       - C(type=kubernetes) is a Secret of another cluster, with its C(namespace) and C(secret_name), and C(context) of
         the kubeconfig. Its secret is C(kubeconfig), as path or content.
       - C(type=rancher) is a credential of another Rancher that contains the same key, with its C(credential_id), and
-        C(context) of the kubeconfig. It must exist. Its secret is C(kubeconfig), as path or content. The other Rancher
-        does not rotate this credential any more (RV(code) V(other_writer)).
+        C(context) of the kubeconfig. It must exist. Its secret is C(kubeconfig), as path or content, or C(connection),
+        a mapping of connection options. The other Rancher does not rotate this credential any more (RV(code)
+        V(other_writer)), and the gates that depend on machines are evaluated there too. If the Rancher that rotates is
+        lost, O(state=adopted) with this option takes the rotation over in another one.
       - V({id}) in C(path), C(secret_id) and C(secret_name) is replaced by the id of the credential, such as
         V(cc-7kq2f).
       - The record keeps these settings. Without this option, those of the record apply; an empty list removes them.

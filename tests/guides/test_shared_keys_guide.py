@@ -20,14 +20,17 @@ def test_shared_keys(cluster, cluster_215, aws, tmp_path):
     cluster.api.patch(f"{SECRETS}/{rotating.id}", {"metadata": {"annotations": {"field.cattle.io/name": "aws prod"}}})
     cluster_215.secret("cc-x7k2p", "amazonec2", rotating.key, "aws berlin")
     other.id = "cc-x7k2p"
-    localhost = {
+    common = {
         "ansible_connection": "local", "ansible_python_interpreter": sys.executable,
         "rotate_issuer_options": {"propagation": "0s"},
     }
-    (tmp_path / "inventory.json").write_text(json.dumps({"all": {"hosts": {"localhost": localhost}}}))
+    hosts = {
+        host: {"rancher_kubeconfig": str(each.control_plane.kubeconfig)}
+        for host, each in (("hamburg", cluster), ("berlin", cluster_215))
+    }
+    (tmp_path / "inventory.json").write_text(json.dumps({"ranchers": {"hosts": hosts, "vars": common}}))
     guide = Guide(tmp_path, {
         **cluster.environment(), "AWS_ENDPOINT_URL": aws.url, "ANSIBLE_INVENTORY": str(tmp_path / "inventory.json"),
-        "BERLIN_KUBECONFIG": str(cluster_215.control_plane.kubeconfig),
     }, [rotating.key["secretKey"]])
     guide.follow(chapters("shared-keys", "Rotate"))
     assert rotating.live == other.live != rotating.key

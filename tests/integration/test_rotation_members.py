@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from control_plane import ControlPlane, install_fixtures
-from support.cluster import SECRETS, Cluster, decoded, empty
+from support.cluster import Cluster, decoded, empty
 from support.ranchers import run_playbook, write_inventory
 
 

@@ -61,35 +61,35 @@ class Elsewhere:
         self._ranchers[name].write(0, values=content[1], digests=content[1])
 
 
-class World:
+class Ranchers:
     """Three Ranchers with the same key, and its provider. ``acts`` are of people."""
 
     def __init__(self, issuer):
-        self.ranchers = {host: SharedState(issuer=issuer) for host in HOSTS}
-        first = self.ranchers["a"]
+        self.states = {host: SharedState(issuer=issuer) for host in HOSTS}
+        first = self.states["a"]
         self.provider, self.unreachable, self.leaders, self.acts = first.provider, set(), {}, 0
         self.changed = collections.Counter()  # the number of the last act of people, by the Rancher that it changed
-        for rancher in self.ranchers.values():
+        for rancher in self.states.values():
             rancher.provider, rancher.unreachable, rancher.leaders = self.provider, self.unreachable, self.leaders
-            rancher.stores = Elsewhere(self.ranchers)
+            rancher.stores = Elsewhere(self.states)
 
     def agree(self, rancher):
         """Let all Ranchers have the time and the number of keys of one of them."""
-        for each in self.ranchers.values():
+        for each in self.states.values():
             each.time, each.keys = rancher.time, rancher.keys
 
     def live(self, host):
-        return self.ranchers[host].credentials[0].values
+        return self.states[host].credentials[0].values
 
     def follows(self, host, leader):
         """Whether the record of a Rancher has another one as a member, and neither was taken over."""
-        record = self.ranchers[leader].record
+        record = self.states[leader].record
         led = self.leaders.get(host) in (None, leader) and self.leaders.get(leader) in (None, leader)
         return led and record is not None and any(store["name"] == host for store in record.external_stores)
 
     def write(self, host, values):
         """A person writes a key."""
-        self.ranchers[host].write(0, values=values, digests=values)
+        self.states[host].write(0, values=values, digests=values)
         self.touch(host)
 
     def touch(self, host):
@@ -101,27 +101,27 @@ class Checks:
     """Raises Violation if a run takes away a key that a Rancher contains, as far as the run could read."""
 
     def before(self, run):
-        world, call, record = run.world, run.call, run.protocol.record
+        ranchers, call, record = run.ranchers, run.call, run.protocol.record
         if call.name == "read_store":
-            run.read[call.arguments[0]["name"]] = world.acts
+            run.read[call.arguments[0]["name"]] = ranchers.acts
         if call.name == "read_snapshot":
-            run.read[run.leader] = world.acts
+            run.read[run.leader] = ranchers.acts
         if call.name not in ("disable", "delete"):
             return
-        for leader, rancher in world.ranchers.items():
-            if leader != run.leader and world.follows(run.leader, leader) and rancher.record.phase not in (
+        for leader, rancher in ranchers.states.items():
+            if leader != run.leader and ranchers.follows(run.leader, leader) and rancher.record.phase not in (
                 IDLE, PREPARING
             ):
                 raise Violation(f"{run.leader}: takes away a key that {leader} rotates")
         for host in {run.leader} | {settings["name"] for settings in record.external_stores}:
-            if world.changed[host] > run.read.get(host, -1) >= 0:
+            if ranchers.changed[host] > run.read.get(host, -1) >= 0:
                 continue  # by people, since it was read for this step
-            if world.live(host)["id"] == call.arguments[0]:
+            if ranchers.live(host)["id"] == call.arguments[0]:
                 raise Violation(f"{run.leader}: takes away the key in {host}")
             if record.phase in (DISABLING, DELETING):
-                if host in world.unreachable and host != run.leader:
+                if host in ranchers.unreachable and host != run.leader:
                     raise Violation(f"{run.leader}: retires a key while {host} cannot be read")
-                if world.live(host) != record.new.digests:
+                if ranchers.live(host) != record.new.digests:
                     raise Violation(f"{run.leader}: retires a key while {host} contains another one")
 
     def ended(self, run):
@@ -131,14 +131,14 @@ class Checks:
 class MemberRun(FakeRun):
     """A run in one of the Ranchers."""
 
-    def __init__(self, world, host, state, token, **options):
-        self.world, self.leader, self.read = world, host, {}
+    def __init__(self, ranchers, host, state, token, **options):
+        self.ranchers, self.leader, self.read = ranchers, host, {}
         stores = {"external_stores": stores_of(host)} if state in (ROTATED, ADOPTED) else {}
         settings = {"drain": DRAIN, "verify_timeout": 20, **stores, **options}
-        super().__init__(world.ranchers[host], state, token, Checks(), **settings)
+        super().__init__(ranchers.states[host], state, token, Checks(), **settings)
 
     def _with_leader(self, credential):
-        leader = self.world.leaders.get(self.leader)
+        leader = self.ranchers.leaders.get(self.leader)
         return replace(credential, leader=leader and (OWN if leader == self.leader else ANOTHER))
 
     def _read_snapshot(self):
@@ -147,7 +147,7 @@ class MemberRun(FakeRun):
 
     def _lead_credential(self, credential, lead):
         changed = super()._lead_credential(credential, lead)
-        self.world.leaders[self.leader] = self.leader if lead else None
+        self.ranchers.leaders[self.leader] = self.leader if lead else None
         return self._with_leader(changed)
 
     def _preflight(self, credentials):
@@ -158,14 +158,14 @@ class MemberRun(FakeRun):
 
     def advance(self, lose=False):
         super().advance(lose)
-        self.world.agree(self.shared)
+        self.ranchers.agree(self.shared)
 
 
 class History:
     """Commands in one Rancher, perhaps then in another one, people, kills and lost replies."""
 
     def __init__(self, issuer, choose):
-        self.world, self.choose, self.events = World(issuer), choose, []
+        self.ranchers, self.choose, self.events = Ranchers(issuer), choose, []
         self.tokens, self.faults, self.people = 0, 2, 3
         self.values = {host: [pair(1)] for host in HOSTS}
         self.running = []
@@ -178,8 +178,10 @@ class History:
 
     def fresh(self, host, state, **options):
         self.tokens += 1
-        options = {"rotation_id": f"r{1 + self.choose(2)}", **({"external_stores": ()} if host == "c" else {}), **options}
-        return MemberRun(self.world, host, state, f"run{self.tokens}", **options)
+        options = {"rotation_id": f"r{1 + self.choose(2)}", **options}
+        if host == "c":
+            options["external_stores"] = ()
+        return MemberRun(self.ranchers, host, state, f"run{self.tokens}", **options)
 
     def play(self):
         for _step in range(3000):
@@ -194,8 +196,8 @@ class History:
             else:
                 self._step(self._next())
             for host in HOSTS:
-                if self.world.live(host) not in self.values[host]:
-                    self.values[host].append(self.world.live(host))
+                if self.ranchers.live(host) not in self.values[host]:
+                    self.values[host].append(self.ranchers.live(host))
         else:
             raise Violation("no end")
         self._settle()
@@ -222,38 +224,40 @@ class History:
         self.events.append(event + what + end)
 
     def _act(self):
-        world, host = self.world, HOSTS[self.choose(len(HOSTS))]
+        ranchers, host = self.ranchers, HOSTS[self.choose(len(HOSTS))]
         what = self.choose(6)
         if what < 3:
-            world.unreachable ^= {host}
-            world.touch(host)
-            return f"{host} cannot be read" if host in world.unreachable else f"{host} can be read again"
+            ranchers.unreachable ^= {host}
+            ranchers.touch(host)
+            return f"{host} cannot be read" if host in ranchers.unreachable else f"{host} can be read again"
         if what < 5:
             values = self.values[host][self.choose(len(self.values[host]))]
-            world.write(host, values)
+            ranchers.write(host, values)
             return f"{host} restored to {values['id']}"
-        key = world.ranchers[host].add_key("person", "x")
-        world.agree(world.ranchers[host])
-        world.write(host, pair(key[1:]))
+        key = ranchers.states[host].add_key("person", "x")
+        ranchers.agree(ranchers.states[host])
+        ranchers.write(host, pair(key[1:]))
         return f"{key} written to {host} by a person"
 
     def _settle(self):
-        self.world.unreachable.clear()
-        host = "b" if self.world.leaders.get("b") == "b" else "a"
-        MemberOperator(self.world, host, self).go_on()
+        self.ranchers.unreachable.clear()
+        host = "b" if self.ranchers.leaders.get("b") == "b" else "a"
+        MemberOperator(self.ranchers, host, self).go_on()
 
 
 class MemberOperator(Operator):
     """Follows the messages in one Rancher until all contain the same key, and it works."""
 
-    def __init__(self, world, host, history):
-        self.world, self.host = world, host
-        super().__init__(
-            world.ranchers[host], lambda state, **options: history.fresh(host, state, **{"rotation_id": "r9", **options}),
-            history.events)
+    def __init__(self, ranchers, host, history):
+        self.ranchers, self.host = ranchers, host
+        super().__init__(ranchers.states[host], self._fresh, history.events)
+        self.fresh_in = history.fresh
+
+    def _fresh(self, state, **options):
+        return self.fresh_in(self.host, state, **{"rotation_id": "r9", **options})
 
     def _is_good(self):
-        values = [self.world.live(host) for host in HOSTS]
+        values = [self.ranchers.live(host) for host in HOSTS]
         return super()._is_good() and all(each == values[0] for each in values)
 
     def _repair(self):
@@ -262,8 +266,8 @@ class MemberOperator(Operator):
 
     def _write_to_members(self):
         for host in HOSTS:
-            if self.world.live(host) != self.world.live(self.host):
-                self.world.write(host, self.world.live(self.host))
+            if self.ranchers.live(host) != self.ranchers.live(self.host):
+                self.ranchers.write(host, self.ranchers.live(self.host))
         self.history.append("operator writes the key to the members")
 
     def _follow(self, error):
@@ -272,8 +276,8 @@ class MemberOperator(Operator):
             begun = "its key" in message and self.shared.record is not None and self.shared.record.phase == PREPARING
             self.state = ABORTED if begun else ADOPTED
         elif "Delete it there" in message:
-            for key in [key for key in self.world.provider if f"the key {key}," in message]:
-                del self.world.provider[key]
+            for key in [key for key in self.ranchers.provider if f"the key {key}," in message]:
+                del self.ranchers.provider[key]
         elif "external store" in message and self.seen.get(message, 0) < 2:
             self.seen[message] = self.seen.get(message, 0) + 1
             self._write_to_members()
@@ -305,8 +309,8 @@ def test_the_histories_notice_that_members_are_not_read_before_a_key_is_taken_aw
     assert any("retires a key while" in violation for _seed, violation, _events in violations("aws", 100))
 
 
-def command(world, host, state, **options):
-    return run_until(MemberRun(world, host, state, f"{host} {state}", **{"rotation_id": "r1", **options}), None)
+def command(ranchers, host, state, **options):
+    return run_until(MemberRun(ranchers, host, state, f"{host} {state}", **{"rotation_id": "r1", **options}), None)
 
 
 def run_until(run, call):
@@ -317,100 +321,100 @@ def run_until(run, call):
 
 
 def rotated():
-    world = World(Listed)
-    assert command(world, "a", ROTATED).error is None
-    assert [world.live(host)["id"] for host in HOSTS] == ["k2"] * 3
-    return world
+    ranchers = Ranchers(Listed)
+    assert command(ranchers, "a", ROTATED).error is None
+    assert [ranchers.live(host)["id"] for host in HOSTS] == ["k2"] * 3
+    return ranchers
 
 
 @pytest.mark.parametrize("change", [
-    pytest.param(lambda world: world.write("c", pair(1)), id="restored"),
-    pytest.param(lambda world: world.write("c", pair(9)), id="edited"),
-    pytest.param(lambda world: world.unreachable.add("c"), id="unreachable"),
+    pytest.param(lambda ranchers: ranchers.write("c", pair(1)), id="restored"),
+    pytest.param(lambda ranchers: ranchers.write("c", pair(9)), id="edited"),
+    pytest.param(lambda ranchers: ranchers.unreachable.add("c"), id="unreachable"),
 ])
 @pytest.mark.parametrize("call", ["evaluate_gates", "take_lease"])
 def test_nothing_is_retired_if_a_member_has_not_the_new_key(change, call):
-    world = rotated()
-    run = run_until(MemberRun(world, "a", RETIRED, "run"), call)
-    change(world)
+    ranchers = rotated()
+    run = run_until(MemberRun(ranchers, "a", RETIRED, "run"), call)
+    change(ranchers)
     run_until(run, None)
-    assert world.provider["k1"].enabled and world.provider["k2"].enabled
+    assert ranchers.provider["k1"].enabled and ranchers.provider["k2"].enabled
     assert run.error if call == "take_lease" else run.outcome.waiting
 
 
 @pytest.mark.parametrize("call", ["disable", "delete"])
 def test_a_rollback_deletes_nothing_that_a_member_contains_again(call):
-    world = rotated()
-    run = run_until(MemberRun(world, "a", ROLLED_BACK, "run"), call)
+    ranchers = rotated()
+    run = run_until(MemberRun(ranchers, "a", ROLLED_BACK, "run"), call)
     run.advance()
-    world.write("c", pair(2))
+    ranchers.write("c", pair(2))
     run_until(run, None)
-    assert (run.error is not None) == (call == "disable") == ("k2" in world.provider)
+    assert (run.error is not None) == (call == "disable") == ("k2" in ranchers.provider)
 
 
 def test_a_member_does_not_rotate_while_the_leader_issues_a_key():
-    world = World(Listed)
-    run = run_until(MemberRun(world, "a", ROTATED, "run", rotation_id="r1"), "issue")
-    refused = command(world, "c", ROTATED, external_stores=())
-    assert refused.error.code == "other_writer" and set(world.provider) == {"k1"}
-    assert run_until(run, None).error is None and world.live("c")["id"] == "k2"
+    ranchers = Ranchers(Listed)
+    run = run_until(MemberRun(ranchers, "a", ROTATED, "run", rotation_id="r1"), "issue")
+    refused = command(ranchers, "c", ROTATED, external_stores=())
+    assert refused.error.code == "other_writer" and set(ranchers.provider) == {"k1"}
+    assert run_until(run, None).error is None and ranchers.live("c")["id"] == "k2"
 
 
 def test_a_local_rotation_that_began_before_stops_at_the_next_call():
-    world = World(Listed)
-    run = run_until(MemberRun(world, "c", ROTATED, "run", rotation_id="r1", external_stores=()), "issue")
-    run_until(MemberRun(world, "a", ROTATED, "leader", rotation_id="r1"), "issue")
+    ranchers = Ranchers(Listed)
+    run = run_until(MemberRun(ranchers, "c", ROTATED, "run", rotation_id="r1", external_stores=()), "issue")
+    run_until(MemberRun(ranchers, "a", ROTATED, "leader", rotation_id="r1"), "issue")
     run_until(run, None)  # it issues the key that it was about to issue
-    assert run.error.code == "other_writer" and world.live("c")["id"] == "k1"
-    assert command(world, "c", ADOPTED).error is None, "unless it takes over"
+    assert run.error.code == "other_writer" and ranchers.live("c")["id"] == "k1"
+    assert command(ranchers, "c", ADOPTED).error is None, "unless it takes over"
 
 
 def test_a_member_takes_over_and_finishes_what_a_lost_leader_began():
-    world = World(Listed)
-    run = run_until(MemberRun(world, "a", ROTATED, "lost", rotation_id="r1"), "write_store")
+    ranchers = Ranchers(Listed)
+    run = run_until(MemberRun(ranchers, "a", ROTATED, "lost", rotation_id="r1"), "write_store")
     run.advance()
-    assert [world.live(host)["id"] for host in HOSTS] == ["k2", "k2", "k1"]
-    assert command(world, "b", ADOPTED).outcome.steps == (GRACE,)
+    assert [ranchers.live(host)["id"] for host in HOSTS] == ["k2", "k2", "k1"]
+    assert command(ranchers, "b", ADOPTED).outcome.steps == (GRACE,)
     for _time in range(2):
-        assert command(world, "b", RETIRED).error is None
-    assert set(world.provider) == {"k2"} and [world.live(host)["id"] for host in HOSTS] == ["k2"] * 3
+        assert command(ranchers, "b", RETIRED).error is None
+    assert set(ranchers.provider) == {"k2"} and [ranchers.live(host)["id"] for host in HOSTS] == ["k2"] * 3
     returned = run_until(run, None)
     assert "another Rancher" in returned.error.message
     for state in (RETIRED, ROLLED_BACK, FORGOTTEN):
-        assert command(world, "a", state).error.code == "other_writer"
-    assert set(world.provider) == {"k2"}
+        assert command(ranchers, "a", state).error.code == "other_writer"
+    assert set(ranchers.provider) == {"k2"}
 
 
 def test_a_former_leader_that_was_not_listed_changes_nothing():
-    world = rotated()
-    assert command(world, "b", ADOPTED, external_stores=stores_of("b")[1:]).outcome.steps == (IDLE,)
+    ranchers = rotated()
+    assert command(ranchers, "b", ADOPTED, external_stores=stores_of("b")[1:]).outcome.steps == (IDLE,)
     for state in (RETIRED, ROLLED_BACK):
-        run = command(world, "a", state)
+        run = command(ranchers, "a", state)
         assert "another Rancher" in str(run.error or run.outcome.waiting)
-    assert all(key.enabled for key in world.provider.values()) and world.live("a")["id"] == "k2"
+    assert all(key.enabled for key in ranchers.provider.values()) and ranchers.live("a")["id"] == "k2"
 
 
 def test_a_takeover_begins_again_if_a_member_changes_meanwhile():
-    world = rotated()
-    run = run_until(MemberRun(world, "b", ADOPTED, "run"), "claim_store")
-    world.write("a", pair(1))
+    ranchers = rotated()
+    run = run_until(MemberRun(ranchers, "b", ADOPTED, "run"), "claim_store")
+    ranchers.write("a", pair(1))
     run_until(run, None)
-    assert run.error is None and world.leaders == {"a": "b", "b": "b", "c": "b"}
-    assert world.ranchers["b"].record.old.key == "k1", "the key in it is known"
+    assert run.error is None and ranchers.leaders == {"a": "b", "b": "b", "c": "b"}
+    assert ranchers.states["b"].record.old.key == "k1", "the key in it is known"
 
 
-def test_a_takeover_needs_a_key_that_works_and_at_most_another_one():
-    world = rotated()
-    world.provider["k2"].enabled = False
-    assert command(world, "b", ADOPTED).error.code == "unproven" and world.leaders["b"] == "a"
-    world.provider["k2"].enabled = True
-    world.write("a", pair(1))
-    world.write("c", pair(9))
-    assert "contain 2 other keys" in command(world, "b", ADOPTED).error.message
+def test_a_takeover_needs_a_key_that_works_and_at_most_another_key():
+    ranchers = rotated()
+    ranchers.provider["k2"].enabled = False
+    assert command(ranchers, "b", ADOPTED).error.code == "unproven" and ranchers.leaders["b"] == "a"
+    ranchers.provider["k2"].enabled = True
+    ranchers.write("a", pair(1))
+    ranchers.write("c", pair(9))
+    assert "contain 2 other keys" in command(ranchers, "b", ADOPTED).error.message
 
 
 def test_a_rancher_that_forgets_its_rotation_can_follow_again():
-    world = rotated()
-    assert command(world, "b", ADOPTED).error is None
-    assert command(world, "b", FORGOTTEN).error is None
-    assert world.ranchers["b"].record is None and not world.leaders["b"]
+    ranchers = rotated()
+    assert command(ranchers, "b", ADOPTED).error is None
+    assert command(ranchers, "b", FORGOTTEN).error is None
+    assert ranchers.states["b"].record is None and not ranchers.leaders["b"]

@@ -38,6 +38,57 @@ def failed(identifier, code="drift", **values):
     return rotation(identifier, action="failed", steps=[], code=code, msg=f"message of {identifier}", **values)
 
 
+MEMBERS = [
+    {"rotate_member": "b", "credentials": [
+        {"id": "n:cc-b", "name": "name of a"}, {"id": "n:cc-c", "name": "name of b"}]},
+    {"rotate_member": "c", "credentials": [{"id": "n:cc-d", "name": "other"}]},
+]
+NAMES = {"c": {"name of a": "other"}}
+VAULT = {"name": "vault", "type": "vault"}
+
+
+def of_rancher(name, identifier):
+    return {"name": name, "type": "rancher", "credential_id": identifier}
+
+
+def test_members_are_found_by_name_and_added_to_the_stores_of_items():
+    rotations = [rotation("a", external_stores=["vault", "b"]), rotation("z", external_stores=["old"])]
+    found = plan.find_members(rotations, MEMBERS, [{"name": "name of a"}], NAMES, [VAULT])
+    stores = [of_rancher("b", "cc-b"), of_rancher("c", "cc-d")]
+    assert found == [{"id": "a", "name": "name of a", "common": [VAULT], "stores": stores}]
+    for item in ({"name": "name of a"}, {"id": "namespace:a"}):
+        (called,) = plan.items_for_call([item], [], None, {"state": "rotated"}, found)
+        assert called == {**item, "state": "rotated", "external_stores": [VAULT, *stores]}
+    own = {"id": "a", "external_stores": [{"name": "mine", "type": "vault"}]}
+    called = plan.items_for_call([own], [], None, {}, found)[0]
+    assert [each["name"] for each in called["external_stores"]] == ["mine", "b", "c"]
+    assert plan.items_for_call([{"id": "other"}], [], None, {}, found) == [{"id": "other"}]
+
+
+@pytest.mark.parametrize(("changes", "words"), [
+    pytest.param({"names": {}}, 'member c has no cloud credential "name of a"', id="missing"),
+    pytest.param({"names": {"c": {"name of a": None}}}, None, id="not there"),
+    pytest.param({"names": {"c": {"name of a": "n:cc-d"}}}, None, id="by id"),
+    pytest.param({"found": [*MEMBERS, {"rotate_member": "d", "msg": "no route"}]}, "member d cannot be read: no route",
+                 id="unreachable"),
+    pytest.param({"found": [{"rotate_member": "b", "credentials": MEMBERS[0]["credentials"][:1] * 2}]},
+                 'member b has 2 cloud credentials "name of a"', id="ambiguous"),
+    pytest.param({"rotations": [rotation("a", external_stores=["d"])]}, "has the member d, which is not listed",
+                 id="a recorded member"),
+    pytest.param({"rotations": [rotation("a", external_stores=["d"])], "forgotten": ["d"]}, None, id="forgotten"),
+    pytest.param({"rotations": [rotation("a", external_stores=["d"])], "common": [{"name": "d"}]}, None, id="a store"),
+    pytest.param({"rotations": [rotation("a", external_stores=["d"])],
+                  "credentials": [{"id": "a", "external_stores": [{"name": "d"}]}]}, None, id="a store of the item"),
+])
+def test_members_that_are_not_as_expected_stop_the_plan(changes, words):
+    arguments = {"rotations": [rotation("a", external_stores=[])], "found": MEMBERS, "names": NAMES, **changes}
+    if words is None:
+        assert plan.find_members(**arguments)
+        return
+    with pytest.raises(ValueError, match=words):
+        plan.find_members(**arguments)
+
+
 @dataclass(frozen=True)
 class Rings:
     name: str

@@ -271,10 +271,7 @@ def decide(request: RotationRequest, record: RotationRecord, content: str, disab
     decision: Decision = getattr(_ROWS[record.phase, content], request.state)
     if decision is START and not _is_due(request, record):
         return NOTHING
-    if decision is START and content == LED:
-        return FOLLOWER
-    if request.state == ADOPTED and content == CURRENT and request.external_stores:
-        decision = TAKE_OVER
+    decision = _between_ranchers(decision, request, content)
     if decision is PUT_BACK and repair:
         decision = REWRITE
     if request.state == ROTATED and decision is RETIRE_1ST and _is_another(request, record):
@@ -291,6 +288,15 @@ def decide(request: RotationRequest, record: RotationRecord, content: str, disab
         return replace(decision, phases=decision.phases[:-1])
     if request.pause and decision is CUT_OVER and content == OLD:
         return replace(decision, phases=()) if record.owner else PAUSED
+    return decision
+
+
+def _between_ranchers(decision: Decision, request: RotationRequest, content: str) -> Decision:
+    """Return the decision for a key that several Ranchers contain."""
+    if decision is START and content == LED:
+        return FOLLOWER
+    if request.state == ADOPTED and content == CURRENT and request.external_stores:
+        return TAKE_OVER
     return decision
 
 

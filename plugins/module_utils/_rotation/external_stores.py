@@ -99,7 +99,8 @@ def check_before_start(
         raise RanchhandError("invalid", (
             f"external store {settings['name']} does not contain {names}, so no tool writes {credential.id} from it. "
             "Correct its settings, or omit cutover."))
-    if (digests or settings.get("type") == MEMBER) and dict(digests) != {name: credential.digests.get(name, "") for name in fields}:
+    expected = {name: credential.digests.get(name, "") for name in fields}
+    if (digests or settings.get("type") == MEMBER) and dict(digests) != expected:
         raise _foreign(credential.id, settings)
 
 
@@ -146,9 +147,7 @@ def external_store_gate(
 class StoreAccess:
     """Reads and writes stores, with the secrets of a task by the name of the store."""
 
-    def __init__(
-        self, secrets: Mapping[str, Mapping[str, t.Any]], store: RotationStore
-    ) -> None:
+    def __init__(self, secrets: Mapping[str, Mapping[str, t.Any]], store: RotationStore) -> None:
         self._secrets = secrets
         self._store = store
 
@@ -162,8 +161,8 @@ class StoreAccess:
         leader = self._store.leader_id
         if content.leader not in (None, leader) and not of_another:
             raise RanchhandError("conflict", (
-                f"external store {settings['name']} contains a key that another Rancher rotates. It was not changed. If "
-                "that Rancher is lost, take the rotation over with state: adopted and these external_stores."))
+                f"external store {settings['name']} contains a key that another Rancher rotates. It was not changed. "
+                "If that Rancher is lost, take the rotation over with state: adopted and these external_stores."))
         is_claimed = settings["type"] != MEMBER or content.leader == leader
         return StoreSnapshot(content, self._store.digests_of(values_in_store(settings, fields, content)), is_claimed)
 

@@ -1080,7 +1080,7 @@ class RotationProtocol:
                 raise _store_changed(settings)
 
     def _check_leader(self) -> Steps[None]:
-        """Raise RanchhandError (``conflict``) if another Rancher has taken over the rotation; unreadable stores pass."""
+        """Raise RanchhandError (``conflict``) if another Rancher has taken over; unreadable stores pass."""
         for settings in () if self.request.skip_stores else self.record.external_stores:
             try:
                 yield from self._repeat("read_store", settings)
