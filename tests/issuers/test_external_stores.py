@@ -217,6 +217,12 @@ def test_a_credential_of_another_rancher(harvester):
     bench.put({**OLD, "note": "kept"})
     read = bench.store.read()
     assert read.fields == {**OLD, "note": "kept"} and read.version.split()[::2] == [bench.metadata["uid"], "otc"]
+    assert read.leader is None
+    bench.store.claim("leader", read)
+    with pytest.raises(StoreChanged):
+        bench.store.claim("another", read)
+    read = bench.store.read()
+    assert read.fields == {**OLD, "note": "kept"} and read.leader == "leader"
     bench.store.write(NEW, read, request_id())
     assert bench.fields() == {**NEW, "note": "kept"} == bench.store.read().fields
     annotations = bench.metadata["annotations"]
@@ -224,7 +230,7 @@ def test_a_credential_of_another_rancher(harvester):
     written = datetime.datetime.fromisoformat(annotations.pop("ranchhand.cattle.io/rotated-at").replace("Z", "+00:00"))
     assert abs(now - written) < datetime.timedelta(minutes=1)
     assert annotations == {
-        "ranchhand.cattle.io/copy-of-rotation": "a", "ranchhand.cattle.io/rotated-fields": "key,secret",
+        "ranchhand.cattle.io/copy-of-rotation": "leader", "ranchhand.cattle.io/rotated-fields": "key,secret",
     }
     with pytest.raises(StoreChanged):
         bench.store.write(OLD, read, request_id())

@@ -154,7 +154,7 @@ class MemberRun(FakeRun):
         super()._preflight(credentials)
         record = self.protocol.blank.with_stores(self.protocol.request.external_stores)
         for settings in record.external_stores:
-            check_before_start(settings, credentials[0], self._read_store(settings).digests, record.fields)
+            check_before_start(settings, credentials[0], self._read_store(settings).digests, record.fields, False)
 
     def advance(self, lose=False):
         super().advance(lose)
