@@ -101,6 +101,9 @@ def test_a_key_that_does_not_exist(ceph):
     issuer.verify(issued.values, stored)
     error = error_of(issuer.verify, issued.values, other)
     assert error.code == "invalid" and f"is not of the user of {other['accessKey']}" in error.message
+    ceph.override = lambda seen: (503, {}, b"{}") if stored["accessKey"] in seen.path else ceph.handle(seen)
+    assert error_of(issuer.verify, issued.values, stored).code == "unreachable", "it may exist"
+    ceph.override = None
     ceph.forbidden = True
     assert error_of(issuer.verify, issued.values, stored).code == "forbidden"
     assert error_of(issuer.delete, issued.key_id, {**stored, **issued.values}).code == "forbidden"
