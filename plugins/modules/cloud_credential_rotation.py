@@ -224,6 +224,14 @@ options:
       - C(type=aws_secrets_manager) is a secret of AWS Secrets Manager that contains a JSON object. It must exist. Its
         settings are C(secret_id), C(region), C(profile), C(endpoint_url) and C(ca_bundle). Its secrets are
         C(access_key), C(secret_key) and C(session_token); without them, the AWS SDK signs in by itself.
+      - C(type=azure_key_vault) is a secret of Azure Key Vault that contains a JSON object. Its settings are
+        C(vault_url), such as V(https://ranchhand.vault.azure.net), C(secret_name), C(tenant_id), C(endpoint_url) and
+        C(ca_bundle). Its secrets are C(client_id) and C(client_secret) of an application of the tenant.
+      - C(type=google_secret_manager) is a secret of Google Secret Manager that contains a JSON object, or has no
+        version. It must exist. Its settings are C(project_id), C(secret_id), C(endpoint_url) and C(ca_bundle). Its
+        secret is C(credentials), the key of a service account in JSON.
+      - Writes to Azure Key Vault and Google Secret Manager have no precondition. If another client writes to the secret
+        at the same moment, its value may be replaced.
       - C(type=kubernetes) is a Secret of another cluster, with its C(namespace) and C(secret_name), and C(context) of
         the kubeconfig. Its secret is C(kubeconfig), as path or content.
       - C(type=rancher) is a credential of another Rancher that contains the same key, with its C(credential_id), and

@@ -419,11 +419,11 @@ def test_no_connection(account):
 
 def test_every_fake_is_here():
     """Except for accounts of vCenter, which are never created or deleted and have one password, so that a rotation of
-    them is another one (test_issuer_vmwarevsphere), and for keys that are only verified (test_verification). All other
-    issuers are tested at real servers.
+    them is another one (test_issuer_vmwarevsphere), for keys that are only verified (test_verification), and for stores
+    (test_external_stores). All other issuers are tested at real servers.
     """
     folder = Path(support.__file__).parent / "providers"
-    others = {"fake_provider", "fake_providers", "fake_vcenter"}
+    others = {"fake_key_vault", "fake_provider", "fake_providers", "fake_secret_manager", "fake_vcenter"}
     assert {file.stem for file in folder.glob("fake_*.py")} == {
         f"fake_{fake.issuer}" for fake in FAKES if not fake.is_real
     } | others

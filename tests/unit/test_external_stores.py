@@ -27,7 +27,7 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.record
 from ansible_collections.ranchhand.rancher.plugins.module_utils._stores import registry
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import IssuerError
 
-from .fake_backend import FakeRun, SharedState, Single, finish, pair
+from .fake_backend import FakeRun, Locking, SharedState, Single, finish, pair
 
 STORE = {"name": "vault", "type": "vault", "url": "https://vault", "path": "a", "fields": {"id": "key"}}
 STORES = (STORE, {"name": "other", "type": "vault", "url": "https://vault", "path": "b"})
@@ -180,6 +180,23 @@ def test_an_overridden_gate_neither_reads_nor_writes():
     assert keys_in_stores(shared) == {"k2"}, "a later run hands the key over"
 
 
+@pytest.mark.parametrize("issuer", [Single, Locking])
+def test_a_store_that_does_not_accept_its_own_secrets(issuer):
+    """This is no refused key of the credential, which must not be tried often where accounts lock."""
+    shared = with_stores(issuer=issuer)
+    running = run(shared, ROTATED)
+    while running.call.name != "read_store":
+        running.advance()
+    running._read_store = refuse
+    assert finish(running).error.code == "refused" and keys_in_stores(shared) == {"k1"}
+    goal(shared, RETIRED, "later")
+    assert keys_in_stores(shared) == {"k2"}
+
+
+def refuse(settings):
+    raise IssuerError("refused", "the store does not accept the key")
+
+
 def test_a_store_that_is_added_in_grace_receives_the_key():
     shared = with_stores()
     finish(run(shared, ROTATED, external_stores=()))
@@ -279,6 +296,8 @@ def test_each_write_has_an_id_of_its_own_that_repetitions_share():
 VALID = {
     "vault": {"url": "https://v", "path": "p", "mount": "kv", "namespace": "n", "ca_bundle": "/ca"},
     "aws_secrets_manager": {"secret_id": "s", "region": "eu-west-1", "profile": "p"},
+    "azure_key_vault": {"vault_url": "https://v.vault.azure.net", "secret_name": "s", "tenant_id": "t"},
+    "google_secret_manager": {"project_id": "p", "secret_id": "s", "endpoint_url": "https://e", "ca_bundle": "/ca"},
     "kubernetes": {"namespace": "n", "secret_name": "s", "context": "c"},
     "rancher": {"credential_id": "cc-a", "context": "c"},
 }
@@ -310,10 +329,16 @@ def test_the_id_of_the_credential_is_part_of_a_place_only():
     assert expanded == {**STORE, "path": "a/cc", "url": "https://{id}"}
 
 
+def test_all_types_are_valid_settings_here():
+    assert set(VALID) == set(registry.STORE_TYPES)
+
+
 @pytest.mark.parametrize(("kind", "secrets", "words"), [
     pytest.param("vault", {}, "external store a requires token in external_store_secrets", id="no token"),
     pytest.param("vault", {"token": "t", "password": "p"}, "requires token", id="unknown secret"),
     pytest.param("aws_secrets_manager", {"access_key": "a"}, "requires access_key and secret_key", id="half a pair"),
+    pytest.param("azure_key_vault", {"client_id": "c"}, "requires client_id and client_secret", id="no client_secret"),
+    pytest.param("google_secret_manager", {}, "requires credentials", id="no credentials"),
     pytest.param("kubernetes", {}, "requires kubeconfig", id="no kubeconfig"),
     pytest.param("later", {}, "has the type later", id="type of a later release"),
 ])

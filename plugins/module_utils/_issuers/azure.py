@@ -25,20 +25,26 @@ from .options import check_options, parse_duration_option, require_fields
 from .registry import ISSUERS
 
 
-class _Hosts(t.NamedTuple):
+class Hosts(t.NamedTuple):
+    """The hosts of an environment; ``vault`` is the domain of all key vaults."""
+
     login: str
     manager: str
     graph: str
+    vault: str
 
 
 # The hosts by environment (those of the governments not confirmed).
-_HOSTS = {
-    "AzurePublicCloud": _Hosts("login.microsoftonline.com", "management.azure.com", "graph.microsoft.com"),
-    "AzureUSGovernmentCloud": _Hosts(
-        "login.microsoftonline.us", "management.usgovcloudapi.net", "graph.microsoft.us"
+HOSTS = {
+    "AzurePublicCloud": Hosts(
+        "login.microsoftonline.com", "management.azure.com", "graph.microsoft.com", "vault.azure.net"
     ),
-    "AzureChinaCloud": _Hosts(
-        "login.partner.microsoftonline.cn", "management.chinacloudapi.cn", "microsoftgraph.chinacloudapi.cn"
+    "AzureUSGovernmentCloud": Hosts(
+        "login.microsoftonline.us", "management.usgovcloudapi.net", "graph.microsoft.us", "vault.usgovcloudapi.net"
+    ),
+    "AzureChinaCloud": Hosts(
+        "login.partner.microsoftonline.cn", "management.chinacloudapi.cn", "microsoftgraph.chinacloudapi.cn",
+        "vault.azure.cn",
     ),
 }
 _SAFE = re.compile(r"[A-Za-z0-9.-]{1,128}", re.ASCII)  # in a URL, and in a message
@@ -55,7 +61,7 @@ _SIGN_IN: dict[str, tuple[str, ...]] = {"rotating": (), "given": ("client_id", "
 def verify_secret(values: Values, options: Mapping[str, t.Any]) -> None:
     """Request a token, which needs no right, and read the subscription with it, as Rancher does."""
     require_fields(values, "clientId", "clientSecret")
-    hosts, login, token = _sign_in(values, options, "manager")
+    hosts, login, token = sign_in(values, options, "manager")
     if values.get("subscriptionId"):
         manager = HttpApi("Azure", f"https://{hosts.manager}", options, until=login.until)
         _read_subscription(manager, values["subscriptionId"], token)
@@ -147,10 +153,10 @@ class Azure(Issuer):
 
     def verify(self, values: Values, by: Values) -> None:
         secret, = require_fields(values, "clientSecret")
-        _hosts, login, _token = _sign_in({**by, "clientSecret": secret}, self._options, "manager")
+        _hosts, login, _token = sign_in({**by, "clientSecret": secret}, self._options, "manager")
         if secret != by.get("clientSecret"):  # a replica that does not know a new secret may answer the next time
             time.sleep(min(self.propagation, _REPLICA_PAUSE))
-            _sign_in({**by, "clientSecret": secret}, self._options, "manager", login.until)
+            sign_in({**by, "clientSecret": secret}, self._options, "manager", login.until)
 
     def delete(self, key_id: str, by: Values) -> None:
         graph = self._graph(by)
@@ -168,7 +174,7 @@ class Azure(Issuer):
         signer = dict(by)
         if self._options["sign_in"] == "given":
             signer.update(clientId=str(self._options["client_id"]), clientSecret=str(self._options["client_secret"]))
-        hosts, login, token = _sign_in(signer, self._options, "graph")
+        hosts, login, token = sign_in(signer, self._options, "graph")
         api = HttpApi("Microsoft Graph", f"https://{hosts.graph}", self._options, until=login.until)
         return _Graph(api, {"Authorization": f"Bearer {token}"}, client_id)
 
@@ -224,32 +230,32 @@ def _error_code(answer: Answer) -> str:
     return str(error.get("code")) if isinstance(error, Mapping) else ""
 
 
-def _sign_in(
+def sign_in(
     values: Values, options: Mapping[str, t.Any], audience: str, until: float | None = None
-) -> tuple[_Hosts, HttpApi, str]:
-    """Return the hosts, the API of tokens, and a token for one of the hosts.
+) -> tuple[Hosts, HttpApi, str]:
+    """Return the hosts, the API of tokens, and a token for one of the hosts, the ``audience``.
 
     Of an error, only its ``error`` is evaluated, because Microsoft may change descriptions and numbers.
     """
     client_id, secret = require_fields(values, "clientId", "clientSecret")
     tenant = values.get("tenantId") or str(options.get("tenant_id") or "")
     if not _SAFE.fullmatch(tenant):
-        raise IssuerError("invalid", "the credential has no valid tenantId. Set tenantId, or the option tenant_id")
+        raise IssuerError("invalid", "the tenant is missing or malformed. Set tenantId of the credential, or tenant_id")
     environment = values.get("environment") or "AzurePublicCloud"
-    if environment not in _HOSTS:
-        raise IssuerError("invalid", f"the environment of the credential must be one of {', '.join(_HOSTS)}")
-    hosts = _HOSTS[environment]
+    if environment not in HOSTS:
+        raise IssuerError("invalid", f"the environment of the credential must be one of {', '.join(HOSTS)}")
+    hosts = HOSTS[environment]
     login = HttpApi("Microsoft Entra", f"https://{hosts.login}", options, until=until)
     answer = login.send("POST", f"/{tenant}/oauth2/v2.0/token", form={
         "grant_type": "client_credentials", "client_id": client_id, "client_secret": secret,
         "scope": f"https://{getattr(hosts, audience)}/.default",
     })
     if answer.text("error") == "unauthorized_client":
-        raise IssuerError("invalid", f"tenant {tenant} has no application with the clientId of the credential")
+        raise IssuerError("invalid", f"tenant {tenant} has no application with this client id")
     if answer.text("error") == "temporarily_unavailable":
         raise IssuerError("unreachable", f"{login.name} ({login.host}) is temporarily unavailable")
     if answer.status == 400:
-        raise IssuerError("invalid", f"{login.name} ({login.host}) rejected tenant {tenant} or the clientId")
+        raise IssuerError("invalid", f"{login.name} ({login.host}) rejected tenant {tenant} or the client id")
     token = login.require(answer, "sign in").text("access_token")
     if not token:
         raise IssuerError("unreachable", f"{login.name} ({login.host}) does not answer with a token")

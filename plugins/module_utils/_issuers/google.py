@@ -20,8 +20,8 @@ from .registry import ISSUERS
 from .signatures import load_private_key, sign_rsa
 
 # Not token_uri of the key, which may be another host.
-_URL = "https://oauth2.googleapis.com"
-_AUDIENCE = f"{_URL}/token"
+LOGIN_URL = "https://oauth2.googleapis.com"
+_AUDIENCE = f"{LOGIN_URL}/token"
 _API = "https://iam.googleapis.com"
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -36,7 +36,7 @@ _SAFE = re.compile(r"[A-Za-z0-9._:@-]{1,200}", re.ASCII)  # in a URL, and in a m
 
 def verify_service_account(values: Values, options: Mapping[str, t.Any]) -> None:
     """Exchange a signed token for an access token, which needs no right and fails for a disabled key."""
-    _access_token(_parse_credential(values), HttpApi("Google", _URL, options))
+    access_token(_parse_credential(values), HttpApi("Google", LOGIN_URL, options))
 
 
 class Google(Issuer):
@@ -58,10 +58,7 @@ class Google(Issuer):
         self.propagation = float(parse_duration_option(given, "propagation", "5s"))
         self._administrator = None
         if given["sign_in"] == "given":
-            text = given["credentials"]
-            self._administrator = _parse_key(
-                json.dumps(text) if isinstance(text, Mapping) else str(text), "credentials"
-            )
+            self._administrator = parse_key(given["credentials"], "credentials")
 
     def key_id(self, values: Values) -> str:
         return _parse_credential(values)["private_key_id"]
@@ -82,7 +79,7 @@ class Google(Issuer):
         })
         if answer.status == 429 and self._is_full(signed_in, account):
             raise IssuerError("limit", f"{account['client_email']} has {_LIMIT} keys, the most that Google allows")
-        if _status(answer) == "FAILED_PRECONDITION":
+        if error_status(answer) == "FAILED_PRECONDITION":
             raise IssuerError(
                 "invalid", f"Google does not allow new keys of {account['client_email']}. Check the constraint "
                            "iam.disableServiceAccountKeyCreation of the organization, or supply the values",
@@ -96,11 +93,11 @@ class Google(Issuer):
             raise IssuerError(
                 "invalid", f"the key {key['private_key_id']} belongs to another service account: {key['client_email']}"
             )
-        api = HttpApi("Google", _URL, self.options)
-        _access_token(key, api)
+        api = HttpApi("Google", LOGIN_URL, self.options)
+        access_token(key, api)
         if key != current:  # a replica that does not know a new key may answer the next time
             time.sleep(min(self.propagation, _REPLICA_PAUSE))
-            _access_token(key, api)
+            access_token(key, api)
 
     def disable(self, key_id: str, by: Values) -> None:
         self._change("POST", key_id, by, "disable")
@@ -125,8 +122,8 @@ class Google(Issuer):
         _require(api, answer, f"{action or 'delete'} keys of {account['client_email']}")
 
     def _sign_in(self, account: Mapping[str, t.Any]) -> tuple[HttpApi, dict[str, str]]:
-        login = HttpApi("Google", _URL, self.options)
-        token = _access_token(self._administrator or account, login)
+        login = HttpApi("Google", LOGIN_URL, self.options)
+        token = access_token(self._administrator or account, login)
         return HttpApi("Google", _API, self.options, until=login.until), {"Authorization": f"Bearer {token}"}
 
     def _list(
@@ -152,12 +149,13 @@ class Google(Issuer):
 
 def _parse_credential(values: Values) -> dict[str, t.Any]:
     text, = require_fields(values, _FIELD)
-    return _parse_key(text, _FIELD)
+    return parse_key(text, _FIELD)
 
 
-def _parse_key(text: str, name: str) -> dict[str, t.Any]:
+def parse_key(value: t.Any, name: str) -> dict[str, t.Any]:
+    """Return the key of a service account, given as JSON or as a mapping; ``name`` is that of the value in messages."""
     try:
-        key = json.loads(text)
+        key = dict(value) if isinstance(value, Mapping) else json.loads(value)
         if not isinstance(key["private_key"], str) or not all(
             _SAFE.fullmatch(key[member]) for member in ("client_email", "private_key_id")
         ):
@@ -192,7 +190,7 @@ def _read_issued(answer: Answer, account: Mapping[str, t.Any]) -> IssuedKey:
     """Return the key in an answer. Members of the current JSON that Google does not set are kept."""
     try:
         text = base64.b64decode(answer.text("privateKeyData"), validate=True).decode()
-        issued = _parse_key(text, "privateKeyData")
+        issued = parse_key(text, "privateKeyData")
     except (ValueError, IssuerError):
         issued = {}
     if issued.get("client_email") != account["client_email"]:
@@ -201,7 +199,8 @@ def _read_issued(answer: Answer, account: Mapping[str, t.Any]) -> IssuedKey:
     return IssuedKey({_FIELD: text}, issued["private_key_id"], read_time(answer.content.get("validBeforeTime")))
 
 
-def _status(answer: Answer) -> str:
+def error_status(answer: Answer) -> str:
+    """Return the status in an error of a Google API; "" if there is none."""
     error = answer.content.get("error") if isinstance(answer.content, Mapping) else None
     return str(error.get("status")) if isinstance(error, Mapping) else ""
 
@@ -212,7 +211,8 @@ def _require(api: HttpApi, answer: Answer, right: str) -> None:
     api.require(answer, f"{right}, or the IAM API of its project is disabled")
 
 
-def _access_token(key: Mapping[str, t.Any], api: HttpApi) -> str:
+def access_token(key: Mapping[str, t.Any], api: HttpApi) -> str:
+    """Exchange an assertion that is signed with a key for a token; ``api`` is the one at LOGIN_URL."""
     answer = api.send("POST", "/token", form={"grant_type": _GRANT, "assertion": _assertion(key)})
     if answer.text("error") == "invalid_grant":
         raise _refusal(answer)

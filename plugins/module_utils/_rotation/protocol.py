@@ -519,7 +519,7 @@ class RotationProtocol:
                     return (yield from self._attempt(*arguments))
                 return (yield Call(name, arguments))
             except IssuerError as error:
-                spent = error.code == "refused" and self._is_spent(arguments[0])
+                spent = name == "verify" and error.code == "refused" and self._is_spent(arguments[0])
                 if error.code not in codes or spent or waited + pause > self.request.verify_timeout:
                     raise
             yield Call("sleep", (pause,))

@@ -10,7 +10,6 @@ was read.
 
 from __future__ import annotations
 
-import json
 import time
 import typing as t
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from collections.abc import Mapping
 from .._issuers.aws_requests import NoSuchEntity, Settings, Signer, create_session, own_signer, send
 from ..issuer import CALL_TIMEOUT, IssuerError
 from .interface import StoreChanged, StoreContent
+from .json_object import merge_fields, parse_object
 
 _CURRENT, _PENDING = "AWSCURRENT", "AWSPENDING"
 
@@ -46,12 +46,8 @@ class SecretsManager:
         current = next((version for version, labels in versions.items() if _CURRENT in labels), "")
         if not current:
             return StoreContent(None)
-        value = self._send(until, "GetSecretValue", VersionId=current).get("SecretString")
-        try:
-            fields = json.loads(value or "")
-        except (ValueError, RecursionError):
-            fields = None
-        if not isinstance(fields, dict):
+        fields = parse_object(self._send(until, "GetSecretValue", VersionId=current).get("SecretString") or "")
+        if fields is None:
             raise self._problem("does not contain a JSON object, so it is not overwritten")
         return StoreContent(fields, current)
 
@@ -61,7 +57,7 @@ class SecretsManager:
             until,
             "PutSecretValue",
             ClientRequestToken=request_id,
-            SecretString=json.dumps({**(content.fields or {}), **fields}, sort_keys=True),
+            SecretString=merge_fields(content, fields),
             VersionStages=[_PENDING],
         )
         if not content.version:  # AWS attaches AWSCURRENT to the first version by itself

@@ -35,6 +35,12 @@ STORE_TYPES: Mapping[str, StoreType] = {
     "aws_secrets_manager": StoreType(
         "aws_secrets_manager", "SecretsManager", ("secret_id", "region"), ("profile", "endpoint_url", "ca_bundle"),
         ((), ("access_key", "secret_key")), ("session_token",)),
+    "azure_key_vault": StoreType(
+        "azure_key_vault", "KeyVault", ("vault_url", "secret_name", "tenant_id"), ("endpoint_url", "ca_bundle"),
+        (("client_id", "client_secret"),)),
+    "google_secret_manager": StoreType(
+        "google_secret_manager", "SecretManager", ("project_id", "secret_id"), ("endpoint_url", "ca_bundle"),
+        (("credentials",),)),
     "kubernetes": StoreType(
         "kubernetes", "KubernetesSecret", ("namespace", "secret_name"), ("context",), (("kubeconfig",),)),
     MEMBER: StoreType(

@@ -80,15 +80,15 @@ class FakeAzure(FakeProvider):
             return self._exchange(path.split("/")[1], form_of(seen))
         match = _OBJECTS.fullmatch(path)
         scopes = _GRAPH if match else _MANAGER
-        token = self._tokens.get(seen.headers.get("authorization", ""))
-        if token is None or token.scope not in scopes or token.expires_at <= datetime.datetime.now(UTC):
+        caller = self.client_of(seen, scopes)
+        if caller is None:
             return _error(401, "InvalidAuthenticationToken")
         if path.startswith("/subscriptions/"):
             if query != "api-version=2022-12-01":
                 return _error(400, "MissingApiVersionParameter")
             if path == "/subscriptions/deleted":
                 return _error(404, "SubscriptionNotFound")
-            if path != "/subscriptions/s" or token.client_id != RANCHER:
+            if path != "/subscriptions/s" or caller != RANCHER:
                 return _error(403, "AuthorizationFailed")
             return answer_json(200, {"subscriptionId": "s"})
         if match is None:
@@ -102,10 +102,17 @@ class FakeAzure(FakeProvider):
             return self._show(owner, client_id, query.removeprefix("$select=").split(","))
         if action is None or seen.method != "POST":  # PATCH of passwordCredentials too
             return _error(400, "Request_BadRequest")
-        if client_id != RANCHER or token.client_id == STRANGER:
+        if client_id != RANCHER or caller == STRANGER:
             return _error(403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.")
         change = self._add_password if action == "/addPassword" else self._remove_password
         return change(owner, client_id, json.loads(seen.body))
+
+    def client_of(self, seen, scopes):
+        """Return the application whose token for these scopes is in a request; None if there is none that is valid."""
+        token = self._tokens.get(seen.headers.get("authorization", ""))
+        if token is None or token.scope not in scopes or token.expires_at <= datetime.datetime.now(UTC):
+            return None
+        return token.client_id
 
     def _exchange(self, tenant, form):
         client_id = form["client_id"]

@@ -72,13 +72,17 @@ class FakeGoogle(FakeProvider):
         match = _KEYS.fullmatch(path)
         if match is None:
             return _error(404, "NOT_FOUND")
-        caller = self._access.get(seen.headers.get("authorization", ""))
+        caller = self.account_of(seen)
         if caller is None:
             return _error(401, "UNAUTHENTICATED")
         project, owner, key_id, action = match.groups()
         if not self.may_manage(caller, owner) or owner != RANCHER or project != PROJECT:
             return _error(403, "PERMISSION_DENIED", f"Permission 'iam.serviceAccountKeys.list' denied for {caller}")
         return self._manage(seen.method, owner, key_id, action, query, seen.body)
+
+    def account_of(self, seen):
+        """Return the account whose token is in a request; None if there is none."""
+        return self._access.get(seen.headers.get("authorization", ""))
 
     def _exchange(self, assertion):
         header = json.loads(_decode(assertion.split(".")[0]))
