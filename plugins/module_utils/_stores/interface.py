@@ -40,5 +40,6 @@ class SecretStore(t.Protocol):
     def write(self, fields: Mapping[str, str], content: StoreContent, request_id: str) -> None:
         """Replace fields of the version that was read, and keep all others. Raises StoreChanged.
 
+        A store without preconditions raises RanchhandError (``conflict``) if another client's version was replaced.
         ``request_id`` is the same for each attempt to write these values instead of this version.
         """
