@@ -558,7 +558,7 @@ def test_the_documentation_lists_the_options(name):
     allowed = set(caught.value.message.partition("allowed are ")[2].split(", "))
     prefixed = {f"admin_{option}" for option in documented} if name == "openstack" else set()
     assert set(documented) | prefixed & allowed == allowed
-    issuer = load_issuer(name, {})
+    issuer = load_issuer(name, {"token": "x"} if name == "spaces" else {})
     assert set(issuer.recorded_options) < allowed, "all but the secret ones"
     if "propagation" in documented:
         assert issuer.propagation == parse_duration(documented["propagation"][0].strip("`"))
