@@ -15,7 +15,7 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.verific
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import IssuerError
 
 from support.providers.fake_provider import CONSOLE
-from support.providers.fake_spaces import BUCKET, GRANTS, SCOPES, FakeSpaces
+from support.providers.fake_spaces import BUCKET, GRANTS, REGION, SCOPES, FakeSpaces
 
 MARK = "ranchhand-cc-7kq2f-g42-e1"
 FULL = {"bucket": "", "permission": "fullaccess"}
@@ -102,6 +102,7 @@ def test_a_key_of_a_store_is_verified_before_it_is_stored(spaces, monkeypatch):
     stored = spaces.create_key()
     authority = base64.b64encode(stored["defaultEndpointCA"].encode()).decode()
     assert verified(stored) == verified(stored, defaultEndpointCA=authority) == "ok"
+    assert f"/{REGION}/s3/" in spaces.seen[-1].headers["authorization"]
     assert verified(stored, defaultEndpoint=spaces.url, defaultRegion="") == "ok"
     assert verified(stored, defaultEndpointCA="") == "unreachable", "its certificate is not trusted"
     assert verified(stored, defaultEndpointCA="", defaultSkipSSLVerify="true") == "ok"
