@@ -108,8 +108,9 @@ def test_what_a_rotation_stores(rotating, tmp_path, monkeypatch):
     assert found[new][f"{PREFIX}key-id"] == new
     assert found[new][f"{PREFIX}expires-at"] == f"{rotating.provider.keys[new].expires_at:%Y-%m-%dT%H:%M:%SZ}"
 
-    metadata = rotating.cluster.stored(rotating.id)["metadata"]["annotations"]
-    assert metadata[f"{PREFIX}rotated-fields"] == "accessKey,secretKey" and metadata[f"{PREFIX}rotated-at"].endswith("Z")
+    annotations = rotating.cluster.stored(rotating.id)["metadata"]["annotations"]
+    assert annotations[f"{PREFIX}rotated-fields"] == "accessKey,secretKey"
+    assert annotations[f"{PREFIX}rotated-at"].endswith("Z")
 
     events = sorted(rotating.objects("events"), key=lambda event: event["reason"])
     assert [event["reason"] for event in events] == ["Grace", "Issued", "Preparing"]
@@ -232,7 +233,7 @@ def test_codes_of_errors_of_an_issuer(rotating, monkeypatch, code, expected):
     assert len(rotating.provider.keys) == 1
 
 
-def test_a_bug_stops_one_rotation_only(rotating, monkeypatch):
+def test_a_bug_is_a_failure_of_its_rotation(rotating, monkeypatch):
     def fail(*_arguments):
         raise ZeroDivisionError
 
@@ -263,7 +264,7 @@ def test_another_writer_of_the_credential(rotating, monkeypatch):
 
 
 def test_the_key_of_the_digests_is_created_once(rotating):
-    """Concurrent runs use the stored key, whoever created it; the namespace is created with it."""
+    """Concurrent runs use the stored key; the namespace is created with it."""
     from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.client import KubernetesClient
     from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.connection import CONNECTION
 

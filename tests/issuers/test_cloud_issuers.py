@@ -154,9 +154,10 @@ def test_another_change_is_being_processed(kind, tmp_path):
 
 
 @pytest.mark.parametrize(("propagation", "pause"), [("90s", 5.0), ("2s", 2.0)])
-@pytest.mark.parametrize(
-    ("kind", "module"), [(fake_azure.FakeAzure, azure_issuer), (fake_google.FakeGoogle, google)], ids=["azure", "google"]
-)
+@pytest.mark.parametrize(("kind", "module"), [
+    pytest.param(fake_azure.FakeAzure, azure_issuer, id="azure"),
+    pytest.param(fake_google.FakeGoogle, google, id="google"),
+])
 def test_a_new_key_is_tried_again_after_a_pause(kind, module, propagation, pause, tmp_path, monkeypatch):
     pauses = []
     monkeypatch.setattr(module, "time", SimpleNamespace(sleep=pauses.append, time=time.time))

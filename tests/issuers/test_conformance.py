@@ -564,7 +564,7 @@ def test_the_documentation_lists_the_options(name):
         assert issuer.propagation == parse_duration(documented["propagation"][0].strip("`"))
 
 
-# Where requests are sent; a provider that is not here is where the credential says.
+# Where requests are sent; the credential contains the URL of a provider that is not here.
 SERVERS = {
     "alibaba": {"ram.aliyuncs.com", "sts.aliyuncs.com"},
     "azure": {"login.microsoftonline.com", "graph.microsoft.com", "management.azure.com"},

@@ -156,7 +156,8 @@ def test_a_lost_reply_to_an_activation(vcenter, method, monkeypatch):
 def test_a_single_account(vcenter, way):
     options = vcenter.admin if way == "given" else {}
     issuer, old = VmwareVsphere({**vcenter.options, **options}), vcenter.credential("rancher-a")
-    assert issuer.fields == ("password",) and issuer.limit == 1 and issuer.replaces_current and not issuer.lists and not issuer.disables
+    assert issuer.fields == ("password",) and issuer.limit == 1
+    assert issuer.replaces_current and not issuer.lists and not issuer.disables
     issued = issuer.issue(old, "m")
     new = {**old, **issued.values}
     assert set(issued.values) == {"password"} and issued.key_id == issuer.key_id(old) == A

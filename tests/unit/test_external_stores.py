@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.errors import RanchhandError
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation import external_stores as module
@@ -25,6 +28,7 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.record
     RotationRecord,
 )
 from ansible_collections.ranchhand.rancher.plugins.module_utils._stores import registry
+from ansible_collections.ranchhand.rancher.plugins.module_utils._stores.interface import StoreContent
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import IssuerError
 
 from .fake_backend import FakeRun, Locking, SharedState, Single, finish, pair
@@ -270,6 +274,51 @@ def test_a_rotation_does_not_start_with_another_key_in_a_store(settings, digests
     assert found == code
 
 
+@pytest.mark.parametrize(("digests", "key"), [
+    ({"id": "2"}, "new"), ({"id": "1"}, "old"), ({"id": "3"}, module.FOREIGN), ({}, module.ABSENT),
+    ({"id": "2", "other": "x"}, module.FOREIGN),
+])
+def test_which_key_a_store_contains(digests, key):
+    assert module.key_in_store(RECORD, digests) == key
+    if key == module.FOREIGN:
+        for wanted in (module.OLD, module.NEW):
+            with pytest.raises(RanchhandError, match="another value than r"):
+                module.is_write_needed(replace(RECORD, members=(("r", "uid"),)), STORE, digests, wanted)
+        return
+    assert module.is_write_needed(RECORD, STORE, digests, module.NEW) == (key in ("old", module.ABSENT))
+    assert module.is_write_needed(RECORD, STORE, digests, module.OLD) == (key == "new")
+
+
+def test_a_store_is_read_with_its_own_secrets(monkeypatch):
+    """A failure of a store is part of what is read, so that the gate reports it."""
+    contents = {
+        "vault": StoreContent({"key": "k1", "secret": 5, "note": "n"}, "7"), "other": IssuerError("forbidden", "no"),
+        "later": RanchhandError("invalid", "no"),
+    }
+
+    def load(settings, secrets):
+        assert secrets == ({"token": "t"} if settings["name"] == "vault" else {})
+
+        def read():
+            found = contents[settings["name"]]
+            if isinstance(found, Exception):
+                raise found
+            return found
+
+        return SimpleNamespace(read=read)
+
+    monkeypatch.setattr(module, "load_store", load)
+    access = module.StoreAccess({"vault": {"token": "t"}}, lambda values: {name: f"<{values[name]}>" for name in values})
+    found = access.read(STORE, ("id", "secret", "third"))
+    assert found == module.StoreSnapshot(contents["vault"], {"id": "<k1>", "secret": "<5>"})
+    stores = (STORE, {"name": "other"}, {"name": "later"})
+    record = replace(RECORD, fields=("id", "secret"), external_stores=stores)
+    assert access.read_all(record) == [
+        ("vault", {"id": "<k1>", "secret": "<5>"}), ("other", contents["other"]), ("later", contents["later"]),
+    ]
+    assert module.values_in_store(STORE, ("id",), StoreContent(None)) == {}
+
+
 def test_each_write_has_an_id_of_its_own_that_repetitions_share():
     requests = []
 
@@ -308,6 +357,46 @@ def test_valid_settings(kind):
     assert registry.validate_stores([{"name": "a", "type": kind, **VALID[kind]}]) == []
 
 
+@pytest.mark.parametrize("kind", VALID)
+def test_settings_that_are_required(kind):
+    valid = {"name": "a", "type": kind, **VALID[kind]}
+    assert registry.STORE_TYPES[kind].required
+    for name in ("name", *registry.STORE_TYPES[kind].required):
+        for missing in ({other: value for other, value in valid.items() if other != name}, {**valid, name: None}):
+            assert registry.validate_stores([missing]) == [f"external_stores[0]: {name} is required"]
+    assert len(registry.validate_stores([{"type": kind}])) == 1 + len(registry.STORE_TYPES[kind].required)
+
+
+@pytest.mark.parametrize(("value", "valid"), [
+    ("a", True), ("a b", True), ("a" * 1000, True), ("", False), ("a" * 1001, False), (" a", False), ("a ", False),
+    ("a\tb", False), (["a"], False),
+])
+def test_texts_of_settings(value, valid):
+    wrong = [] if valid else ["external_stores[0]: path must be a text of 1 to 1000 printable characters"]
+    assert registry.validate_stores([{**STORE, "path": value}]) == wrong
+
+
+@pytest.mark.parametrize(("fields", "valid"), [
+    ({}, True), ({"secretKey": "a.b-c_D"}, True), ({"a": "b", "b": "a"}, True), ({"a": "b c"}, False),
+    ({"a/b": "c"}, False), ({"a": ""}, False), ({"a": 1}, False), ({"a": "1", "b": 1}, False), ("a", False),
+])
+def test_names_of_fields_in_a_store(fields, valid):
+    wrong = "external_stores[0]: fields must be a mapping of fields of the credential to different names in the store"
+    assert registry.validate_stores([{**STORE, "fields": fields}]) == ([] if valid else [wrong])
+
+
+@pytest.mark.parametrize(("kind", "secrets", "name"), [
+    ("vault", {"token": "t"}, "Vault"), ("vault", {"token": "t", "other": None}, "Vault"),
+    ("aws_secrets_manager", {}, "SecretsManager"), ("aws_secrets_manager", {"session_token": "s"}, "SecretsManager"),
+    ("aws_secrets_manager", {"access_key": "a", "secret_key": "s"}, "SecretsManager"),
+    ("aws_secrets_manager", {"access_key": "a", "secret_key": "s", "session_token": "s"}, "SecretsManager"),
+    ("kubernetes", {"kubeconfig": "k"}, "KubernetesSecret"), ("rancher", {"kubeconfig": "k"}, "RancherCredential"),
+])
+def test_the_class_of_a_store(kind, secrets, name):
+    store = registry.load_store({"name": "a", "type": kind, **VALID[kind]}, secrets)
+    assert type(store).__name__ == name
+
+
 @pytest.mark.parametrize(("stores", "words"), [
     pytest.param(["x"], "external_stores[0]: must be a mapping", id="text"),
     pytest.param([{"name": "a", "type": "consul"}], "type must be one of vault, aws_secrets_manager", id="type"),
@@ -327,6 +416,8 @@ def test_invalid_settings(stores, words):
 def test_the_id_of_the_credential_is_part_of_a_place_only():
     (expanded,) = registry.expand_stores([{**STORE, "path": "a/{id}", "url": "https://{id}", "mount": None}], "cc")
     assert expanded == {**STORE, "path": "a/cc", "url": "https://{id}"}
+    for place in ("secret_id", "secret_name"):
+        assert registry.expand_stores([{place: "{id}/{id}"}], "cc") == ({place: "cc/cc"},)
 
 
 def test_all_types_are_valid_settings_here():

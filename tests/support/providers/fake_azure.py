@@ -84,13 +84,7 @@ class FakeAzure(FakeProvider):
         if caller is None:
             return _error(401, "InvalidAuthenticationToken")
         if path.startswith("/subscriptions/"):
-            if query != "api-version=2022-12-01":
-                return _error(400, "MissingApiVersionParameter")
-            if path == "/subscriptions/deleted":
-                return _error(404, "SubscriptionNotFound")
-            if path != "/subscriptions/s" or caller != RANCHER:
-                return _error(403, "AuthorizationFailed")
-            return answer_json(200, {"subscriptionId": "s"})
+            return _show_subscription(path, query, caller)
         if match is None:
             return _error(404, "Request_ResourceNotFound")
         owner, client_id, action = match.groups()
@@ -142,7 +136,8 @@ class FakeAzure(FakeProvider):
     def _entry(self, key):
         return {
             "keyId": key.id, "displayName": key.mark, "secretText": None, "customKeyIdentifier": None,
-            "hint": None if key.id in self.without_hint else key.secret[:3], "startDateTime": format_zulu(key.created_at),
+            "hint": None if key.id in self.without_hint else key.secret[:3],
+            "startDateTime": format_zulu(key.created_at),
             "endDateTime": key.expires_at and format_zulu(key.expires_at),
         }
 
@@ -164,6 +159,16 @@ class FakeAzure(FakeProvider):
             return _error(400, "Request_BadRequest", "No password credential found with keyId.")
         del self.keys[key.id]
         return 204, {}, b""
+
+
+def _show_subscription(path, query, caller):
+    if query != "api-version=2022-12-01":
+        return _error(400, "MissingApiVersionParameter")
+    if path == "/subscriptions/deleted":
+        return _error(404, "SubscriptionNotFound")
+    if path != "/subscriptions/s" or caller != RANCHER:
+        return _error(403, "AuthorizationFailed")
+    return answer_json(200, {"subscriptionId": "s"})
 
 
 def _new_secret():
