@@ -5,7 +5,8 @@
 
     python -m crash_safety [PART ...]
 
-Only a run of all parts writes the document.
+With the part `providers`, names of rows such as `kubernetes` select providers. Only a run of all parts writes the
+document.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from pathlib import Path
 
 from unit import test_rotation, test_rotation_checks, test_rotation_members
 
+from control_plane import ControlPlane
 from support.providers.all_fakes import FAKES
+from support.providers.keystone import Keystone
 
 from . import members, plays, providers
 from .bench import Bench, violations
@@ -79,16 +82,35 @@ def _played(bench, name, what, play, cases, threads):
     return Done(name, what, len(cases), found, time.monotonic() - begun)
 
 
-def _providers(bench):
-    """The matrix with each fake, and with the real servers that have the same interface."""
-    return [
-        _played(
-            providers.FakeBench(bench, kind), f"matrix, {kind.issuer}",
-            f"as matrix, with a {'real server' if kind.is_real else 'fake'} of {kind.issuer}",
-            plays.crash, providers.matrix, 6,
+def _providers(bench, wanted):
+    """The matrix with other providers: all, or those whose names are wanted."""
+    with Keystone() as keystone, ControlPlane() as harvester:
+        account, strict, alternating = (
+            providers.vcenter(bench, kind)
+            for kind in (providers.AccountSubject, providers.StrictSubject, providers.AlternatingSubject)
         )
-        for kind in FAKES
-    ]
+        matrix = plays.crash, providers.matrix
+        parts = {
+            **{
+                kind.issuer: (
+                    f"a {'real server' if kind.is_real else 'fake'} of {kind.issuer}", providers.fake(bench, kind),
+                    *matrix,
+                ) for kind in FAKES
+            },
+            "kubernetes": ("a second API server", providers.kubernetes(bench, harvester), *matrix),
+            "openstack": ("Keystone", providers.openstack(bench, keystone), *matrix),
+            "vmwarevsphere": ("a fake of vCenter and a single account", account, *matrix),
+            "refused returns": (
+                "a vCenter that refuses to return to the old password", strict,
+                providers.refused_return, providers.refused_returns,
+            ),
+            "accounts": ("a fake of vCenter and two accounts that alternate", alternating, *matrix),
+        }
+        return [
+            _played(on, f"matrix, {name}", f"as matrix, with {what}", play, cases, 6)
+            for name, (what, on, play, cases) in parts.items()
+            if not wanted & parts.keys() or name in wanted
+        ]
 
 
 def _members(bench):
@@ -131,7 +153,7 @@ def main():
                 done.append(_played(bench, *part))
         counts = dict(bench.counts)
         if not wanted or "providers" in wanted:
-            done += _providers(bench)
+            done += _providers(bench, set(wanted))
         if not wanted or "members" in wanted:
             done.append(_members(bench))
     if not wanted or "delays" in wanted:
@@ -172,9 +194,11 @@ Each case rotates a separate credential. It uses the code that the action plugin
 killed. Faults are injected from outside: around the calls of that process, in a proxy in front of kube-apiserver that
 loses replies, and at AWS. A call fails before it is sent, after it is executed, or because its reply is lost. It fails
 by SIGKILL, an exception, Ctrl-C, or by hanging until SIGTERM. A process that ends before a call leaves the same state
-as one that ends after the previous write, so these are one case. With a [fake](issuers.md), it fails by SIGKILL after
-each write, by an exception before each call, and because the reply to a write to the cluster, or to the request that
-creates a key, is lost.
+as one that ends after the previous write, so these are one case. With the providers other than AWS, it fails by SIGKILL
+after each write, by an exception before each call, and because the reply to a write to the cluster, or to the request
+that makes a new key valid, is lost. These providers are [fakes](issuers.md), a second kube-apiserver as the Harvester
+cluster, and a real Keystone. With the Harvester cluster and with two accounts of vSphere, a run is also killed within
+the call that makes a new key valid, and replies to the requests that disable and delete a key are lost.
 
 Meanwhile a reader reads each credential from the cluster and signs in with its key repeatedly, at most every 50 ms.
 Because all processes shared these processors, the reader read every {pause:.0f} ms. Each of these is a violation:
@@ -188,6 +212,24 @@ Because all processes shared these processors, the reader read every {pause:.0f}
 - A further run changed something in the cluster or at AWS.
 - A value that a user wrote was overwritten.
 - A plain command failed.
+
+A user of OpenStack, and a single account of vSphere, has one password. From the call that changes the password to the
+write of the credential, the credential does not work; if the run is killed in between, it does not work until the next
+run. A further key is no proof there either, because the user or the account is the same. Each of these is a violation
+instead:
+
+- The password in a credential did not work in another phase than `issued` or `rolling_back`.
+- In these phases, neither the password in the credential nor a kept one worked.
+- After the plain commands, the password in the credential did not work.
+- vCenter refused more than two sign-ins of a single account in a case, or more than one with two accounts. Five lock an
+  account. The reader itself compares passwords, so that it locks none.
+
+vCenter's default policy refuses a former password. In `matrix, vmwarevsphere` it is changed when a run returns to the
+old password. In `matrix, refused returns` it is not: the return fails at each of its calls, is refused when it is
+repeated, and `state: rotated` and `state: retired` then finish the rotation.
+
+An API server accepts a revoked token for up to ten seconds. Therefore, the reader also checks that the Secret that a
+token is bound to exists.
 
 | Figure | |
 |---|---|

@@ -47,7 +47,8 @@ BEGINNINGS = {
 GOALS = (("rotated", {}), ("retired", {**NOW, **LATER}), ("rolled_back", {}), ("aborted", {}))
 
 
-def _begin(subject, commands):
+def begin(subject, commands):
+    """Run the commands that lead to where a scenario begins."""
     for state, options, *lost in commands:
         if lost:
             subject.lose_at_provider("issue")
@@ -62,7 +63,7 @@ def calls_of(bench, name):
     """The calls of a scenario's command when nothing disturbs it."""
     scenario = SCENARIOS[name]
     with bench.subject() as subject:
-        _begin(subject, scenario.before)
+        begin(subject, scenario.before)
         return subject.plain(scenario.command[0], **scenario.command[1]).calls
 
 
@@ -88,18 +89,19 @@ def crash(bench, case):
     scenario = SCENARIOS[name]
     state, options = scenario.command
     with bench.subject() as subject:
-        _begin(subject, scenario.before)
+        begin(subject, scenario.before)
         broken = subject.run(state, fault, **options)
         if fault.kind != "exception" and fault.moment != "lost":
             subject.check(
                 broken.result is None or fault.kind == "interrupt" and broken.result.get("failed"),
                 "the run was not ended",
             )
-        _go_on(subject, scenario)
+        go_on(subject, scenario)
     bench.counts[f"crashes: {fault.moment}, {fault.kind}"] += 1
 
 
-def _go_on(subject, scenario):
+def go_on(subject, scenario):
+    """The plain command again does the rest, and the commands after it end the rotation."""
     state, options = scenario.command
     subject.plain(state, **options)
     subject.check(subject.phase == subject.reached(scenario.phase), f"the plain command left it in {subject.phase}")
@@ -120,14 +122,14 @@ def stopped(bench, case):
     scenario = SCENARIOS[name]
     state, options = scenario.command
     with bench.subject() as subject:
-        _begin(subject, scenario.before)
+        begin(subject, scenario.before)
         sleeper = subject.start(state, fault, **options)
         subject.check(sleeper.wait() is None, "the run did not stop")
         subject.plain(state, assume_dead=True, **options)
         sleeper.kill(signal.SIGCONT)
         subject.history.append("the first run wakes up")
         sleeper.wait()
-        _go_on(subject, scenario)
+        go_on(subject, scenario)
     bench.counts["runs that woke up after another had taken over"] += 1
 
 
@@ -173,7 +175,7 @@ def pair(bench, seed):
     goals = [chance.choice(GOALS) for _run in range(2)]
     presumed, shot = chance.random() < 0.3, chance.random() < 0.3
     with bench.subject() as subject:
-        _begin(subject, BEGINNINGS[beginning])
+        begin(subject, BEGINNINGS[beginning])
         subject.history.append(f"two at once in {beginning}")
         first = subject.start(goals[0][0], **goals[0][1])
         time.sleep(chance.choice((0, chance.uniform(0, 0.6))))
@@ -200,7 +202,7 @@ def edit(bench, seed):
     beginning = chance.choice(tuple(BEGINNINGS))
     state, options = chance.choice(GOALS)
     with bench.subject() as subject:
-        _begin(subject, BEGINNINGS[beginning])
+        begin(subject, BEGINNINGS[beginning])
         theirs = bench.cloud.create_user(f"{subject.user}-theirs")
         run = subject.start(state, **options)
         time.sleep(chance.uniform(0, 0.7))
@@ -231,7 +233,7 @@ def outage(bench, seed):
         runs = []
         scenarios = [SCENARIOS[name] for name in chance.choices(tuple(SCENARIOS), k=len(subjects))]
         for subject, scenario in zip(subjects, scenarios):
-            _begin(subject, scenario.before)
+            begin(subject, scenario.before)
         for subject, scenario in zip(subjects, scenarios):
             runs.append(subject.start(scenario.command[0], **scenario.command[1]))
         time.sleep(chance.uniform(0.02, 0.25))

@@ -245,10 +245,14 @@ def main():
     # What a run needs is imported once.
     import botocore.session
     import botocore.signers  # noqa: F401  pylint: disable=unused-import
+    import requests  # noqa: F401  pylint: disable=unused-import
+    import yaml  # noqa: F401  pylint: disable=unused-import
     from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers import aws  # noqa: F401  pylint: disable=unused-import
     from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes import client  # noqa: F401  pylint: disable=unused-import
     from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation import executor  # noqa: F401  pylint: disable=unused-import
     from botocore import loaders
+    from keystoneauth1 import session  # noqa: F401  pylint: disable=unused-import
+    from keystoneauth1.identity import v3  # noqa: F401  pylint: disable=unused-import
 
     loaders.create_loader = functools.lru_cache(None)(loaders.create_loader)
     for service in ("iam", "sts"):

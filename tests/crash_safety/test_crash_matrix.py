@@ -33,13 +33,38 @@ def test_crashes(bench, play, name):
 
 @pytest.mark.parametrize("kind", FAKES, ids=lambda kind: kind.issuer)
 def test_crashes_with_a_fake(bench, play, kind):
-    """A lost reply to the request that creates a key, and SIGKILL after it and after the cutover."""
-    fakes = providers.FakeBench(bench, kind)
-    cases = [case for case in providers.crashes(fakes, "rotate") if case[2].moment != "before"]
+    _play_some(play, providers.fake(bench, kind))
+
+
+@pytest.mark.parametrize("kind", [providers.AccountSubject, providers.AlternatingSubject])
+def test_crashes_with_vsphere(bench, play, kind):
+    _play_some(play, providers.vcenter(bench, kind))
+
+
+def test_crashes_with_a_harvester_cluster(bench, play, harvester):
+    _play_some(play, providers.kubernetes(bench, harvester))
+
+
+def test_crashes_with_openstack(bench, play, keystone):
+    _play_some(play, providers.openstack(bench, keystone))
+
+
+def _play_some(play, on):
+    """A lost reply to the request that makes a key valid, and SIGKILL after it and after the cutover."""
+    cases = [case for case in providers.crashes(on, "rotate") if case[2].moment != "before"]
     cutover = [case for case in cases if case[1] == "write_credential"][-1]
-    issuing = [case for case in cases if case[1] in providers.ISSUING]
-    assert len(issuing) >= 2
-    play(plays.crash, [*issuing, cutover], on=fakes)
+    name = [case[1] for case in cases if case[1] in providers.ISSUING][-1]
+    chosen = [case for case in cases if case[1] == name]
+    assert {case[2].moment for case in chosen} == {"after", "lost"}
+    play(plays.crash, [*chosen, cutover], on=on)
+
+
+def test_a_return_that_the_password_policy_refuses(bench, play):
+    """SIGKILL right before and after the phase is written."""
+    vcenter = providers.vcenter(bench, providers.StrictSubject)
+    cases = providers.crashes(vcenter, "roll back", providers.refused_calls)
+    killed = [case for case in cases if case[1] == "write_record" and case[2][1:] == ("after", "kill")]
+    play(providers.refused_return, killed, on=vcenter)
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +86,22 @@ def test_the_reader_notices(bench):
     with pytest.raises(Violation, match="did not work"), bench.subject() as subject:
         bench.cloud.set_status(subject.key["accessKey"], "Inactive")
         bench.reader.look_at_keys()
+
+
+def test_a_password_that_no_run_has_set_is_noticed(bench):
+    """In the phase in which a run may replace the password, one that is kept must work."""
+    account = providers.vcenter(bench, providers.AccountSubject)
+    with pytest.raises(Violation, match="did not work"), account.subject() as subject:
+        subject.plain("rotated", **plays.PAUSED)
+        subject.vcenter.accounts[subject.user].password = "of another client"
+        bench.reader.look_at_keys()
+
+
+def test_refused_sign_ins_are_noticed(bench):
+    account = providers.vcenter(bench, providers.AccountSubject)
+    with pytest.raises(Violation, match="3 sign-ins were refused"), account.subject() as subject:
+        for password in ("a", "b", "c"):
+            assert not providers.ProviderSubject.works(subject, {"password": password})
 
 
 def test_a_lost_value_is_noticed(bench):

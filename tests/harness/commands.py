@@ -243,7 +243,8 @@ def soak():
     python = venv / "bin" / "python"
     with private_home() as home:
         variables = environment(
-            venv, home, PYTHONPATH=_join(COLLECTIONS, TESTS), RANCHHAND_HOSTILE_INPUTS=str(HOSTILE_INPUTS), **_rgw(),
+            venv, home, PYTHONPATH=_join(COLLECTIONS, TESTS), RANCHHAND_HOSTILE_INPUTS=str(HOSTILE_INPUTS),
+            RANCHHAND_KEYSTONE=str(environments.keystone_venv() / "bin" / "python"), **_rgw(),
         )
         # Failing inputs are kept in .hypothesis and are tried first in the next run.
         inputs = run([python, "-m", "pytest", "-c", "tests/pytest.ini", "tests/unit/test_hostile_input.py"], variables)

@@ -308,7 +308,8 @@ def test_a_store_is_read_with_its_own_secrets(monkeypatch):
         return SimpleNamespace(read=read)
 
     monkeypatch.setattr(module, "load_store", load)
-    access = module.StoreAccess({"vault": {"token": "t"}}, lambda values: {name: f"<{values[name]}>" for name in values})
+    access = module.StoreAccess(
+        {"vault": {"token": "t"}}, lambda values: {name: f"<{values[name]}>" for name in values})
     found = access.read(STORE, ("id", "secret", "third"))
     assert found == module.StoreSnapshot(contents["vault"], {"id": "<k1>", "secret": "<5>"})
     stores = (STORE, {"name": "other"}, {"name": "later"})

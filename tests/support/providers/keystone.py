@@ -54,7 +54,13 @@ class Handler(WSGIRequestHandler):
         pass
 
 application = initialize_public_application()
-server = make_server("127.0.0.1", 0, application, Server, Handler)
+lock = threading.Lock()
+
+def serialized(environ, start_response):
+    with lock:  # SQLite fails with "database is locked" if two requests change it
+        return application(environ, start_response)
+
+server = make_server("127.0.0.1", 0, serialized, Server, Handler)
 threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
 print(server.server_port, flush=True)
 server.serve_forever()
