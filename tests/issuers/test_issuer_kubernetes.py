@@ -13,11 +13,12 @@ import time
 
 import pytest
 import yaml
+from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers import kubernetes
 from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.kubernetes import Kubernetes
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rancher.annotations import ROTATION_KEY_LABEL
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import CALL_TIMEOUT, IssuerError
 
-from support.fakes import FaultInjector, reply
+from support.fakes import FaultInjector, after, reply
 from support.service_accounts import ACCOUNTS, NAMESPACE, stored, token_of
 
 SECRETS = f"/api/v1/namespaces/{NAMESPACE}/secrets"
@@ -96,6 +97,47 @@ def test_tokens_are_issued_and_deleted_in_turn(harvester):
     revoked_after(issuer, second)
     issuer.verify(third, third)
     issuer.delete(issuer.key_id(third), third)
+
+
+@pytest.mark.parametrize("way", ["rotating", "given"])
+def test_a_revoked_token_does_not_work(harvester, way):
+    """It is refused at once, although the API server still accepts it; also if its Secret was created again."""
+    given = {"sign_in": "given", "kubeconfig": harvester.kubeconfig.read_text()}
+    issuer = Kubernetes(given if way == "given" else {})
+    first = stored(harvester, token_of(harvester))
+    second = issuer.issue(first, "mark").values
+    issuer.verify(second, first)
+    name, token = issuer.key_id(second), inside(second)[1]
+    issuer.delete(name, first)
+    for recreated in (False, True):
+        if recreated:
+            harvester.api.post(SECRETS, {"metadata": {"name": name}})
+        harvester.api.request("GET", "/api", headers={"Authorization": f"Bearer {token}"})
+        error = refused(issuer.verify, second, first)
+        assert error.code == "refused" and f"Secret {name} in namespace {NAMESPACE}" in error.message
+    issuer.delete(name, first)
+
+
+def test_the_secret_of_a_token_that_must_not_be_read(harvester):
+    """No permission is no proof that a token is revoked."""
+    secret = harvester.api.post(SECRETS, {"metadata": {"generateName": "unread-"}})["metadata"]
+    bound = {"kind": "Secret", "apiVersion": "v1", "name": secret["name"], "uid": secret["uid"]}
+    values = stored(harvester, token_of(harvester, "powerless", boundObjectRef=bound))
+    assert refused(Kubernetes({}).verify, values, values).code == "forbidden"
+    harvester.api.delete(f"{SECRETS}/{secret['name']}")
+
+
+def test_signing_in_and_reading_the_secret_have_one_deadline(harvester, monkeypatch):
+    values = Kubernetes({}).issue(stored(harvester, token_of(harvester)), "mark").values
+    monkeypatch.setattr(kubernetes, "CALL_TIMEOUT", 3.0)
+    with FaultInjector(harvester) as proxy:
+        here = through(proxy, values)
+        proxy.rule("POST", after(lambda seen: time.sleep(1.5)), "selfsubjectreviews$")
+        proxy.rule("GET", lambda seen: time.sleep(4), "secrets/", times=9)
+        started = time.monotonic()
+        assert refused(Kubernetes({}).verify, here, here).code == "unreachable"
+        assert time.monotonic() - started < 3.0
+    Kubernetes({}).delete(Kubernetes({}).key_id(values), values)
 
 
 def test_json_and_other_users_are_preserved(harvester):

@@ -5,7 +5,7 @@
 """The issuer of ServiceAccount tokens, for Harvester clusters without Rancher in between.
 
 A new token is bound to an empty Secret of its own, and revoked by deleting this Secret. API servers accept a revoked
-token for up to ten seconds, if they saw it a moment ago.
+token for up to ten seconds, if they saw it a moment ago, so verify() also reads the Secret.
 
 The account that signs in needs, in the namespace of the ServiceAccount: create on its serviceaccounts/token, and get,
 list, create and delete on secrets.
@@ -19,6 +19,7 @@ import datetime
 import hashlib
 import json
 import secrets
+import time
 import typing as t
 from collections.abc import Mapping
 
@@ -54,9 +55,9 @@ class Token:
             if not self.username.startswith(_PREFIX):
                 raise ValueError
             self.namespace, self.account = self.username[len(_PREFIX):].split(":")
-            self.secret: str | None = (claims.get("kubernetes.io") or {}).get("secret", {}).get("name") or claims.get(
-                _LEGACY
-            )
+            bound = (claims.get("kubernetes.io") or {}).get("secret", {})
+            self.secret: str | None = bound.get("name") or claims.get(_LEGACY)
+            self.secret_uid: str | None = bound.get("uid")
             self.issued_at, self.expires_at = (
                 None
                 if claims.get(name) is None
@@ -130,12 +131,11 @@ class Kubeconfig:
         return yaml.safe_dump(self._content, sort_keys=False)
 
 
-def _sign_in(kubeconfig: Kubeconfig) -> str | None:
+def _sign_in(client: KubernetesClient) -> str | None:
     """Return the user of the token, None if the API server does not report it, before Kubernetes 1.28.
 
     Such a server accepts the token of a ServiceAccount only if its claims are true.
     """
-    client = _connect(kubeconfig.connection())
     with _translated():
         try:
             return t.cast(str, client.post(_WHO, {})["status"]["userInfo"]["username"])
@@ -152,7 +152,7 @@ def verify_kubeconfig(values: Values, options: Mapping[str, t.Any]) -> None:
     kubeconfig = Kubeconfig(values)
     if not kubeconfig.has_token:
         raise IssuerError("unsupported", f"{FIELD} contains no token. Only tokens can be verified")
-    _sign_in(kubeconfig)
+    _sign_in(_connect(kubeconfig.connection()))
 
 
 def _named(content: Mapping[str, t.Any], section: str, name: str) -> dict[str, t.Any]:
@@ -258,9 +258,12 @@ class Kubernetes(Issuer):
     def verify(self, values: Values, by: Values) -> None:
         kubeconfig = Kubeconfig(values)
         token, expected = kubeconfig.token, self._token(by).username
-        found = _sign_in(kubeconfig) or token.username
+        until = time.monotonic() + CALL_TIMEOUT - 1
+        found = _sign_in(_connect(kubeconfig.connection(), until)) or token.username
         if found != expected:
             raise IssuerError("invalid", f"the token belongs to {found}, not to {expected}")
+        if token.secret:
+            _require_secret(self._client(values, until), token)
 
     def delete(self, key_id: str, by: Values) -> None:
         token = self._token(by)
@@ -305,8 +308,25 @@ class Kubernetes(Issuer):
                 )
         return token
 
-    def _client(self, by: Values) -> KubernetesClient:
-        return _connect(self.options["kubeconfig"] if self._sign_in == "given" else Kubeconfig(by).connection())
+    def _client(self, by: Values, until: float | None = None) -> KubernetesClient:
+        return _connect(self.options["kubeconfig"] if self._sign_in == "given" else Kubeconfig(by).connection(), until)
+
+
+def _require_secret(client: KubernetesClient, token: Token) -> None:
+    """Raise IssuerError if the Secret of a token was deleted, or is another one of this name."""
+    with _translated():
+        try:
+            uid = client.get(_secrets(token, token.secret))["metadata"]["uid"]
+        except ApiError as error:
+            if error.status != 404:
+                raise
+            uid = None
+    if uid is None or token.secret_uid not in (None, uid):
+        raise IssuerError(
+            "refused",
+            f"the token is revoked: Secret {token.secret} in namespace {token.namespace}, to which it is bound, was "
+            "deleted",
+        )
 
 
 def _delete_empty(client: KubernetesClient, path: str, metadata: Mapping[str, t.Any]) -> None:
@@ -330,12 +350,13 @@ def _translated() -> t.Iterator[None]:
         raise IssuerError("unreachable", "the cluster does not answer like a Kubernetes API server") from None
 
 
-def _connect(kubeconfig: t.Any) -> KubernetesClient:
+def _connect(kubeconfig: t.Any, until: float | None = None) -> KubernetesClient:
+    """Connect to a cluster; all requests end by ``until``, or within the time of a call from now."""
     # The environment is not used, because it selects the cluster of Rancher.
     with _translated():
         return KubernetesClient(
             {**dict.fromkeys(CONNECTION.options), "kubeconfig": kubeconfig, "use_environment": False},
-            patience=CALL_TIMEOUT - 1,
+            patience=CALL_TIMEOUT - 1 if until is None else until - time.monotonic(),
         )
 
 
