@@ -16,7 +16,7 @@ help:
 	@echo "make test FAST=1   run the most important tests (2 minutes)"
 	@echo "make environments  run the unit tests, each module and each role with each ansible-core and its pre-release"
 	@echo "make docs          build the documentation site in .local/site/html"
-	@echo "make soak          pass 30,000 hostile inputs, interrupt rotations, run 16 playbooks at once (1 hour), write their figures"
+	@echo "make soak          pass 30,000 hostile inputs, interrupt rotations, run 16 playbooks at once (2 hours), write their figures"
 	@echo "make bench         run the benchmarks (15 minutes) and write docs/performance.md"
 	@echo "make artifact      build the artifact in .local/artifact; two builds of one commit are identical"
 	@echo "make release VERSION=X.Y.Z  write version and changelog, commit, build; list what is left: tag, sign, publish"

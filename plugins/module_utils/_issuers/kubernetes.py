@@ -259,7 +259,7 @@ class Kubernetes(Issuer):
         kubeconfig = Kubeconfig(values)
         token, expected = kubeconfig.token, self._token(by).username
         until = time.monotonic() + CALL_TIMEOUT - 1
-        found = _sign_in(_connect(kubeconfig.connection(), until)) or token.username
+        found = _sign_in(_connect(kubeconfig.connection())) or token.username
         if found != expected:
             raise IssuerError("invalid", f"the token belongs to {found}, not to {expected}")
         if token.secret:
