@@ -196,8 +196,8 @@ loses replies, and at AWS. A call fails before it is sent, after it is executed,
 by SIGKILL, an exception, Ctrl-C, or by hanging until SIGTERM. A process that ends before a call leaves the same state
 as one that ends after the previous write, so these are one case. With the providers other than AWS, it fails by SIGKILL
 after each write, by an exception before each call, and because the reply to a write to the cluster, or to the request
-that makes a new key valid, is lost. These providers are [fakes](issuers.md), a second kube-apiserver as the Harvester
-cluster, and a real Keystone. With the Harvester cluster and with two accounts of vSphere, a run is also killed within
+that makes a new key valid, is lost. These providers are [fakes](issuers.md), a RADOS Gateway, a Keystone, and a second
+kube-apiserver as the Harvester cluster. With this cluster and with two accounts of vSphere, a run is also killed within
 the call that makes a new key valid, and replies to the requests that disable and delete a key are lost.
 
 Meanwhile a reader reads each credential from the cluster and signs in with its key repeatedly, at most every 50 ms.

@@ -127,7 +127,7 @@ def test_the_secret_of_a_token_that_must_not_be_read(harvester):
     harvester.api.delete(f"{SECRETS}/{secret['name']}")
 
 
-def test_signing_in_and_reading_the_secret_have_one_deadline(harvester, monkeypatch):
+def test_signing_in_and_reading_the_secret_share_a_deadline(harvester, monkeypatch):
     values = Kubernetes({}).issue(stored(harvester, token_of(harvester)), "mark").values
     monkeypatch.setattr(kubernetes, "CALL_TIMEOUT", 3.0)
     with FaultInjector(harvester) as proxy:
