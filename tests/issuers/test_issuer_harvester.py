@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 import secrets
 
 import pytest
@@ -139,6 +140,34 @@ def test_the_token_of_the_controller_is_sent_to_the_named_rancher_only(rancher):
         assert error.code == "invalid" and "in rancher_url" in error.message
     assert not rancher.seen
     assert load_issuer("harvester", {**given, "rancher_url": f"{rancher.url}/"}).keys(stored)
+
+
+def answer_to(rancher, pattern, answer):
+    """Let another server answer the requests that match a pattern."""
+    def respond(seen):
+        return answer if re.search(pattern, f"{seen.method} {seen.path}") else rancher.handle(seen)
+
+    rancher.override = respond
+
+
+@pytest.mark.parametrize(("pattern", "answer", "method"), [
+    ("^POST .*generateKubeconfig", b"{}", "issue"), ("^GET .*/version", b"<html>Sign in</html>", "verify"),
+    ("^GET /v3/tokens/", b'{"id": "kubeconfig-u-other", "userId": "u-rancher"}', "issue"),
+])
+def test_an_answer_of_another_server(rancher, pattern, answer, method):
+    stored = rancher.create_key()
+    answer_to(rancher, pattern, (200, {}, answer))
+    arguments = (stored, MARK) if method == "issue" else (stored, stored)
+    assert error_of(getattr(rancher.load(), method), *arguments).code == "unreachable" and len(rancher.keys) == 1
+
+
+def test_a_token_that_rancher_deletes_at_the_same_moment(rancher):
+    stored, other = rancher.create_key(), rancher.create_key()
+    issuer = rancher.load()
+    rancher.keys[issuer.key_id(other)].enabled = False
+    assert [key.enabled for key in issuer.keys(stored)] == [True, False]
+    answer_to(rancher, "^DELETE", (404, {}, b"{}"))
+    issuer.delete(issuer.key_id(other), stored)
 
 
 def test_another_user_of_rancher(rancher):

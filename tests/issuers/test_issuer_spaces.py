@@ -53,6 +53,12 @@ def test_grants_that_cannot_be_read(spaces):
         shown = json.dumps({"key": {"access_key": stored["accessKey"], "grants": grants}}).encode()
         spaces.override = lambda seen, shown=shown: (200, {"Content-Type": "application/json"}, shown)
         assert error_of(spaces.load().issue, stored, MARK).code == "unreachable"
+    other = json.dumps({"key": {"access_key": "DOOTHER", "grants": []}}).encode()
+    spaces.override = lambda seen: (200, {}, other)
+    assert error_of(spaces.load().issue, stored, MARK).code == "unreachable", "the grants of another key"
+    assert {seen.method for seen in spaces.seen} == {"GET"}, "nothing was created"
+    spaces.override = lambda seen: spaces.handle(seen) if seen.method == "GET" else (200, {}, b"{}")
+    assert error_of(spaces.load().delete, stored["accessKey"], stored).code == "unreachable", "a portal answers"
     spaces.override = lambda seen: spaces.handle(seen) if seen.method == "GET" else (
         201, {}, json.dumps({"key": {"access_key": "DO1", "secret_key": ""}}).encode()
     )
@@ -84,7 +90,16 @@ def test_pages_and_the_limit(spaces):
     spaces.most = 5
     assert error_of(spaces.load().issue, stored, MARK).code == "invalid" and len(spaces.keys) == 5
     spaces.override = lambda seen: (200, {}, b'{"keys": [], "meta": {"total": 1}}')
+    before = len(spaces.seen)
     assert error_of(spaces.load().keys, stored).code == "unreachable", "an incomplete list"
+    assert len(spaces.seen) == before + 1
+
+
+def test_a_new_key_that_is_not_listed_yet(spaces):
+    stored, issuer = spaces.create_key(), spaces.load()
+    spaces.freeze()
+    new = {**stored, **issuer.issue(stored, MARK).values}
+    assert [key.id for key in issuer.keys(new)] == [stored["accessKey"]]
 
 
 def verified(stored, **changes):
