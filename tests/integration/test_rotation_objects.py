@@ -11,12 +11,15 @@ import secrets
 
 import pytest
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import parse_options
+from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.client import KubernetesClient
+from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.connection import CONNECTION
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation import backend, executor
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.executor import manage_rotations
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.options import (
     CLOUD_CREDENTIAL_ROTATION,
     parse_rotations,
 )
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.protocol import Conflict
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.store import RotationNamespace
 from ansible_collections.ranchhand.rancher.plugins.module_utils._runtime.execute import RunMode, execute
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import IssuerError
@@ -78,7 +81,16 @@ def test_what_a_rotation_stores(rotating, tmp_path, monkeypatch):
     monkeypatch.setenv("AWX_JOB_ID", "42")
     audit = tmp_path / "audit"
     audit.write_text("{}\n")
+    created, post = [], KubernetesClient.post
+
+    def record_kind(client, path, body):
+        created.append((path.rpartition("/")[2], body.get("apiVersion"), body.get("kind")))
+        return post(client, path, body)
+
+    monkeypatch.setattr(KubernetesClient, "post", record_kind)
     result = rotating.run(audit_file=str(audit), reason="quarterly")
+    kinds = {"namespaces": "Namespace", "secrets": "Secret", "configmaps": "ConfigMap", "events": "Event"}
+    assert {kind for kind in created if kind[0] in kinds} == {(path, "v1", kind) for path, kind in kinds.items()}
     assert result["changed"] and result["rotation"]["steps"] == ["preparing", "issued", "grace"]
     assert (result["rotation"]["action"], result["rotation"]["phase"]) == ("rotated", "grace")
     old, new = rotating.first["accessKey"], rotating.live["accessKey"]
@@ -246,28 +258,55 @@ def test_nothing_to_rotate(rotating):
     assert rotating.run(credentials=[]) == {"changed": False, "rotations": []}
 
 
-def test_another_writer_of_the_credential(rotating, monkeypatch):
-    """It is changed between the last read and the write: the rotation stops, and the change is kept."""
-    write = backend.ClusterBackend.write_credential
+@pytest.mark.parametrize("method", ["write_credential", "write_record", "delete_record"])
+def test_another_writer(rotating, monkeypatch, method):
+    """An object is changed between the last read and the write: it is read again, and the change is kept."""
+    rotating.run()
+    write, conflicts = getattr(backend.ClusterBackend, method), []
+    record = f"{rotating.path}/configmaps/rotation-{rotating.id}"
+    path = f"/api/v1/namespaces/cattle-global-data/secrets/{rotating.id}" if method == "write_credential" else record
 
-    def change_first(self, credential, token, values):
-        monkeypatch.undo()
-        rotating.api.patch(
-            f"/api/v1/namespaces/cattle-global-data/secrets/{rotating.id}", {"metadata": {"labels": {"team": "a"}}}
-        )
-        return write(self, credential, token, values)
+    def change_first(self, *arguments):
+        if not conflicts:
+            rotating.api.patch(path, {"metadata": {"labels": {"team": "a"}}})
+        try:
+            return write(self, *arguments)
+        except Conflict:
+            conflicts.append(arguments)
+            raise
 
-    monkeypatch.setattr(backend.ClusterBackend, "write_credential", change_first)
-    result = rotating.run()
+    monkeypatch.setattr(backend.ClusterBackend, method, change_first)
+    result = rotating.run("forgotten" if method == "delete_record" else "rolled_back")
+    assert result["rotation"]["action"] in ("forgotten", "rolled_back") and len(conflicts) == 1, result
+    if method != "delete_record":
+        assert rotating.api.get(path)["metadata"]["labels"]["team"] == "a"
+
+
+def test_a_forgotten_rotation(rotating):
+    rotating.run()
+    result = rotating.run("forgotten")
+    assert result["changed"] and result["rotation"]["action"] == "forgotten", result
+    assert not rotating.objects("configmaps") and len(rotating.provider.keys) == 2
+    assert [item["metadata"]["name"] for item in rotating.objects("secrets")] == ["rotation-digests"]
+    assert rotating.provider.keys[rotating.live["accessKey"]].mark, "the credential contains the new key"
+
+
+def test_a_credential_that_was_created_again_is_rotated(rotating):
+    """A record that is idle gets the uid of the Secret that has the name now."""
+    rotating.run()
+    for _step in range(2):
+        rotating.run("retired", grace="0s", soak="0s")
+    rotating.first = rotating.live
+    rotating.api.delete(f"/api/v1/namespaces/cattle-global-data/secrets/{rotating.id}")
+    rotating.add(rotating.id)
+    result = rotating.run(rotation_id="second")
     assert result["rotation"]["phase"] == "grace", result
-    assert rotating.cluster.stored(rotating.id)["metadata"]["labels"]["team"] == "a"
+    content = json.loads(rotating.objects("configmaps")[0]["data"]["record"])
+    assert content["members"] == [[rotating.id, rotating.cluster.stored(rotating.id)["metadata"]["uid"]]]
 
 
 def test_the_key_of_the_digests_is_created_once(rotating):
     """Concurrent runs use the stored key; the namespace is created with it."""
-    from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.client import KubernetesClient
-    from ansible_collections.ranchhand.rancher.plugins.module_utils._kubernetes.connection import CONNECTION
-
     options = {**dict.fromkeys(CONNECTION.options), "kubeconfig": str(rotating.cluster.control_plane.kubeconfig)}
     first, second = (RotationNamespace(KubernetesClient(options), rotating.namespace) for _number in range(2))
     assert first.read_key() is None

@@ -154,7 +154,7 @@ def test_a_lost_reply_to_an_activation(vcenter, method, monkeypatch):
 
 @pytest.mark.parametrize("way", ["rotating", "given"])
 def test_a_single_account(vcenter, way):
-    options = vcenter.admin if way == "given" else {}
+    options = vcenter.admin if way == "given" else {"sign_in": way}
     issuer, old = VmwareVsphere({**vcenter.options, **options}), vcenter.credential("rancher-a")
     assert issuer.fields == ("password",) and issuer.limit == 1
     assert issuer.replaces_current and not issuer.lists and not issuer.disables
@@ -309,6 +309,12 @@ ANSWERS = {
     "an error": (503, "canary", "unreachable"),
     "an unknown fault": (500, _soap(FAULT.format("x:Canary", "<detail><canary/></detail>")), "unreachable"),
     "a fault without detail": (500, _soap(FAULT.format("", "")), "unreachable"),
+    **{name: (500, _soap(FAULT.format("x", f"<detail><a:SsoFault{name}Fault xmlns:a='urn:sso'/></detail>")), code)
+       for name, code in (
+           ("InvalidTimeRange", "invalid"), ("RequestExpired", "invalid"), ("NoPermission", "forbidden"),
+           ("InvalidPrincipal", "invalid"), ("DomainNotFound", "invalid"), ("NotAuthenticated", "refused"),
+           ("InvalidCredentials", "refused"), ("PasswordPolicyViolation", "invalid"),
+       )},
     "wrong credentials": (500, _soap(FAULT.format("ns0:FailedAuthentication", "")), "refused"),
 }
 

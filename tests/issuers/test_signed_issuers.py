@@ -20,7 +20,7 @@ from support.providers.fake_exoscale import FakeExoscale
 from support.providers.fake_oci import FakeOci
 from support.providers.fake_otc import FakeOtc
 from support.providers.fake_outscale import FakeOutscale
-from support.providers.fake_provider import UTC
+from support.providers.fake_provider import CONSOLE, UTC
 from support.providers.fake_pve import FakePve
 
 MARK = "ranchhand-cc-7kq2f-g42-e1"
@@ -63,6 +63,9 @@ def test_a_token_of_proxmox_gets_the_roles_of_the_current_token(start):
     assert error_of(issuer_of(fake).issue, old, MARK) == "forbidden", "it cannot read its entries"
     assert len(fake.keys) == 1
     issuer = issuer_of(fake, **fake.administrator())
+    fake.grant("user", fake.principal, "RancherMachines", "/others")
+    fake.grant("token", fake.create_key(privsep=1)["tokenId"], "RancherMachines", "/others")
+    fake.grant("group", old["tokenId"], "RancherMachines", "/others")
     new = issue(issuer, old)
     assert fake.privileges(new["tokenId"]) == fake.privileges(old["tokenId"])
     issuer.verify(new, old)
@@ -82,6 +85,26 @@ def test_a_token_of_proxmox_without_its_roles_is_deleted(start, answer):
         fake.grantable = False
     assert error_of(issuer.issue, old, MARK) == ("unreachable" if answer == "lost" else "forbidden")
     assert old["tokenId"] in fake.keys and not [key for key in fake.keys.values() if key.mark]
+
+
+def test_a_token_of_proxmox_without_its_roles_that_cannot_be_deleted(start):
+    """It works as soon as it gets roles, so that the next run deletes it."""
+    fake = start(FakePve)
+    old = fake.create_key(privsep=1)
+    fake.grant("token", old["tokenId"], "RancherMachines", "/vms")
+    fake.override = lambda seen: (403, {}, b"{}") if seen.method in ("PUT", "DELETE") else fake.handle(seen)
+    with pytest.raises(IssuerError, match="without its roles could not be deleted") as caught:
+        issuer_of(fake, **fake.administrator()).issue(old, MARK)
+    assert caught.value.code == "unreachable" and len([key for key in fake.keys.values() if key.mark]) == 1
+
+
+@pytest.mark.parametrize("expire", [0, None, "soon", [1], -1])
+def test_a_token_of_proxmox_without_an_end(start, expire):
+    fake = start(FakePve)
+    content = json.dumps({"data": [{"tokenid": "a", "expire": expire}, {"tokenid": "b", "expire": "1767323045"}]})
+    fake.override = lambda seen: (200, {}, content.encode())
+    found = listed(issuer_of(fake), fake.create_key())
+    assert found[f"{fake.principal}!a"].expires_at is None and found[f"{fake.principal}!b"].expires_at == CONSOLE
 
 
 def test_an_expiring_token_of_proxmox(start):
@@ -109,6 +132,17 @@ def test_a_key_of_oracle_whose_upload_got_no_answer(start):
     issuer.activate(issued.values, old)
     assert set(listed(issuer, old)) == {old["fingerprint"], issued.key_id} == set(fake.keys)
     issuer.verify(issued.values, old)
+
+
+@pytest.mark.parametrize("state", ["DELETING", "DELETED", "INACTIVE", "CREATING"])
+def test_states_of_keys_of_oracle(start, state):
+    fake = start(FakeOci)
+    old = fake.create_key()
+    answer = json.dumps([{"fingerprint": "a", "lifecycleState": state}, {"fingerprint": old["fingerprint"]}]).encode()
+    fake.override = lambda seen: (200, {"opc-request-id": "0"}, answer)
+    found = listed(issuer_of(fake), old)
+    assert set(found) == {old["fingerprint"], *(() if state in ("DELETING", "DELETED") else ("a",))}
+    assert "a" not in found or found["a"].enabled == (state != "INACTIVE")
 
 
 @pytest.mark.parametrize("options", [{"region": None, "endpoint_url": None}, {"region": "x/y", "endpoint_url": None}])
@@ -146,6 +180,16 @@ def test_a_credential_of_exoscale_from_before_rancher_2_13(start):
     fake = start(FakeExoscale)
     assert error_of(issuer_of(fake).keys, {"apiSecretKey": "x"}) == "unsupported" and not fake.seen
     assert error_of(issuer_of(fake, zone="x/y", endpoint_url=None).keys, fake.create_key()) == "invalid"
+
+
+def test_a_key_of_outscale_that_is_not_listed_yet(start):
+    fake = start(FakeOutscale)
+    old, issuer = fake.create_key(), issuer_of(fake)
+    fake.freeze()
+    new = issue(issuer, old)
+    assert error_of(issuer.verify, new, old) == "refused"
+    fake.thaw()
+    issuer.verify(new, old)
 
 
 def test_a_key_of_outscale_keeps_its_expiry(start):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import secrets
 import socket
@@ -210,6 +211,28 @@ def test_no_answer(fake):
     assert code_of(fake, "hetzner", {"apiToken": CANARY}) == "unreachable"
     assert code_of(fake, "hetzner", {"apiToken": CANARY}, ca_bundle=None) == "unreachable", "unknown certificate"
     assert code_of(fake, "hetzner", {"apiToken": CANARY}, ca_bundle="/nonexistent") == "invalid"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "localhost"])
+def test_loopback_needs_no_tls(fake, host):
+    assert code_of(fake, "hetzner", {"apiToken": CANARY}, endpoint_url=f"http://{host}:9") == "unreachable"
+
+
+@pytest.mark.parametrize(("seconds", "words"), [
+    (300, ""), (-300, ""), (301, "5 minutes fast"), (-301, "5 minutes slow"), (900, "15 minutes fast"),
+])
+def test_a_clock_that_is_wrong(monkeypatch, seconds, words):
+    at = datetime.datetime(2026, 11, 26, 19, 0, tzinfo=datetime.timezone.utc)
+    monkeypatch.setattr(http, "now", lambda: at + datetime.timedelta(seconds=seconds))
+    api = http.HttpApi("A provider", "https://a.invalid", {})
+    answer = http.Answer(401, None, {"date": "Thu, 26 Nov 2026 19:00:00 GMT"})
+    if not words:
+        api.require_clock(answer)
+        api.require_clock(answer._replace(headers={"date": "no date"}))
+        return
+    with pytest.raises(IssuerError, match=words) as caught:
+        api.require_clock(answer)
+    assert caught.value.code == "invalid"
 
 
 @pytest.mark.parametrize(

@@ -191,6 +191,16 @@ def test_an_account_is_not_locked_by_several_wrong_passwords():
     }
 
 
+@pytest.mark.parametrize("code", ["unreachable", "forbidden", "invalid"])
+def test_only_a_refusal_could_lock_an_account(code):
+    def fail(*_sign_in):
+        raise IssuerError(code, "not refused")
+
+    sign_ins = SignIns(fail)
+    errors = [sign_ins.sign_in("vmwarevsphere", {**VSPHERE, "password": password}, {}) for password in ("a", "b")]
+    assert [error.code for error in errors] == [code, code]
+
+
 @pytest.mark.parametrize(
     ("token", "code"),
     [

@@ -249,6 +249,7 @@ RECORD = RotationRecord(
     pytest.param({"id": "3"}, WAITING, "it contains a value of another client", id="foreign"),
     pytest.param({}, WAITING, "it contains no key", id="absent"),
     pytest.param(IssuerError("forbidden", "may not be read."), UNKNOWN, "may not be read", id="unreadable"),
+    pytest.param(RanchhandError("invalid", "is unknown."), UNKNOWN, "is unknown", id="unusable"),
 ])
 def test_the_gate(digests, state, words):
     gate = module.external_store_gate(RECORD, [("other", {"id": "2"}), ("vault", digests)])
@@ -309,7 +310,7 @@ def test_a_store_is_read_with_its_own_secrets(monkeypatch):
 
     monkeypatch.setattr(module, "load_store", load)
     access = module.StoreAccess(
-        {"vault": {"token": "t"}}, lambda values: {name: f"<{values[name]}>" for name in values})
+        {"vault": {"token": "t"}}, lambda values: {name: f"<{text}>" for name, text in values.items()})
     found = access.read(STORE, ("id", "secret", "third"))
     assert found == module.StoreSnapshot(contents["vault"], {"id": "<k1>", "secret": "<5>"})
     stores = (STORE, {"name": "other"}, {"name": "later"})

@@ -12,9 +12,12 @@ from types import SimpleNamespace
 
 import pytest
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.errors import RanchhandError
+from ansible_collections.ranchhand.rancher.plugins.module_utils._common.times import now, parse_time
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation import info
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.gates import Gate
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.options import check_info
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.record import KeyGeneration, RotationRecord
+from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.status import waiting_reasons
 from ansible_collections.ranchhand.rancher.plugins.module_utils._rotation.store import RotationNamespace, read_history
 
 OPTIONS = {
@@ -77,6 +80,8 @@ def test_a_credential_that_was_deleted_during_its_rotation_is_listed():
     assert (row["name"], row["driver"], row["phase"], row["due"]) == (None, "amazonec2", "grace", True)
     for words in ("cc-a was deleted during its rotation", "AKIA1 and AKIA2", "state: forgotten"):
         assert words in row["problems"][0]["message"]
+    assert row["possible_states"] == ["forgotten"] and row["waiting_for"] == [] and row["running"] is False
+    assert {row[name] for name in ("age_seconds", "key_age_seconds", "key_age_source", "due_at")} == {None}
     assert set(rows["cc-b"]) <= set(row) | {"gates"}, "the same fields as of other credentials"
 
 
@@ -101,9 +106,64 @@ def test_an_unreadable_record_is_a_problem_of_its_credential():
     damaged = json.dumps({"members": [["cc-a", "uid-cc-a"], ["cc-gone", "uid"]]})
     rows = listed([secret("cc-a"), secret("cc-b")], [damaged])
     assert codes(rows) == {"cc-a": ["record_unreadable"], "cc-b": [], "cc-gone": ["record_unreadable"]}
+    assert rows["cc-gone"]["phase"] is None and rows["cc-a"]["possible_states"] == []
     assert rows["cc-a"]["phase"] is None and "ConfigMap rotations/rotation-cc-damaged" in str(rows["cc-a"]["problems"])
     assert "Upgrade the collection on this controller if a later version" in str(rows["cc-a"]["problems"])
     assert list(listed([], ["no JSON"])) == ["cc-damaged"], "the name of the record contains the id"
+
+
+GATES = [Gate("references", "open", "fine"), Gate("grace", "waiting", "the grace time")]
+
+
+@pytest.mark.parametrize("phase", ["grace", "disabling", "disabled", "deleting", "idle", "issued"])
+@pytest.mark.parametrize("gates", [True, False])
+def test_gates_are_listed_while_an_old_key_is_retired(monkeypatch, phase, gates):
+    evaluated = []
+
+    def evaluate(_client, members, record):
+        evaluated.append(([member.id for member in members], record.phase))
+        return GATES
+
+    monkeypatch.setattr(info, "evaluate_gates", evaluate)
+    row = listed([secret("cc-a")], [record_of("cc-a", "cc-gone", phase=phase)], gates=gates, id="cc-a")["cc-a"]
+    if gates and phase not in ("idle", "issued"):
+        assert evaluated == [(["cc-a"], phase)] and row["gates"] == [gate.show() for gate in GATES]
+        assert row["waiting_for"] == waiting_reasons(GATES) != []
+    else:
+        assert not evaluated and "gates" not in row and row["waiting_for"] == []
+
+
+@pytest.mark.parametrize(("phase", "due_at", "due"), [
+    ("grace", "2020-01-01T00:00:00Z", True), ("disabled", "2999-01-01T00:00:00Z", False), ("deleting", None, True),
+    ("issued", None, True), ("idle", None, False),
+])
+def test_when_the_next_step_is_due(phase, due_at, due):
+    """Now in phases that wait for nothing, never for an idle record without max_age."""
+    times = {
+        "cutover_at": parse_time("2019-12-31T23:59:00Z"), "grace": 60,
+        "disabled_at": parse_time("2998-12-31T23:59:00Z"), "soak": 60,
+    }
+    row = listed([secret("cc-a")], [record_of("cc-a", phase=phase, **times)])["cc-a"]
+    assert row["due"] == due and row["running"] is False
+    if due_at or phase == "idle":
+        assert row["due_at"] == due_at
+    else:
+        assert abs((parse_time(row["due_at"]) - now()).total_seconds()) < 5
+    assert row["possible_states"] and row["phase"] == phase
+    assert listed([secret("cc-a")], [record_of("cc-a", owner="a run")])["cc-a"]["running"] is True
+
+
+@pytest.mark.parametrize(("max_age", "due"), [(1, True), (10**9, False), (None, False)])
+def test_the_age_of_a_credential_that_was_never_rotated(max_age, due):
+    row = listed([secret("cc-a")], [], max_age=max_age)["cc-a"]
+    age = (now() - parse_time("2026-01-01T00:00:00Z")).total_seconds()
+    assert row["max_age_seconds"] == max_age and row["due"] == due and (row["due_at"] is None) == (max_age is None)
+    assert abs(row["age_seconds"] - age) < 5 and abs(row["key_age_seconds"] - age) < 5
+    future = secret("cc-a")
+    future["metadata"]["creationTimestamp"] = "2999-01-01T00:00:00Z"
+    assert listed([future], [])["cc-a"]["age_seconds"] == 0
+    del future["metadata"]["creationTimestamp"]
+    assert listed([future], [])["cc-a"]["age_seconds"] is None
 
 
 @pytest.mark.parametrize(

@@ -226,6 +226,23 @@ def test_a_user_without_a_name_runs_the_rotation(monkeypatch, error):
     assert describe_user() == f"1234@{socket.gethostname()}"
 
 
+class Lost(Exception):
+    """The lease is that of another run."""
+
+
+@pytest.mark.parametrize(("method", "arguments"), [
+    ("read_snapshot", 0), ("write_credential", 3), ("write_record", 2), ("store_generation", 4), ("read_store", 1),
+])
+def test_no_request_is_sent_without_the_lease(method, arguments):
+    """The client has no methods, so that a request would be another exception."""
+    def renew():
+        raise Lost
+
+    run = ClusterBackend(SimpleNamespace(client=None), None, SimpleNamespace(lease=SimpleNamespace(renew=renew)))
+    with pytest.raises(Lost):
+        getattr(run, method)(*[None] * arguments)
+
+
 def test_the_lease_is_renewed_while_a_run_sleeps(monkeypatch):
     """Also at the end of each pause, so that the next request is sent with a lease that was renewed."""
     clock, slept = [100.0], []

@@ -55,8 +55,8 @@ class FakeLinode(FakeProvider):
 
     def handle(self, seen):
         path, _question, query = seen.path.partition("?")
-        token = seen.headers.get("authorization", "").removeprefix("Bearer ")
-        caller = next((key for key in self.keys.values() if key.secret == token), None)
+        sent = seen.headers.get("authorization", "")
+        caller = next((key for key in self.keys.values() if sent == f"Bearer {key.secret}"), None)
         if not self.accepts(caller):
             return _error(401, "Invalid Token")
         headers = {"X-OAuth-Scopes": caller.more["scopes"], "X-Customer-UUID": caller.more["account"]}

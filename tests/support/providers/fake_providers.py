@@ -61,7 +61,8 @@ class FakeProviders(Proxy):
         return answer_json(404, {})
 
     def _list(self, seen, member, unauthorized):
-        state = self.tokens.get(seen.headers.get("authorization", "").removeprefix("Bearer "))
+        scheme, _space, token = seen.headers.get("authorization", "").partition(" ")
+        state = self.tokens.get(token) if scheme == "Bearer" else None
         if state == POWERLESS:
             return answer_json(403, {"id": "forbidden", "message": "You are not authorized to perform this operation"})
         return answer_json(200, {member: []}) if state == ACTIVE else answer_json(401, unauthorized)
