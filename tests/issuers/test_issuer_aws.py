@@ -22,7 +22,7 @@ from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers import 
 from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.aws import Aws as AwsIssuer
 from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.aws import account_in
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import CALL_TIMEOUT, IssuerError
-from botocore.exceptions import NoCredentialsError
+from botocore.exceptions import ClientError, NoCredentialsError
 from werkzeug.wrappers import Response
 
 from support.providers import aws as aws_provider
@@ -442,6 +442,40 @@ def test_a_definite_refusal_is_not_repeated(aws, key, code):
         assert "Not a code" not in message
     assert [item.action for item in aws.requests] == ["CreateAccessKey", "ListAccessKeys"]
     assert aws.keys("rancher") == [(key["accessKey"], "Active")]
+
+
+# Codes whose meaning the status does not show, as AWS' references of common errors list them.
+CODES = {
+    "busy": ("RequestLimitExceeded", "RequestThrottled", "RequestThrottledException", "SlowDown", "TooManyRequests",
+             "TooManyRequestsException", "Throttling", "ThrottlingException", "ThrottledException"),
+    "unreachable": ("RequestTimeout", "ServiceFailure", "ServiceUnavailable"),
+    "refused": ("AuthFailure", "ExpiredToken", "ExpiredTokenException", "IncompleteSignature", "InvalidAccessKeyId",
+                "InvalidClientTokenId", "InvalidToken", "MissingAuthenticationToken", "OptInRequired", "RequestExpired",
+                "RequestTimeTooSkewed", "SignatureDoesNotMatch", "UnrecognizedClientException"),
+    "limit": ("LimitExceeded", "LimitExceededException"), "forbidden": ("AccessDenied", "AccessDeniedException"),
+    "invalid": ("NoSuchEntity", "ResourceNotFoundException", "ValidationError", ""),
+}
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"), [(code, expected) for expected, codes in CODES.items() for code in codes]
+)
+def test_the_meaning_of_a_code(code, expected):
+    answer = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": 400}}
+    found = aws_requests._problem(ClientError(answer, "CreateAccessKey"), "iam:CreateAccessKey", "A" * 20)
+    assert found.code == expected
+    missing = code in ("NoSuchEntity", "ResourceNotFoundException")
+    assert isinstance(found, aws_requests.NoSuchEntity) == missing
+
+
+@pytest.mark.parametrize(("status", "expected"), [
+    (401, "refused"), (403, "refused"), (429, "busy"), (500, "unreachable"), (503, "unreachable"), (499, "invalid"),
+])
+def test_the_meaning_of_a_status(status, expected):
+    answer = {"ResponseMetadata": {"HTTPStatusCode": status}}
+    assert aws_requests._problem(ClientError(answer, "x"), "sts:x", "A" * 20).code == expected
+    limit = ClientError({"Error": {"Code": "LimitExceeded"}}, "x")
+    assert aws_requests._problem(limit, "secretsmanager:x", "A" * 20).code == "invalid"
 
 
 @pytest.mark.parametrize(
