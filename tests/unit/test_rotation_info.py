@@ -88,6 +88,7 @@ def test_a_credential_that_was_deleted_during_its_rotation_is_listed():
 def test_members_that_were_deleted_are_listed():
     rows = listed([secret("cc-a")], [record_of("cc-a", "cc-s3")])
     assert codes(rows)["cc-s3"] == ["gone"] and "gone" not in codes(rows)["cc-a"]
+    assert codes(listed([], [record_of("cc-a", "cc-s3")])) == {"cc-a": ["gone"], "cc-s3": ["gone"]}
 
 
 def test_a_deleted_member_of_an_idle_record_is_forgotten():
@@ -184,6 +185,15 @@ def test_the_age_of_a_credential_that_was_never_rotated(max_age, due):
 def test_filters(options, names):
     secrets = [secret("cc-a", team="a"), secret("cc-b", team="b", zone="1")]
     assert sorted(listed(secrets, [record_of("cc-gone")], **options)) == names
+
+
+def test_credentials_are_listed_by_name_and_id():
+    secrets = [secret("cc-c"), secret("cc-b"), secret("cc-a")]
+    for item in secrets[:2]:
+        item["metadata"]["annotations"]["field.cattle.io/name"] = "a name before aws"
+    result = info.list_rotation_info(OPTIONS, lambda: client(secrets, []), None)
+    assert [row["id"].partition(":")[2] for row in result["rotations"]] == ["cc-b", "cc-c", "cc-a"]
+    assert result == {"changed": False, "rotations": result["rotations"]}
 
 
 def test_name_and_pattern_exclude_each_other():
