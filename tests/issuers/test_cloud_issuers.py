@@ -254,6 +254,13 @@ def test_only_an_owner_adds_azure_secrets(azure):
     assert error_of(stranger.delete, next(iter(azure.keys)), stored).code == "forbidden"
 
 
+def test_an_azure_application_that_does_not_exist(azure):
+    """It has no secrets, so an empty list would be taken for an answer."""
+    stored = {**azure.create_key(), "clientId": "40000000-bbbb-4bbb-8bbb-000000000000"}
+    error = error_of(issuer_of(azure, **azure.administrator()).keys, stored)
+    assert error.code == "invalid" and "no application with the clientId" in error.message
+
+
 def test_options_of_azure(azure):
     stored = {**azure.create_key(), "tenantId": ""}
     assert error_of(issuer_of(azure).keys, stored).code == "invalid"

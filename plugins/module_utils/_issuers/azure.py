@@ -60,7 +60,6 @@ _SIGN_IN: dict[str, tuple[str, ...]] = {"rotating": (), "given": ("client_id", "
 
 def verify_secret(values: Values, options: Mapping[str, t.Any]) -> None:
     """Request a token, which needs no right, and read the subscription with it, as Rancher does."""
-    require_fields(values, "clientId", "clientSecret")
     hosts, login, token = sign_in(values, options, "manager")
     if values.get("subscriptionId"):
         manager = HttpApi("Azure", f"https://{hosts.manager}", options, until=login.until)
