@@ -300,7 +300,9 @@ def test_a_new_linode_token_has_the_current_scopes(linode):
     assert linode.keys[issued.key_id].more["scopes"] == "linodes:read_write", "not those of the other token"
     issued = issuer_of(linode, **given, scopes="linodes:read_only", expiration="1d").issue(stored, MARK)
     assert linode.keys[issued.key_id].more["scopes"] == "linodes:read_only"
-    assert issued.expires_at and linode.keys[issued.key_id].expires_at == issued.expires_at
+    left = issued.expires_at - datetime.datetime.now(datetime.timezone.utc)
+    assert datetime.timedelta(hours=23) < left <= datetime.timedelta(days=1)
+    assert linode.keys[issued.key_id].expires_at == issued.expires_at
     more = issuer_of(linode, scopes="linodes:read_write volumes:read_write")
     assert error_of(more.issue, linode.create_key(), MARK).code == "invalid"
 

@@ -209,6 +209,16 @@ def test_an_administrator_manages_the_keys(account):
     assert {account.first, issued.key_id} <= set(account.listed)
     account.issuer.delete(account.first, new)
     assert account.first not in account.fake.keys and issued.key_id in account.fake.keys
+    account.issuer.verify(issued.values, account.stored)
+
+
+@every
+def test_an_administrator_whose_key_was_deleted(account):
+    """The key in the credential is not used instead."""
+    account.use_administrator()
+    for key_id in set(account.fake.keys) - {account.first}:
+        del account.fake.keys[key_id]
+    assert account.refusal("keys", account.stored).code == "refused"
 
 
 @pytest.mark.parametrize("kind", named(*(fake for fake in FAKES if fake.limit)))

@@ -269,7 +269,19 @@ def test_the_last_use_of_a_key(start, kind):
     key_id = issuer.key_id(old)
     assert issuer.reports_last_use and listed(issuer, old)[key_id].last_used is None, "never used"
     fake.keys[key_id].used = fake.keys[key_id].created_at + datetime.timedelta(hours=1)
-    assert listed(issuer, old)[key_id].last_used == fake.keys[key_id].used
+    for each in (issuer, issuer_of(fake, **fake.administrator())):
+        assert listed(each, old)[key_id].last_used == fake.keys[key_id].used
+
+
+def test_the_user_of_alibaba_is_an_option(start):
+    """Then nothing is asked about the key in the credential, which does not have to work."""
+    fake = start(FakeAlibaba)
+    old, administrator = fake.create_key(), fake.administrator()
+    del fake.keys[old["accessKeyId"]]
+    other = fake.create_key()
+    issuer = issuer_of(fake, user_name=fake.principal, **administrator)
+    assert set(listed(issuer, old)) == {other["accessKeyId"]}
+    assert not listed(issuer_of(fake, user_name=fake.stranger, **administrator), old)
 
 
 def test_a_credential_of_otc_of_an_old_rancher(start):

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers import http
+from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.registry import load_issuer
 from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.throttle import CallRates
 from ansible_collections.ranchhand.rancher.plugins.module_utils._issuers.verification import VERIFIERS, verify_key
 from ansible_collections.ranchhand.rancher.plugins.module_utils.issuer import IssuerError
@@ -82,7 +83,12 @@ def test_a_token_of_proxmox(tmp_path):
     with FakePve(tmp_path) as pve:
         values, options = pve.create_key(), {"endpoint_url": None, "ca_bundle": None}
         assert code_of(pve, "pve", values, **options) == "unreachable", "the certificate is not trusted"
-        assert code_of(pve, "pve", {**values, "insecureTls": "true"}, **options) == "ok", "as the credential asks for"
+        insecure = {**values, "insecureTls": "true"}
+        assert code_of(pve, "pve", insecure, **options) == "ok", "as the credential asks for"
+        assert code_of(pve, "pve", insecure, **options, validate_certs=True) == "unreachable", "the option decides"
+        assert code_of(pve, "pve", values, **options, validate_certs=False) == "ok"
+        unverified = load_issuer("pve", {"validate_certs": False})
+        assert len(unverified.keys(values)) == 1
 
 
 @dataclass(frozen=True)

@@ -191,6 +191,22 @@ def test_an_account_is_not_locked_by_several_wrong_passwords():
     }
 
 
+@pytest.mark.parametrize(("driver", "values", "changes"), [
+    ("vmwarevsphere", VSPHERE, {"vcenter": "other"}), ("vmwarevsphere", VSPHERE, {"username": "other"}),
+    ("nutanix", {"endpoint": "a", "username": "b"}, {"endpoint": "other"}),
+    ("nutanix", {"endpoint": "a", "username": "b"}, {"username": "other"}),
+    ("openstack", {"auth_url": "a", "username": "b", "user_domain_id": "c"}, {"user_domain_id": "other"}),
+])
+def test_what_identifies_an_account(driver, values, changes):
+    """A refusal does not prevent a sign-in with another account."""
+    def refuse(*_sign_in):
+        raise IssuerError("refused", "wrong")
+
+    sign_ins = SignIns(refuse)
+    attempts = [{**values, "password": "x"}, {**values, "password": "y"}, {**values, **changes, "password": "z"}]
+    assert [sign_ins.sign_in(driver, each, {}).code for each in attempts] == ["refused", "busy", "refused"]
+
+
 @pytest.mark.parametrize("code", ["unreachable", "forbidden", "invalid"])
 def test_only_a_refusal_could_lock_an_account(code):
     def fail(*_sign_in):

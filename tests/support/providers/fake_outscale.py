@@ -62,7 +62,7 @@ class FakeOutscale(FakeProvider):
         key = self.keys.get(body["AccessKeyId"])
         if key is None or key.owner != user:
             return _error(400, "InvalidResource", "5067")
-        if action == "UpdateAccessKey":
+        if action == "UpdateAccessKey" and body["State"] in ("ACTIVE", "INACTIVE"):
             key.enabled, key.expires_at = body["State"] == "ACTIVE", expires  # cleared if it is missing
             return _answer({"AccessKey": _show(key)})
         if action == "DeleteAccessKey":
