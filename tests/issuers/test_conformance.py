@@ -216,8 +216,7 @@ def test_an_administrator_manages_the_keys(account):
 def test_an_administrator_whose_key_was_deleted(account):
     """The key in the credential is not used instead."""
     account.use_administrator()
-    for key_id in set(account.fake.keys) - {account.first}:
-        del account.fake.keys[key_id]
+    account.fake.revoke(set(account.fake.keys) - {account.first})
     assert account.refusal("keys", account.stored).code == "refused"
 
 

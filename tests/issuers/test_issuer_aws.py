@@ -486,7 +486,7 @@ def test_the_meaning_of_a_status(status, expected):
         pytest.param(4, None, id="tolerated"),
     ],
 )
-@pytest.mark.parametrize("code", ["SignatureDoesNotMatch", "RequestExpired"])
+@pytest.mark.parametrize("code", ["SignatureDoesNotMatch", "RequestExpired", "RequestTimeTooSkewed"])
 def test_a_wrong_clock_is_not_taken_for_a_wrong_key(aws, key, monkeypatch, minutes, message, code):
     shifted = issuer_module.now() + datetime.timedelta(minutes=minutes)
     monkeypatch.setattr(http, "now", lambda: shifted)

@@ -132,6 +132,7 @@ def test_gates_are_listed_while_an_old_key_is_retired(monkeypatch, phase, gates)
         assert row["waiting_for"] == waiting_reasons(GATES) != []
     else:
         assert not evaluated and "gates" not in row and row["waiting_for"] == []
+    assert "gates" not in listed([secret("cc-a")], [], gates=gates)["cc-a"], "no record"
 
 
 @pytest.mark.parametrize(("phase", "due_at", "due"), [
@@ -194,6 +195,12 @@ def test_credentials_are_listed_by_name_and_id():
     result = info.list_rotation_info(OPTIONS, lambda: client(secrets, []), None)
     assert [row["id"].partition(":")[2] for row in result["rotations"]] == ["cc-b", "cc-c", "cc-a"]
     assert result == {"changed": False, "rotations": result["rotations"]}
+
+
+def test_a_credential_that_rancher_cannot_read_is_not_listed():
+    unreadable = secret("cc-b")
+    unreadable["data"] = {}
+    assert set(listed([secret("cc-a"), unreadable], [])) == {"cc-a"}
 
 
 def test_name_and_pattern_exclude_each_other():

@@ -129,6 +129,11 @@ class FakeProvider(Proxy):
         values = self.create_key(owner or self.rotator, **more)
         return {"sign_in": "given", **{option: values[name] for option, name in self.given.items()}}
 
+    def revoke(self, key_ids):
+        """Delete keys, and what else administrators sign in with."""
+        for key_id in key_ids:
+            del self.keys[key_id]
+
     def fill(self):
         """Create keys until the principal has as many as the provider allows."""
         while not self.full(self.principal):

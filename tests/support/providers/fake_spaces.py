@@ -74,6 +74,10 @@ class FakeSpaces(FakeProvider):
             "defaultRegion": REGION, "defaultBucket": BUCKET, "defaultEndpointCA": self.ca_bundle.read_text(),
         }
 
+    def revoke(self, key_ids):
+        super().revoke(key_ids)
+        self.tokens.clear()
+
     def administrator(self):
         return {"sign_in": "given", "token": self.token()}
 
