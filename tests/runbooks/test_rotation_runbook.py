@@ -299,9 +299,8 @@ def test_confirmation(rotating, runbook):
 def test_old_key_identity(rotating, runbook, tmp_path, way):
     """A secret of Azure that no rotation issued, in a list that shows nothing of the secrets."""
     with FakeAzure(tmp_path) as azure:
-        azure.hints = False
         stored = azure.create_key()
-        [old] = list(azure.keys)
+        [old] = azure.without_hint = set(azure.keys)
         rotating.cluster.secret("cc-azure", "azure", stored, "azure")
         rotating.id, rotating.key = "cc-azure", {"secretKey": stored["clientSecret"]}
         rotated = rotating.run(issuer_options=azure.options, grace="0s")
