@@ -394,10 +394,16 @@ def test_names_of_fields_in_a_store(fields, valid):
     ("aws_secrets_manager", {"access_key": "a", "secret_key": "s"}, "SecretsManager"),
     ("aws_secrets_manager", {"access_key": "a", "secret_key": "s", "session_token": "s"}, "SecretsManager"),
     ("kubernetes", {"kubeconfig": "k"}, "KubernetesSecret"), ("rancher", {"kubeconfig": "k"}, "RancherCredential"),
+    ("rancher", {"connection": {"host": "h"}}, "RancherCredential"),
 ])
 def test_the_class_of_a_store(kind, secrets, name):
     store = registry.load_store({"name": "a", "type": kind, **VALID[kind]}, secrets)
     assert type(store).__name__ == name
+
+
+def test_a_connection_is_a_mapping():
+    with pytest.raises(IssuerError, match="connection must be a mapping"):
+        registry.load_store({"name": "a", "type": "rancher", **VALID["rancher"]}, {"connection": "text"})
 
 
 @pytest.mark.parametrize(("stores", "words"), [
