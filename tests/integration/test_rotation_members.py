@@ -108,7 +108,7 @@ def test_nothing_is_written_without_all_members(members, variables, words):
     for _number in range(2):
         members.clusters["b"].secret(f"cc-{secrets.token_hex(4)}", "s3", members.key, "twice")
     members.unreachable = () if variables else ("c",)
-    assert words in members.run("rotate", code=2, **variables)
+    assert words in members.run("rotate", code=2, **variables).replace('\\"', '"')  # as old versions of Ansible quote
     assert members.are_original()
 
 
