@@ -309,12 +309,14 @@ ANSWERS = {
     "an error": (503, "canary", "unreachable"),
     "an unknown fault": (500, _soap(FAULT.format("x:Canary", "<detail><canary/></detail>")), "unreachable"),
     "a fault without detail": (500, _soap(FAULT.format("", "")), "unreachable"),
-    **{name: (500, _soap(FAULT.format("x", f"<detail><a:SsoFault{name}Fault xmlns:a='urn:sso'/></detail>")), code)
-       for name, code in (
-           ("InvalidTimeRange", "invalid"), ("RequestExpired", "invalid"), ("NoPermission", "forbidden"),
-           ("InvalidPrincipal", "invalid"), ("DomainNotFound", "invalid"), ("NotAuthenticated", "refused"),
-           ("InvalidCredentials", "refused"), ("PasswordPolicyViolation", "invalid"),
-       )},
+    **{
+        name: (500, _soap(FAULT.format("x", f"<detail><a:SsoFault{name}Fault xmlns:a='urn:sso'/></detail>")), code)
+        for name, code in (
+            ("InvalidTimeRange", "invalid"), ("RequestExpired", "invalid"), ("NoPermission", "forbidden"),
+            ("InvalidPrincipal", "invalid"), ("DomainNotFound", "invalid"), ("NotAuthenticated", "refused"),
+            ("InvalidCredentials", "refused"), ("PasswordPolicyViolation", "invalid"),
+        )
+    },
     "wrong credentials": (500, _soap(FAULT.format("ns0:FailedAuthentication", "")), "refused"),
 }
 

@@ -169,7 +169,7 @@ class StoreAccess:
     def claim(self, settings: Settings, snapshot: StoreSnapshot) -> None:
         """Write to a credential of another Rancher that this one rotates its key. Raises IssuerError or StoreChanged.
         """
-        t.cast("RancherCredential", self._load(settings)).claim(self._store.leader_id, snapshot.content)
+        t.cast(RancherCredential, self._load(settings)).claim(self._store.leader_id, snapshot.content)
 
     def write(self, settings: Settings, values: Values, snapshot: StoreSnapshot, what: str) -> None:
         """Write the fields of a key instead of what was read. Raises IssuerError or StoreChanged.
@@ -183,7 +183,7 @@ class StoreAccess:
 
     def open_member(self, settings: Settings) -> tuple[KubernetesClient, CloudCredential]:
         """Connect to another Rancher, and read its credential. Raises IssuerError or RanchhandError."""
-        return t.cast("RancherCredential", self._load(settings)).open()
+        return t.cast(RancherCredential, self._load(settings)).open()
 
     def _load(self, settings: Settings) -> SecretStore:
         return load_store(settings, self._secrets.get(settings["name"]) or {})
