@@ -512,7 +512,7 @@ class RotationProtocol:
 
     def _repeat(self, name: str, *arguments: t.Any, codes: t.Collection[str] = ("busy",)) -> Steps[t.Any]:
         """Make a call that changes nothing, again after errors with these codes, until the time is over."""
-        pause, waited = 1.0, 0.0
+        waited = 0.0
         while True:
             try:
                 if name == "verify":
@@ -520,11 +520,16 @@ class RotationProtocol:
                 return (yield Call(name, arguments))
             except IssuerError as error:
                 spent = name == "verify" and error.code == "refused" and self._is_spent(arguments[0])
-                if error.code not in codes or spent or waited + pause > self.request.verify_timeout:
+                pause = self._next_pause(waited)
+                if error.code not in codes or spent or not pause:
                     raise
             yield Call("sleep", (pause,))
             waited += pause
-            pause = min(2 * pause, 10.0)
+
+    def _next_pause(self, waited: float) -> float:
+        """Return the seconds to wait before another attempt, after ``waited`` in all; 0 if the time is over."""
+        pause = min(waited + 1, 10.0)
+        return pause if waited + pause <= self.request.verify_timeout else 0.0
 
     def _attempt(self, values: Values, by: Values) -> Steps[None]:
         """Sign in once, unless this value was refused as often as may be tried: more failures may lock an account."""
@@ -599,7 +604,7 @@ class RotationProtocol:
         ``signer`` are other fields to sign in with, ``more`` the arguments after them. The call is repeated if the
         provider was too busy to perform it.
         """
-        waited, pause = 0.0, 1.0
+        waited = 0.0
         while True:
             if without:
                 yield from self._check_stores()
@@ -608,11 +613,11 @@ class RotationProtocol:
                 return (yield Call(name, (*arguments, by if signer is None else signer, *more)))
             except IssuerError as error:
                 self.in_doubt = error.code == "unreachable"
-                if error.code != "busy" or waited + pause > self.request.verify_timeout:
+                pause = self._next_pause(waited)
+                if error.code != "busy" or not pause:
                     raise
             yield Call("sleep", (pause,))
             waited += pause
-            pause = min(2 * pause, 10.0)
 
     def _confirm_effect(
         self, key_id: str, is_done: t.Callable[[t.Sequence[Key], str], bool], allowed: t.Sequence[str], remedy: str
@@ -623,7 +628,7 @@ class RotationProtocol:
         """
         if not self.issuer.lists:
             return
-        waited, pause = 0.0, 1.0
+        waited = 0.0
         while True:
             keys = yield from self._list_keys(self.credentials[0].values)
             try:
@@ -636,13 +641,13 @@ class RotationProtocol:
                 raise
             if is_done(keys, key_id):
                 return
-            if waited + pause > self.request.verify_timeout:
+            pause = self._next_pause(waited)
+            if not pause:
                 raise RanchhandError("unproven", (
                     f"the provider was requested to disable or delete the key {key_id} of {self.record.names}, but "
                     "still lists it unchanged. Run the task again."))
             yield Call("sleep", (pause,))
             waited += pause
-            pause = min(2 * pause, 10.0)
 
     def _undo(self, key_id: str, allowed: t.Sequence[str]) -> Steps[None]:
         """Enable a key that was disabled, because the key in use does not work any more."""
@@ -964,7 +969,7 @@ class RotationProtocol:
 
     def _wait_for_arrival(self, key: str) -> Steps[bool]:
         """Read the credentials until all contain a key or the time is over."""
-        waited, pause, before = 0.0, 1.0, self.credentials
+        waited, before = 0.0, self.credentials
         while True:
             snapshot: Snapshot = yield Call("read_snapshot")
             present = self.record.present(snapshot.credentials)
@@ -977,11 +982,11 @@ class RotationProtocol:
             self.credentials = present
             if self._all_contain(key):
                 return True
-            if waited + pause > self.request.verify_timeout:
+            pause = self._next_pause(waited)
+            if not pause:
                 return False
             yield Call("sleep", (pause,))
             waited += pause
-            pause = min(2 * pause, 10.0)
 
     def _verify_cutover(self) -> Steps[None]:
         """Do what the run that cut over did not: verify the credentials."""
