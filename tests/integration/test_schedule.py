@@ -455,10 +455,10 @@ def test_objects_are_applied_and_deleted(cluster, subtests):
     repaired = cluster.prove({"objects": [settings]}, module=MANIFEST)
     assert repaired["changed"] and cluster.api.get(path)["data"] == {**settings["data"], "theirs": "stays"}
     cluster.prove({"objects": [settings, quota], "state": "absent"}, module=MANIFEST)
-    labelled = {**settings, "metadata": {**settings["metadata"], "labels": {"team": "a"}}}
-    prune = {"labels": {"team": "a"}, "kinds": [{"api_version": "v1", "kind": "ConfigMap"}]}
+    labelled = {**settings, "metadata": {**settings["metadata"], "labels": {"set": "pruned"}}}
+    prune = {"labels": {"set": "pruned"}, "kinds": [{"api_version": "v1", "kind": "ConfigMap"}]}
     renamed = {**labelled, "metadata": {**labelled["metadata"], "name": "renamed"}}
-    unrelated = {**labelled, "metadata": {**labelled["metadata"], "name": "unrelated", "labels": {"team": "b"}}}
+    unrelated = {**labelled, "metadata": {**labelled["metadata"], "name": "unrelated", "labels": {"set": "other"}}}
     pruned = cluster.prove_all(
         [{"objects": [labelled, unrelated]}, {"objects": [renamed], "prune": prune}, {"objects": [], "prune": prune},
          {"objects": [unrelated], "state": "absent", "prune": prune}],
