@@ -96,6 +96,14 @@ options:
         O(ranchhand.rancher.cloud_credential#module:verify_options).
     type: dict
     version_added: 1.0.0
+  key_digest_secret:
+    description:
+      - At least 32 random characters. With them, RV(credentials[].key_digest) is a keyed digest (HMAC-SHA256) of each
+        key, by which equal keys in several Ranchers are recognized without their values.
+      - Use the same text for all Ranchers and another one in each run. The role P(ranchhand.rancher.report#role) does
+        this. Only with O(problems=true).
+    type: str
+    version_added: 1.0.0
   namespace:
     description: Namespace of the records of rotations.
     type: str
@@ -247,6 +255,11 @@ credentials:
       returned: with O(problems=true)
       type: bool
       sample: false
+    key_digest:
+      description: Digest of the key. Null if the credential has no key.
+      returned: with O(problems=true) and O(key_digest_secret)
+      type: str
+      sample: 0a9f5c1b7e3d2a64c8b0f1e2d3c4b5a6978877665544332211ffeeddccbbaa00
     rotation:
       description:
         - State of the rotation, as in RV(ranchhand.rancher.cloud_credential_rotation_info#module:rotations).

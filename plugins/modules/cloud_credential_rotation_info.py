@@ -117,6 +117,13 @@ rotations:
       description: Whether a run is in progress, or was interrupted.
       type: bool
       sample: false
+    rotated_elsewhere:
+      description:
+        - Whether another Rancher rotates the key, with
+          O(ranchhand.rancher.cloud_credential_rotation#module:external_stores) of type V(rancher). Then nothing is due
+          in this Rancher.
+      type: bool
+      sample: false
     problems:
       description:
         - Problems of the rotation. C(code) is V(drift), V(restored), V(gone) if the credential was deleted or created

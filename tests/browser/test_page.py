@@ -314,6 +314,18 @@ def test_details_of_a_row(chromium, page):
     assert not chromium.elements(".detail") and button.get_attribute("aria-expanded") == "false"
 
 
+def test_details_name_the_other_ranchers_with_the_key(chromium, page):
+    results = fleet(2, ranchers=("prod-eu", "prod-us"), unread=False, names=HOSTILE[2:3])
+    [first, second] = [credential for result in results.values() for credential in result["credentials"]]
+    results = {"prod-eu": {"credentials": [{**first, "key_digest": "1f"}]},
+               "prod-us": {"credentials": [{**second, "key_digest": "1f"}]}}
+    page(results)
+    search(chromium, first["id"])
+    chromium.element(".open").click()
+    detail = chromium.element(".detail").text
+    assert "Same key in" in detail and f"prod-us: {HOSTILE[2]}" in detail and second["id"] in detail
+
+
 def test_sorting(chromium, page):
     model = page(fleet(49, unread=False))
     by_id = {credential["id"].rpartition(":")[2]: credential for credential in model["credentials"]}

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 from pathlib import Path
@@ -95,6 +96,29 @@ def test_the_roles_rotate_a_key_in_all_members(members):
     assert members.states == {old: "Inactive", new: "Active"}
     members.run("rollback")
     assert members.are_original()
+
+
+def test_the_report_shows_the_key_once(members):
+    def report():
+        path = members.folder / "report.json"
+        members.run("report", "ranchers", report_files={"json": str(path)}, report_max_age="1s")
+        model = json.loads(path.read_text())
+        rows = {row["id"]: row for row in model["credentials"]}
+        tasks = [(task["code"], task["rancher"]) for task in model["today"]]
+        tasks = [task for task in tasks if task[0] in ("overdue", "shared_key")]
+        return {host: rows[f"cattle-global-data:{name}"] for host, name in members.ids.items()}, tasks
+
+    rows, tasks = report()
+    assert tasks == [("overdue", "a"), ("shared_key", "a")], "no Rancher rotates it for the others yet"
+    assert [other["rancher"] for other in rows["b"]["also_in"]] == ["a", "c"]
+    members.run("rotate", host="b", rotate_members=["a", "c"])
+    members.run("retire", host="b", retire_members=["a", "c"], retire_grace="0s")
+    members.run("retire", host="b", retire_members=["a", "c"], retire_soak="0s")
+    rows, tasks = report()
+    assert tasks == [("overdue", "b")]
+    assert {host: (row["is_copy"], row["due"]) for host, row in rows.items()} == {
+        "a": (True, False), "b": (False, True), "c": (True, False)}
+    assert rows["a"]["rotation"]["rotated_elsewhere"] and not rows["b"]["rotation"]["rotated_elsewhere"]
 
 
 @pytest.mark.parametrize(("variables", "words"), [

@@ -8,10 +8,12 @@ from __future__ import annotations
 import base64
 import datetime
 import json
+import re
 import time
 from dataclasses import dataclass, field, replace
 
 import pytest
+from ansible_collections.ranchhand.rancher.plugins.module_utils._common.errors import ValidationErrors
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.options import parse_options
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.problems import Problem
 from ansible_collections.ranchhand.rancher.plugins.module_utils._common.times import (
@@ -338,6 +340,9 @@ def test_the_pools_that_create_machines_of_another_driver(spelling, namespace, m
     assert found == ([Problem("driver_mismatch", message)] if mismatch else [])
 
 
+SECRET = "s" * 32
+
+
 @pytest.mark.parametrize(("first", "second", "shared"), [
     pytest.param({"accessToken": "x"}, {"accessToken": "x"}, True, id="the same token"),
     pytest.param({"accessToken": "x"}, {"accessToken": "y"}, False, id="another token"),
@@ -353,6 +358,17 @@ def test_credentials_with_the_same_key(first, second, shared):
     left, right = credential("one", identifier="cc-a", **first), credential("two", identifier="cc-b", **second)
     found = [problem.code for problem in checker(left, right, unlisted=["x"]).problems(left)]
     assert found == (["shared_key"] if shared else [])
+    digests = [checker(each).key_digest(each, SECRET) for each in (left, right)]  # as of two Ranchers
+    assert (None not in digests and digests[0] == digests[1]) is shared
+
+
+@pytest.mark.parametrize("fields", [{"driver": "amazonec2", "accessKey": "AK"}, {"accessToken": "x", "other": "y"}])
+def test_a_digest_of_a_key_depends_on_a_secret_and_shows_no_key(fields):
+    found = credential("one", identifier="cc-a", **fields)
+    digest = checker(found).key_digest(found, SECRET)
+    assert re.fullmatch("[0-9a-f]{64}", digest) and digest != checker(found).key_digest(found, SECRET + "x")
+    empty = credential("one", identifier="cc-a", accessToken="")
+    assert checker(empty).key_digest(empty, SECRET) is None
 
 
 def test_only_the_secret_fields_are_the_key_of_a_credential():
@@ -616,3 +632,9 @@ def test_secrets_in_the_namespaces_of_clusters_that_are_missing():
         "fleet-default:gone-bucket": [("test", "s3", None)],
         "fleet-default:gone-pool": [("prod", "pool", ["db"])],
     }
+
+
+def test_a_guessable_secret_of_digests_is_refused():
+    params = parse_options(CLOUD_CREDENTIAL_INFO, {"key_digest_secret": "s" * 31})
+    with pytest.raises(ValidationErrors, match="key_digest_secret must have at least 32 random characters"):
+        list_cloud_credential_info(params, None, RunMode(True, False))

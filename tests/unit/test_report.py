@@ -359,12 +359,13 @@ ROTATION = {
     "key_id": "AK2", "old_key_id": "AK1", "running": False, "waiting_for": ["soak"],
     "started_at": "2026-11-01T00:00:00Z", "cutover_at": "2026-11-02T00:00:00Z", "disabled_at": None,
     "rotated_at": "2026-11-02T00:00:00Z", "expires_at": "2027-11-02T00:00:00Z", "transitions": [TRANSITION],
+    "rotated_elsewhere": False,
 }
 REFERENCE = {"kind": "Cluster", "api_version": "v1", "namespace": "n", "name": "prod", "field": "spec.x", "use": "s3"}
 COMPLETE = {
     "credentials": [credential(
         description="for tests", created_at="2026-01-01T00:00:00Z", due_at="2026-12-01T00:00:00Z", gone=False,
-        max_age_seconds=90 * DAY, key_age_seconds=DAY, references=[REFERENCE], rotation=ROTATION,
+        max_age_seconds=90 * DAY, key_age_seconds=DAY, references=[REFERENCE], rotation=ROTATION, key_digest="1f",
         codes=("unused", "overdue", "drift", "expired"),
     )],
     "dangling": [{"id": "cattle-global-data:cc-gone", "references": [REFERENCE]}],
@@ -377,10 +378,11 @@ SHAPES = {
     "credentials/0/driver": 5, "credentials/0/owner": 5, "credentials/0/owner_name": 5,
     "credentials/0/description": 5, "credentials/0/created_at": 5, "credentials/0/due_at": "tomorrow",
     "credentials/0/key_age_seconds": "5", "credentials/0/max_age_seconds": "5",
-    "credentials/0/key_age_source": "a guess", "credentials/0/gone": "no", "credentials/0/references": "x",
+    "credentials/0/key_age_source": "a guess", "credentials/0/key_digest": 5, "credentials/0/gone": "no",
+    "credentials/0/references": "x",
     **{f"credentials/0/references/0/{name}": 5 for name in REFERENCE}, "credentials/0/rotation": "x",
     **{f"credentials/0/rotation/{name}": 5 for name in (
-        "phase", "next_step", "expires_at", "waiting_for", "transitions")},
+        "phase", "next_step", "expires_at", "waiting_for", "transitions", "rotated_elsewhere")},
     **{f"credentials/0/rotation/transitions/0/{name}": 5 for name in ("at", "phase", "what")},
     "credentials/0/problems": {}, "credentials/0/problems/0/code": 5, "credentials/0/problems/0/level": "fatal",
     "credentials/0/problems/0/message": None, "dangling/0": "x", "dangling/0/id": 5, "dangling/0/references": 5,
@@ -430,10 +432,11 @@ def test_all_that_the_model_contains_of_a_credential():
         "owner": "u-1", "owner_name": "alice", "description": "for tests", "created_at": "2026-01-01T00:00:00Z",
         "key_age_days": 1, "key_age_source": "secret", "max_age_days": 90, "due_at": "2026-12-01T00:00:00Z",
         "due": False, "due_in_days": 6, "references": [reference], "rotation": ROTATION, "problems": problems,
+        "also_in": [], "is_copy": False,
     }
     assert gone == {
         **dict.fromkeys(row), "rancher": "prod", "gone": True, "due": False, "id": "cattle-global-data:cc-gone",
-        "name": "cc-gone", "references": [reference], "problems": [
+        "also_in": [], "is_copy": False, "name": "cc-gone", "references": [reference], "problems": [
             {"code": "dangling", "level": "error", "message": "does not exist, but objects refer to it"}],
     }
     assert model["ranchers"] == [{
@@ -443,6 +446,65 @@ def test_all_that_the_model_contains_of_a_credential():
     assert (model["generated_at"], runbook(model, "drift")) == (
         "2026-11-24T07:30:00Z", f"{RUNBOOKS}/credentials.md#drift")
     assert is_rotating(row) and not is_rotating(gone) and not is_rotating({"rotation": {"phase": "idle"}})
+
+
+KEY = ("overdue", "expired", "expires_soon", "key_refused", "key_forbidden")
+
+
+def rows_of(**credentials):
+    """Return the rows of a report on Ranchers with a credential each, by Rancher."""
+    model = build({name: {"credentials": [found]} for name, found in credentials.items()}, NOW, RUNBOOKS)
+    return {row["rancher"]: row for row in model["credentials"]}, model
+
+
+def test_a_key_of_several_ranchers_is_due_once():
+    """Berlin rotates the key; the others are its members. Paris has a key of its own."""
+    old = {"key_digest": "1f", "due": True, "due_at": due(-3), "key_age_seconds": 93 * DAY, "max_age_seconds": 90 * DAY}
+    member = credential(**old, codes=(*KEY, "drift"), rotation={"phase": "idle", "rotated_elsewhere": True})
+    rotating = credential(**old, codes=KEY, rotation={"phase": "idle", "generation": 1})
+    other = credential(**{**old, "key_digest": "2e"}, codes=("overdue",))
+    rows, model = rows_of(amsterdam=member, berlin=rotating, cork=member, paris=other)
+    assert {name: [problem["code"] for problem in row["problems"]] for name, row in rows.items()} == {
+        "amsterdam": ["drift"], "cork": ["drift"], "paris": ["overdue"],
+        "berlin": ["expired", "key_refused", "expires_soon", "key_forbidden", "overdue"],
+    }
+    assert {name: (row["is_copy"], row["due"], row["due_at"], row["due_in_days"]) for name, row in rows.items()} == {
+        "amsterdam": (True, False, None, None), "berlin": (False, True, due(-3), -3), "cork": (True, False, None, None),
+        "paris": (False, True, due(-3), -3),
+    }
+    also = {name: [other["rancher"] for other in row["also_in"]] for name, row in rows.items()}
+    assert also == {
+        "amsterdam": ["berlin", "cork"], "berlin": ["amsterdam", "cork"], "cork": ["amsterdam", "berlin"], "paris": []}
+    assert rows["cork"]["also_in"][1] == {"rancher": "berlin", "id": "cattle-global-data:cc-1", "name": "one"}
+    assert model["figures"]["due"] == 2 and [row["overdue"] for row in model["ages"]] == [2]
+    (line,) = [line for line in csv.DictReader(to_csv(model).splitlines()) if line["rancher"] == "berlin"]
+    assert line["same_key_in"] == "cattle-global-data:cc-1 of amsterdam; cattle-global-data:cc-1 of cork"
+    assert "1f" not in to_json(model)
+
+
+def test_a_problem_of_a_copy_only_is_kept():
+    """A provider may refuse an address from which a Rancher signs in."""
+    copy = credential(key_digest="1f", codes=("key_refused",))
+    rows, _model = rows_of(a=credential(key_digest="1f"), b=copy)
+    assert [problem["code"] for problem in rows["b"]["problems"]] == ["key_refused"]
+
+
+def test_ranchers_that_would_rotate_the_same_key_apart():
+    same = {"key_digest": "1f"}
+    member = credential(**same, rotation={"phase": "idle", "rotated_elsewhere": True})
+    rows, _model = rows_of(a=credential(**same), b=member, c=credential(**same), d=credential(**same, rotation=None))
+    assert [row["problems"] for name, row in sorted(rows.items())] == [[{
+        "code": "shared_key", "level": "warning", "message": (
+            "contains the same key as cattle-global-data:cc-1 of c, cattle-global-data:cc-1 of d, which would not get "
+            "its new key"),
+    }], [], [], []]
+    rows, _model = rows_of(a=member, b=member)
+    assert not rows["a"]["problems"] and (rows["a"]["is_copy"], rows["b"]["is_copy"]) == (False, True)
+
+
+def test_credentials_of_a_rancher_with_the_same_key_are_no_copies():
+    rows = model_of(credential(id="1", key_digest="1f", due=True), credential(id="2", key_digest="1f", due=True))
+    assert rows["figures"]["due"] == 2 and not any(row["is_copy"] or row["also_in"] for row in rows["credentials"])
 
 
 def test_a_rancher_without_a_result():

@@ -34,7 +34,7 @@ def credential(*codes, **values):
         "rancher": "prod-eu", "id": ID, "name": "payments prod", "driver": "amazonec2", "owner": "u-1",
         "owner_name": "alice", "created_at": "2026-01-01T00:00:00Z", "due": False, "due_at": None,
         "max_age_days": None, "references": [CLUSTER],
-        "rotation": {"phase": "idle", "issuer": None}, "problems": problems, **values,
+        "rotation": {"phase": "idle", "issuer": None}, "problems": problems, "also_in": [], **values,
     }
 
 
@@ -110,6 +110,19 @@ def test_an_overdue_key_is_rotated_by_its_issuer(days, expected):
     playbook, variables = parsed(only_task("overdue", due=True, max_age_days=days).remedy.command)
     assert (playbook, variables["rotate_max_age"]) == ("rotate", expected)
     assert variables["rotate_credentials"] == [{"id": ID}]
+
+
+@pytest.mark.parametrize(("code", "phase", "what"), [
+    ("overdue", "idle", "Rotate the key"), ("stuck_rotation", "grace", "Continue the rotation"),
+    ("restored", "idle", "Write the current key again"),
+])
+def test_a_key_of_several_ranchers_is_rotated_with_the_variables_of_all(code, phase, what):
+    """Without them, a rotation would leave the key of the others behind."""
+    values = {"due": True, "rotation": {"phase": phase, "issuer": "aws"}}
+    assert only_task(code, **values).remedy.command
+    remedy = only_task(code, **values, also_in=[{"rancher": "lab", "id": ID, "name": "aws"}]).remedy
+    assert asdict(remedy) == {
+        "what": f"{what}, with the variables for all Ranchers that contain the key", "command": None, "page": None}
 
 
 @pytest.mark.parametrize("issuer", [None, "supplied"])

@@ -7,6 +7,8 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
+import hmac
 import typing as t
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -108,6 +110,12 @@ class HealthChecker:
             value for name, value in credential.data.items()
             if value and (not fields or name not in fields or fields[name].secret)
         ) or None
+
+    def key_digest(self, credential: CloudCredential, secret: str) -> str | None:
+        """Return a digest that is equal for equal keys, also of other Ranchers; None if the credential has no key."""
+        key = self._key(credential)
+        parts = sorted(key) if isinstance(key, frozenset) else key
+        return hmac.new(secret.encode(), repr(parts).encode(), hashlib.sha256).hexdigest() if key else None
 
     def problems(self, credential: CloudCredential) -> list[Problem]:
         """Return all problems of a credential except those of its rotation and of tokens and certificates."""

@@ -65,7 +65,9 @@ CLOUD_CREDENTIAL_INFO = CONNECTION.merge(FILTERS, HEALTH, OptionSpec({
     "problems": {"type": "bool", "default": False},
     "verify": {"type": "bool", "default": False},
     "verify_options_by_driver": {"type": "dict"},
+    "key_digest_secret": {"type": "str", "no_log": True},
 }))
+_SHORTEST_SECRET = 32  # characters
 _T = t.TypeVar("_T")
 
 
@@ -88,6 +90,8 @@ def list_cloud_credential_info(params: Mapping[str, t.Any], connect: Connect, mo
     identifier, errors = parse_id(params["id"], CREDENTIAL_NAMESPACE)
     errors += validate_namespace(params["namespace"])
     errors += validate_options_by_driver(params["verify_options_by_driver"] or {})
+    if len(params["key_digest_secret"] or _SHORTEST_SECRET * "x") < _SHORTEST_SECRET:
+        errors.append(f"key_digest_secret must have at least {_SHORTEST_SECRET} random characters")
     if errors:
         raise ValidationErrors(errors)
     client = connect()
@@ -209,6 +213,8 @@ def _add_health(
         status = rotation_status(client, store, credential, max_age, True, issued[credential.id])
         key = KeyState(store.record(credential.id), status, max_age, key_problems.get(credential.id))
         shown.update(evaluate(checker, credential, key, now(), expires_within))
+        if params["key_digest_secret"]:
+            shown["key_digest"] = checker.key_digest(credential, params["key_digest_secret"])
         hidden = {*shown, "problems"}
         rotation = {"running": False, **{name: value for name, value in status.items() if name not in hidden}}
         shown["rotation"] = None if snapshot.history is None else rotation

@@ -21,7 +21,7 @@ from .._resources.info import matches_filters
 from .._runtime.execute import Connect, RunMode
 from .cluster_gates import evaluate_gates
 from .decisions import possible_states
-from .record import DELETING, DISABLED, DISABLING, GRACE, IDLE, RotationRecord
+from .record import ANOTHER, DELETING, DISABLED, DISABLING, GRACE, IDLE, RotationRecord
 from .status import describe_deleted, due_time, find_rotation_problems, key_issued_at, show_rotation, waiting_reasons
 from .store import RotationStore, read_history
 
@@ -94,7 +94,8 @@ def _without_credential(
     return {
         **show_rotation(identifier, None, record), "age_seconds": None, "key_age_seconds": None, "key_age_source": None,
         "max_age_seconds": None, "due_at": None, "due": record is not None and record.phase != IDLE,
-        "running": bool(record and record.owner), "waiting_for": [], "problems": [problem.show()],
+        "running": bool(record and record.owner), "rotated_elsewhere": False, "waiting_for": [],
+        "problems": [problem.show()],
         "possible_states": _possible_states(store, record),
     }
 
@@ -117,7 +118,8 @@ def rotation_status(
     record, snapshot = store.record(credential.id), store.live(credential.id)
     time = now()
     issued_at, source = key_age or key_issued_at(credential, record, snapshot)
-    due_at = _due_at(record, issued_at, max_age, time)
+    elsewhere = snapshot is not None and snapshot.leader == ANOTHER
+    due_at = None if elsewhere else _due_at(record, issued_at, max_age, time)
     shown = show_rotation(credential.id, credential, record)
     problems = find_rotation_problems(record, snapshot)
     unreadable = store.unreadable_record(credential.id)
@@ -132,6 +134,7 @@ def rotation_status(
         due_at=format_time(due_at) if due_at else None,
         due=due_at is not None and due_at <= time,
         running=bool(record and record.owner),
+        rotated_elsewhere=elsewhere,
         waiting_for=[],
         problems=[problem.show() for problem in problems],
         possible_states=_possible_states(store, None if unreadable else record),

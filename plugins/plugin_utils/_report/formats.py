@@ -24,7 +24,7 @@ _FORMULA = "=+\\-@\uff1d\uff0b\uff0d\uff20"
 _CELL_START = re.compile(rf"(^|;)([\s\"']*)(?=[{_FORMULA}])")
 _COLUMNS = (
     "rancher", "name", "id", "driver", "owner", "owner_name", "key_age_days", "key_age_source", "max_age_days",
-    "due_at", "due", "used_by", "phase", "next_step", "problems", "error",
+    "due_at", "due", "same_key_in", "used_by", "phase", "next_step", "problems", "error",
 )
 _FIGURES = {
     "ranchers": "Ranchers", "credentials": "Credentials", "with_errors": "With errors",
@@ -51,6 +51,7 @@ def to_csv(model: Entry) -> str:
         rotation = credential["rotation"] or {}
         rows.append({
             **{name: credential[name] for name in _COLUMNS if name in credential},
+            "same_key_in": "; ".join(f"{other['id']} of {other['rancher']}" for other in credential["also_in"]),
             "used_by": "; ".join(map(_reference, credential["references"])),
             "phase": rotation.get("phase"), "next_step": rotation.get("next_step"),
             "due": "yes" if credential["due"] else "no",

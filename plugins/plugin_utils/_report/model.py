@@ -8,11 +8,12 @@ from __future__ import annotations
 import datetime
 import re
 import typing as t
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict
 
 from ...module_utils._common.problems import LEVELS
+from ...module_utils._common.text import short_list
 from ...module_utils._common.times import format_time, parse_time
 from ...module_utils._rancher.references import HISTORY
 from ...module_utils._rotation.options import RECORD_NAMESPACE
@@ -35,7 +36,10 @@ _NAMED = 5
 _ROTATION = (
     "phase", "generation", "next_step", "issuer", "rotation_id", "reason", "key_id", "old_key_id", "running",
     "waiting_for", "started_at", "cutover_at", "disabled_at", "rotated_at", "expires_at", "transitions",
+    "rotated_elsewhere",
 )
+# The problems of a key, which are not repeated for each Rancher that contains it.
+_KEY_PROBLEMS = ("expired", "expires_soon", "key_refused", "key_forbidden", "overdue")
 # Invisible characters and those that change the direction of text: they could make a name look like another one.
 _INVISIBLE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2060\u2066-\u2069\ufeff\ud800-\udfff]"
@@ -85,14 +89,14 @@ class _Keys(t.NamedTuple):
 _PROBLEM = _Keys({"code": str, "level": LEVELS.__contains__, "message": str})
 _REFERENCE = _Keys({"kind": str, "name": str}, dict.fromkeys(("api_version", "namespace", "field", "use"), str))
 _ROTATION_KEYS = _Keys({}, {
-    "phase": str, "next_step": str, "expires_at": _is_time, "waiting_for": [str],
+    "phase": str, "next_step": str, "expires_at": _is_time, "waiting_for": [str], "rotated_elsewhere": bool,
     "transitions": [_Keys({"at": _is_time, "phase": str, "what": str})],
 })
 _CREDENTIAL = _Keys({"id": str, "name": str, "problems": [_PROBLEM]}, {
     **dict.fromkeys(("driver", "owner", "owner_name", "description"), str),
     **dict.fromkeys(("created_at", "due_at"), _is_time),
     "key_age_seconds": int, "max_age_seconds": int, "key_age_source": SOURCES.__contains__, "gone": bool,
-    "references": [_REFERENCE], "rotation": _ROTATION_KEYS,
+    "references": [_REFERENCE], "rotation": _ROTATION_KEYS, "key_digest": str,
 })
 _RESULT = _Keys({}, {
     "credentials": [_CREDENTIAL], "dangling": [_Keys({"id": str}, {"references": [_REFERENCE]})],
@@ -126,15 +130,17 @@ def build(
 
     ``namespace`` is that of the records of rotations.
     The model is plain data. Its ages are whole days, so that it changes with the credentials and not with every second.
-    Credentials that do not exist although objects refer to them are part of it.
+    Credentials that do not exist although objects refer to them are part of it. A key that several Ranchers contain
+    is due, and has its problems, in one of them: where it is rotated.
     """
     results = {name: result or {"msg": "the host failed before it could be read"} for name, result in results.items()}
-    credentials = [
-        _credential(rancher, credential, now)
+    found = [
+        (_credential(rancher, credential, now), credential.get("key_digest"))
         for rancher, result in results.items()
         for credential in [*(result.get("credentials") or ()), *map(_missing, result.get("dangling") or ())]
     ]
-    credentials.sort(key=_urgency)
+    _compare_keys(found)
+    credentials = sorted((credential for credential, _digest in found), key=_urgency)
     ranchers = [_rancher(name, result) for name, result in results.items()]
     return {
         "generated_at": format_time(now),
@@ -220,10 +226,57 @@ def _credential(rancher: str, credential: Mapping[str, t.Any], now: datetime.dat
             for reference in credential.get("references") or () if reference.get("use") != HISTORY
         ],
         "rotation": {name: rotation.get(name) for name in _ROTATION} if rotation else None,
-        "problems": sorted(
-            credential["problems"], key=lambda problem: (LEVELS.index(problem["level"]), problem["code"]),
-        ),
+        "problems": sorted(credential["problems"], key=_severity),
+        "also_in": [],
+        "is_copy": False,
     }
+
+
+def _compare_keys(found: t.Iterable[tuple[Entry, str | None]]) -> None:
+    """Complete the credentials whose keys, by their digests, several Ranchers contain."""
+    holders: dict[str, list[Entry]] = defaultdict(list)
+    for credential, digest in found:
+        if digest:
+            holders[digest].append(credential)
+    for group in holders.values():
+        first = min(group, key=_precedence)
+        for credential in group:
+            others = [other for other in group if other["rancher"] != credential["rancher"]]
+            credential["also_in"] = [{name: other[name] for name in ("rancher", "id", "name")} for other in others]
+            credential["is_copy"] = credential["rancher"] != first["rancher"]
+        for credential in group:
+            if credential["is_copy"]:
+                _leave_to(first, credential)
+            else:
+                _warn_of_a_separate_rotation(credential, group)
+
+
+def _precedence(credential: Entry) -> tuple[t.Any, ...]:
+    """Return the key to sort by: credentials whose Rancher rotates the key first."""
+    generation = (credential["rotation"] or {}).get("generation")
+    return _is_rotated_elsewhere(credential), not generation, credential["rancher"]
+
+
+def _is_rotated_elsewhere(credential: Entry) -> bool:
+    return bool((credential["rotation"] or {}).get("rotated_elsewhere"))
+
+
+def _leave_to(first: Entry, copy: Entry) -> None:
+    shown = _codes(first).intersection(_KEY_PROBLEMS)
+    copy["problems"] = [problem for problem in copy["problems"] if problem["code"] not in shown]
+    copy.update(due=False, due_at=None, due_in_days=None)
+
+
+def _warn_of_a_separate_rotation(credential: Entry, group: t.Iterable[Entry]) -> None:
+    """Add a problem if other Ranchers would keep the key when this one rotates it."""
+    apart = [
+        f"{other['id']} of {other['rancher']}"
+        for other in group if other["is_copy"] and not _is_rotated_elsewhere(other)
+    ]
+    if apart:
+        message = f"contains the same key as {short_list(apart)}, which would not get its new key"
+        problem = {"code": "shared_key", "level": CODES["shared_key"], "message": message}
+        credential["problems"] = sorted([*credential["problems"], problem], key=_severity)
 
 
 def _missing(dangling: Mapping[str, t.Any]) -> Entry:
@@ -232,6 +285,10 @@ def _missing(dangling: Mapping[str, t.Any]) -> Entry:
         "id": dangling["id"], "references": dangling.get("references"), "gone": True,
         "name": dangling["id"].rpartition(":")[2], "problems": [problem],
     }
+
+
+def _severity(problem: Mapping[str, t.Any]) -> tuple[int, str]:
+    return LEVELS.index(problem["level"]), problem["code"]
 
 
 def _urgency(credential: Entry) -> tuple[t.Any, ...]:
@@ -269,7 +326,7 @@ def _ages(credentials: list[Entry]) -> list[Entry]:
     """Count the keys of each policy by the state of their age, the shortest maximum age first."""
     policies: dict[int | None, Counter[str]] = {}
     for credential in credentials:
-        if not credential["gone"]:
+        if not credential["gone"] and not credential["is_copy"]:
             policies.setdefault(credential["max_age_days"], Counter())[_age_state(credential)] += 1
     longest = max((allowed for allowed in policies if allowed is not None), default=0) + 1
     return [

@@ -443,6 +443,8 @@
       part("Problems", credential.problems.map((problem) =>
         [outside(runbook("credentials", problem.code), null, sentence(problem.code)), " ", isolated(problem.message),
           make("span", {class: "sub"}, make("code", null, problem.code))])),
+      part("Same key in", credential.also_in.map(({rancher, id, name}) =>
+        [isolated(`${rancher}: ${name}`), make("span", {class: "sub"}, make("code", null, id))])),
       part("Used by", credential.references.map((reference) =>
         [isolated(user(reference)), make("span", {class: "sub"}, reference.field)])),
       part("Rotation waits for", waiting),

@@ -40,6 +40,7 @@ class Subject:
     due: bool
     max_age_days: int | None
     cluster: str | None
+    in_several_ranchers: bool
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,14 @@ def _runbook(what: str) -> t.Callable[[Subject, CommandContext], Remedy]:
 
 
 def _rotation(what: str, state: str) -> t.Callable[[Subject, CommandContext], Remedy]:
-    return lambda subject, context: Remedy(what, rotation_command(subject.id, state, context, _max_age(subject)))
+    return lambda subject, context: _rotate(what, state, subject, context)
+
+
+def _rotate(what: str, state: str, subject: Subject, context: CommandContext) -> Remedy:
+    """Return the remedy with its command; the runbook if the command needs variables for other Ranchers."""
+    if subject.in_several_ranchers:
+        return Remedy(f"{what}, with the variables for all Ranchers that contain the key")
+    return Remedy(what, rotation_command(subject.id, state, context, _max_age(subject)))
 
 
 def _status(what: str) -> t.Callable[[Subject, CommandContext], Remedy]:
@@ -116,7 +124,7 @@ def _removal(subject: Subject, context: CommandContext) -> Remedy:
 def _new_key(subject: Subject, context: CommandContext) -> Remedy:
     """Rotate a key that an issuer can replace; a user must replace any other."""
     if subject.has_issuer and subject.due:
-        return Remedy("Rotate the key", rotation_command(subject.id, "rotated", context, _max_age(subject)))
+        return _rotate("Rotate the key", "rotated", subject, context)
     return _credential_page("Create a key at the cloud provider and save it in the credential")(subject, context)
 
 
@@ -124,7 +132,7 @@ def _continuation(subject: Subject, context: CommandContext) -> Remedy:
     state = usual_state(subject.phase)
     if state is None:
         return Remedy("Read what the rotation waits for", _status_command(subject, context))
-    return Remedy("Continue the rotation", rotation_command(subject.id, state, context, _max_age(subject)))
+    return _rotate("Continue the rotation", state, subject, context)
 
 
 def _max_age(subject: Subject) -> str:
@@ -292,5 +300,5 @@ def _subject(credential: Mapping[str, t.Any]) -> Subject:
     return Subject(
         credential["id"], rotation.get("phase"),
         default_issuer(credential["driver"]) is not None or rotation.get("issuer") not in (None, _SUPPLIED),
-        credential["due"], credential["max_age_days"], next(clusters, None),
+        credential["due"], credential["max_age_days"], next(clusters, None), bool(credential["also_in"]),
     )
