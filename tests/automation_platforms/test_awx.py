@@ -260,6 +260,7 @@ def test_after_any_change_the_state_is_that_of_a_new_installation(tmp_path, subt
                 assert installed[first].awx.state() == new[name]
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(1200)  # many runs of the role
 def test_organizations_do_not_share_anything_but_the_credential_type(scheduling):
     awx = scheduling.awx
@@ -283,6 +284,7 @@ def test_organizations_do_not_share_anything_but_the_credential_type(scheduling)
     assert not awx.all("job_templates", "workflow_job_templates", "schedules", "projects", "inventories")
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(1200)  # many runs of the role
 def test_a_job_is_removed_and_then_the_last_job(scheduling):
     awx = scheduling.awx
@@ -311,6 +313,7 @@ def test_a_job_is_removed_and_then_the_last_job(scheduling):
     assert awx.named("job_templates")["ranchhand report"]["inventory"] == inventory["id"]
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(1200)  # many runs of the role
 def test_the_project_is_updated_if_that_is_needed(scheduling):
     awx = scheduling.awx
