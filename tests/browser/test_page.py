@@ -317,13 +317,15 @@ def test_details_of_a_row(chromium, page):
 def test_details_name_the_other_ranchers_with_the_key(chromium, page):
     results = fleet(2, ranchers=("prod-eu", "prod-us"), unread=False, names=HOSTILE[2:3])
     [first, second] = [credential for result in results.values() for credential in result["credentials"]]
-    results = {"prod-eu": {"credentials": [{**first, "key_digest": "1f"}]},
-               "prod-us": {"credentials": [{**second, "key_digest": "1f"}]}}
-    page(results)
-    search(chromium, first["id"])
+    model = page({
+        rancher: {"credentials": [{**credential, "key_digest": "1f"}]}
+        for rancher, credential in (("prod-eu", first), ("prod-us", second))})
+    copy = next(credential for credential in model["credentials"] if credential["is_copy"])
+    (other,) = copy["also_in"]
+    choose(chromium, "rancher", copy["rancher"])
     chromium.element(".open").click()
     detail = chromium.element(".detail").text
-    assert "Same key in" in detail and f"prod-us: {HOSTILE[2]}" in detail and second["id"] in detail
+    assert "Same key in" in detail and f"{other['rancher']}: {HOSTILE[2]}" in detail and other["id"] in detail
 
 
 def test_sorting(chromium, page):

@@ -26,7 +26,8 @@ EXCEPT = tuple(TESTS / "integration" / f"test_{name}.py" for name in (
     "artifact", "guard", "guard_rights", "least_privilege", "references", "repoint_rights", "rotation_gates",
     "rotation_objects", "rotation_people", "rotation_rights", "upgrade_rights",
 ))
-# Test folders that depend on no version of Ansible or of the client. They and EXCEPT run in the newest environment only.
+# Test folders that depend on no version of Ansible or of the client. They and EXCEPT run in the newest environment
+# only.
 ONCE = (
     "unit", "control_plane", "issuers", "faults", "crash_safety", "load", "guides", "runbooks", "automation_platforms",
     "schedule", "release",
