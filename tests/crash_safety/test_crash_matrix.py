@@ -20,13 +20,14 @@ def test_crashes(bench, play, name):
     cases = list(plays.crashes(name, plays.calls_of(bench, name)))
     kills = [case for case in cases if case[2].kind == "kill" and case[2].moment != "lost"]
     rest = [case for case in cases if case[1] in WRITES and case not in kills]
-    chosen = kills[list(plays.SCENARIOS).index(name) % 2::2]
+    place = list(plays.SCENARIOS).index(name)
+    chosen = kills[place % 2::2]
     others = sorted({case[2][1:] for case in rest})
     for number in range(3):
         alike = [
             case
             for case in rest
-            if case[2][1:] == others[(3 * list(plays.SCENARIOS).index(name) + number) % len(others)]
+            if case[2][1:] == others[(3 * place + number) % len(others)]
         ]
         chosen.append(alike[len(alike) * (number + 1) // 4])
     play(plays.crash, chosen)

@@ -90,7 +90,7 @@ def list_cloud_credential_info(params: Mapping[str, t.Any], connect: Connect, mo
     identifier, errors = parse_id(params["id"], CREDENTIAL_NAMESPACE)
     errors += validate_namespace(params["namespace"])
     errors += validate_options_by_driver(params["verify_options_by_driver"] or {})
-    if len(params["key_digest_secret"] or _SHORTEST_SECRET * "x") < _SHORTEST_SECRET:
+    if params["key_digest_secret"] and len(params["key_digest_secret"]) < _SHORTEST_SECRET:
         errors.append(f"key_digest_secret must have at least {_SHORTEST_SECRET} random characters")
     if errors:
         raise ValidationErrors(errors)
